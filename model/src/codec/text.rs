@@ -1,0 +1,90 @@
+//! The text of a partial: one line of JSON, in the words of results.
+
+use std::fmt::{self, Write};
+
+use super::{CellView, Header};
+use crate::combine::Combined;
+use crate::fixed::Micros;
+use crate::json::Quoted;
+use crate::partial::Partial;
+use crate::time::Utc;
+use crate::window::{Window, WindowSize};
+
+/// The text of a partial made with windows of this size, the group's member named so:
+///
+/// ```json
+/// {"type":"partial","first":0,"last":1,"messages":2,"counted":1,"rejected":{"not-json":1},"newest":"2026-11-22T10:00:00.500Z",
+///  "windows":[{"start":"2026-11-22T10:00:00Z","end":"2026-11-22T10:00:03Z",
+///   "groups":[{"state":"AK","messages":1,"sensors":1,"sum":26.6,"avg":26.6,"min":26.6,"max":26.6}]}]}
+/// ```
+///
+/// in one line, without a line end. `last` is `null` for a batch without records, `newest` without a reading that counts.
+pub fn text(partial: &Partial, size: WindowSize, group: &str) -> String {
+    let mut out = String::new();
+    // Writing into a string cannot fail.
+    let _ = write(&partial.header(), partial.cells(), size, group, &mut out);
+    out
+}
+
+impl Combined<'_> {
+    /// Appends the text of the partial (see [`text`]), the group's member named so.
+    pub fn text_into(&self, group: &str, out: &mut String) {
+        // Writing into a string cannot fail.
+        let _ = write(&self.header(), self.cells(), self.window_size(), group, out);
+    }
+}
+
+fn write<'a>(
+    header: &Header,
+    cells: impl Iterator<Item = CellView<'a>> + Clone,
+    size: WindowSize,
+    group: &str,
+    out: &mut String,
+) -> fmt::Result {
+    write!(out, r#"{{"type":"partial","first":{},"last":"#, header.source.first)?;
+    match header.source.last() {
+        Some(last) => write!(out, "{last}")?,
+        None => out.push_str("null"),
+    }
+    let counted: u64 = cells.clone().fold(0, |sum, cell| sum.saturating_add(cell.stats.count));
+    write!(out, r#","messages":{},"counted":{counted},"rejected":{{"#, header.records)?;
+    for (i, (reason, count)) in header.rejected.iter().enumerate() {
+        write!(out, r#"{}"{reason}":{count}"#, comma(i == 0))?;
+    }
+    out.push_str(r#"},"newest":"#);
+    match header.newest {
+        Some(newest) => write!(out, r#""{}""#, Utc(newest))?,
+        None => out.push_str("null"),
+    }
+    out.push_str(r#","windows":["#);
+    let mut before: Option<Window> = None;
+    for cell in cells {
+        if before != Some(cell.window) {
+            out.push_str(if before.is_some() { "]}," } else { "" });
+            let (start, end) = (Utc(size.start(cell.window)), Utc(size.end(cell.window)));
+            write!(out, r#"{{"start":"{start}","end":"{end}","groups":["#)?;
+        }
+        out.push_str(comma(before != Some(cell.window)));
+        before = Some(cell.window);
+        let stats = cell.stats;
+        write!(
+            out,
+            r#"{{{}:{},"messages":{},"sensors":{},"sum":{},"avg":{},"min":{},"max":{}}}"#,
+            Quoted(group),
+            Quoted(cell.group),
+            stats.count,
+            cell.sensors.len(),
+            Micros(stats.sum),
+            stats.average(),
+            stats.min,
+            stats.max,
+        )?;
+    }
+    out.push_str(if before.is_some() { "]}]}" } else { "]}" });
+    Ok(())
+}
+
+/// What stands before a member or an element.
+fn comma(first: bool) -> &'static str {
+    if first { "" } else { "," }
+}

@@ -1,0 +1,167 @@
+//! Combining: the records of one log batch become one partial.
+//!
+//! [`combine`] is the plain way. A [`Combiner`] does the same for batch after batch in memory that it keeps: what it gives
+//! depends on the batch alone, never on those before it.
+
+mod draft;
+mod names;
+
+use draft::Drafts;
+
+use crate::codec::{CellView, Header};
+use crate::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
+use crate::rejection::RejectedCounts;
+use crate::scan::Scanner;
+use crate::settings::{Fingerprint, Settings};
+use crate::stats::hash_sensor;
+use crate::window::{Millis, Window, WindowSize};
+
+/// One record of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Its offset, less the batch's first one.
+    pub offset_delta: i64,
+    /// Its log timestamp, if it has one.
+    pub timestamp: Option<Millis>,
+    /// Its value; empty for none.
+    pub value: &'a [u8],
+}
+
+/// The partial of a batch whose first offset is `first_offset`. See [`Combiner`] for what it says.
+pub fn combine<'a>(settings: &Settings, first_offset: i64, records: impl IntoIterator<Item = Record<'a>>) -> Partial {
+    let mut combiner = Combiner::new(settings);
+    combiner.begin(first_offset);
+    for record in records {
+        combiner.push(&record);
+    }
+    combiner.finish().to_partial()
+}
+
+/// Combines batches: [`Combiner::begin`], [`Combiner::push`] for each record in its order, [`Combiner::finish`].
+///
+/// The source of what comes out is `[first, next)` with `next = first + max(records, offset delta of the last record + 1)`:
+/// the broker numbers a batch's records 0, 1, 2 …, so that both say the same; where they should ever differ, the greater
+/// one accounts for every offset that the batch can hold.
+///
+/// Memory grows with the largest batch and is used again; an ordinary reading allocates nothing. Cost of a record: linear
+/// in its bytes; of a batch besides: sorting its cells, and the sensors within each.
+#[derive(Debug, Clone)]
+pub struct Combiner {
+    scanner: Scanner,
+    size: WindowSize,
+    fingerprint: Fingerprint,
+    source: SourceRange,
+    records: u64,
+    newest: Option<Millis>,
+    rejected: RejectedCounts,
+    drafts: Drafts,
+    /// The window of the last reading and its first instant: the next one is most often in the same.
+    window: Window,
+    start: Millis,
+}
+
+impl Combiner {
+    /// A combiner for batches of readings of this kind.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            scanner: Scanner::new(settings),
+            size: settings.window,
+            fingerprint: settings.fingerprint(),
+            source: SourceRange { first: 0, next: 0 },
+            records: 0,
+            newest: None,
+            rejected: RejectedCounts::default(),
+            drafts: Drafts::default(),
+            window: Window(0),
+            start: 0,
+        }
+    }
+
+    /// Begins a batch whose first record has this offset. Whatever was pushed before is forgotten.
+    pub fn begin(&mut self, first_offset: i64) {
+        self.source = SourceRange { first: first_offset, next: first_offset };
+        self.records = 0;
+        self.newest = None;
+        self.rejected = RejectedCounts::default();
+        self.drafts.clear();
+    }
+
+    /// Counts a record.
+    #[inline]
+    pub fn push(&mut self, record: &Record<'_>) {
+        self.records += 1;
+        let first = self.source.first;
+        let counted = first.saturating_add_unsigned(self.records);
+        self.source.next = first.saturating_add(record.offset_delta).saturating_add(1).max(counted);
+        let reading = match self.scanner.scan(record.value, record.timestamp) {
+            Ok(reading) => reading,
+            Err(rejection) => return self.rejected.count(rejection),
+        };
+        // As an unsigned number the distance from the window's start is below its length only within the window.
+        if reading.time.wrapping_sub(self.start).cast_unsigned() >= self.size.millis().cast_unsigned() {
+            self.window = self.size.window_of(reading.time);
+            self.start = self.size.start(self.window);
+        }
+        let heard = record.timestamp.map_or(reading.time, |timestamp| timestamp.min(reading.time));
+        self.newest = Some(self.newest.map_or(heard, |newest| newest.max(heard)));
+        let sensor = hash_sensor(reading.sensor);
+        self.drafts.count(self.window, reading.place, reading.group, reading.value, sensor);
+    }
+
+    /// What the records pushed since [`Combiner::begin`] add up to.
+    pub fn finish(&mut self) -> Combined<'_> {
+        self.drafts.sort(self.scanner.groups());
+        Combined { combiner: self }
+    }
+}
+
+/// A batch's partial as it stands in its [`Combiner`]'s memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Combined<'a> {
+    combiner: &'a Combiner,
+}
+
+impl<'a> Combined<'a> {
+    /// Everything but the cells.
+    pub(crate) fn header(&self) -> Header {
+        let combiner = self.combiner;
+        Header {
+            version: ModuleVersion::CURRENT,
+            fingerprint: combiner.fingerprint,
+            source: combiner.source,
+            records: combiner.records,
+            newest: combiner.newest,
+            rejected: combiner.rejected,
+        }
+    }
+
+    /// The cells, ascending by window and group.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = CellView<'a>> + Clone + use<'a> {
+        self.combiner.drafts.cells(self.combiner.scanner.groups())
+    }
+
+    /// The length of windows that they were made with.
+    pub(crate) fn window_size(&self) -> WindowSize {
+        self.combiner.size
+    }
+
+    /// The partial as a value of its own.
+    pub fn to_partial(&self) -> Partial {
+        let header = self.header();
+        let cells = self.cells().map(|cell| {
+            let key = CellKey { window: cell.window, group: cell.group.into() };
+            (key, Cell { stats: *cell.stats, sensors: cell.sensors.to_vec() })
+        });
+        Partial {
+            version: header.version,
+            fingerprint: header.fingerprint,
+            source: header.source,
+            aggregate: Aggregate {
+                records: header.records,
+                newest: header.newest,
+                rejected: header.rejected,
+                cells: cells.collect(),
+            },
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Writing JSON: strings quoted as every reader understands them.
+
+use std::fmt::{self, Write};
+
+/// Prints a text as a JSON string: quotation marks, reverse solidus and control characters escaped, all else as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        f.write_char('"')?;
+        for character in self.0.chars() {
+            match character {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                '\u{8}' => f.write_str("\\b")?,
+                '\u{c}' => f.write_str("\\f")?,
+                '\0'..='\u{1f}' => {
+                    let code = character as usize;
+                    f.write_str("\\u00")?;
+                    f.write_char(char::from(HEX[code >> 4 & 15]))?;
+                    f.write_char(char::from(HEX[code & 15]))?;
+                }
+                _ => f.write_char(character)?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn quoted_texts_read_back(text: String) {
+            let quoted = Quoted(&text).to_string();
+            prop_assert_eq!(serde_json::from_str::<String>(&quoted).expect("JSON"), text);
+        }
+    }
+
+    #[test]
+    fn every_control_character_reads_back() {
+        let text: String = (0..=0x80_u8).map(char::from).collect();
+        assert_eq!(serde_json::from_str::<String>(&Quoted(&text).to_string()).expect("JSON"), text);
+    }
+}

@@ -1,0 +1,223 @@
+//! The text parameters of a module: names and values, each name once, none of them unknown.
+
+use std::fmt;
+
+use crate::schema::{BadGroups, BadPointer, BadRange, BadSchema, Groups, Pointer, Schema, ValueRange};
+use crate::settings::{BadDuration, BadMaxAhead, MaxAhead, Settings, parse_duration};
+use crate::window::{BadWindowSize, WindowSize};
+
+/// What is wrong with a module's parameters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadParams {
+    /// No such parameter.
+    #[error("the parameter `{name}` is unknown; the parameters are {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: Names,
+    },
+    /// The same name twice.
+    #[error("the parameter `{0}` is given twice; give it once")]
+    Repeated(String),
+    /// A name without a value.
+    #[error("the parameter `{0}` is empty; give it a value, or leave it out for the default")]
+    Empty(String),
+    /// A value that cannot be read.
+    #[error("the parameter `{name}` is wrong: {reason}")]
+    Wrong {
+        /// The name.
+        name: &'static str,
+        /// Why its value cannot be.
+        reason: WrongValue,
+    },
+    /// Parameters that contradict each other.
+    #[error("the parameters contradict each other: {0}")]
+    Contradiction(Contradiction),
+}
+
+/// Why a parameter's value cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WrongValue {
+    /// No pointer.
+    #[error(transparent)]
+    Pointer(#[from] BadPointer),
+    /// A pointer that cannot be the group's.
+    #[error(transparent)]
+    Group(BadSchema),
+    /// No groups.
+    #[error(transparent)]
+    Groups(#[from] BadGroups),
+    /// No bound.
+    #[error(transparent)]
+    Bound(#[from] BadRange),
+    /// No length of time.
+    #[error(transparent)]
+    Duration(#[from] BadDuration),
+    /// No length of a window.
+    #[error(transparent)]
+    Window(#[from] BadWindowSize),
+    /// No such reach.
+    #[error(transparent)]
+    MaxAhead(#[from] BadMaxAhead),
+    /// None of the words that it can be.
+    #[error("`{value}` is not possible; use {words}")]
+    Word {
+        /// The value.
+        value: String,
+        /// What it can be.
+        words: Names,
+    },
+}
+
+/// Which parameters contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    /// Pointers.
+    #[error(transparent)]
+    Schema(#[from] BadSchema),
+    /// `min` and `max`.
+    #[error(transparent)]
+    Range(#[from] BadRange),
+    /// Any two others.
+    #[error("`{name}` needs `{other}`")]
+    Needs {
+        /// What is given.
+        name: &'static str,
+        /// What it needs, as one would write it.
+        other: &'static str,
+    },
+}
+
+/// A list of names, printed with commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names(pub Vec<&'static str>);
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, name) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            f.write_str(name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Parameters on their way to [`Settings`]. What a module has beyond them is taken out first, by name; at the end nothing
+/// may be left over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Params {
+    given: Vec<(String, String)>,
+    known: Vec<&'static str>,
+}
+
+impl Params {
+    /// The parameters of [`Settings`].
+    pub const SETTINGS: [&str; 9] = ["sensor", "group", "time", "value", "groups", "min", "max", "window", "max-ahead"];
+
+    /// Collects parameters; an error if a name stands twice or a value is empty.
+    pub fn new<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParams> {
+        let mut given: Vec<(String, String)> = Vec::new();
+        for (name, value) in params {
+            if given.iter().any(|(known, _)| known == name) {
+                return Err(BadParams::Repeated(name.to_owned()));
+            }
+            if value.trim().is_empty() {
+                return Err(BadParams::Empty(name.to_owned()));
+            }
+            given.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(Self { given, known: Vec::new() })
+    }
+
+    /// Takes a parameter's value, if it is given. Its name is known from now on.
+    pub fn take(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
+        let place = self.given.iter().position(|(given, _)| given == name)?;
+        Some(self.given.swap_remove(place).1)
+    }
+
+    /// Takes a parameter whose value is one of a few words.
+    pub fn take_word<T: Copy>(
+        &mut self,
+        name: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Result<Option<T>, BadParams> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match words.iter().find(|(word, _)| *word == value) {
+            Some((_, meaning)) => Ok(Some(*meaning)),
+            None => {
+                let words = Names(words.iter().map(|(word, _)| *word).collect());
+                Err(BadParams::Wrong { name, reason: WrongValue::Word { value, words } })
+            }
+        }
+    }
+
+    /// Takes a parameter and reads it.
+    fn read<T, E: Into<WrongValue>>(
+        &mut self,
+        name: &'static str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, BadParams> {
+        match self.take(name) {
+            None => Ok(default),
+            Some(value) => parse(&value).map_err(|error| BadParams::Wrong { name, reason: error.into() }),
+        }
+    }
+
+    /// The settings of what is left; an error if a name is left over.
+    pub fn into_settings(mut self) -> Result<Settings, BadParams> {
+        // An unknown name is said before anything else: it is most often a known one misspelt.
+        if let Some((name, _)) = self.given.iter().find(|(name, _)| !Self::SETTINGS.contains(&name.as_str())) {
+            self.known.splice(0..0, Self::SETTINGS);
+            return Err(BadParams::Unknown { name: name.clone(), known: Names(self.known) });
+        }
+        let Settings { schema, window, max_ahead } = Settings::default();
+        let (min, max) = (schema.range.min, schema.range.max);
+        let schema = Schema {
+            sensor: self.read("sensor", schema.sensor, Pointer::parse)?,
+            group: self.read("group", schema.group, Pointer::parse)?,
+            time: self.read("time", schema.time, Pointer::parse)?,
+            value: self.read("value", schema.value, Pointer::parse)?,
+            groups: self.read("groups", schema.groups, Groups::parse)?,
+            range: {
+                let min = self.read("min", min, ValueRange::parse_bound)?;
+                let max = self.read("max", max, ValueRange::parse_bound)?;
+                ValueRange::new(min, max).map_err(|error| BadParams::Contradiction(error.into()))?
+            },
+        };
+        let window = self
+            .read("window", window, |text| -> Result<_, WrongValue> { Ok(WindowSize::new(parse_duration(text)?)?) })?;
+        let max_ahead =
+            self.read("max-ahead", max_ahead, |text| MaxAhead::check(parse_duration(text)?).map_err(WrongValue::from))?;
+        schema.check().map_err(|error| match error {
+            BadSchema::ReservedGroup(_) => BadParams::Wrong { name: "group", reason: WrongValue::Group(error) },
+            _ => BadParams::Contradiction(error.into()),
+        })?;
+        Ok(Settings { schema, window, max_ahead })
+    }
+}
+
+/// What `window-stats` answers with: its parameter `output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Output {
+    /// The bytes of [`crate::codec`], which the consumer reads.
+    #[default]
+    Binary,
+    /// A line of JSON, which a person reads.
+    Json,
+}
+
+impl Output {
+    /// Takes the parameter `output` (`binary`, the default, or `json`).
+    pub fn take(params: &mut Params) -> Result<Self, BadParams> {
+        let words = [("binary", Self::Binary), ("json", Self::Json)];
+        Ok(params.take_word("output", &words)?.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests;

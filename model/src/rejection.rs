@@ -1,0 +1,111 @@
+//! Why a record is no reading that counts, and counts of such records by reason.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The first fault of a rejected record. The order is the order in which faults are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Rejection {
+    /// The bytes are no JSON text.
+    NotJson = 0,
+    /// A member on the path of sensor, group, time or value is absent, or the sensor is an empty string.
+    MissingField = 1,
+    /// Something on a path is no object, or the leaf is no string (for the value: no number).
+    WrongType = 2,
+    /// The group is none of those that the topology knows.
+    UnknownGroup = 3,
+    /// The time is no RFC 3339 time in the years 1000 to 9998 (UTC).
+    BadTime = 4,
+    /// The value lies outside the topology's range.
+    OutOfRange = 5,
+    /// The event time is further ahead of the record's log timestamp than `max-ahead`.
+    Future = 6,
+}
+
+impl Rejection {
+    /// Every reason, in the order in which faults are looked for.
+    pub const ALL: [Self; 7] = [
+        Self::NotJson,
+        Self::MissingField,
+        Self::WrongType,
+        Self::UnknownGroup,
+        Self::BadTime,
+        Self::OutOfRange,
+        Self::Future,
+    ];
+
+    /// The reason's name in results, parameters and documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotJson => "not-json",
+            Self::MissingField => "missing-field",
+            Self::WrongType => "wrong-type",
+            Self::UnknownGroup => "unknown-group",
+            Self::BadTime => "bad-time",
+            Self::OutOfRange => "out-of-range",
+            Self::Future => "future",
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no [`Rejection`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no reason for a rejection; use one of not-json, missing-field, wrong-type, unknown-group, bad-time, \
+     out-of-range, future"
+)]
+pub struct UnknownRejection(pub String);
+
+impl FromStr for Rejection {
+    type Err = UnknownRejection;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|reason| reason.name() == text).ok_or_else(|| UnknownRejection(text.to_owned()))
+    }
+}
+
+/// Counts of rejected records by reason. Merging adds; the empty counts are the identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct RejectedCounts([u64; Rejection::ALL.len()]);
+
+impl RejectedCounts {
+    /// Counts one more record.
+    pub fn count(&mut self, reason: Rejection) {
+        self.add(reason, 1);
+    }
+
+    /// Counts `records` more records (saturating: a log ends long before a `u64` does).
+    pub fn add(&mut self, reason: Rejection, records: u64) {
+        let slot = &mut self.0[reason as usize];
+        *slot = slot.saturating_add(records);
+    }
+
+    /// Records rejected for this reason.
+    pub const fn get(&self, reason: Rejection) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// Records rejected for any reason.
+    pub fn total(&self) -> u64 {
+        self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Adds the counts of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for reason in Rejection::ALL {
+            self.add(reason, other.get(reason));
+        }
+    }
+
+    /// The reasons that occurred, with their counts, in the order of [`Rejection::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Rejection, u64)> + '_ {
+        Rejection::ALL.into_iter().map(|reason| (reason, self.get(reason))).filter(|(_, count)| *count > 0)
+    }
+}

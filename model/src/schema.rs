@@ -1,0 +1,323 @@
+//! Where a reading's sensor, group, time and value stand, and which of them count.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::fixed::{Fixed, MICROS_PER_UNIT};
+use crate::scan::{list, number};
+
+/// A JSON pointer (RFC 6901) to an object member: at least one name, array positions not meant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pointer {
+    names: Vec<String>,
+}
+
+/// A text that is no [`Pointer`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadPointer {
+    /// It does not begin with `/`.
+    #[error("`{0}` does not begin with `/`; write for example `/payload/temperature`")]
+    NoSlash(String),
+    /// A `~` that is neither `~0` nor `~1`.
+    #[error("`{0}` has a `~` without 0 or 1 behind it; write `~0` for `~` and `~1` for `/` within a name")]
+    BadEscape(String),
+    /// More names than a JSON text may have levels.
+    #[error("`{0}` goes deeper than 127 levels, as no reading does; name a member nearer to the top")]
+    TooDeep(String),
+}
+
+impl Pointer {
+    /// The most names of a pointer: a reading with more nested objects is no JSON to us.
+    pub const MAX_NAMES: usize = crate::scan::MAX_DEPTH;
+
+    /// Reads `/a/b`, with `~0` for `~` and `~1` for `/` within a name.
+    pub fn parse(text: &str) -> Result<Self, BadPointer> {
+        let Some(path) = text.strip_prefix('/') else {
+            return Err(BadPointer::NoSlash(text.to_owned()));
+        };
+        let names: Option<Vec<String>> = path.split('/').map(unescape).collect();
+        match names {
+            None => Err(BadPointer::BadEscape(text.to_owned())),
+            Some(names) if names.len() > Self::MAX_NAMES => Err(BadPointer::TooDeep(text.to_owned())),
+            Some(names) => Ok(Self { names }),
+        }
+    }
+
+    /// The names along the way, `~0` and `~1` decoded.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The last name: what results call the group's member.
+    pub fn last(&self) -> &str {
+        self.names.last().map_or("", String::as_str)
+    }
+
+    /// Whether `other` points to a member of what this points to.
+    pub fn leads_to(&self, other: &Self) -> bool {
+        other.names.len() > self.names.len() && other.names.starts_with(&self.names)
+    }
+}
+
+/// One name of a pointer, `~1` and `~0` decoded; `None` for any other `~`.
+fn unescape(name: &str) -> Option<String> {
+    let mut parts = name.split('~');
+    let mut decoded = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (character, rest) = match part.as_bytes().first()? {
+            b'0' => ('~', part.get(1..)?),
+            b'1' => ('/', part.get(1..)?),
+            _ => return None,
+        };
+        decoded.push(character);
+        decoded.push_str(rest);
+    }
+    Some(decoded)
+}
+
+impl FromStr for Pointer {
+    type Err = BadPointer;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for name in &self.names {
+            write!(f, "/{}", name.replace('~', "~0").replace('/', "~1"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Which groups are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Groups {
+    /// The 50 states, DC and the inhabited territories, by their postal codes.
+    UsStates,
+    /// Any group.
+    Any,
+    /// These, to the letter.
+    List(BTreeSet<String>),
+}
+
+/// A text or list that names no [`Groups`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadGroups {
+    /// Neither of the words nor a JSON array of strings.
+    #[error("`{0}` names no groups; write `us-states`, `any`, or a list such as `[\"north\",\"south\"]`")]
+    Unknown(String),
+    /// A list without a group.
+    #[error("the list of groups is empty, so that no reading would count; name the groups, or write `any`")]
+    Empty,
+    /// A group that stands twice.
+    #[error("the group `{0}` stands twice in the list; name it once")]
+    Repeated(String),
+}
+
+impl Groups {
+    /// Reads `us-states`, `any` or a JSON array of strings.
+    pub fn parse(text: &str) -> Result<Self, BadGroups> {
+        match text {
+            "us-states" => Ok(Self::UsStates),
+            "any" => Ok(Self::Any),
+            _ => match list::strings(text.as_bytes()) {
+                Some(names) => Self::list(names),
+                None => Err(BadGroups::Unknown(text.to_owned())),
+            },
+        }
+    }
+
+    /// These groups, to the letter: at least one, each once.
+    pub fn list(names: impl IntoIterator<Item = String>) -> Result<Self, BadGroups> {
+        let mut known = BTreeSet::new();
+        for name in names {
+            if let Some(twice) = known.replace(name) {
+                return Err(BadGroups::Repeated(twice));
+            }
+        }
+        if known.is_empty() { Err(BadGroups::Empty) } else { Ok(Self::List(known)) }
+    }
+}
+
+impl FromStr for Groups {
+    type Err = BadGroups;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Groups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UsStates => f.write_str("us-states"),
+            Self::Any => f.write_str("any"),
+            Self::List(names) => {
+                for (i, name) in names.iter().enumerate() {
+                    f.write_str(if i == 0 { "[" } else { "," })?;
+                    crate::json::Quoted(name).fmt(f)?;
+                }
+                f.write_str("]")
+            }
+        }
+    }
+}
+
+/// The values that count, both ends included, compared before rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueRange {
+    /// The least value that counts.
+    pub min: Fixed,
+    /// The greatest value that counts.
+    pub max: Fixed,
+}
+
+/// A bound or a pair of bounds that makes no [`ValueRange`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRange {
+    /// No decimal number, or one of more than six decimals, or one beyond ±10¹².
+    #[error(
+        "`{0}` is no bound; write a decimal number with at most six decimals, from -1000000000000 to 1000000000000"
+    )]
+    BadBound(String),
+    /// The least value is above the greatest.
+    #[error("the least value {min} is above the greatest, {max}, so that no reading would count; swap them")]
+    Crossed {
+        /// The least value.
+        min: Fixed,
+        /// The greatest value.
+        max: Fixed,
+    },
+}
+
+impl ValueRange {
+    /// The furthest from 0 that a bound may be: 10¹². The sum of eight million million such values fits the least integers
+    /// in use, so that no sum of a log ever leaves them.
+    pub const LIMIT: Fixed = Fixed::from_micros(1_000_000_000_000 * MICROS_PER_UNIT);
+
+    /// The range from `min` to `max`, both within ±[`ValueRange::LIMIT`].
+    pub fn new(min: Fixed, max: Fixed) -> Result<Self, BadRange> {
+        for bound in [min, max] {
+            if bound.micros().unsigned_abs() > Self::LIMIT.micros().unsigned_abs() {
+                return Err(BadRange::BadBound(bound.to_string()));
+            }
+        }
+        if min > max { Err(BadRange::Crossed { min, max }) } else { Ok(Self { min, max }) }
+    }
+
+    /// Reads one bound: a JSON number of at most six decimals within ±[`ValueRange::LIMIT`].
+    pub fn parse_bound(text: &str) -> Result<Fixed, BadRange> {
+        let bytes = text.as_bytes();
+        let sound = number::walk(bytes, 0) == Some(bytes.len());
+        sound.then(|| number::exact(bytes, Self::LIMIT)).flatten().ok_or_else(|| BadRange::BadBound(text.to_owned()))
+    }
+}
+
+impl Default for ValueRange {
+    /// ±1,000,000.
+    fn default() -> Self {
+        let million = 1_000_000 * MICROS_PER_UNIT;
+        Self { min: Fixed::from_micros(-million), max: Fixed::from_micros(million) }
+    }
+}
+
+/// The shape of a reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// Where the sensor's id stands (a string).
+    pub sensor: Pointer,
+    /// Where the group stands (a string).
+    pub group: Pointer,
+    /// Where the event time stands (a string, RFC 3339).
+    pub time: Pointer,
+    /// Where the value stands (a number).
+    pub value: Pointer,
+    /// Which groups are known.
+    pub groups: Groups,
+    /// Which values count.
+    pub range: ValueRange,
+}
+
+/// Pointers that cannot stand together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadSchema {
+    /// The group would be called as something else in results.
+    #[error(
+        "the group pointer `{0}` ends in a name that results use for something else (messages, sensors, sum, avg, min, \
+         max); rename the member in the readings"
+    )]
+    ReservedGroup(Pointer),
+    /// The value, a number, stands where a text should.
+    #[error(
+        "`{text}` and `value` both point to `{pointer}`, which cannot be a text and a number; point them to different members"
+    )]
+    TextAndNumber {
+        /// The parameter of the text.
+        text: &'static str,
+        /// Where both point.
+        pointer: Pointer,
+    },
+    /// One is a member of the other, so that one of them could never be found.
+    #[error(
+        "`{outer_name}` points to `{outer}`, of which `{inner_name}` points to a member, `{inner}`; no reading can have both"
+    )]
+    Nested {
+        /// The parameter of the outer pointer.
+        outer_name: &'static str,
+        /// The outer pointer.
+        outer: Pointer,
+        /// The parameter of the inner pointer.
+        inner_name: &'static str,
+        /// The inner pointer.
+        inner: Pointer,
+    },
+}
+
+impl Schema {
+    /// Names of a group's result that its own member must not take.
+    pub const RESERVED_GROUPS: [&str; 6] = ["messages", "sensors", "sum", "avg", "min", "max"];
+
+    /// Whether the pointers can stand together. Two of sensor, group and time may well be the same.
+    pub fn check(&self) -> Result<(), BadSchema> {
+        if Self::RESERVED_GROUPS.contains(&self.group.last()) {
+            return Err(BadSchema::ReservedGroup(self.group.clone()));
+        }
+        let texts = [("sensor", &self.sensor), ("group", &self.group), ("time", &self.time)];
+        if let Some((text, pointer)) = texts.into_iter().find(|(_, pointer)| **pointer == self.value) {
+            return Err(BadSchema::TextAndNumber { text, pointer: pointer.clone() });
+        }
+        let [a, b, c] = texts;
+        let all = [a, b, c, ("value", &self.value)];
+        let pairs = all.iter().flat_map(|outer| all.iter().map(move |inner| (outer, inner)));
+        for ((outer_name, outer), (inner_name, inner)) in pairs {
+            if outer.leads_to(inner) {
+                return Err(BadSchema::Nested {
+                    outer_name,
+                    outer: (*outer).clone(),
+                    inner_name,
+                    inner: (*inner).clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Schema {
+    /// The sensor message: `/guid`, `/state`, `/eventTime`, `/payload/data/temperature`.
+    fn default() -> Self {
+        let pointer = |names: &[&str]| Pointer { names: names.iter().map(|name| (*name).to_owned()).collect() };
+        Self {
+            sensor: pointer(&["guid"]),
+            group: pointer(&["state"]),
+            time: pointer(&["eventTime"]),
+            value: pointer(&["payload", "data", "temperature"]),
+            groups: Groups::UsStates,
+            range: ValueRange::default(),
+        }
+    }
+}

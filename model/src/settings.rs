@@ -1,0 +1,146 @@
+//! What a topology says about readings and windows: the parameters of the modules, and their fingerprint.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::params::{BadParams, Params};
+use crate::schema::Schema;
+use crate::window::WindowSize;
+
+/// Everything that decides what a batch's partial is. Equal settings make equal partials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The shape of a reading.
+    pub schema: Schema,
+    /// The length of windows.
+    pub window: WindowSize,
+    /// How far an event time may be ahead of its record's log timestamp (whole milliseconds; see [`MaxAhead`]).
+    pub max_ahead: Duration,
+}
+
+/// The bounds of `max-ahead`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxAhead;
+
+/// A `max-ahead` outside 0 to 36,525 days.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a max-ahead of {0:?} is not possible; give one from 0s to 36525days (a hundred years), in whole milliseconds")]
+pub struct BadMaxAhead(pub Duration);
+
+impl MaxAhead {
+    /// The greatest, in milliseconds: a hundred years.
+    pub const MAX_MILLIS: u128 = 36_525 * 86_400_000;
+
+    /// Checks a length: at most a hundred years, whole milliseconds.
+    pub fn check(length: Duration) -> Result<Duration, BadMaxAhead> {
+        let whole = length.subsec_nanos().is_multiple_of(1_000_000);
+        if whole && length.as_millis() <= Self::MAX_MILLIS { Ok(length) } else { Err(BadMaxAhead(length)) }
+    }
+}
+
+/// A text that is no length of time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no length of time ({reason}); write for example 3s, 1500ms, 1m, 2h or 1day")]
+pub struct BadDuration {
+    /// The text.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Reads a length of time: `3s`, `1500ms`, `1m 30s`, `2h`, `1day`.
+pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
+    humantime::parse_duration(text).map_err(|reason| BadDuration { text: text.to_owned(), reason: reason.to_string() })
+}
+
+/// Prints a length of time as one number with the greatest unit that divides it: `3s`, `1500ms`, `2h`. What it prints,
+/// [`parse_duration`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DurationText(pub Duration);
+
+impl fmt::Display for DurationText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u128, &str); 7] = [
+            (86_400_000_000_000, "days"),
+            (3_600_000_000_000, "h"),
+            (60_000_000_000, "m"),
+            (1_000_000_000, "s"),
+            (1_000_000, "ms"),
+            (1_000, "us"),
+            (1, "ns"),
+        ];
+        let nanos = self.0.as_nanos();
+        if nanos == 0 {
+            return f.write_str("0s");
+        }
+        match UNITS.into_iter().find(|(unit, _)| nanos.is_multiple_of(*unit)) {
+            Some((unit, name)) => write!(f, "{}{name}", nanos / unit),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the parameters of a module (see `docs/module-parameters.md`); what is not given is as in
+    /// [`Settings::default`]. A parameter that is unknown, repeated, empty, wrong or contradicts another is an error.
+    ///
+    /// For a module with parameters beyond these, [`Params`] takes them out first.
+    pub fn from_params<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParams> {
+        Params::new(params)?.into_settings()
+    }
+
+    /// Every parameter with its value, so that [`Settings::from_params`] gives equal settings.
+    pub fn to_params(&self) -> Vec<(String, String)> {
+        let schema = &self.schema;
+        [
+            ("sensor", schema.sensor.to_string()),
+            ("group", schema.group.to_string()),
+            ("time", schema.time.to_string()),
+            ("value", schema.value.to_string()),
+            ("groups", schema.groups.to_string()),
+            ("min", schema.range.min.to_string()),
+            ("max", schema.range.max.to_string()),
+            ("window", DurationText(self.window.duration()).to_string()),
+            ("max-ahead", DurationText(self.max_ahead).to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// The first line of the text that [`Settings::fingerprint`] is a digest of. It stands among the bytes of every module
+    /// that makes partials.
+    pub const CANONICAL: &str = "isotherm settings 1\n";
+
+    /// A digest of everything in them: XXH3-64 (seed 0) of the canonical text, which is [`Settings::CANONICAL`] and then,
+    /// for each pair of [`Settings::to_params`] in its order, `name`, a space, the value's length in bytes as a decimal, a
+    /// space, the value, and a line feed.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut text = String::from(Self::CANONICAL);
+        for (name, value) in self.to_params() {
+            text.push_str(&format!("{name} {} {value}\n", value.len()));
+        }
+        Fingerprint(xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+    }
+
+    /// `max_ahead` in milliseconds.
+    pub fn max_ahead_millis(&self) -> i64 {
+        i64::try_from(self.max_ahead.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Default for Settings {
+    /// The sensor message, windows of three seconds, one minute ahead.
+    fn default() -> Self {
+        Self { schema: Schema::default(), window: WindowSize::default(), max_ahead: Duration::from_secs(60) }
+    }
+}
+
+/// A digest of [`Settings`], carried by every partial so that one made with other settings is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub u64);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}

@@ -1,0 +1,162 @@
+//! The bytes of a partial: golden ones, and what becomes of damaged ones.
+
+mod generate;
+
+use isotherm_model::codec::{self, DecodeError, Fault, decode, encode};
+use isotherm_model::combine::{Record, combine};
+use isotherm_model::partial::{ModuleVersion, Partial};
+use isotherm_model::settings::Settings;
+use proptest::prelude::*;
+
+/// A batch with two windows, three groups, a rejected record and a sensor heard twice.
+fn golden() -> Partial {
+    let reading = |guid: &str, state: &str, time: &str, value: &str| {
+        format!(
+            r#"{{"guid":"{guid}","state":"{state}","eventTime":"2026-11-22T10:00:{time}Z","payload":{{"data":{{"temperature":{value}}}}}}}"#
+        )
+    };
+    let values = [
+        reading("s1", "AK", "00", "20.3"),
+        reading("s2", "AK", "01.5", "31.8"),
+        reading("s1", "AK", "02.999", "-0.000001"),
+        reading("s3", "PR", "02", "1000000"),
+        "not JSON".to_owned(),
+        reading("s1", "WY", "03", "-40"),
+    ];
+    let records = values.iter().zip(0..);
+    let records = records.map(|(value, offset_delta)| Record {
+        offset_delta,
+        timestamp: Some(1_795_341_602_000),
+        value: value.as_bytes(),
+    });
+    let partial = combine(&Settings::default(), 4_566, records);
+    assert_eq!(partial.version, ModuleVersion::CURRENT);
+    // The bytes of a format outlive the version that first wrote them.
+    Partial { version: ModuleVersion { major: 0, minor: 1, patch: 0 }, ..partial }
+}
+
+/// Hexadecimal digits, white space and what stands behind a `;` left out.
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u32> = text
+        .lines()
+        .flat_map(|line| line.split(';').next().unwrap_or_default().chars())
+        .filter(|character| !character.is_whitespace())
+        .map(|digit| digit.to_digit(16).expect("a hexadecimal digit"))
+        .collect();
+    digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+}
+
+#[test]
+fn golden_bytes_are_read_and_written() {
+    let golden = golden();
+    let bytes = encode(&golden).expect("well-formed");
+    let kept = unhex(include_str!("golden/partial-1.hex"));
+    assert_eq!(bytes, kept, "the bytes of format 1 changed; give the format a new number, and keep the old file");
+    assert_eq!(decode(&kept), Ok(golden.clone()));
+    let text = codec::text(&golden, Settings::default().window, "state");
+    assert_eq!(text, include_str!("golden/partial-1.json").trim_end());
+}
+
+#[test]
+fn a_batch_without_records_is_a_partial() {
+    let empty = combine(&Settings::default(), 7, []);
+    let bytes = encode(&empty).expect("well-formed");
+    assert_eq!(decode(&bytes), Ok(empty.clone()));
+    assert_eq!(
+        codec::text(&empty, Settings::default().window, "state"),
+        r#"{"type":"partial","first":7,"last":null,"messages":0,"counted":0,"rejected":{},"newest":null,"windows":[]}"#
+    );
+}
+
+/// The golden bytes with some of them replaced.
+fn patched(at: usize, bytes: &[u8]) -> Result<Partial, DecodeError> {
+    let mut patched = encode(&golden()).expect("well-formed");
+    patched[at..at + bytes.len()].copy_from_slice(bytes);
+    decode(&patched)
+}
+
+#[test]
+fn each_refusal_says_why() {
+    let bytes = encode(&golden()).expect("well-formed");
+    assert_eq!(decode(b""), Err(DecodeError::NotAPartial(0)));
+    assert_eq!(decode(b"ISO"), Err(DecodeError::NotAPartial(3)));
+    assert!(matches!(decode(b"ISOP"), Err(DecodeError::Truncated { at: 4, .. })));
+    assert_eq!(patched(4, &[2]), Err(DecodeError::Format(2)));
+    let longer = [bytes.as_slice(), &[0]].concat();
+    assert_eq!(decode(&longer), Err(DecodeError::Trailing(bytes.len())));
+    assert_eq!(patched(19, &i64::MAX.to_le_bytes()), Err(Fault::Source { first: i64::MAX }.into()));
+    assert_eq!(patched(27, &[5]), Err(Fault::Crowded { records: 6, offsets: 5 }.into()));
+    assert_eq!(patched(28, &[5]), Err(Fault::Account { records: 5, counted: 5, rejected: 1 }.into()));
+    assert_eq!(patched(36, &[2]), Err(DecodeError::Flag(36)));
+    assert!(matches!(patched(27, &[0x86, 0]), Err(DecodeError::NotMinimal { at: 27, .. })));
+    assert!(matches!(patched(27, &[0xff; 12]), Err(DecodeError::TooLarge { at: 27, .. })));
+
+    // A partial that says what cannot be is not written either.
+    let refused = |change: fn(&mut Partial)| {
+        let mut partial = golden();
+        change(&mut partial);
+        encode(&partial).expect_err("no such partial")
+    };
+    assert_eq!(refused(|p| p.source.next = 0), Fault::Source { first: 4_566 });
+    assert_eq!(refused(|p| p.aggregate.newest = None), Fault::Newest);
+    let cell = |change: fn(&mut isotherm_model::partial::Cell)| {
+        let mut partial = golden();
+        change(partial.aggregate.cells.values_mut().next().expect("a cell"));
+        encode(&partial).expect_err("no such partial")
+    };
+    assert_eq!(cell(|c| c.stats.count = 0), Fault::NothingCounted("AK".into()));
+    assert_eq!(cell(|c| c.stats.sum = 4 * 31_800_000), Fault::Values("AK".into()));
+    assert_eq!(cell(|c| c.stats.sum = -4), Fault::Values("AK".into()));
+    assert_eq!(cell(|c| std::mem::swap(&mut c.stats.min, &mut c.stats.max)), Fault::Values("AK".into()));
+    assert_eq!(cell(|c| c.sensors.clear()), Fault::Sensors("AK".into()));
+    assert_eq!(cell(|c| c.sensors.reverse()), Fault::Sensors("AK".into()));
+    assert_eq!(cell(|c| c.sensors = vec![1, 1]), Fault::Sensors("AK".into()));
+    assert_eq!(cell(|c| c.sensors = vec![1, 2, 3, 4]), Fault::Sensors("AK".into()));
+}
+
+/// A partial of a generated batch.
+fn partial() -> impl Strategy<Value = Partial> {
+    (generate::batch(10), any::<i64>()).prop_map(|(batch, first)| {
+        let records = batch.iter().zip(0..);
+        let records =
+            records.map(|((timestamp, value), offset_delta)| Record { offset_delta, timestamp: *timestamp, value });
+        combine(&Settings::default(), first >> 2, records)
+    })
+}
+
+/// Bytes are refused, or they are the one encoding of what they say.
+fn is_canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
+    if let Ok(partial) = decode(bytes) {
+        let encoded = encode(&partial);
+        prop_assert_eq!(encoded.as_deref(), Ok(bytes));
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn damaged_bytes_are_refused_or_canonical(partial in partial()) {
+        let bytes = encode(&partial).expect("well-formed");
+        prop_assert_eq!(decode(&bytes), Ok(partial));
+        for cut in 0..bytes.len() {
+            prop_assert!(decode(&bytes[..cut]).is_err());
+        }
+        let mut damaged = bytes.clone();
+        for at in 0..bytes.len() {
+            for change in [0x01, 0x80, 0xff, 0x7f, bytes[at]] {
+                damaged[at] = bytes[at] ^ change;
+                is_canonical(&damaged)?;
+            }
+            damaged[at] = bytes[at];
+        }
+    }
+
+    #[test]
+    fn no_bytes_at_all_make_it_panic(tail in proptest::collection::vec(any::<u8>(), 0..200), small in proptest::collection::vec(0_u8..4, 0..200)) {
+        for tail in [tail, small] {
+            is_canonical(&tail)?;
+            is_canonical(&[b"ISOP\x01", tail.as_slice()].concat())?;
+            is_canonical(&[b"ISOP\x01\0\0\x01\0\0\0FINGERPROFFSETS0", tail.as_slice()].concat())?;
+        }
+    }
+}
