@@ -1,0 +1,124 @@
+//! The frame around an answer: the number of records (i32), the records, and an error or none.
+
+/// What a module does, as an error names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Keeps or drops each record.
+    Filter = 0,
+    /// Makes any number of records of a batch.
+    ArrayMap = 2,
+}
+
+/// An answer in the making, in memory that is used again.
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    bytes: Vec<u8>,
+    records: u32,
+}
+
+/// The longest text that the engine reads.
+const MOST_TEXT: usize = i16::MAX as usize;
+
+impl Output {
+    /// No answer yet.
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), records: 0 }
+    }
+
+    /// Begins an answer without records.
+    pub fn begin(&mut self) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&0_u32.to_be_bytes());
+        self.records = 0;
+    }
+
+    /// Adds a record as it stands in a batch (see [`crate::Record::bytes`]).
+    pub fn push_bytes(&mut self, record: &[u8]) {
+        self.bytes.extend_from_slice(record);
+        self.records += 1;
+    }
+
+    /// Adds a record with this value, without key, at the batch's own offset and time.
+    pub fn push_value(&mut self, value: &[u8]) {
+        let mut framing = Framing::default();
+        framing.length(value.len());
+        // Attributes, timestamp delta, offset delta, no key; behind the value no headers.
+        let body = 4 + framing.len + value.len() + 1;
+        let mut head = Framing::default();
+        head.length(body);
+        self.bytes.extend_from_slice(head.bytes());
+        self.bytes.extend_from_slice(&[0; 4]);
+        self.bytes.extend_from_slice(framing.bytes());
+        self.bytes.extend_from_slice(value);
+        self.bytes.push(0);
+        self.records += 1;
+    }
+
+    /// Ends the answer; the number of its records.
+    pub fn end(&mut self) -> i32 {
+        self.count();
+        self.bytes.push(0);
+        self.records.cast_signed()
+    }
+
+    /// Ends the answer with an error at an offset instead of any record.
+    pub fn fail(&mut self, kind: Kind, offset: i64, hint: &str) -> i32 {
+        self.begin();
+        self.bytes.push(1);
+        self.text(hint);
+        self.bytes.extend_from_slice(&offset.to_be_bytes());
+        // No key, an empty value.
+        self.bytes.extend_from_slice(&[kind as u8, 0, 0]);
+        0
+    }
+
+    /// An answer to `init`: a text that says what is wrong.
+    pub(crate) fn refuse(&mut self, hint: &str) {
+        self.bytes.clear();
+        self.text(hint);
+    }
+
+    /// The answer.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn count(&mut self) {
+        if let Some(count) = self.bytes.first_chunk_mut::<4>() {
+            *count = self.records.to_be_bytes();
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let text = text.get(..text.floor_char_boundary(MOST_TEXT)).unwrap_or_default();
+        self.bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// A length as a zigzag varint.
+#[derive(Default)]
+struct Framing {
+    buffer: [u8; 10],
+    len: usize,
+}
+
+impl Framing {
+    fn length(&mut self, length: usize) {
+        let mut number = (length as u64) << 1;
+        for slot in &mut self.buffer {
+            self.len += 1;
+            *slot = number as u8 | 0x80;
+            number >>= 7;
+            if number == 0 {
+                *slot &= 0x7f;
+                return;
+            }
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.buffer.get(..self.len).unwrap_or_default()
+    }
+}

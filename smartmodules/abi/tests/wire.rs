@@ -1,0 +1,218 @@
+//! The frames and records that are read and written here are those of Fluvio's own crates.
+
+use fluvio_protocol::link::smartmodule::SmartModuleKind;
+use fluvio_protocol::record::{Record, RecordKey};
+use fluvio_protocol::{Decoder, Encoder};
+use fluvio_smartmodule::dataplane::smartmodule::{
+    SmartModuleExtraParams, SmartModuleInitInput, SmartModuleInitOutput, SmartModuleInput, SmartModuleOutput,
+};
+use isotherm_model::params::{BadParams, Params};
+use isotherm_smartmodule_abi::{Answer, Batch, Damaged, Instance, Kind, Output, Transform};
+use proptest::prelude::*;
+
+/// The versions of the engine's protocol: the one that carries deprecated fields, and those since.
+const VERSIONS: [i16; 4] = [22, 23, 25, 30];
+
+/// A record by its parts.
+type Parts = (Option<Vec<u8>>, Vec<u8>, i64, i64);
+
+fn records(parts: &[Parts]) -> Vec<Record> {
+    let records = parts.iter().map(|(key, value, offset_delta, timestamp_delta)| {
+        let key = key.clone().map_or(RecordKey::NULL, RecordKey::from);
+        let mut record = Record::new_key_value(key, value.clone());
+        record.preamble.set_offset_delta(*offset_delta);
+        record.preamble.set_timestamp_delta(*timestamp_delta);
+        record
+    });
+    records.collect()
+}
+
+fn encoded<T: Encoder>(value: &T, version: i16) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    value.encode(&mut bytes, version).expect("encodes");
+    bytes
+}
+
+fn decoded<T: Decoder>(bytes: &[u8], version: i16) -> T {
+    let mut rest = bytes;
+    let value = T::decode_from(&mut rest, version).expect("decodes");
+    assert!(rest.is_empty());
+    value
+}
+
+fn input(parts: &[Parts], base_offset: i64, base_timestamp: i64, version: i16) -> Vec<u8> {
+    encoded(&SmartModuleInput::new(encoded(&records(parts), 0), base_offset, base_timestamp), version)
+}
+
+fn parts() -> impl Strategy<Value = Parts> {
+    let bytes = || proptest::collection::vec(any::<u8>(), 0..200);
+    (proptest::option::of(bytes()), bytes(), 0..1_i64 << 30, -(1_i64 << 30)..1_i64 << 30)
+}
+
+/// Answers with every record as it stands; refuses to be made with a parameter.
+struct Echo;
+
+impl Transform for Echo {
+    const KIND: Kind = Kind::Filter;
+
+    fn new(params: Params) -> Result<Self, BadParams> {
+        params.into_settings().map(|_| Self)
+    }
+
+    fn transform(&mut self, batch: &Batch<'_>, output: &mut Output) -> Result<(), Damaged> {
+        for record in batch.records() {
+            output.push_bytes(record?.bytes);
+        }
+        Ok(())
+    }
+}
+
+fn called(instance: &mut Instance<Echo>, input: &[u8], version: i16) -> Answer {
+    instance.input(input.len()).copy_from_slice(input);
+    instance.call(input.len(), version.into())
+}
+
+fn initialized(params: &[(&str, &str)], version: i16) -> (Instance<Echo>, Answer) {
+    let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let input = encoded(&SmartModuleInitInput { params: SmartModuleExtraParams::new(params, None) }, version);
+    let mut instance = Instance::new();
+    instance.input(input.len()).copy_from_slice(&input);
+    let answer = instance.init(input.len(), version.into());
+    (instance, answer)
+}
+
+proptest! {
+    /// What is read in place is what Fluvio decodes.
+    #[test]
+    fn batches_are_read_as_fluvio_writes_them(
+        parts in proptest::collection::vec(parts(), 0..8), base_offset: i64, base_timestamp in -1_i64..1 << 45, version in proptest::sample::select(&VERSIONS),
+    ) {
+        let bytes = input(&parts, base_offset, base_timestamp, version);
+        let batch = Batch::read(&bytes, version.into()).expect("a batch");
+        prop_assert_eq!(batch.base_offset, base_offset);
+        let read: Vec<_> = batch.records().collect::<Result<_, _>>().expect("sound");
+        let theirs = decoded::<SmartModuleInput>(&bytes, version).try_into_smartmodule_records(version).expect("sound");
+        prop_assert_eq!(read.len(), theirs.len());
+        for ((ours, theirs), parts) in read.iter().zip(&theirs).zip(&parts) {
+            prop_assert_eq!(ours.value, theirs.value().as_ref());
+            prop_assert_eq!(ours.offset_delta, parts.2);
+            prop_assert_eq!(ours.timestamp, (base_timestamp > 0).then_some(base_timestamp + parts.3));
+            // What stands in the batch decodes as one record, the same one.
+            let again: Record = decoded(ours.bytes, 0);
+            prop_assert_eq!(again.key.as_ref().map(|key| key.to_vec()), parts.0.clone());
+            prop_assert_eq!(again.value.as_ref(), ours.value);
+            prop_assert_eq!(again.timestamp_delta(), parts.3);
+        }
+    }
+
+    /// What is kept is what Fluvio reads.
+    #[test]
+    fn answers_are_written_as_fluvio_reads_them(parts in proptest::collection::vec(parts(), 0..8), version in proptest::sample::select(&VERSIONS)) {
+        let (mut instance, _) = initialized(&[], version);
+        let answer = called(&mut instance, &input(&parts, 7, 8, version), version);
+        prop_assert_eq!(answer, Answer { status: parts.len() as i32, output: true });
+        let output: SmartModuleOutput = decoded(instance.output(), version);
+        prop_assert!(output.error.is_none());
+        prop_assert_eq!(encoded(&output.successes, 0), encoded(&records(&parts), 0));
+    }
+
+    #[test]
+    fn a_value_becomes_a_record(len in 0..70_000_usize, version in proptest::sample::select(&VERSIONS)) {
+        let value = vec![b'x'; len];
+        let mut output = Output::default();
+        output.begin();
+        output.push_value(&value);
+        prop_assert_eq!(output.end(), 1);
+        let output: SmartModuleOutput = decoded(output.bytes(), version);
+        prop_assert_eq!(encoded(&output.successes, 0), encoded(&vec![Record::new(value)], 0));
+    }
+
+    /// A batch cut off or changed anywhere is an error or another batch, and never a trap; the records before the damage
+    /// are not answered with.
+    #[test]
+    fn damaged_batches_are_refused(parts in proptest::collection::vec(parts(), 1..5), place: prop::sample::Index, byte: u8) {
+        let bytes = input(&parts, 1_000, 8, 25);
+        let (mut instance, _) = initialized(&[], 25);
+        let mut changed = bytes.clone();
+        let place = place.index(bytes.len());
+        changed[place] = byte;
+        for damaged in [&bytes[..place], changed.as_slice()] {
+            let answer = called(&mut instance, damaged, 25);
+            if answer.status < 0 {
+                prop_assert!(!answer.output);
+                continue;
+            }
+            let output: SmartModuleOutput = decoded(instance.output(), 25);
+            if let Some(error) = output.error {
+                prop_assert!(output.successes.is_empty() && answer.status == 0);
+                prop_assert!(error.hint.contains(&error.offset.to_string()), "{}", error.hint);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_offset_of_the_damage_is_said() {
+    let parts: Vec<Parts> = (0..3).map(|i| (None, b"value".to_vec(), i, 0)).collect();
+    let (mut instance, _) = initialized(&[], 25);
+    let raw = encoded(&records(&parts), 0);
+    let framed = |raw: &[u8]| encoded(&SmartModuleInput::new(raw.to_vec(), 1_000, 8), 25);
+    let mut fails = |raw: &[u8]| {
+        called(&mut instance, &framed(raw), 25);
+        let output: SmartModuleOutput = decoded(instance.output(), 25);
+        let error = output.error.expect("an error");
+        assert_eq!((error.kind, error.record_key.is_none()), (SmartModuleKind::Filter, true));
+        (error.offset, error.hint)
+    };
+    let (offset, hint) = fails(&raw[..raw.len() - 1]);
+    assert_eq!(offset, 1_002);
+    assert_eq!(hint, "the batch that begins at offset 1000 is damaged at offset 1002: a record is cut off");
+    assert_eq!(fails(&[raw.as_slice(), b"\0"].concat()).0, 1_003);
+    assert_eq!(fails(b"\0\0").0, 1_000);
+    let one_more = [&4_i32.to_be_bytes(), &raw[4..]].concat();
+    assert_eq!(fails(&one_more).0, 1_003);
+    // A length that runs into the next record; a key flag that is none.
+    let mut longer = raw.clone();
+    longer[4] += 2;
+    assert_eq!(fails(&longer).0, 1_000);
+    let mut flag = raw.clone();
+    flag[8] = 2;
+    assert_eq!(fails(&flag).0, 1_000);
+}
+
+#[test]
+fn a_batch_without_records_has_none() {
+    for raw in [&[] as &[u8], &0_i32.to_be_bytes(), &(-1_i32).to_be_bytes()] {
+        let bytes = encoded(&SmartModuleInput::new(raw.to_vec(), 5, -1), 25);
+        assert_eq!(Batch::read(&bytes, 25).expect("a batch").records().count(), 0);
+    }
+}
+
+#[test]
+fn bad_parameters_are_said_by_init() {
+    for version in VERSIONS {
+        assert_eq!(initialized(&[], version).1, Answer { status: 0, output: false });
+        let (instance, answer) = initialized(&[("window", "3"), ("sensor", "/id")], version);
+        assert_eq!(answer, Answer { status: -2, output: true });
+        let output: SmartModuleInitOutput = decoded(instance.output(), version);
+        assert!(output.error.hint.contains("`window`") && output.error.hint.contains("`3`"), "{}", output.error.hint);
+    }
+    let (instance, answer) = initialized(&[], 21);
+    assert_eq!(answer.status, -2);
+    assert!(decoded::<SmartModuleInitOutput>(instance.output(), 21).error.hint.contains("version 21"));
+    // A text longer than the protocol's longest is cut, at a character.
+    let long = "é".repeat(16_000);
+    let (instance, answer) = initialized(&[("windöw", "3"), ("groups", &long)], 25);
+    assert_eq!(answer.status, -2);
+    decoded::<SmartModuleInitOutput>(instance.output(), 25);
+}
+
+#[test]
+fn calls_out_of_order_are_refused() {
+    let mut instance = Instance::<Echo>::new();
+    assert_eq!(called(&mut instance, &input(&[], 0, 0, 25), 25), Answer { status: -44, output: false });
+    instance.input(1);
+    assert_eq!(instance.init(1, 25), Answer { status: -10, output: false });
+    let (mut instance, _) = initialized(&[], 25);
+    assert_eq!(called(&mut instance, b"short", 25), Answer { status: -11, output: false });
+}
