@@ -1,0 +1,48 @@
+//! Where partitions begin and end, and what clients have read of their streams.
+
+use std::collections::HashMap;
+
+use fluvio_protocol::link::ErrorCode;
+use fluvio_spu_schema::server::fetch_offset::{
+    FetchOffsetPartitionResponse, FetchOffsetTopicResponse, FetchOffsetsRequest, FetchOffsetsResponse,
+};
+use fluvio_spu_schema::server::update_offset::{OffsetUpdateStatus, UpdateOffsetsRequest, UpdateOffsetsResponse};
+use tokio::sync::watch;
+
+use crate::catalog::Catalog;
+
+/// First and end offset of each partition asked for. Nothing is ever removed, so that the first is 0; with one replica
+/// all that is written is committed, so that the end is the committed end too.
+pub(super) fn fetch(catalog: &Catalog, request: FetchOffsetsRequest) -> FetchOffsetsResponse {
+    let partition = |topic: &str, partition_index| {
+        let log = catalog.log(topic, partition_index);
+        FetchOffsetPartitionResponse {
+            partition_index,
+            error_code: if log.is_some() { ErrorCode::None } else { ErrorCode::PartitionNotLeader },
+            start_offset: 0,
+            last_stable_offset: log.map_or(0, |log| log.tip().end),
+        }
+    };
+    let topics = request.topics.into_iter().map(|topic| FetchOffsetTopicResponse {
+        partitions: topic.partitions.iter().map(|it| partition(&topic.name, it.partition_index)).collect(),
+        name: topic.name,
+    });
+    FetchOffsetsResponse { topics: topics.collect() }
+}
+
+/// Passes what a client has read on to its streams.
+pub(super) fn acknowledge(
+    streams: &mut HashMap<u32, watch::Sender<i64>>,
+    request: UpdateOffsetsRequest,
+) -> UpdateOffsetsResponse {
+    streams.retain(|_, stream| !stream.is_closed());
+    let status = request.offsets.into_iter().map(|update| {
+        let stream = streams.get(&update.session_id);
+        if let Some(stream) = stream {
+            stream.send_replace(update.offset);
+        }
+        let error = if stream.is_some() { ErrorCode::None } else { ErrorCode::FetchSessionNotFoud };
+        OffsetUpdateStatus { session_id: update.session_id, error }
+    });
+    UpdateOffsetsResponse { status: status.collect() }
+}

@@ -1,0 +1,115 @@
+//! Batches into the log. Each is checked in full before it is stored; what is acknowledged has been written.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fluvio_compression::Compression;
+use fluvio_controlplane_metadata::topic::CompressionAlgorithm;
+use fluvio_protocol::link::ErrorCode;
+use fluvio_protocol::record::ReplicaKey;
+use fluvio_spu_schema::produce::{PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse};
+use fluvio_spu_schema::server::smartmodule::SmartModuleInvocation;
+use tracing::{error, warn};
+
+use crate::engine;
+use crate::log::batch::{BatchFault, Header, split_checked};
+use crate::log::{LogError, PartitionLog};
+use crate::state::Shared;
+use crate::wire::RecordSetBytes;
+
+/// Stores what a request carries and answers position by position: a partition may come up more than once.
+pub(super) async fn handle(
+    shared: &Arc<Shared>,
+    request: ProduceRequest<RecordSetBytes>,
+    version: i16,
+) -> ProduceResponse {
+    let mut responses = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for data in topic.partitions {
+            let number = data.partition_index;
+            let stored = match shared.catalog.log(&topic.name, number) {
+                None => Err(ErrorCode::NotLeaderForPartition),
+                Some(log) => {
+                    let (shared_too, modules) = (shared.clone(), request.smartmodules.clone());
+                    let work = move || store(&shared_too, &log, &data.records.0, modules, version);
+                    let panicked = || Err(ErrorCode::Other("the SmartModule's answer cannot be read".into()));
+                    shared.blocking(work).await.unwrap_or_else(panicked)
+                }
+            };
+            let mut response = PartitionProduceResponse { partition_index: number, ..Default::default() };
+            match stored {
+                Ok(base_offset) => response.base_offset = base_offset,
+                Err(error_code) => response.error_code = error_code,
+            }
+            partitions.push(response);
+        }
+        responses.push(TopicProduceResponse { name: topic.name, partitions });
+    }
+    ProduceResponse { responses, ..Default::default() }
+}
+
+/// Checks, transforms, appends. The offset of the first record, 0 if there is none to store, as the SPU says it.
+fn store(
+    shared: &Shared,
+    log: &PartitionLog,
+    set: &Bytes,
+    modules: Vec<SmartModuleInvocation>,
+    version: i16,
+) -> Result<i64, ErrorCode> {
+    let mut batches = split_checked(set).map_err(|fault| {
+        warn!(partition = %log.id(), %fault, "refused a produce request");
+        match fault {
+            BatchFault::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            BatchFault::Compression { .. } => ErrorCode::CompressionError,
+            fault => ErrorCode::Other(fault.to_string()),
+        }
+    })?;
+    if let Some(mut chain) = shared.engine.chain(&shared.catalog, modules, version, log)? {
+        batches = engine::transform(&mut chain, &batches)?.into_iter().collect();
+    }
+    let Some(spec) = shared.catalog.topic_spec(&log.id().topic) else {
+        return Err(ErrorCode::TopicNotFound);
+    };
+    let allowed = |batch: &Bytes| {
+        let compression = Header::read(batch).and_then(|header| header.compression());
+        compression.is_some_and(|compression| allows(spec.get_compression_type(), compression))
+    };
+    if !batches.iter().all(allowed) {
+        warn!(partition = %log.id(), wanted = %spec.get_compression_type(), "refused another compression than the topic's");
+        return Err(ErrorCode::CompressionError);
+    }
+    if batches.is_empty() {
+        return Ok(0);
+    }
+    match log.append(&batches) {
+        Ok(appended) => Ok(appended.base),
+        Err(fault) => {
+            error!(%fault, "cannot store");
+            Err(error_code(log, &fault))
+        }
+    }
+}
+
+fn error_code(log: &PartitionLog, fault: &LogError) -> ErrorCode {
+    if fault.is_storage_full() {
+        let id = log.id();
+        return ErrorCode::PartitionFull { replica_key: ReplicaKey::new(id.topic.clone(), id.number) };
+    }
+    match fault {
+        LogError::Failed { .. } => ErrorCode::PartitionShortCircuited,
+        LogError::Deleted { .. } => ErrorCode::NotLeaderForPartition,
+        _ => ErrorCode::StorageError,
+    }
+}
+
+fn allows(topic: &CompressionAlgorithm, batch: Compression) -> bool {
+    match topic {
+        CompressionAlgorithm::Any => true,
+        CompressionAlgorithm::None => batch == Compression::None,
+        CompressionAlgorithm::Gzip => batch == Compression::Gzip,
+        CompressionAlgorithm::Snappy => batch == Compression::Snappy,
+        CompressionAlgorithm::Lz4 => batch == Compression::Lz4,
+        CompressionAlgorithm::Zstd => batch == Compression::Zstd,
+    }
+}

@@ -1,0 +1,260 @@
+//! The log to one consumer. After each answer the stream waits until the client says how far it has read, and goes on
+//! from there; at the end of the log it waits for more.
+//!
+//! Without SmartModules an answer is whole stored batches, from the one that holds the offset asked for: at least one,
+//! then as many as fit in the client's `max_bytes`. (The SPU cuts the last batch off at that size, and the client drops
+//! what is cut off without a word.)
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fluvio_protocol::api::RequestHeader;
+use fluvio_protocol::link::ErrorCode;
+use fluvio_spu_schema::fetch::FetchablePartitionResponse;
+use fluvio_spu_schema::server::stream_fetch::{StreamFetchRequest, StreamFetchResponse};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{Connection, NO_CONSUMER_OFFSETS};
+use crate::engine::{Answer, Applied};
+use crate::log::{LogError, PartitionLog, Tip};
+use crate::state::Shared;
+use crate::wire::{RecordSetBytes, RecordSetLength, Reply, Sender};
+
+/// The most that an answer of several stored batches has, whatever the client allows.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+const NOTHING_ACKNOWLEDGED: i64 = -1;
+
+type Request = StreamFetchRequest<RecordSetBytes>;
+type Response = StreamFetchResponse<RecordSetLength>;
+
+struct Stream {
+    shared: Arc<Shared>,
+    sender: Sender,
+    header: RequestHeader,
+    topic: String,
+    partition: u32,
+    id: u32,
+    log: Arc<PartitionLog>,
+    max_bytes: usize,
+    acknowledged: watch::Receiver<i64>,
+    tip: watch::Receiver<Tip>,
+    stop: CancellationToken,
+}
+
+/// Why a stream ends.
+enum End {
+    /// With this error, which the client is told.
+    Error(ErrorCode),
+    /// The client or the node has gone.
+    Gone,
+}
+
+impl From<ErrorCode> for End {
+    fn from(code: ErrorCode) -> Self {
+        Self::Error(code)
+    }
+}
+
+/// Starts the stream that a client asks for.
+pub(super) async fn start(connection: &mut Connection, header: RequestHeader, request: Request) -> std::io::Result<()> {
+    let Some(log) = connection.shared.catalog.log(&request.topic, request.partition) else {
+        let response = error_response(request.topic, request.partition, 0, ErrorCode::NotLeaderForPartition);
+        let reply = Reply::new(&header, &response)?;
+        // If the client has gone, reading says so next.
+        let _ = connection.sender.send(reply).await;
+        return Ok(());
+    };
+    connection.last_stream = connection.last_stream.wrapping_add(1);
+    let id = connection.last_stream;
+    let (acknowledge, acknowledged) = watch::channel(NOTHING_ACKNOWLEDGED);
+    connection.acknowledged.insert(id, acknowledge);
+    let stream = Stream {
+        shared: connection.shared.clone(),
+        sender: connection.sender.clone(),
+        header,
+        topic: request.topic.clone(),
+        partition: request.partition,
+        id,
+        tip: log.follow(),
+        log,
+        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).max(1),
+        acknowledged,
+        stop: connection.stop.clone(),
+    };
+    connection.shared.tasks.spawn(stream.run(request));
+    Ok(())
+}
+
+impl Stream {
+    async fn run(mut self, request: Request) {
+        if let Err(End::Error(code)) = self.work(request).await {
+            debug!(partition = %self.log.id(), error = %code, "a stream ends");
+            let response = error_response(self.topic.clone(), self.partition, self.id, code);
+            if let Ok(reply) = Reply::new(&self.header, &response) {
+                // The stream ends in any case.
+                let _ = self.sender.send(reply).await;
+            }
+        }
+    }
+
+    async fn work(&mut self, request: Request) -> Result<(), End> {
+        if request.consumer_id.is_some() {
+            return Err(ErrorCode::Other(NO_CONSUMER_OFFSETS.to_owned()).into());
+        }
+        let mut applied = self.chain(&request).await?;
+        let end = self.log.tip().end;
+        let mut next = request.fetch_offset;
+        if next < 0 {
+            return Err(ErrorCode::OffsetEvicted { offset: next, next_available: 0 }.into());
+        }
+        if next > end {
+            let message = format!("start offset: {next} is greater than leo: {end}");
+            return Err(ErrorCode::Other(message).into());
+        }
+        loop {
+            let (read_to, sent) = match applied.take() {
+                None => self.send_stored(next).await?,
+                Some(chain) => {
+                    let (chain, read_to, sent) = self.send_answer(chain, next).await?;
+                    applied = Some(chain);
+                    (read_to, sent)
+                }
+            };
+            next = if sent { self.next_acknowledged().await? } else { self.next_stored(read_to).await? };
+        }
+    }
+
+    async fn chain(&self, request: &Request) -> Result<Option<Applied>, End> {
+        if request.smartmodules.is_empty() {
+            return Ok(None);
+        }
+        let (shared, log, version) = (self.shared.clone(), self.log.clone(), self.header.api_version());
+        let invocations = request.smartmodules.clone();
+        let build = move || shared.engine.chain(&shared.catalog, invocations, version, &log);
+        let chain =
+            self.shared.blocking(build).await.unwrap_or_else(|| {
+                Err(ErrorCode::SmartModuleChainInitError("the SmartModule broke the engine".into()))
+            });
+        let chain = chain.inspect_err(|error| warn!(partition = %self.log.id(), %error, "no SmartModule chain"))?;
+        Ok(chain.map(|chain| Applied::new(chain, self.max_bytes)))
+    }
+
+    /// Sends stored batches from `from` on. Says how far it read and whether it sent anything.
+    async fn send_stored(&mut self, from: i64) -> Result<(i64, bool), End> {
+        let log = self.log.clone();
+        let max_bytes = self.max_bytes.min(MAX_ANSWER_BYTES);
+        if from >= log.tip().end {
+            return Ok((from, false));
+        }
+        let read = self.shared.blocking(move || log.read(from, max_bytes)).await;
+        let read = read.ok_or(ErrorCode::UnknownServerError)?.map_err(|error| {
+            warn!(%error, "a stream cannot be read on");
+            read_error(&error)
+        })?;
+        if read.data.is_empty() {
+            return Ok((from, false));
+        }
+        self.send(ErrorCode::None, 0, read.data).await?;
+        Ok((read.next, true))
+    }
+
+    /// Sends what the SmartModules make of the log from `from` on.
+    async fn send_answer(&mut self, mut applied: Applied, from: i64) -> Result<(Applied, i64, bool), End> {
+        if from >= self.log.tip().end {
+            return Ok((applied, from, false));
+        }
+        let (log, stop) = (self.log.clone(), self.stop.clone());
+        let work = move || {
+            let answer = applied.answer(&log, from, &stop);
+            (applied, answer)
+        };
+        let done = self.shared.blocking(work).await;
+        let broken = || ErrorCode::Other("SmartModule err: its answer cannot be read".into());
+        let (applied, answer) = done.ok_or_else(broken)?;
+        let Answer { batch, error, next } = answer?;
+        if self.stop.is_cancelled() {
+            return Err(End::Gone);
+        }
+        if batch.is_empty() && error.is_none() {
+            return Ok((applied, next, false));
+        }
+        let code = error.map_or(ErrorCode::None, |error| ErrorCode::SmartModuleRuntimeError(Box::new(error)));
+        self.send(code, next, batch).await?;
+        Ok((applied, next, true))
+    }
+
+    async fn send(&self, error_code: ErrorCode, next_filter_offset: i64, batches: Bytes) -> Result<(), End> {
+        let records = RecordSetLength::of(&batches).map_err(|error| ErrorCode::Other(error.to_string()))?;
+        let response = Response {
+            topic: self.topic.clone(),
+            stream_id: self.id,
+            partition: FetchablePartitionResponse {
+                partition_index: self.partition,
+                error_code,
+                high_watermark: self.log.tip().end,
+                next_filter_offset,
+                log_start_offset: 0,
+                records,
+                ..Default::default()
+            },
+        };
+        let reply =
+            Reply::with_tail(&self.header, &response, batches).map_err(|error| ErrorCode::Other(error.to_string()))?;
+        self.sender.send(reply).await.map_err(|_| End::Gone)
+    }
+
+    /// Waits until the client has said how far it has read.
+    async fn next_acknowledged(&mut self) -> Result<i64, End> {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(End::Gone),
+                changed = self.acknowledged.changed() => {
+                    changed.map_err(|_| End::Gone)?;
+                    let offset = *self.acknowledged.borrow_and_update();
+                    if offset > NOTHING_ACKNOWLEDGED {
+                        return Ok(offset);
+                    }
+                }
+                tip = self.tip.wait_for(|tip| tip.deleted) => return Err(gone_or_deleted(tip.is_ok())),
+            }
+        }
+    }
+
+    /// Waits until the log goes on behind `read`, or the client goes back.
+    async fn next_stored(&mut self, read: i64) -> Result<i64, End> {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(End::Gone),
+                tip = self.tip.wait_for(|tip| tip.deleted || tip.end > read) => {
+                    let tip = *tip.map_err(|_| End::Gone)?;
+                    return if tip.deleted { Err(gone_or_deleted(true)) } else { Ok(read) };
+                }
+                changed = self.acknowledged.changed() => {
+                    changed.map_err(|_| End::Gone)?;
+                    let offset = *self.acknowledged.borrow_and_update();
+                    if (0..read).contains(&offset) {
+                        return Ok(offset);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn gone_or_deleted(deleted: bool) -> End {
+    if deleted { End::Error(ErrorCode::TopicDeleted) } else { End::Gone }
+}
+
+fn read_error(error: &LogError) -> ErrorCode {
+    match error {
+        LogError::BeforeStart { offset, .. } => ErrorCode::OffsetEvicted { offset: *offset, next_available: 0 },
+        error => ErrorCode::Other(error.to_string()),
+    }
+}
+
+fn error_response(topic: String, partition_index: u32, stream_id: u32, error_code: ErrorCode) -> Response {
+    let partition = FetchablePartitionResponse { partition_index, error_code, ..Default::default() };
+    Response { topic, stream_id, partition }
+}

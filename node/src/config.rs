@@ -1,0 +1,42 @@
+//! What a node is told at its start.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// The controller's port where nothing else is said: that of a Fluvio cluster.
+pub const DEFAULT_PORT: u16 = 9003;
+
+/// What a node is told at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The folder with all that the node keeps; made if it is not there.
+    pub data: PathBuf,
+    /// Where the controller listens, which is the address that clients are given. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the SPU listens. `None`: the same address, the controller's port + 1 if it is free, otherwise any.
+    pub listen_spu: Option<SocketAddr>,
+    /// Whether an acknowledged batch is on the disk, not just with the operating system. Slower.
+    pub fsync: bool,
+    /// Size in bytes from which on a partition starts a new file, unless its topic says otherwise.
+    pub segment_bytes: u64,
+}
+
+impl Config {
+    /// The defaults, for a data folder.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            listen: (Ipv4Addr::LOCALHOST, DEFAULT_PORT).into(),
+            listen_spu: None,
+            fsync: false,
+            segment_bytes: 1 << 30,
+        }
+    }
+
+    /// The same, listening on free ports of the loopback device.
+    pub fn on_free_ports(mut self) -> Self {
+        self.listen = (Ipv4Addr::LOCALHOST, 0).into();
+        self.listen_spu = Some(self.listen);
+        self
+    }
+}

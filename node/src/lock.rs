@@ -1,0 +1,42 @@
+//! One node per data folder: a lock of the operating system on the file `LOCK`, which says who holds it. The system
+//! lets go of it when the process ends, however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+use crate::NodeError;
+
+const NAME: &str = "LOCK";
+
+/// A held lock; dropping it lets go.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes the lock of `folder`, which must exist.
+    pub(crate) fn take(folder: &Path) -> Result<Self, NodeError> {
+        let path = folder.join(NAME);
+        let io_error = |source: io::Error| NodeError::Folder { action: "lock", path: path.clone(), source };
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io_error)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Only for the message; a holder that has not written yet stays unnamed.
+                let _ = file.take(64).read_to_string(&mut holder);
+                let holder = holder.trim();
+                let holder = if holder.is_empty() { "another process".to_owned() } else { holder.to_owned() };
+                return Err(NodeError::Locked { folder: folder.to_owned(), holder });
+            }
+            Err(TryLockError::Error(source)) => return Err(io_error(source)),
+        }
+        file.set_len(0).map_err(io_error)?;
+        file.rewind().map_err(io_error)?;
+        writeln!(file, "process {}", std::process::id()).map_err(io_error)?;
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,346 @@
+//! The log of one partition: append, read, follow, delete. One writer at a time, any number of readers beside it.
+//!
+//! A batch is acknowledged once `write` has returned: a killed process loses nothing that was. With `fsync` the disk has
+//! confirmed it too; without, a power cut may take the newest.
+
+use std::fmt;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use super::LogError;
+use super::batch::Header;
+use super::entry::{self, PREFIX_BYTES, Parsed};
+use super::recover::{self, Outcome};
+use super::segment::{HEADER_BYTES, Segment};
+
+/// Bytes that a read takes beyond what it is asked for, to get from an indexed place to the entry it wants.
+const READ_SLACK: usize = 96 * 1024;
+
+/// A partition's name: topic and number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionId {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number, from 0.
+    pub number: u32,
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.number)
+    }
+}
+
+/// How a log is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogOptions {
+    /// A segment that has so many bytes gets no more entries.
+    pub(crate) segment_bytes: u64,
+    /// Whether an append waits for the disk.
+    pub(crate) fsync: bool,
+}
+
+/// Where a log ends now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tip {
+    /// The offset that the next record will get.
+    pub(crate) end: i64,
+    /// Whether the topic has been deleted.
+    pub(crate) deleted: bool,
+}
+
+/// What an append gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Appended {
+    /// The offset of the first record.
+    pub(crate) base: i64,
+    /// The log's end behind the last.
+    pub(crate) end: i64,
+}
+
+/// Whole batches, one behind the other, as they go over the wire.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    /// The batches.
+    pub(crate) data: Bytes,
+    /// The offset behind the last record; where the read began if there is none.
+    pub(crate) next: i64,
+}
+
+struct Inner {
+    segments: Vec<Segment>,
+    end: i64,
+    failed: bool,
+}
+
+/// The log of one partition.
+pub(crate) struct PartitionLog {
+    id: PartitionId,
+    folder: PathBuf,
+    options: LogOptions,
+    inner: Mutex<Inner>,
+    tip: watch::Sender<Tip>,
+}
+
+impl fmt::Debug for PartitionLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartitionLog").field("id", &self.id).field("tip", &*self.tip.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl PartitionLog {
+    /// Opens the log in `folder`, making it if there is none; checks all of it and cuts a torn tail.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] if stored bytes are bad before the tail; [`LogError::Io`].
+    pub(crate) fn open(id: PartitionId, folder: PathBuf, options: LogOptions) -> Result<Self, LogError> {
+        let io_error = |action, path: &Path| {
+            let (partition, path) = (id.clone(), path.to_owned());
+            move |source| LogError::Io { partition, action, path, source }
+        };
+        std::fs::create_dir_all(&folder).map_err(io_error("make the folder", &folder))?;
+        let files = Segment::list(&folder).map_err(io_error("list", &folder))?;
+        let mut segments: Vec<Segment> = Vec::with_capacity(files.len().max(1));
+        let mut end = 0;
+        let count = files.len();
+        for (at, (base, path)) in files.into_iter().enumerate() {
+            let last = at + 1 == count;
+            let damaged = |path: &Path, position, what| LogError::Damaged {
+                partition: id.clone(),
+                path: path.to_owned(),
+                position,
+                offset: end,
+                what,
+            };
+            if base != end {
+                return Err(damaged(&path, 0, "the segment before it ends elsewhere, or is missing"));
+            }
+            let Some(mut segment) = Segment::open(path.clone(), base).map_err(io_error("open", &path))? else {
+                let bytes = std::fs::metadata(&path).map_err(io_error("look at", &path))?.len();
+                if !last || bytes > HEADER_BYTES {
+                    return Err(damaged(&path, 0, "the segment's header is not sound"));
+                }
+                warn!(partition = %id, offset = end, bytes, "cut the torn header of the last segment");
+                segments.push(Segment::create(&folder, base).map_err(io_error("write", &path))?);
+                continue;
+            };
+            match recover::scan(&mut segment, last).map_err(io_error("read", &path))? {
+                Outcome::Whole(next) => end = next,
+                Outcome::Torn { next, bytes } => {
+                    segment.file.set_len(segment.size).map_err(io_error("cut", &path))?;
+                    warn!(partition = %id, offset = next, bytes, file = %path.display(), "cut a torn tail");
+                    end = next;
+                }
+                Outcome::Damaged { offset, what } => {
+                    end = offset;
+                    let position = segment.size;
+                    return Err(LogError::Damaged { partition: id, path, position, offset: end, what });
+                }
+            }
+            segments.push(segment);
+        }
+        if segments.is_empty() {
+            segments.push(Segment::create(&folder, 0).map_err(io_error("write", &folder))?);
+        }
+        info!(partition = %id, end, segments = segments.len(), "opened");
+        let tip = watch::Sender::new(Tip { end, deleted: false });
+        Ok(Self { id, folder, options, inner: Mutex::new(Inner { segments, end, failed: false }), tip })
+    }
+
+    /// Whose log this is.
+    pub(crate) fn id(&self) -> &PartitionId {
+        &self.id
+    }
+
+    /// Where the log ends now.
+    pub(crate) fn tip(&self) -> Tip {
+        *self.tip.borrow()
+    }
+
+    /// Follows the end of the log.
+    pub(crate) fn follow(&self) -> watch::Receiver<Tip> {
+        self.tip.subscribe()
+    }
+
+    /// Bytes of entries on disk.
+    pub(crate) fn size(&self) -> u64 {
+        self.lock().segments.iter().map(|segment| segment.size - HEADER_BYTES).sum()
+    }
+
+    /// Tells all who follow that the topic is gone, and takes no more: its folder's name may soon be that of a new topic.
+    /// The caller removes the files.
+    pub(crate) fn mark_deleted(&self) {
+        let _no_append = self.lock();
+        self.tip.send_modify(|tip| tip.deleted = true);
+    }
+
+    /// Stores checked batches, in order, with the next offsets. All of them, or after an error none. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] if the disk is full or broken; [`LogError::Failed`] once such a failure could not be undone;
+    /// [`LogError::Deleted`].
+    pub(crate) fn append(&self, batches: &[Bytes]) -> Result<Appended, LogError> {
+        let mut inner = self.lock();
+        if self.tip().deleted {
+            return Err(LogError::Deleted { partition: self.id.clone() });
+        }
+        if inner.failed {
+            return Err(LogError::Failed { partition: self.id.clone() });
+        }
+        let base = inner.end;
+        let mut end = base;
+        let mut out = Vec::with_capacity(batches.iter().map(|batch| PREFIX_BYTES + batch.len()).sum());
+        let mut notes = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let Some(header) = Header::read(batch) else { continue };
+            entry::put(&mut out, batch, end);
+            notes.push((end, (PREFIX_BYTES + batch.len()) as u64));
+            end = end
+                .checked_add(header.count())
+                .ok_or_else(|| LogError::OffsetsExhausted { partition: self.id.clone(), end: base })?;
+        }
+        if notes.is_empty() {
+            return Ok(Appended { base, end });
+        }
+        let segment = self.writable(&mut inner, out.len() as u64)?;
+        if let Err(source) = write(segment, &out, self.options.fsync) {
+            let path = segment.path.clone();
+            if let Err(error) = segment.file.set_len(segment.size) {
+                warn!(partition = %self.id, %error, "could not undo a failed write");
+                inner.failed = true;
+            }
+            return Err(LogError::Io { partition: self.id.clone(), action: "append to", path, source });
+        }
+        for (offset, bytes) in notes {
+            segment.note(offset, bytes);
+        }
+        inner.end = end;
+        // Under the lock, so that ends are published in order.
+        self.tip.send_modify(|tip| tip.end = end);
+        Ok(Appended { base, end })
+    }
+
+    /// The segment for the next `bytes` bytes: the last one, or a new one behind it.
+    fn writable<'a>(&self, inner: &'a mut Inner, bytes: u64) -> Result<&'a mut Segment, LogError> {
+        let io_error = |source| LogError::Io {
+            partition: self.id.clone(),
+            action: "start a segment in",
+            path: self.folder.clone(),
+            source,
+        };
+        let full = inner.segments.last().is_none_or(|last| {
+            last.size > HEADER_BYTES && last.size.saturating_add(bytes) > self.options.segment_bytes
+        });
+        if full {
+            let segment = Segment::create(&self.folder, inner.end).map_err(io_error)?;
+            if self.options.fsync {
+                std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io_error)?;
+            }
+            inner.segments.push(segment);
+        }
+        inner.segments.last_mut().ok_or_else(|| io_error(io::Error::other("there is no segment")))
+    }
+
+    /// Reads whole batches from the one that holds `from` on: at least one if there is any, then as many as fit in
+    /// `max_bytes` and stand in one segment. Every entry's checksum is verified. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`LogError::BeforeStart`], [`LogError::BeyondEnd`], [`LogError::Damaged`], [`LogError::Io`].
+    pub(crate) fn read(&self, from: i64, max_bytes: usize) -> Result<Chunk, LogError> {
+        if from < 0 {
+            return Err(LogError::BeforeStart { partition: self.id.clone(), offset: from });
+        }
+        let (file, path, place, limit) = {
+            let inner = self.lock();
+            if from > inner.end {
+                return Err(LogError::BeyondEnd { partition: self.id.clone(), offset: from, end: inner.end });
+            }
+            let after = inner.segments.partition_point(|segment| segment.base <= from);
+            match after.checked_sub(1).and_then(|at| inner.segments.get(at)) {
+                Some(segment) if from < inner.end => {
+                    (segment.file.clone(), segment.path.clone(), segment.place(from), segment.size)
+                }
+                _ => {
+                    return Ok(Chunk { data: Bytes::new(), next: from });
+                }
+            }
+        };
+        let reader = Reader { partition: &self.id, file: &file, path: &path, limit };
+        reader.read(place, from, max_bytes)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Every change of what is inside is complete before anything in the same section can panic.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write(segment: &Segment, bytes: &[u8], fsync: bool) -> io::Result<()> {
+    segment.file.write_all_at(bytes, segment.size)?;
+    if fsync { segment.file.sync_data() } else { Ok(()) }
+}
+
+struct Reader<'a> {
+    partition: &'a PartitionId,
+    file: &'a std::fs::File,
+    path: &'a Path,
+    limit: u64,
+}
+
+impl Reader<'_> {
+    fn read(&self, place: u64, from: i64, max_bytes: usize) -> Result<Chunk, LogError> {
+        let left = usize::try_from(self.limit.saturating_sub(place)).unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        self.extend(&mut bytes, place, max_bytes.saturating_add(READ_SLACK).min(left))?;
+        let (mut at, mut kept, mut next) = (0, 0, from);
+        while at < left {
+            let header = match Parsed::read(&bytes[at..]) {
+                Parsed::Entry(header) => header,
+                // What was read so far is good; the next read starts here and sees why it ends.
+                _ if kept > 0 => break,
+                Parsed::Short(needed) if at + needed > bytes.len() && at + needed <= left => {
+                    self.extend(&mut bytes, place, at + needed)?;
+                    continue;
+                }
+                Parsed::Short(_) => return Err(self.damaged(place, at, next, "an entry is cut off")),
+                Parsed::Bad(what) => return Err(self.damaged(place, at, next, what)),
+            };
+            let batch = at + PREFIX_BYTES..at + PREFIX_BYTES + header.length;
+            at = batch.end;
+            if header.last_offset() < from {
+                continue;
+            }
+            if kept > 0 && kept + header.length > max_bytes {
+                break;
+            }
+            bytes.copy_within(batch, kept);
+            kept += header.length;
+            next = header.last_offset() + 1;
+        }
+        bytes.truncate(kept);
+        Ok(Chunk { data: bytes.into(), next })
+    }
+
+    /// Reads on until `bytes`, which stand at `place`, are `wanted` many.
+    fn extend(&self, bytes: &mut Vec<u8>, place: u64, wanted: usize) -> Result<(), LogError> {
+        let have = bytes.len();
+        bytes.resize(wanted.max(have), 0);
+        self.file.read_exact_at(&mut bytes[have..], place + have as u64).map_err(|source| LogError::Io {
+            partition: self.partition.clone(),
+            action: "read",
+            path: self.path.to_owned(),
+            source,
+        })
+    }
+
+    fn damaged(&self, place: u64, at: usize, offset: i64, what: &'static str) -> LogError {
+        let position = place + at as u64;
+        LogError::Damaged { partition: self.partition.clone(), path: self.path.to_owned(), position, offset, what }
+    }
+}

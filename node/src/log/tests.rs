@@ -1,0 +1,265 @@
+//! The log against a plain model, and against every way of being torn or damaged.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use fluvio_compression::Compression;
+use fluvio_protocol::record::Record;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::batch::{self, Header, NewBatch};
+use super::partition::Chunk;
+use super::{LogError, LogOptions, PartitionId, PartitionLog, records};
+
+const OPTIONS: LogOptions = LogOptions { segment_bytes: 1 << 30, fsync: false };
+
+fn open_with(folder: &Path, options: LogOptions) -> Result<PartitionLog, LogError> {
+    PartitionLog::open(PartitionId { topic: "topic".into(), number: 3 }, folder.to_owned(), options)
+}
+
+fn open(folder: &Path) -> PartitionLog {
+    open_with(folder, OPTIONS).unwrap()
+}
+
+/// A batch of `count` records with values of `bytes` bytes that no other has.
+fn batch(seed: usize, count: usize, bytes: usize, compression: Compression) -> Bytes {
+    let records: Vec<Record> = (0..count).map(|n| Record::new(format!("{seed}-{n}-{}", "x".repeat(bytes)))).collect();
+    let new = NewBatch {
+        base_offset: 0,
+        last_offset_delta: count as i32 - 1,
+        compression,
+        first_timestamp: 1_000,
+        max_timestamp: 1_000,
+    };
+    new.build(&records::encode(&records).unwrap()).unwrap()
+}
+
+/// What the log stores for a batch.
+fn placed(batch: &Bytes, base: i64) -> Vec<u8> {
+    [&base.to_be_bytes()[..], &batch[8..]].concat()
+}
+
+fn first_file(folder: &Path) -> PathBuf {
+    folder.join(format!("{:020}.log", 0))
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(Vec<(usize, usize, bool)>),
+    Read(usize, usize),
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let one = (1usize..6, 0usize..400, any::<bool>());
+    let step = prop_oneof![
+        3 => proptest::collection::vec(one, 1..5).prop_map(Step::Append),
+        3 => (any::<usize>(), 1usize..4_000).prop_map(|(from, bytes)| Step::Read(from, bytes)),
+        1 => Just(Step::Reopen),
+    ];
+    proptest::collection::vec(step, 1..40)
+}
+
+/// All batches that a read must give: from the one with `from`, at least one, as many as fit.
+fn expected(model: &[(i64, Vec<u8>)], from: i64, end: i64, max_bytes: usize) -> (Vec<u8>, i64) {
+    let first = model.partition_point(|(base, _)| *base <= from).saturating_sub(1);
+    let (mut data, mut next) = (Vec::new(), from);
+    for (at, (_, bytes)) in model.iter().enumerate().skip(first) {
+        if from == end || (!data.is_empty() && data.len() + bytes.len() > max_bytes) {
+            break;
+        }
+        data.extend_from_slice(bytes);
+        next = model.get(at + 1).map_or(end, |(base, _)| *base);
+    }
+    (data, next)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn appends_reads_and_reopens_equal_a_plain_list(steps in steps(), segment_bytes in 200u64..20_000) {
+        let folder = TempDir::new().unwrap();
+        let options = LogOptions { segment_bytes, fsync: false };
+        let mut log = open_with(folder.path(), options).unwrap();
+        let mut model: Vec<(i64, Vec<u8>)> = Vec::new();
+        let (mut end, mut seed) = (0i64, 0);
+        for step in steps {
+            match step {
+                Step::Append(sizes) => {
+                    let mut batches = Vec::new();
+                    let base = end;
+                    for (count, bytes, packed) in sizes {
+                        seed += 1;
+                        let compression = if packed { Compression::Lz4 } else { Compression::None };
+                        let batch = batch(seed, count, bytes, compression);
+                        model.push((end, placed(&batch, end)));
+                        end += count as i64;
+                        batches.push(batch);
+                    }
+                    let appended = log.append(&batches).unwrap();
+                    prop_assert_eq!((appended.base, appended.end), (base, end));
+                    prop_assert_eq!(log.tip().end, end);
+                }
+                Step::Read(from, max_bytes) => {
+                    let from = (from as u64 % (end as u64 + 2)) as i64;
+                    match log.read(from, max_bytes) {
+                        Ok(Chunk { data, next }) => {
+                            let (whole, last) = expected(&model, from, end, max_bytes);
+                            // A read may end with a segment; what there is of it is right, and there is some.
+                            prop_assert!(whole.starts_with(&data));
+                            prop_assert!(data.len() == whole.len() || (!data.is_empty() && next < last));
+                            prop_assert_eq!(data.is_empty(), from == end);
+                            let rest = expected(&model, next, end, usize::MAX).0;
+                            let all = expected(&model, from, end, usize::MAX).0;
+                            prop_assert_eq!([&data[..], &rest].concat(), all);
+                        }
+                        Err(LogError::BeyondEnd { .. }) => prop_assert_eq!(from, end + 1),
+                        Err(error) => prop_assert!(false, "{}", error),
+                    }
+                }
+                Step::Reopen => {
+                    drop(log);
+                    log = open_with(folder.path(), options).unwrap();
+                    prop_assert_eq!(log.tip().end, end);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_kind_are_no_batch_and_no_panic(bytes in proptest::collection::vec(any::<u8>(), 1..300)) {
+        prop_assert!(batch::split_checked(&Bytes::from(bytes)).is_err());
+    }
+}
+
+fn three_batches(folder: &Path) -> (Vec<Bytes>, Vec<u8>) {
+    let batches: Vec<_> = (0..3).map(|seed| batch(seed, seed + 2, 20, Compression::None)).collect();
+    let log = open(folder);
+    for batch in &batches {
+        log.append(std::slice::from_ref(batch)).unwrap();
+    }
+    drop(log);
+    (batches, std::fs::read(first_file(folder)).unwrap())
+}
+
+#[test]
+fn cut_anywhere_in_the_last_batch_the_others_stay_and_offsets_go_on() {
+    let source = TempDir::new().unwrap();
+    let (batches, bytes) = three_batches(source.path());
+    let whole = bytes.len();
+    let before = whole - 8 - batches[2].len();
+    for length in before..whole {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(first_file(folder.path()), &bytes[..length]).unwrap();
+        let log = open(folder.path());
+        assert_eq!(log.tip().end, 5, "cut to {length} of {whole}");
+        let appended = log.append(&batches[2..]).unwrap();
+        assert_eq!((appended.base, appended.end), (5, 9));
+        drop(log);
+        assert_eq!(std::fs::read(first_file(folder.path())).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn cut_in_the_header_the_log_is_empty() {
+    let source = TempDir::new().unwrap();
+    let (_, bytes) = three_batches(source.path());
+    for length in 0..16 {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(first_file(folder.path()), &bytes[..length]).unwrap();
+        assert_eq!(open(folder.path()).tip().end, 0);
+    }
+}
+
+#[test]
+fn a_changed_byte_before_the_last_batch_is_damage_and_in_it_a_torn_tail() {
+    let source = TempDir::new().unwrap();
+    let (batches, bytes) = three_batches(source.path());
+    let last = bytes.len() - 8 - batches[2].len();
+    for at in 0..bytes.len() {
+        let folder = TempDir::new().unwrap();
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x20;
+        std::fs::write(first_file(folder.path()), &changed).unwrap();
+        match open_with(folder.path(), OPTIONS) {
+            Ok(log) => {
+                assert!(at >= last, "byte {at} went unnoticed");
+                assert_eq!(log.tip().end, 5);
+            }
+            Err(LogError::Damaged { position, offset, .. }) => {
+                assert!(at < last, "byte {at} is in the tail");
+                let (place, first) = match at {
+                    0..16 => (0, 0),
+                    _ if at < 24 + batches[0].len() => (16, 0),
+                    _ => (24 + batches[0].len(), 2),
+                };
+                assert_eq!((position, offset), (place as u64, first), "byte {at}");
+                assert_eq!(std::fs::read(first_file(folder.path())).unwrap(), changed);
+            }
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn zeros_and_noise_behind_the_last_batch_are_cut() {
+    let source = TempDir::new().unwrap();
+    let (_, bytes) = three_batches(source.path());
+    for noise in [vec![0; 5_000], vec![0xff; 3], (0..200_000u32).map(|n| (n * 31) as u8).collect()] {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(first_file(folder.path()), [&bytes[..], &noise].concat()).unwrap();
+        assert_eq!(open(folder.path()).tip().end, 9);
+        assert_eq!(std::fs::read(first_file(folder.path())).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn damage_that_comes_later_is_found_by_the_read() {
+    let folder = TempDir::new().unwrap();
+    let (batches, mut bytes) = three_batches(folder.path());
+    let log = open(folder.path());
+    let at = 24 + batches[0].len() + 40;
+    bytes[at] ^= 1;
+    std::fs::write(first_file(folder.path()), &bytes).unwrap();
+    assert!(log.read(0, 1).is_ok());
+    assert!(matches!(log.read(2, 1), Err(LogError::Damaged { offset: 2, .. })));
+}
+
+#[test]
+fn a_missing_segment_is_damage() {
+    let folder = TempDir::new().unwrap();
+    let options = LogOptions { segment_bytes: 100, fsync: true };
+    let log = open_with(folder.path(), options).unwrap();
+    for seed in 0..3 {
+        log.append(&[batch(seed, 2, 50, Compression::None)]).unwrap();
+    }
+    drop(log);
+    std::fs::remove_file(folder.path().join(format!("{:020}.log", 2))).unwrap();
+    assert!(matches!(open_with(folder.path(), options), Err(LogError::Damaged { offset: 2, .. })));
+}
+
+#[test]
+fn the_stored_bytes_are_these() {
+    let folder = TempDir::new().unwrap();
+    open(folder.path()).append(&[batch(7, 1, 0, Compression::None)]).unwrap();
+    let bytes = std::fs::read(first_file(folder.path())).unwrap();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let golden = include_str!("golden.hex").split_whitespace().collect::<String>();
+    assert_eq!(hex, golden, "the format of segments changed: raise its version and write a migration");
+    assert_eq!(Header::read(&bytes[24..]).unwrap().length, bytes.len() - 24);
+}
+
+#[test]
+fn a_deleted_log_takes_nothing_that_could_reach_its_successor() {
+    let folder = TempDir::new().unwrap();
+    let log = open_with(folder.path(), LogOptions { segment_bytes: 1, ..OPTIONS }).unwrap();
+    log.append(&[batch(1, 2, 10, Compression::None)]).unwrap();
+    log.mark_deleted();
+    // A topic of the same name has the folder now; the next batch would begin a segment in it.
+    std::fs::remove_file(first_file(folder.path())).unwrap();
+    let refused = log.append(&[batch(2, 2, 10, Compression::None)]);
+    assert!(matches!(refused, Err(LogError::Deleted { .. })), "{refused:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -1,0 +1,164 @@
+//! Listeners, connections, start and end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use crate::catalog::Catalog;
+use crate::controller::Watchers;
+use crate::engine::Engine;
+use crate::state::Shared;
+use crate::{Config, NodeError, broker, controller};
+
+/// How long the end of a node waits for what is under way.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long a listener waits after it could not accept, as when no file handle is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A node that listens: its data folder is open and locked, its addresses are taken.
+///
+/// Clients may connect from here on, and are served once it runs. Dropping it ends it.
+pub struct Node {
+    shared: Arc<Shared>,
+    controller: TcpListener,
+    broker: TcpListener,
+    address: SocketAddr,
+    spu_address: SocketAddr,
+    _stop: DropGuard,
+}
+
+impl Node {
+    /// Opens the data folder and takes the addresses.
+    ///
+    /// # Errors
+    /// If the folder is in use, cannot be used or is damaged, or an address is taken.
+    pub async fn bind(config: Config) -> Result<Self, NodeError> {
+        let opened = config.clone();
+        let catalog = tokio::task::spawn_blocking(move || Catalog::open(&opened)).await.map_err(|error| {
+            NodeError::Folder { action: "open", path: config.data.clone(), source: io::Error::other(error) }
+        })??;
+        let controller = listen(config.listen, "--listen").await?;
+        let address = local(&controller, config.listen, "--listen")?;
+        let broker = match config.listen_spu {
+            Some(wanted) => listen(wanted, "--listen-spu").await?,
+            None => listen_near(address).await?,
+        };
+        let spu_address = local(&broker, config.listen_spu.unwrap_or(address), "--listen-spu")?;
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            catalog: Arc::new(catalog),
+            engine: Engine::new(),
+            watchers: Watchers::default(),
+            spu_port: spu_address.port(),
+            stop: stop.clone(),
+            tasks: TaskTracker::new(),
+        });
+        info!(%address, spu = %spu_address, data = %config.data.display(), "listening");
+        Ok(Self { shared, controller, broker, address, spu_address, _stop: stop.drop_guard() })
+    }
+
+    /// Where the controller listens: the address to give to clients.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the SPU listens; clients learn it from the controller.
+    pub fn spu_address(&self) -> SocketAddr {
+        self.spu_address
+    }
+
+    /// Serves clients until `shutdown` is done, then lets what is under way finish, for some seconds.
+    ///
+    /// # Errors
+    /// None at present: what goes wrong later goes wrong for one client, and is logged.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
+        let Self { shared, controller, broker, _stop, .. } = self;
+        let serve_controller = accept(&shared, &controller, |shared, stream| async move {
+            let host = stream.local_addr()?.ip();
+            let (read, write) = stream.into_split();
+            controller::serve(shared, host, read, write).await
+        });
+        let serve_broker = accept(&shared, &broker, |shared, stream| async move {
+            let (read, write) = stream.into_split();
+            broker::serve(shared, read, write).await
+        });
+        tokio::select! {
+            () = shutdown => info!("ending"),
+            () = serve_controller => {}
+            () = serve_broker => {}
+        }
+        shared.stop.cancel();
+        shared.tasks.close();
+        if tokio::time::timeout(GRACE, shared.tasks.wait()).await.is_err() {
+            warn!(tasks = shared.tasks.len(), "ended without waiting any longer for what is under way");
+        }
+        Ok(())
+    }
+}
+
+/// Binds and runs a node until `shutdown` is done.
+///
+/// # Errors
+/// As [`Node::bind`].
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
+    Node::bind(config).await?.run(shutdown).await
+}
+
+async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, NodeError> {
+    TcpListener::bind(address).await.map_err(|source| NodeError::Listen { address, flag, source })
+}
+
+/// The next port if it is free, otherwise any.
+async fn listen_near(controller: SocketAddr) -> Result<TcpListener, NodeError> {
+    if let Some(port) = controller.port().checked_add(1)
+        && let Ok(listener) = TcpListener::bind((controller.ip(), port)).await
+    {
+        return Ok(listener);
+    }
+    listen((controller.ip(), 0).into(), "--listen-spu").await
+}
+
+fn local(listener: &TcpListener, address: SocketAddr, flag: &'static str) -> Result<SocketAddr, NodeError> {
+    listener.local_addr().map_err(|source| NodeError::Listen { address, flag, source })
+}
+
+/// Accepts for ever; each connection is a task.
+async fn accept<F, S>(shared: &Arc<Shared>, listener: &TcpListener, serve: S)
+where
+    S: Fn(Arc<Shared>, TcpStream) -> F,
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    debug!(%peer, %error, "no TCP_NODELAY");
+                }
+                let served = serve(shared.clone(), stream);
+                shared.tasks.spawn(async move {
+                    match served.await {
+                        Ok(()) => debug!(%peer, "closed"),
+                        Err(error) if is_ordinary(&error) => debug!(%peer, %error, "closed"),
+                        Err(error) => warn!(%peer, %error, "closed a connection"),
+                    }
+                });
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether an error only says that the client has gone.
+fn is_ordinary(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
+}

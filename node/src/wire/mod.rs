@@ -1,0 +1,14 @@
+//! Fluvio's frames: an i32 length, then for a request its header and body, for a response the request's correlation id
+//! and body.
+//!
+//! - `frame` reads frames, within bounds
+//! - `sender` writes them, from any number of tasks
+//! - `set` record sets as bytes
+
+mod frame;
+mod sender;
+mod set;
+
+pub(crate) use frame::{Frames, Incoming};
+pub(crate) use sender::{Gone, Reply, Sender};
+pub(crate) use set::{RecordSetBytes, RecordSetLength};

@@ -1,0 +1,16 @@
+//! The node through the published client, and through plain sockets.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `records` | produce and consume: offsets, keys, compressions, partitions, tailing, byte limits |
+//! | `modules` | SmartModules: batch-exact answers, chains, limits, failures, in produce requests |
+//! | `topics` | made, enlarged, deleted, refused; what clients that are connected see of it |
+//! | `restart` | what is there after an end, a kill, a torn tail; two nodes on one folder |
+//! | `hostile` | bytes that no client would send |
+
+mod hostile;
+mod modules;
+mod records;
+mod restart;
+mod support;
+mod topics;

@@ -1,0 +1,179 @@
+//! What is there after an end, a kill, a torn tail; two nodes on one folder.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use fluvio::config::FluvioClusterConfig;
+use fluvio::{Compression, Fluvio, Offset};
+use isotherm_node::{Config, Node, NodeError};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::support::{
+    ONE_PER_BATCH, Running, admin, consume, create_module, create_topic, from, predefined, produce, values, within,
+};
+
+fn copy(source: &Path, target: &Path) {
+    std::fs::create_dir_all(target).unwrap();
+    for entry in std::fs::read_dir(source).unwrap() {
+        let entry = entry.unwrap();
+        let to = target.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_survives_a_restart_and_offsets_go_on() {
+    let folder = TempDir::new().unwrap();
+    for round in 0..3 {
+        let node = Running::start(folder.path()).await;
+        let client = node.client().await;
+        if round == 0 {
+            create_topic(&client, "kept", 1).await;
+            create_module(&client, "one", ONE_PER_BATCH).await;
+        }
+        produce(&client, "kept", &[values(round * 10..round * 10 + 10)], Compression::Gzip).await;
+        let count = round * 10 + 10;
+        let expected: Vec<_> = (0..count).map(|n| (n as i64, None, format!("value-{n}"))).collect();
+        assert_eq!(consume(&client, &from("kept", 0, Offset::beginning()), count).await, expected);
+        let mut config = from("kept", 0, Offset::beginning());
+        config.smartmodule(vec![predefined("one")]);
+        assert_eq!(consume(&client, &config, round + 1).await.len(), round + 1);
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_follow_one_another() {
+    let folder = TempDir::new().unwrap();
+    let mut config = Config::new(folder.path()).on_free_ports();
+    config.segment_bytes = 2_000;
+    let batches: Vec<_> = (0..60).map(|at| values(at * 10..at * 10 + 10)).collect();
+    let expected: Vec<_> = (0..600).map(|n| (n as i64, None, format!("value-{n}"))).collect();
+    let node = Running::start_with(config.clone()).await;
+    let client = node.client().await;
+    create_topic(&client, "rolled", 1).await;
+    produce(&client, "rolled", &batches, Compression::None).await;
+    assert_eq!(consume(&client, &from("rolled", 0, Offset::beginning()), 600).await, expected);
+    node.stop().await;
+    let files = std::fs::read_dir(folder.path().join("topics/rolled/0")).unwrap().count();
+    assert!(files > 3, "{files} segments");
+    let node = Running::start_with(config).await;
+    let client = node.client().await;
+    assert_eq!(consume(&client, &from("rolled", 0, Offset::beginning()), 600).await, expected);
+    assert_eq!(consume(&client, &from("rolled", 0, Offset::absolute(355).unwrap()), 245).await, expected[355..]);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_tail_is_cut_and_the_rest_is_served() {
+    let folder = TempDir::new().unwrap();
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    create_topic(&client, "torn", 1).await;
+    produce(&client, "torn", &[values(0..4), values(4..6)], Compression::None).await;
+    // A copy of the folder of a running node is what a kill leaves behind.
+    let killed = TempDir::new().unwrap();
+    copy(folder.path(), killed.path());
+    let segment = killed.path().join("topics/torn/0").join(format!("{:020}.log", 0));
+    let length = std::fs::metadata(&segment).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(length - 5).unwrap();
+    let other = Running::start(killed.path()).await;
+    let client = other.client().await;
+    produce(&client, "torn", &[values(8..9)], Compression::None).await;
+    let seen: Vec<_> =
+        consume(&client, &from("torn", 0, Offset::beginning()), 5).await.into_iter().map(|it| (it.0, it.2)).collect();
+    let expected = [0, 1, 2, 3, 8].map(|n| format!("value-{n}"));
+    assert_eq!(seen, expected.into_iter().enumerate().map(|(at, value)| (at as i64, value)).collect::<Vec<_>>());
+    other.stop().await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_before_the_tail_stops_the_start() {
+    let folder = TempDir::new().unwrap();
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    create_topic(&client, "hurt", 1).await;
+    produce(&client, "hurt", &[values(0..4), values(4..6)], Compression::None).await;
+    node.stop().await;
+    let segment = folder.path().join("topics/hurt/0").join(format!("{:020}.log", 0));
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[60] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let error = Node::bind(Config::new(folder.path()).on_free_ports()).await.err().expect("it does not start");
+    let text = error.to_string();
+    assert!(text.contains("hurt-0") && text.contains("byte 16") && text.contains("offset 0"), "{text}");
+    assert_eq!(std::fs::read(&segment).unwrap(), bytes, "nothing was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_node_on_the_same_folder_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let node = Running::start(folder.path()).await;
+    let error = Node::bind(Config::new(folder.path()).on_free_ports()).await.err().expect("it does not start");
+    assert!(matches!(error, NodeError::Locked { .. }), "{error}");
+    assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+    node.stop().await;
+    Running::start(folder.path()).await.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_made_and_half_deleted_topics_are_gone() {
+    let folder = TempDir::new().unwrap();
+    for leftover in ["topics/.new-x/0", "topics/.deleted-y/z/0"] {
+        std::fs::create_dir_all(folder.path().join(leftover)).unwrap();
+    }
+    std::fs::create_dir_all(folder.path().join("modules")).unwrap();
+    std::fs::write(folder.path().join("modules/.new-z"), b"half").unwrap();
+    let node = Running::start(folder.path()).await;
+    for folder in [folder.path().join("topics"), folder.path().join("modules")] {
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+    }
+    node.stop().await;
+}
+
+/// Starts the program and gives its address once it says it.
+async fn program(folder: &Path) -> (Child, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_isotherm-node"))
+        .args(["--listen", "127.0.0.1:0", "--listen-spu", "127.0.0.1:0", "--data"])
+        .arg(folder)
+        .env("RUST_LOG", "warn")
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = within(lines.next_line()).await.unwrap().expect("it says where it listens");
+    let address = line.strip_prefix("listening on ").expect("the documented line").to_owned();
+    (child, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_node_has_all_that_it_acknowledged() {
+    let folder = TempDir::new().unwrap();
+    let mut expected = Vec::new();
+    for round in 0..4 {
+        let (mut child, address) = program(folder.path()).await;
+        let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
+        if round == 0 {
+            create_topic(&client, "hard", 1).await;
+        }
+        let batches: Vec<_> = (0..50).map(|at| values(round * 500 + at * 10..round * 500 + at * 10 + 10)).collect();
+        produce(&client, "hard", &batches, Compression::None).await;
+        expected.extend(values(round * 500..round * 500 + 500));
+        child.start_kill().unwrap();
+        within(child.wait()).await.unwrap();
+    }
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    let seen = consume(&client, &from("hard", 0, Offset::beginning()), expected.len()).await;
+    assert_eq!(seen.into_iter().map(|it| it.2).collect::<Vec<_>>(), expected);
+    assert_eq!(within(admin(&client).await.all::<fluvio::metadata::topic::TopicSpec>()).await.unwrap().len(), 1);
+    node.stop().await;
+}
