@@ -1,0 +1,128 @@
+//! The program: command line, logs, signals, exit codes.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Args, CliError, LogFormat};
+use crate::config::{Config, Report};
+use crate::progress::write_stderr;
+use crate::summary::Ending;
+
+const FAILED: u8 = 1;
+const INTERRUPTED: u8 = 130;
+
+/// Runs the program with the process's arguments: 0 for success (also when the reader of standard output goes away),
+/// 1 for a failure, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(shell) = args.completions {
+        return print_completions(shell);
+    }
+    init_logs(&args);
+    let config = match args.config() {
+        Ok(config) => config,
+        Err(CliError::Usage(error)) => error.exit(),
+        Err(CliError::Failed(error)) => return failed(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let code = runtime.block_on(run(config));
+    // A read of standard input that blocks would keep the process.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(config: Config) -> ExitCode {
+    let shutdown = CancellationToken::new();
+    let report = config.report;
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(interrupt), Ok(terminate)) => {
+            tokio::spawn(stop_on(interrupt, terminate, shutdown.clone(), report));
+        }
+        (Err(error), _) | (_, Err(error)) => return failed(&error),
+    }
+    match crate::run(config, shutdown).await {
+        Ok(summary) => {
+            if report == Report::Progress && summary.ending != Ending::Closed {
+                write_stderr(format!("{summary}\n").as_bytes());
+            }
+            match summary.ending {
+                Ending::Interrupted => ExitCode::from(INTERRUPTED),
+                Ending::Complete | Ending::Closed | Ending::Failed => ExitCode::SUCCESS,
+            }
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// The first signal ends the run in good order, the second at once.
+async fn stop_on(mut interrupt: Signal, mut terminate: Signal, shutdown: CancellationToken, report: Report) {
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if shutdown.is_cancelled() {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        shutdown.cancel();
+        if report == Report::Progress {
+            write_stderr(b"stopping: what was sent is still to be acknowledged; once more to stop at once\n");
+        }
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    write_stderr(format!("error: {error}\n").as_bytes());
+    ExitCode::from(FAILED)
+}
+
+fn print_completions(shell: clap_complete::Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut <Args as clap::CommandFactory>::command(), "isotherm-producer", &mut script);
+    match io::stdout().write_all(&script) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => failed(&error),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn init_logs(args: &Args) {
+    let level = match (args.quiet, args.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    // The platform's crates log every lost connection as an error of theirs; the retries here say it once.
+    let default = format!("off,isotherm_producer={level}");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| LogWriter)
+        .with_ansi(io::stderr().is_terminal());
+    match args.log_format {
+        LogFormat::Text => builder.with_target(false).without_time().init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// Log lines go where the bar goes, above it.
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write_stderr(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

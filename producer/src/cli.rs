@@ -1,0 +1,334 @@
+//! The command line: parsed cheaply, then built into a [`Config`].
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::DateTime;
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
+use fluvio_compression::Compression;
+use tracing::info;
+
+use crate::clock::{EVENT_TIMES, EventClock};
+use crate::config::{Config, Destination, FluvioSettings, Input, Key, KeyPointers, Report, Simulation, Source};
+use crate::error::ProduceError;
+use crate::random::Share;
+use crate::rate::Rate;
+use crate::sink::cluster_config;
+
+const EXAMPLES: &str = "\
+Examples:
+  isotherm-producer                             1,000 readings a second, until Ctrl-C
+  isotherm-producer 2000000                     two million, as fast as possible
+  isotherm-producer 60000 --rate 500 --late 0.01 --malformed 0.001
+                                                two minutes with late and bad readings
+  isotherm-producer 1000 --seed 7 --start 2026-11-22T10:00:00Z --stdout > readings.jsonl
+                                                the same thousand lines every time
+  isotherm-producer --input readings.jsonl --key group
+                                                replay them, each state in one partition
+
+Acknowledged means stored by the partition's leader and, where the topic is replicated, by its replicas. What is \
+sent is acknowledged at least once: a batch whose acknowledgement is lost with a connection is sent again, in its \
+order, and the broker may then have stored it twice. To a consumer these are two messages.
+
+Exit codes: 0 done (or the reader of --stdout has gone), 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM, \
+after what was sent has been acknowledged; a second signal does not wait for that.";
+
+/// Simulates temperature sensors in the United States, or replays readings, into a Fluvio topic.
+#[derive(Debug, Parser)]
+#[command(name = "isotherm-producer", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Args {
+    /// End after so many messages [default: at the end of the input, or never]
+    #[arg(value_name = "COUNT", value_parser = parse_count)]
+    pub count: Option<u64>,
+
+    /// The topic, which must exist
+    #[arg(long, default_value = "sensors", help_heading = "Destination")]
+    pub topic: String,
+
+    /// The cluster's controller, without TLS [default: the current Fluvio profile, else 127.0.0.1:9003]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address, help_heading = "Destination")]
+    pub cluster: Option<String>,
+
+    /// Write messages to standard output, one a line, instead of to a topic
+    #[arg(long, help_heading = "Destination", conflicts_with_all = ["topic", "cluster", "key", "batch_size", "linger", "compression", "retry_timeout"])]
+    pub stdout: bool,
+
+    /// What messages are keyed by; equal keys go to the same partition, no key lets partitions take turns
+    #[arg(long, value_enum, default_value = "none", help_heading = "Destination")]
+    pub key: KeyArg,
+
+    /// Messages a second, or `max` [default: max with COUNT or --input, else 1000]
+    #[arg(long, value_name = "N|max")]
+    pub rate: Option<RateArg>,
+
+    /// Replay the non-empty lines of a file (`-`: of standard input) as they stand, less their line ends
+    #[arg(long, value_name = "FILE|-", help_heading = "Replay", conflicts_with_all = ["sensors", "seed", "start", "disorder", "late", "malformed"])]
+    pub input: Option<PathBuf>,
+
+    /// Where the sensor's id stands in a replayed line, for --key sensor: a JSON pointer
+    #[arg(long, value_name = "POINTER", default_value = "/guid", value_parser = parse_pointer, help_heading = "Replay", requires = "input")]
+    pub sensor_pointer: String,
+
+    /// Where the group stands in a replayed line, for --key group: a JSON pointer
+    #[arg(long, value_name = "POINTER", default_value = "/state", value_parser = parse_pointer, help_heading = "Replay", requires = "input")]
+    pub group_pointer: String,
+
+    /// How many sensors there are; each message is of a randomly drawn one
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000), help_heading = "Simulation")]
+    pub sensors: u64,
+
+    /// What all randomness comes from; with --start, equal options give equal bytes [default: another each time]
+    #[arg(long, value_name = "N", help_heading = "Simulation")]
+    pub seed: Option<u64>,
+
+    /// A simulated clock: event times run from this time (RFC 3339) in steps of 1/rate (1,000/s unless --rate says
+    /// otherwise), and nothing waits
+    #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true, help_heading = "Simulation")]
+    pub start: Option<i64>,
+
+    /// Set each event time back by 0 to so many milliseconds, drawn at random
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=31_622_400_000), help_heading = "Simulation")]
+    pub disorder: u64,
+
+    /// The share (0 to 1) of readings whose event time is set back by 10 to 60 seconds: late for any usual grace
+    #[arg(long, value_name = "P", default_value = "0", value_parser = parse_share, help_heading = "Simulation")]
+    pub late: Share,
+
+    /// The share (0 to 1) of messages that are malformed: cut off, no JSON, members missing or of the wrong type,
+    /// unknown states, impossible times, values out of range, in equal parts
+    #[arg(long, value_name = "P", default_value = "0", value_parser = parse_share, help_heading = "Simulation")]
+    pub malformed: Share,
+
+    /// Send a partition's batch when it holds so many bytes (1 to 32MB; units KB and MB), before compression
+    #[arg(long, value_name = "BYTES", default_value = "512KB", value_parser = parse_size, help_heading = "Delivery")]
+    pub batch_size: usize,
+
+    /// Send a partition's batch when its first message is so old
+    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = humantime::parse_duration, help_heading = "Delivery")]
+    pub linger: Duration,
+
+    /// How batches are compressed [default: as the topic wants it, or none]
+    #[arg(long, value_enum, help_heading = "Delivery")]
+    pub compression: Option<CompressionArg>,
+
+    /// Try a batch again for so long when the broker is away or silent, then fail
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Delivery")]
+    pub retry_timeout: Duration,
+
+    /// Write nothing to standard error but errors
+    #[arg(short, long, help_heading = "Output", conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Log more (-vv: even more); RUST_LOG chooses in detail
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// How logs are written
+    #[arg(long, value_enum, default_value = "text", help_heading = "Output")]
+    pub log_format: LogFormat,
+
+    /// Print a completion script for a shell, and end
+    #[arg(long, value_name = "SHELL", exclusive = true, help_heading = "Output")]
+    pub completions: Option<Shell>,
+}
+
+/// `--key`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KeyArg {
+    /// The state
+    Group,
+    /// The sensor's id
+    Sensor,
+    /// No key
+    None,
+}
+
+/// `--compression`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the names say it, and would stand in the help twice")]
+pub enum CompressionArg {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// `--rate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateArg {
+    /// As fast as possible.
+    Max,
+    /// So many messages a second.
+    PerSecond(Rate),
+}
+
+impl FromStr for RateArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "max" {
+            return Ok(Self::Max);
+        }
+        text.parse().map(Self::PerSecond).map_err(|error: crate::rate::BadRate| format!("{error}, or `max`"))
+    }
+}
+
+/// Why no [`Config`] comes of the arguments.
+#[derive(Debug)]
+pub enum CliError {
+    /// They contradict each other.
+    Usage(clap::Error),
+    /// Something that they rely on is unusable.
+    Failed(ProduceError),
+}
+
+impl Args {
+    /// What the run is to do.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] for options that contradict each other, [`CliError::Failed`] for an unusable Fluvio profile.
+    pub fn config(&self) -> Result<Config, CliError> {
+        let asked_rate = match self.rate {
+            Some(RateArg::PerSecond(rate)) => Some(rate),
+            Some(RateArg::Max) | None => None,
+        };
+        if self.start.is_some() && self.rate == Some(RateArg::Max) {
+            return Err(CliError::Usage(Self::command().error(
+                ErrorKind::ArgumentConflict,
+                "--rate max cannot be used with --start: the simulated clock goes in steps of 1/rate, and nothing \
+                 waits anyway; give a number, or leave --rate out for 1,000/s",
+            )));
+        }
+        let pace = match (self.start, asked_rate) {
+            (Some(_), _) => None,
+            (None, Some(rate)) => Some(rate),
+            (None, None) if self.rate.is_none() && self.count.is_none() && self.input.is_none() => Some(Rate::THOUSAND),
+            (None, None) => None,
+        };
+        Ok(Config {
+            source: self.source(asked_rate),
+            key: self.key.into(),
+            count: self.count,
+            pace,
+            destination: self.destination().map_err(CliError::Failed)?,
+            report: if self.quiet { Report::Quiet } else { Report::Progress },
+        })
+    }
+
+    fn source(&self, rate: Option<Rate>) -> Source {
+        if let Some(path) = &self.input {
+            let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::File(path.clone()) };
+            let pointers = KeyPointers { group: self.group_pointer.clone(), sensor: self.sensor_pointer.clone() };
+            return Source::Replay { input, pointers };
+        }
+        let seed = self.seed.unwrap_or_else(rand::random);
+        info!(seed, "simulating");
+        let simulation = Simulation {
+            sensors: self.sensors,
+            seed,
+            disorder_ms: self.disorder,
+            late: self.late,
+            malformed: self.malformed,
+        };
+        let clock = match self.start {
+            Some(start_ms) => EventClock::Simulated { start_ms, rate: rate.unwrap_or(Rate::THOUSAND) },
+            None => EventClock::Real,
+        };
+        Source::Simulate { simulation, clock }
+    }
+
+    fn destination(&self) -> Result<Destination, ProduceError> {
+        if self.stdout {
+            return Ok(Destination::Stdout);
+        }
+        Ok(Destination::Fluvio(Box::new(FluvioSettings {
+            cluster: cluster_config(self.cluster.as_deref())?,
+            topic: self.topic.clone(),
+            batch_size: self.batch_size,
+            linger: self.linger,
+            compression: self.compression.map(Compression::from),
+            retry_timeout: self.retry_timeout,
+        })))
+    }
+}
+
+impl From<KeyArg> for Key {
+    fn from(key: KeyArg) -> Self {
+        match key {
+            KeyArg::Group => Self::Group,
+            KeyArg::Sensor => Self::Sensor,
+            KeyArg::None => Self::None,
+        }
+    }
+}
+
+impl From<CompressionArg> for Compression {
+    fn from(compression: CompressionArg) -> Self {
+        match compression {
+            CompressionArg::None => Self::None,
+            CompressionArg::Gzip => Self::Gzip,
+            CompressionArg::Snappy => Self::Snappy,
+            CompressionArg::Lz4 => Self::Lz4,
+            CompressionArg::Zstd => Self::Zstd,
+        }
+    }
+}
+
+fn parse_count(text: &str) -> Result<u64, String> {
+    text.replace('_', "").parse().map_err(|_| "give a whole number of messages, like 2000000 or 2_000_000".to_owned())
+}
+
+fn parse_address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("give host and port, like 127.0.0.1:9003".to_owned()),
+    }
+}
+
+fn parse_pointer(text: &str) -> Result<String, String> {
+    if text.starts_with('/') { Ok(text.to_owned()) } else { Err("give a JSON pointer, like /payload/id".to_owned()) }
+}
+
+fn parse_share(text: &str) -> Result<Share, String> {
+    text.parse().ok().and_then(Share::new).ok_or_else(|| "give a share from 0 to 1, like 0.01".to_owned())
+}
+
+fn parse_time(text: &str) -> Result<i64, String> {
+    let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_millis());
+    time.filter(|ms| EVENT_TIMES.contains(ms)).ok_or_else(|| {
+        "give an RFC 3339 time in the years 1000 to 9998, like 2026-11-22T10:00:00Z or 2026-11-22T10:00:00-08:00"
+            .to_owned()
+    })
+}
+
+/// A broker takes 32 MiB at once, frame included.
+const MOST_BATCH: usize = 32 * 1024 * 1024 - 256;
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    let bad = || "give 1 byte to 32 MB, like 300000, 512KB or 1MB".to_owned();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(bad)?;
+    let unit = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1024,
+        "m" | "mb" | "mib" => 1024 * 1024,
+        _ => return Err(bad()),
+    };
+    let size = number.parse().ok().and_then(|number: usize| number.checked_mul(unit)).ok_or_else(bad)?;
+    // 32 MB means as much as a broker takes.
+    let size = if size == 32 * 1024 * 1024 { MOST_BATCH } else { size };
+    if (1..=MOST_BATCH).contains(&size) { Ok(size) } else { Err(bad()) }
+}

@@ -1,0 +1,162 @@
+//! What a run is to do. Built by [`crate::cli`], or by hand in tests and other programs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fluvio::FluvioClusterConfig;
+use fluvio_compression::Compression;
+
+use crate::clock::EventClock;
+use crate::random::Share;
+use crate::rate::Rate;
+
+/// A whole run: where messages come from, how fast, how many, and where they go.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where messages come from.
+    pub source: Source,
+    /// What messages are keyed by.
+    pub key: Key,
+    /// End after so many messages; `None`: when the input ends, or never.
+    pub count: Option<u64>,
+    /// Keep this rate over real time; `None`: as fast as possible.
+    pub pace: Option<Rate>,
+    /// Where messages go.
+    pub destination: Destination,
+    /// Whether progress and the closing line are written to standard error.
+    pub report: Report,
+}
+
+/// Where messages come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Simulated sensors.
+    Simulate {
+        /// The sensors and their faults.
+        simulation: Simulation,
+        /// Where event times come from.
+        clock: EventClock,
+    },
+    /// Lines that exist already.
+    Replay {
+        /// The file, or standard input.
+        input: Input,
+        /// Where keys stand in the lines.
+        pointers: KeyPointers,
+    },
+}
+
+/// Simulated sensors. Equal settings give equal messages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Simulation {
+    /// How many sensors there are.
+    pub sensors: u64,
+    /// What all randomness comes from.
+    pub seed: u64,
+    /// Event times are set back by 0 to this many milliseconds, each by its own draw.
+    pub disorder_ms: u64,
+    /// Which share of readings is set back by [`crate::simulate::LATE_FROM_MS`] to [`crate::simulate::LATE_TO_MS`].
+    pub late: Share,
+    /// Which share of messages is malformed.
+    pub malformed: Share,
+}
+
+impl Default for Simulation {
+    fn default() -> Self {
+        Self { sensors: 2_000, seed: 0, disorder_ms: 0, late: Share::NONE, malformed: Share::NONE }
+    }
+}
+
+/// Lines to replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+/// What messages are keyed by. The key decides the partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Key {
+    /// The group: the state.
+    Group,
+    /// The sensor's id.
+    Sensor,
+    /// No key: partitions take turns.
+    #[default]
+    None,
+}
+
+/// Where the keys of replayed lines stand: JSON pointers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPointers {
+    /// Where the group stands.
+    pub group: String,
+    /// Where the sensor's id stands.
+    pub sensor: String,
+}
+
+impl Default for KeyPointers {
+    fn default() -> Self {
+        Self { group: "/state".to_owned(), sensor: "/guid".to_owned() }
+    }
+}
+
+/// Where messages go.
+#[derive(Debug, Clone)]
+pub enum Destination {
+    /// A topic of a Fluvio cluster.
+    Fluvio(Box<FluvioSettings>),
+    /// Standard output, one message a line.
+    Stdout,
+}
+
+/// How to produce to a topic.
+#[derive(Debug, Clone)]
+pub struct FluvioSettings {
+    /// The cluster: its controller's address, and TLS.
+    pub cluster: FluvioClusterConfig,
+    /// The topic, which must exist.
+    pub topic: String,
+    /// A partition's batch is sent when it holds this many bytes of records, before compression; a record that is larger
+    /// makes a batch of its own.
+    pub batch_size: usize,
+    /// A partition's batch is sent when its first record is this old.
+    pub linger: Duration,
+    /// How batches are compressed; `None`: as the topic wants it, or not at all.
+    pub compression: Option<Compression>,
+    /// How long a batch is tried again before the run fails.
+    pub retry_timeout: Duration,
+}
+
+impl FluvioSettings {
+    /// The default of [`FluvioSettings::batch_size`]: in the range where throughput is best.
+    pub const BATCH_SIZE: usize = 512 * 1024;
+    /// The default of [`FluvioSettings::linger`].
+    pub const LINGER: Duration = Duration::from_millis(50);
+    /// The default of [`FluvioSettings::retry_timeout`].
+    pub const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// The defaults for a topic of a cluster.
+    pub fn new(cluster: FluvioClusterConfig, topic: impl Into<String>) -> Self {
+        Self {
+            cluster,
+            topic: topic.into(),
+            batch_size: Self::BATCH_SIZE,
+            linger: Self::LINGER,
+            compression: None,
+            retry_timeout: Self::RETRY_TIMEOUT,
+        }
+    }
+}
+
+/// What is written to standard error besides errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Report {
+    /// A progress bar on a terminal, plain lines otherwise, and a closing line.
+    #[default]
+    Progress,
+    /// Nothing.
+    Quiet,
+}

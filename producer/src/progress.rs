@@ -1,0 +1,205 @@
+//! How a run is going, on standard error: a bar on a terminal, a plain line now and then otherwise, or nothing.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Report};
+use crate::summary::{Counters, Thousands};
+
+const BAR_TICK: Duration = Duration::from_millis(200);
+const LINE_TICK: Duration = Duration::from_secs(5);
+
+/// The bar that is shown now, which log lines must not be written into.
+static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Writes to standard error, above the bar if one is shown. A standard error that is closed is no error.
+pub fn write_stderr(bytes: &[u8]) {
+    let write = || {
+        // There is nobody left to tell.
+        let _ = io::stderr().write_all(bytes);
+    };
+    match &*SHOWN.lock().unwrap_or_else(PoisonError::into_inner) {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// What is known of the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Messages(u64),
+    InputBytes(u64),
+    Open,
+}
+
+/// The report of a run that goes on.
+pub(crate) struct Progress {
+    task: Option<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl Progress {
+    /// Starts reporting as the configuration says.
+    pub(crate) fn start(config: &Config, input_length: Option<u64>, counters: &Arc<Counters>) -> Self {
+        let stop = CancellationToken::new();
+        let goal = match (config.count, input_length) {
+            (Some(count), _) => Goal::Messages(count),
+            (None, Some(length)) => Goal::InputBytes(length),
+            (None, None) => Goal::Open,
+        };
+        let meter =
+            Meter { counters: Arc::clone(counters), goal, started: Instant::now(), last: (Instant::now(), 0), rate: 0 };
+        let task = match config.report {
+            Report::Quiet => None,
+            Report::Progress if io::stderr().is_terminal() => Some(tokio::spawn(show_bar(meter, stop.clone()))),
+            Report::Progress => Some(tokio::spawn(write_lines(meter, stop.clone()))),
+        };
+        Self { task, stop }
+    }
+
+    /// Ends the report and takes the bar away.
+    pub(crate) async fn finish(mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            // A report that failed is no failure of the run.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn show_bar(mut meter: Meter, stop: CancellationToken) {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let template = match meter.goal {
+        Goal::Open => "{spinner} {msg}",
+        Goal::Messages(_) | Goal::InputBytes(_) => "{bar:24} {percent:>3} %  {msg}",
+    };
+    if let Goal::Messages(goal) | Goal::InputBytes(goal) = meter.goal {
+        bar.set_length(goal);
+    }
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+    let mut ticks = interval(BAR_TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = ticks.tick() => {
+                bar.set_position(meter.position());
+                bar.set_message(meter.line(Instant::now()));
+                bar.tick();
+            }
+        }
+    }
+    *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    bar.finish_and_clear();
+}
+
+async fn write_lines(mut meter: Meter, stop: CancellationToken) {
+    let mut ticks = interval(LINE_TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = ticks.tick() => write_stderr(format!("{}\n", meter.line(Instant::now())).as_bytes()),
+        }
+    }
+}
+
+struct Meter {
+    counters: Arc<Counters>,
+    goal: Goal,
+    started: Instant,
+    /// When, and at how many acknowledged messages, the rate was measured last.
+    last: (Instant, u64),
+    /// Messages a second, between the last two of these.
+    rate: u64,
+}
+
+impl Meter {
+    fn position(&self) -> u64 {
+        match self.goal {
+            Goal::InputBytes(_) => self.counters.input_bytes(),
+            Goal::Messages(_) | Goal::Open => self.counters.acknowledged(),
+        }
+    }
+
+    /// `12,000 of 60,000 messages, 1,000/s, 48s left`.
+    fn line(&mut self, now: Instant) -> String {
+        let acknowledged = self.counters.acknowledged();
+        // A rate over less than a second jumps about.
+        if now - self.last.0 >= Duration::from_secs(1) {
+            self.rate = per_second(acknowledged.saturating_sub(self.last.1), now - self.last.0);
+            self.last = (now, acknowledged);
+        }
+        let of = match self.goal {
+            Goal::Messages(count) => format!(" of {}", Thousands(count)),
+            Goal::InputBytes(_) | Goal::Open => String::new(),
+        };
+        let left = self.left(now).map(|left| format!(", {} left", humantime::format_duration(left)));
+        format!("{}{of} messages, {}/s{}", Thousands(acknowledged), Thousands(self.rate), left.unwrap_or_default())
+    }
+
+    /// The time left, if the rest goes like what has been, in whole seconds.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        let (Goal::Messages(goal) | Goal::InputBytes(goal)) = self.goal else {
+            return None;
+        };
+        let done = self.position();
+        let rest = goal.saturating_sub(done) as f64;
+        let seconds = rest * (now - self.started).as_secs_f64() / done as f64;
+        Duration::try_from_secs_f64(seconds.ceil()).ok()
+    }
+}
+
+fn per_second(messages: u64, elapsed: Duration) -> u64 {
+    if elapsed.is_zero() { 0 } else { (messages as f64 / elapsed.as_secs_f64()).round() as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meter(goal: Goal) -> (Meter, impl Fn(u64) -> Instant) {
+        let started = Instant::now();
+        let meter = Meter { counters: Arc::default(), goal, started, last: (started, 0), rate: 0 };
+        (meter, move |seconds| started + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_line_says_count_rate_and_time_left() {
+        let (mut meter, after) = meter(Goal::Messages(60_000));
+        assert_eq!(meter.line(after(0)), "0 of 60,000 messages, 0/s");
+        meter.counters.add_acknowledged(12_000);
+        assert_eq!(meter.line(after(10)), "12,000 of 60,000 messages, 1,200/s, 40s left");
+        meter.counters.add_acknowledged(1_000);
+        assert_eq!(meter.line(after(12)), "13,000 of 60,000 messages, 500/s, 44s left");
+    }
+
+    #[test]
+    fn the_time_left_of_an_input_comes_from_its_bytes() {
+        let (mut meter, after) = meter(Goal::InputBytes(1_000));
+        meter.counters.add_input_bytes(750);
+        meter.counters.add_acknowledged(3);
+        assert_eq!((meter.position(), meter.line(after(3))), (750, "3 messages, 1/s, 1s left".to_owned()));
+    }
+
+    #[test]
+    fn without_a_goal_there_is_no_time_left() {
+        let (mut meter, after) = self::meter(Goal::Open);
+        meter.counters.add_acknowledged(9);
+        assert_eq!(meter.line(after(3)), "9 messages, 3/s");
+    }
+}

@@ -1,0 +1,164 @@
+//! A run from its first message to its last acknowledgement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Destination};
+use crate::error::{Failed, ProduceError};
+use crate::messages::Messages;
+use crate::pace::Pacer;
+use crate::progress::Progress;
+use crate::sink::{FluvioSink, Sink, StdoutSink};
+use crate::source::OpenSource;
+use crate::summary::{Counters, Ending, Summary};
+
+/// Runs until all is done, or until `shutdown` is cancelled; then what has been sent is still acknowledged.
+///
+/// # Errors
+/// [`Failed`]: why, and how many messages were acknowledged by then.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Summary, Failed> {
+    let counters = Arc::new(Counters::default());
+    let started = Instant::now();
+    // The input first: an input that cannot be read is nothing to connect for.
+    let opening = async {
+        let input = OpenSource::open(&config, &counters).await?;
+        let sink: Box<dyn Sink> = match &config.destination {
+            Destination::Stdout => Box::new(StdoutSink::new(Arc::clone(&counters))),
+            Destination::Fluvio(settings) => {
+                Box::new(FluvioSink::connect(settings.as_ref().clone(), Arc::clone(&counters)).await?)
+            }
+        };
+        Ok((input, sink))
+    };
+    let opened = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(summary(&config, &counters, started, Ending::Interrupted)),
+        opened = opening => opened,
+    };
+    match opened {
+        Ok((input, mut sink)) => flow(&config, input, sink.as_mut(), &counters, shutdown).await,
+        Err(error) => Err(Failed { error, summary: summary(&config, &counters, started, Ending::Failed) }),
+    }
+}
+
+/// As [`run`], into a sink of the caller's, which counts in `counters`; the configuration's destination is not looked at.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_into(
+    config: &Config,
+    sink: &mut dyn Sink,
+    counters: &Arc<Counters>,
+    shutdown: CancellationToken,
+) -> Result<Summary, Failed> {
+    let started = Instant::now();
+    match OpenSource::open(config, counters).await {
+        Ok(input) => flow(config, input, sink, counters, shutdown).await,
+        Err(error) => Err(Failed { error, summary: summary(config, counters, started, Ending::Failed) }),
+    }
+}
+
+/// Moves what the input gives into the sink, and waits until it is acknowledged.
+async fn flow(
+    config: &Config,
+    (mut source, input_length): (OpenSource, Option<u64>),
+    sink: &mut dyn Sink,
+    counters: &Arc<Counters>,
+    shutdown: CancellationToken,
+) -> Result<Summary, Failed> {
+    let started = Instant::now();
+    let result = async {
+        let progress = Progress::start(config, input_length, counters);
+        let result = pump(config, &mut source, sink, &shutdown).await;
+        // What was sent before the input failed, or before the end was asked for, is to be acknowledged as well.
+        let flushed = if matches!(&result, Err(PumpError::Sink(_))) { Ok(()) } else { sink.flush().await };
+        progress.finish().await;
+        let ending = result.map_err(PumpError::into_inner)?;
+        flushed.map(|()| ending)
+    }
+    .await;
+    match result {
+        Ok(ending) => Ok(summary(config, counters, started, ending)),
+        Err(ProduceError::StdoutClosed) => Ok(summary(config, counters, started, Ending::Closed)),
+        Err(error) => Err(Failed { error, summary: summary(config, counters, started, Ending::Failed) }),
+    }
+}
+
+fn summary(config: &Config, counters: &Counters, started: Instant, ending: Ending) -> Summary {
+    let acknowledged = counters.acknowledged();
+    Summary {
+        acknowledged,
+        unacknowledged: counters.sent().saturating_sub(acknowledged),
+        asked: config.count,
+        elapsed: started.elapsed(),
+        ending,
+        to_stdout: matches!(config.destination, Destination::Stdout),
+    }
+}
+
+enum PumpError {
+    Source(ProduceError),
+    Sink(ProduceError),
+}
+
+impl PumpError {
+    fn into_inner(self) -> ProduceError {
+        match self {
+            Self::Source(error) | Self::Sink(error) => error,
+        }
+    }
+}
+
+/// Moves messages from the source into the sink until one of them, the count, or `shutdown` ends it.
+async fn pump(
+    config: &Config,
+    source: &mut OpenSource,
+    sink: &mut dyn Sink,
+    shutdown: &CancellationToken,
+) -> Result<Ending, PumpError> {
+    let started = Instant::now();
+    let mut pacer = config.pace.map(|rate| Pacer::new(rate, Duration::ZERO));
+    let mut left = config.count.unwrap_or(u64::MAX);
+    let mut messages = Messages::new();
+    while left > 0 {
+        let (mut portion, again_at) = match &mut pacer {
+            None => (left, None),
+            Some(pacer) => {
+                let due = pacer.due(started.elapsed());
+                (due.messages.min(left), Some(started + due.again_at))
+            }
+        };
+        while portion > 0 {
+            messages.clear();
+            let moved = async {
+                if !source.fill(portion, &mut messages).await.map_err(PumpError::Source)? {
+                    return Ok(false);
+                }
+                sink.send(&messages).await.map_err(PumpError::Sink)?;
+                Ok(true)
+            };
+            let more = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(Ending::Interrupted),
+                moved = moved => moved?,
+            };
+            if !more {
+                return Ok(Ending::Complete);
+            }
+            let moved = messages.len() as u64;
+            portion = portion.saturating_sub(moved);
+            left = left.saturating_sub(moved);
+        }
+        if let Some(again_at) = again_at.filter(|_| left > 0) {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(Ending::Interrupted),
+                () = sleep_until(again_at) => {}
+            }
+        }
+    }
+    Ok(Ending::Complete)
+}

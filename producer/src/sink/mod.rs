@@ -1,0 +1,32 @@
+//! Where messages go: one small trait, one file per destination.
+
+mod fluvio;
+mod memory;
+mod stdout;
+
+use async_trait::async_trait;
+
+pub use self::fluvio::{DEFAULT_ADDRESS, FluvioSink, cluster_config};
+pub use self::memory::{Collected, MemorySink};
+pub use self::stdout::StdoutSink;
+
+use crate::error::ProduceError;
+use crate::messages::Messages;
+
+/// A destination of messages. It counts what it has taken and what is confirmed in the run's
+/// [`Counters`](crate::summary::Counters).
+#[async_trait]
+pub trait Sink: Send {
+    /// Takes the messages in their order; waits while too much is on its way. Given up half-way, it has taken some of
+    /// the messages, whole, and counted them.
+    ///
+    /// # Errors
+    /// Why this or an earlier message cannot be delivered. The sink takes nothing after that.
+    async fn send(&mut self, messages: &Messages) -> Result<(), ProduceError>;
+
+    /// Waits until all that was taken is confirmed.
+    ///
+    /// # Errors
+    /// As [`Sink::send`].
+    async fn flush(&mut self) -> Result<(), ProduceError>;
+}

@@ -1,0 +1,140 @@
+//! How a run ended, and the counters that everything in it shares.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Counts that grow while a run goes on.
+#[derive(Debug, Default)]
+pub struct Counters {
+    sent: AtomicU64,
+    acknowledged: AtomicU64,
+    input_bytes: AtomicU64,
+}
+
+impl Counters {
+    /// Messages that the sink has taken.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Messages that the destination has confirmed.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Bytes read from the input.
+    pub fn input_bytes(&self) -> u64 {
+        self.input_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The sink took so many more.
+    pub fn add_sent(&self, messages: u64) {
+        self.sent.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// The destination confirmed so many more.
+    pub fn add_acknowledged(&self, messages: u64) {
+        self.acknowledged.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// So many more bytes were read from the input.
+    pub fn add_input_bytes(&self, bytes: u64) {
+        self.input_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All that was asked for is done.
+    Complete,
+    /// It was asked to stop; what had been sent is acknowledged.
+    Interrupted,
+    /// The reader of standard output has gone.
+    Closed,
+    /// It failed.
+    Failed,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Messages that the destination has confirmed.
+    pub acknowledged: u64,
+    /// Messages that were sent and not confirmed: they may be stored, or not.
+    pub unacknowledged: u64,
+    /// How many had been asked for, if a number was.
+    pub asked: Option<u64>,
+    /// From the first message to the last confirmation.
+    pub elapsed: Duration,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Whether messages went to standard output, so that confirmed means written.
+    pub to_stdout: bool,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Thousands(self.acknowledged))?;
+        if let Some(asked) = self.asked.filter(|asked| *asked != self.acknowledged) {
+            write!(f, " of {}", Thousands(asked))?;
+        }
+        f.write_str(if self.acknowledged == 1 { " message " } else { " messages " })?;
+        f.write_str(if self.to_stdout { "written" } else { "acknowledged" })?;
+        let seconds = self.elapsed.as_secs_f64();
+        if self.acknowledged > 0 && seconds > 0.0 {
+            let rate = self.acknowledged as f64 / seconds;
+            write!(f, " in {seconds:.1} s, {}/s", Thousands(rate.round() as u64))?;
+        }
+        if self.unacknowledged > 0 && !self.to_stdout {
+            write!(f, "; {} more sent, of which the broker may have stored some", Thousands(self.unacknowledged))?;
+        }
+        Ok(())
+    }
+}
+
+/// A number with a comma after every three digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Thousands(pub u64);
+
+impl fmt::Display for Thousands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        f.pad(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(acknowledged: u64, unacknowledged: u64, asked: Option<u64>) -> String {
+        let elapsed = Duration::from_millis(2500);
+        Summary { acknowledged, unacknowledged, asked, elapsed, ending: Ending::Complete, to_stdout: false }.to_string()
+    }
+
+    #[test]
+    fn says_what_was_acknowledged() {
+        assert_eq!(summary(1_000_000, 0, Some(1_000_000)), "1,000,000 messages acknowledged in 2.5 s, 400,000/s");
+        assert_eq!(summary(1, 0, None), "1 message acknowledged in 2.5 s, 0/s");
+        assert_eq!(
+            summary(999, 51, Some(1_050)),
+            "999 of 1,050 messages acknowledged in 2.5 s, 400/s; 51 more sent, of which the broker may have stored some"
+        );
+        assert_eq!(summary(0, 0, None), "0 messages acknowledged");
+    }
+
+    #[test]
+    fn groups_digits_by_three() {
+        let texts = [0, 12, 123, 1_234, 123_456, 1_234_567].map(|number| Thousands(number).to_string());
+        assert_eq!(texts, ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
+    }
+}
