@@ -1,0 +1,174 @@
+//! Does what the command line says, and turns the outcome into an exit code.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+
+use super::load::{self, DEFAULT_FILE, LoadError};
+use super::{Cli, Command, DeployFlags, Format, Logs, Place, StoreFlag, TopologyFormat, command, log, signals};
+use crate::deploy;
+use crate::results::jsonl::JsonLines;
+use crate::run::{self, Outcome};
+use crate::sink::Sink;
+use crate::sink::bar::Bar;
+use crate::sink::jsonl::JsonlSink;
+use crate::sink::none::NoSink;
+use crate::sink::table::{Screen, Table};
+use crate::source::fluvio::cluster::Cluster;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::topology::{StoreKind, Topology, render};
+
+/// The exit code of a run that was interrupted.
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// The exit code of wrong usage, as `clap` has it.
+const USAGE: u8 = 2;
+
+/// What ends a command before its time: what to say on standard error.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Executes a parsed command line.
+pub(super) fn execute(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        None => run(&cli),
+        Some(Command::Deploy(flags)) => deploy(flags),
+        Some(Command::Topology { place, format }) => topology(&place, format),
+        Some(Command::Check { place }) => check(&place),
+        Some(Command::Completions { shell }) => completions(shell),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If standard error is closed too, the exit code is all that is left.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage);
+            if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    let table = (cli.run.format == Format::Table).then(Screen::stdout).flatten();
+    let bar = if table.is_none() { Screen::stderr() } else { None };
+    // Logs go above whatever is drawn on the terminal that they go to.
+    let above = if io::stderr().is_terminal() { table.clone().or_else(|| bar.clone()) } else { None };
+    log::start(cli.logs.verbose, cli.logs.log_format, above);
+    let topology = load::topology(&cli.place, load::Flags::Run(&cli.run))?;
+    let sink = sink(cli.run.format, &topology, table.clone());
+    let log_progress = table.is_none() && bar.is_none();
+    let mut sink: Box<dyn Sink> = match bar {
+        Some(screen) => Box::new(Bar::new(sink, screen)),
+        None => sink,
+    };
+    let kind = match cli.run.store {
+        Some(StoreFlag::Memory) => StoreKind::Memory,
+        None => topology.store,
+    };
+    let mut store: Box<dyn Store> = match kind {
+        StoreKind::Memory => Box::new(MemoryStore),
+    };
+    let config = run::Config {
+        topology,
+        cluster: cli.place.cluster.clone(),
+        from: cli.run.from.into(),
+        until_end: cli.run.until_end,
+        stop_after: cli.run.stop_after,
+        log_progress,
+    };
+    let outcome = runtime()?.block_on(async {
+        let shutdown = CancellationToken::new();
+        signals::watch(shutdown.clone());
+        run::run(config, &mut *store, &mut *sink, shutdown).await
+    });
+    Ok(match outcome? {
+        Outcome::Complete(_) | Outcome::Unread => ExitCode::SUCCESS,
+        Outcome::Interrupted(_) => ExitCode::from(INTERRUPTED),
+    })
+}
+
+fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn Sink> {
+    match format {
+        Format::Table => {
+            let group = topology.settings.schema.group.last();
+            let colour = console::colors_enabled();
+            Box::new(Table::new(group, io::stdout(), screen, colour))
+        }
+        Format::Jsonl => {
+            let lines = JsonLines::new(&topology.settings.schema.group);
+            Box::new(JsonlSink::new(lines, io::BufWriter::new(io::stdout())))
+        }
+        Format::None => Box::new(NoSink),
+    }
+}
+
+fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
+    let Logs { verbose, log_format } = flags.logs;
+    log::start(verbose, log_format, None);
+    let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
+    let cluster = Cluster::at(flags.place.cluster.as_deref());
+    let wanted = deploy::Wanted {
+        topology,
+        partitions: flags.partitions,
+        file: flags.module,
+        folder: flags.modules,
+        replace: flags.replace,
+    };
+    let mut tell = say;
+    let interrupted = runtime()?.block_on(async {
+        let shutdown = CancellationToken::new();
+        signals::watch(shutdown.clone());
+        tokio::select! {
+            done = deploy::deploy(&cluster, &wanted, &mut tell) => done.map(|()| false),
+            () = shutdown.cancelled() => Ok(true),
+        }
+    })?;
+    Ok(if interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+fn topology(place: &Place, format: TopologyFormat) -> Result<ExitCode, Failure> {
+    let topology = load::topology(place, load::Flags::None)?;
+    let text = match format {
+        TopologyFormat::Text => render::text(&topology),
+        TopologyFormat::Mermaid => render::mermaid(&topology),
+    };
+    say(text.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(place: &Place) -> Result<ExitCode, Failure> {
+    let name = place.config.as_ref().map_or(DEFAULT_FILE.to_owned(), |path| path.display().to_string());
+    if load::file(place)?.is_none() {
+        return Err(format!("there is no {DEFAULT_FILE} in this folder; name a file with --config FILE").into());
+    }
+    let topology = load::topology(place, load::Flags::None)?;
+    say(&format!("{name} is sound."))?;
+    say(render::text(&topology).trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command(), "isotherm-consumer", &mut text);
+    let mut out = io::stdout().lock();
+    out.write_all(&text)?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line on standard output.
+fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

@@ -1,0 +1,70 @@
+//! From flags to a topology.
+
+use std::fs;
+use std::path::Path;
+
+use super::{DeployFlags, Place, RunFlags};
+use crate::topology::{Origin, Overrides, Topology, TopologyError};
+
+/// The file that is read if none is named.
+pub(super) const DEFAULT_FILE: &str = "fluvio.yaml";
+
+/// Why there is no topology.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {file}: {reason}")]
+    Read { file: String, reason: std::io::Error },
+    /// What it says, or a flag, is wrong.
+    #[error(transparent)]
+    Wrong(#[from] TopologyError),
+}
+
+impl LoadError {
+    /// Whether only flags are wrong.
+    pub(super) fn is_usage(&self) -> bool {
+        match self {
+            Self::Read { .. } => false,
+            Self::Wrong(error) => error.problems.iter().all(|problem| matches!(problem.origin, Origin::Flag(_))),
+        }
+    }
+}
+
+/// The topology of a file, without flags; `None` if no file is named and there is no [`DEFAULT_FILE`].
+pub(super) fn file(place: &Place) -> Result<Option<Topology>, LoadError> {
+    let path = match &place.config {
+        Some(path) => path.as_path(),
+        None if Path::new(DEFAULT_FILE).exists() => Path::new(DEFAULT_FILE),
+        None => return Ok(None),
+    };
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|reason| LoadError::Read { file: name.clone(), reason })?;
+    tracing::debug!("the topology is that of {name}");
+    Ok(Some(Topology::from_yaml(&text, &name)?))
+}
+
+/// Flags that override a topology, beside those of the place.
+pub(super) enum Flags<'a> {
+    None,
+    Run(&'a RunFlags),
+    Deploy(&'a DeployFlags),
+}
+
+/// The topology that flags leave of the file's, or of the one that is built in.
+pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, LoadError> {
+    let base = file(place)?.unwrap_or_default();
+    let topic = place.topic.clone();
+    let overrides = match flags {
+        Flags::None => Overrides { topic, ..Overrides::default() },
+        Flags::Deploy(flags) => Overrides { topic, partitions: flags.partitions, ..Overrides::default() },
+        Flags::Run(flags) => Overrides {
+            topic,
+            partitions: None,
+            window: flags.window,
+            grace: flags.grace,
+            idle: flags.idle,
+            max_ahead: flags.max_ahead,
+        },
+    };
+    Ok(base.with(&overrides)?)
+}

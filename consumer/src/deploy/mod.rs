@@ -1,0 +1,151 @@
+//! Puts a topology on a cluster: the topic, and the SmartModules. What is there already is checked, and left alone.
+
+mod files;
+mod modules;
+
+use std::io;
+use std::path::PathBuf;
+
+use fluvio::metadata::topic::TopicSpec;
+use tracing::debug;
+
+use self::files::FileError;
+use crate::source::SourceError;
+use crate::source::fluvio::cluster::{Cluster, ClusterError};
+use crate::topology::Topology;
+
+/// The combiner's file.
+const COMBINER_FILE: &str = "window-stats.wasm";
+/// The filter that reads good or bad readings, as it is called on clusters.
+const GATE: &str = "reading-gate";
+/// Its file.
+const GATE_FILE: &str = "reading-gate.wasm";
+
+/// What is to be on the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The topic, its number of partitions and whatever else a new one gets, and the combiner's name.
+    pub topology: Topology,
+    /// How many partitions a topic that is there must have, if that was said.
+    pub partitions: Option<u32>,
+    /// The combiner's file, if it was named.
+    pub file: Option<PathBuf>,
+    /// The folder of the modules' files, if it was named.
+    pub folder: Option<PathBuf>,
+    /// Whether modules of another version are replaced.
+    pub replace: bool,
+}
+
+/// Why something is not on the cluster as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No cluster.
+    #[error(transparent)]
+    Cluster(#[from] SourceError),
+    /// The controller does not answer any longer.
+    #[error("the cluster at {address} cannot be asked: {reason}")]
+    Unreachable {
+        /// Its address.
+        address: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The controller refuses.
+    #[error("the cluster refuses {what}: {reason}")]
+    Refused {
+        /// What it was asked for.
+        what: String,
+        /// What it said.
+        reason: String,
+    },
+    /// The topic has another number of partitions.
+    #[error(
+        "the topic `{topic}` has {found} partitions, not {wanted}: the number of a topic that is there is not changed \
+         here. `fluvio topic add-partition {topic} --count N` adds some; without --partitions, deploy takes it as it is."
+    )]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// How many it has.
+        found: u32,
+        /// How many were asked for.
+        wanted: u32,
+    },
+    /// A module of another version is there.
+    #[error(
+        "another `{module}` is on the cluster ({found} bytes; {file} has {ours}): other consumers may use it. \
+         `isotherm-consumer deploy --replace` puts this one in its place."
+    )]
+    OtherModule {
+        /// The module.
+        module: String,
+        /// Its size on the cluster.
+        found: usize,
+        /// Our file.
+        file: String,
+        /// Its size.
+        ours: usize,
+    },
+    /// A module's file is missing or is none.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What was done cannot be said.
+    #[error(transparent)]
+    Say(#[from] io::Error),
+}
+
+/// Creates or checks the topic, and uploads or checks the modules; `say` is told each thing that was found or done.
+/// Nothing is done before every file has been found.
+///
+/// # Errors
+/// Whatever is not as it should be, with what to do. What was done before stays; deploy again when it is mended.
+pub async fn deploy(
+    cluster: &Cluster,
+    wanted: &Wanted,
+    say: &mut (dyn FnMut(&str) -> io::Result<()> + Send),
+) -> Result<(), Error> {
+    let combiner = files::find(COMBINER_FILE, wanted.file.as_deref(), wanted.folder.as_deref())?;
+    // Someone who names a file of his own for the combiner need not have the other one.
+    let gate = match files::find(GATE_FILE, None, wanted.folder.as_deref()) {
+        Err(FileError::Missing { .. }) if wanted.file.is_some() => None,
+        gate => Some(gate?),
+    };
+    cluster.connect().await?;
+    say(&topic(cluster, wanted).await?)?;
+    say(&modules::put(cluster, &wanted.topology.module, &combiner, wanted.replace).await?)?;
+    match gate {
+        Some(gate) => say(&modules::put(cluster, GATE, &gate, wanted.replace).await?)?,
+        None => say(&format!("module `{GATE}`: left out, there is no {GATE_FILE}"))?,
+    }
+    Ok(())
+}
+
+/// Creates or checks the topic; what to say of it.
+async fn topic(cluster: &Cluster, wanted: &Wanted) -> Result<String, Error> {
+    let name = &wanted.topology.topic;
+    let there = cluster.topic(name).await.map_err(|error| failed(cluster, "a list of topics", error))?;
+    if let Some(found) = there {
+        return match wanted.partitions {
+            Some(partitions) if partitions != found.partitions => {
+                Err(Error::Partitions { topic: name.clone(), found: found.partitions, wanted: partitions })
+            }
+            _ => Ok(format!("topic `{name}`: there, with {}", partitions(found.partitions))),
+        };
+    }
+    let count = wanted.topology.partitions;
+    debug!("creating `{name}` with {count} partitions");
+    let spec = TopicSpec::from(wanted.topology.topic_config.clone());
+    cluster.create_topic(name, spec).await.map_err(|error| failed(cluster, &format!("the topic `{name}`"), error))?;
+    Ok(format!("topic `{name}`: created, with {}", partitions(count)))
+}
+
+fn partitions(count: u32) -> String {
+    if count == 1 { "1 partition".to_owned() } else { format!("{count} partitions") }
+}
+
+fn failed(cluster: &Cluster, what: &str, error: ClusterError) -> Error {
+    match error {
+        ClusterError::Unreachable(reason) => Error::Unreachable { address: cluster.address().to_owned(), reason },
+        ClusterError::Refused(reason) => Error::Refused { what: what.to_owned(), reason },
+    }
+}

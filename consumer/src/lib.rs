@@ -1,0 +1,12 @@
+//! The consumer: reads partials of a topic, merges them into windows and totals, and publishes what closed.
+
+pub mod cli;
+pub mod deploy;
+pub mod materializer;
+pub mod progress;
+pub mod results;
+pub mod run;
+pub mod sink;
+pub mod source;
+pub mod store;
+pub mod topology;

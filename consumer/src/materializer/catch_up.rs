@@ -1,0 +1,51 @@
+//! Flow control: whoever has a backlog and is far ahead waits for the slowest, so that open windows stay bounded.
+//!
+//! A partition waits while it has a backlog and its watermark is more than ten windows plus grace ahead of the slowest
+//! partition that holds the topic's watermark back. The slowest never waits: it is not ahead of itself. It moves on,
+//! falls quiet or reaches its target, so that nobody waits for ever.
+
+use std::collections::BTreeSet;
+
+use isotherm_model::window::Millis;
+
+use super::event::{Effect, PartitionId};
+use super::watermark::{Clocks, Standing};
+
+/// How many windows a partition may be ahead.
+const WINDOWS_AHEAD: i64 = 10;
+
+/// Who waits.
+#[derive(Debug, Clone)]
+pub(super) struct CatchUp {
+    span: Millis,
+    paused: BTreeSet<PartitionId>,
+}
+
+impl CatchUp {
+    /// Nobody waits. Both in milliseconds.
+    pub(super) fn new(window: Millis, grace: Millis) -> Self {
+        Self { span: window.saturating_mul(WINDOWS_AHEAD).saturating_add(grace), paused: BTreeSet::new() }
+    }
+
+    /// Whether the partition waits.
+    pub(super) fn is_paused(&self, partition: PartitionId) -> bool {
+        self.paused.contains(&partition)
+    }
+
+    /// Decides anew who waits, and answers with the changes. Cost: linear in the partitions.
+    pub(super) fn review(&mut self, clocks: &Clocks, effects: &mut Vec<Effect>) {
+        let slowest = (clocks.partitions.values())
+            .filter(|clock| clocks.standing(clock).holds_back())
+            .filter_map(|clock| clocks.place(clock))
+            .min();
+        for (&partition, clock) in &clocks.partitions {
+            let far = clock.watermark.zip(slowest).is_some_and(|(own, least)| own.saturating_sub(least) > self.span);
+            let wait = far && clocks.standing(clock) == Standing::Backlog;
+            if wait && self.paused.insert(partition) {
+                effects.push(Effect::Pause { partition });
+            } else if !wait && self.paused.remove(&partition) {
+                effects.push(Effect::Resume { partition });
+            }
+        }
+    }
+}

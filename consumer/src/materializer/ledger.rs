@@ -1,0 +1,146 @@
+//! The ledger: the account of all records, by partition, and where the late and the rejected ones stand.
+//!
+//! `read = counted + late + rejected`, in every account, at every moment.
+
+use std::collections::BTreeMap;
+
+use isotherm_model::partial::SourceRange;
+use isotherm_model::rejection::{RejectedCounts, Rejection};
+use isotherm_model::window::Window;
+
+use super::event::PartitionId;
+
+/// How many ranges one list names. What comes later is counted, not named.
+pub const MAX_RANGES: usize = 10_000;
+
+/// The accounts of all partitions. They include what stands in open windows: they move with the merged offsets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledger {
+    pub(super) accounts: BTreeMap<PartitionId, Account>,
+}
+
+impl Ledger {
+    /// By partition, ascending. A partition without a record has none.
+    pub fn accounts(&self) -> impl Iterator<Item = (PartitionId, &Account)> {
+        self.accounts.iter().map(|(partition, account)| (*partition, account))
+    }
+
+    /// Records read, of all partitions.
+    pub fn read(&self) -> u64 {
+        self.accounts.values().fold(0, |sum, account| sum.saturating_add(account.read))
+    }
+
+    /// One partition's account.
+    pub fn account(&self, partition: PartitionId) -> Option<&Account> {
+        self.accounts.get(&partition)
+    }
+}
+
+/// One partition's account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Account {
+    /// Records read.
+    pub read: u64,
+    /// Readings that count into a window, open ones included.
+    pub counted: u64,
+    /// Readings for windows that were closed.
+    pub late: u64,
+    /// Records that are no reading that counts, by reason.
+    pub rejected: RejectedCounts,
+    /// Which batches the late readings came in, by window.
+    pub late_ranges: Ranges<Window>,
+    /// Which batches the rejected records came in, by reason.
+    pub rejected_ranges: Ranges<Rejection>,
+}
+
+/// Where records of some kind stand: ranges of whole batches. Adjacent ranges of the same key join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ranges<K> {
+    listed: Vec<KeyedRange<K>>,
+    /// The last range of each key in the list.
+    last: BTreeMap<K, usize>,
+    unlisted: u64,
+}
+
+/// A range of whole batches that hold records of some kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyedRange<K> {
+    /// The window, or the reason.
+    pub key: K,
+    /// From the first batch's first offset to the offset after the last batch.
+    pub range: SourceRange,
+    /// How many such records the range holds.
+    pub records: u64,
+}
+
+impl<K> Default for Ranges<K> {
+    fn default() -> Self {
+        Self { listed: Vec::new(), last: BTreeMap::new(), unlisted: 0 }
+    }
+}
+
+impl<K: Copy + Ord> Ranges<K> {
+    /// The ranges, in the order in which they began; at most [`MAX_RANGES`].
+    pub fn listed(&self) -> &[KeyedRange<K>] {
+        &self.listed
+    }
+
+    /// Records whose range is not in the list, because it was full. More than 0: the list is truncated.
+    pub fn unlisted(&self) -> u64 {
+        self.unlisted
+    }
+
+    /// `records` records of this key stand in a batch.
+    pub(super) fn add(&mut self, key: K, batch: SourceRange, records: u64) {
+        if let Some(last) = self.last.get(&key).and_then(|place| self.listed.get_mut(*place))
+            // The next batch, or another cell of the same one.
+            && (last.range.next == batch.first || last.range.next == batch.next)
+        {
+            last.range.next = batch.next;
+            last.records = last.records.saturating_add(records);
+        } else if self.listed.len() < MAX_RANGES {
+            self.last.insert(key, self.listed.len());
+            self.listed.push(KeyedRange { key, range: batch, records });
+        } else {
+            self.unlisted = self.unlisted.saturating_add(records);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(first: i64, next: i64) -> SourceRange {
+        SourceRange { first, next }
+    }
+
+    #[test]
+    fn adjacent_ranges_of_a_key_join_others_do_not() {
+        let mut ranges = Ranges::default();
+        ranges.add(Window(1), batch(0, 10), 3);
+        ranges.add(Window(2), batch(0, 10), 1);
+        ranges.add(Window(1), batch(10, 15), 2);
+        ranges.add(Window(1), batch(10, 15), 4);
+        ranges.add(Window(2), batch(15, 20), 1);
+        let listed: Vec<_> =
+            ranges.listed().iter().map(|r| (r.key.0, r.range.first, r.range.next, r.records)).collect();
+        assert_eq!(listed, [(1, 0, 15, 9), (2, 0, 10, 1), (2, 15, 20, 1)]);
+        assert_eq!(ranges.unlisted(), 0);
+    }
+
+    #[test]
+    fn a_full_list_counts_on_and_still_joins() {
+        let mut ranges = Ranges::default();
+        for k in 0..MAX_RANGES as i64 {
+            ranges.add(Window(0), batch(2 * k, 2 * k + 1), 1);
+        }
+        let end = 2 * MAX_RANGES as i64;
+        ranges.add(Window(0), batch(end - 1, end), 1);
+        ranges.add(Window(0), batch(end + 5, end + 6), 7);
+        ranges.add(Window(9), batch(end, end + 1), 2);
+        assert_eq!(ranges.listed().len(), MAX_RANGES);
+        assert_eq!(ranges.unlisted(), 9);
+        assert_eq!(ranges.listed().iter().map(|r| r.records).sum::<u64>(), MAX_RANGES as u64 + 1);
+    }
+}

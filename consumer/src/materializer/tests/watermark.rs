@@ -1,0 +1,186 @@
+//! Who holds the watermark back, and how event time goes on.
+
+use super::super::status::Standing;
+use super::*;
+use crate::results::ClosedBy::{Idle, Watermark};
+
+fn standing(run: &Run, partition: PartitionId) -> Standing {
+    run.materializer.status().partitions[partition as usize].standing
+}
+
+#[test]
+fn a_window_closes_when_the_watermark_reaches_its_end_plus_grace() {
+    let mut run = Run::attached(options(), &[100]);
+    assert_eq!(run.reading(0, 2_999), []);
+    assert_eq!(run.reading(0, 3_999), []);
+    assert_eq!(closed(&run.reading(0, 4_000)), [(0, Watermark)]);
+}
+
+#[test]
+fn nothing_closes_before_all_partitions_are_listed() {
+    let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
+    run.event(Event::Found { partition: 0 });
+    run.attach(0, 0, 100);
+    run.reading(0, 0);
+    assert_eq!(run.reading(0, 60_000), []);
+    assert_eq!(closed(&run.event(Event::Listed)), [(0, Watermark)]);
+}
+
+#[test]
+fn a_partition_whose_end_is_unknown_holds_everything_back() {
+    let mut run = Run::new(options(), 2);
+    run.attach(0, 0, 2);
+    run.reading(0, 0);
+    run.reading(0, 60_000);
+    assert_eq!(run.pass(3_600_000), []);
+    assert_eq!(standing(&run, 1), Standing::Unheard);
+    run.attach(1, 0, 0);
+    assert_eq!(standing(&run, 1), Standing::CaughtUp, "an empty partition is caught up at once");
+    assert_eq!(run.pass(9_999), []);
+    assert_eq!(closed(&run.pass(1)), [(0, Idle), (60, Idle)], "and quiet after `idle`");
+}
+
+#[test]
+fn the_topics_watermark_is_the_least_of_those_that_hold_it_back() {
+    let mut run = Run::attached(options(), &[100, 100]);
+    run.reading(0, 0);
+    assert_eq!(closed(&run.reading(0, 60_000)), [], "partition 1 has a backlog and no watermark");
+    assert_eq!(closed(&run.reading(1, 3_500)), []);
+    assert_eq!(run.materializer.status().watermark, Some(3_500));
+    assert_eq!(closed(&run.reading(1, 70_000)), [(0, Watermark), (3, Watermark)]);
+    assert_eq!(run.materializer.status().watermark, Some(60_000));
+}
+
+#[test]
+fn a_backlog_holds_back_however_quiet_it_is() {
+    let mut run = Run::attached(options(), &[100, 1]);
+    run.reading(1, 60_000);
+    run.reading(0, 0);
+    assert_eq!(run.pass(3_600_000), []);
+    assert_eq!(standing(&run, 0), Standing::Backlog);
+    assert_eq!(standing(&run, 1), Standing::Quiet);
+    assert_eq!(closed(&run.reading(0, 4_000)), [(0, Watermark)]);
+}
+
+#[test]
+fn caught_up_and_quiet_it_holds_nothing_back() {
+    let mut run = Run::attached(options(), &[1, 100]);
+    run.reading(0, 0);
+    run.reading(1, 60_000);
+    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    run.pass(9_000);
+    assert_eq!(run.reading(1, 61_000), []);
+    assert_eq!(closed(&run.pass(1_000)), [(0, Watermark)], "partition 1 alone holds it back now");
+    assert_eq!(standing(&run, 0), Standing::Quiet);
+}
+
+#[test]
+fn each_accepted_reading_begins_the_quiet_anew_a_rejected_record_does_not() {
+    let mut run = Run::attached(options(), &[1, 100]);
+    run.reading(0, 0);
+    run.pass(9_999);
+    run.reading(0, 1);
+    run.pass(9_999);
+    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    run.batch(0, &[], &[Rejection::NotJson]);
+    run.pass(1);
+    assert_eq!(standing(&run, 0), Standing::Quiet, "else a stream of rubbish would hold the others back for ever");
+}
+
+#[test]
+fn new_records_seen_at_the_end_are_a_backlog_again() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 0);
+    run.pass(9_000);
+    run.event(Event::End { partition: 0, end: 2 });
+    assert_eq!(run.pass(9_000), []);
+    assert_eq!(standing(&run, 0), Standing::Backlog);
+    run.event(Event::End { partition: 0, end: 1 });
+    assert_eq!(standing(&run, 0), Standing::Backlog, "an old answer that comes late lowers nothing");
+    run.reading(0, 100);
+    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+}
+
+#[test]
+fn when_all_are_quiet_event_time_goes_on_from_the_newest_reading() {
+    let mut run = Run::attached(options(), &[2, 0]);
+    run.reading(0, 20_000);
+    run.pass(500);
+    run.reading(0, 19_000);
+    assert_eq!(run.pass(9_999), []);
+    assert_eq!(closed(&run.pass(1)), [(18, Idle)]);
+    let watermark = run.materializer.status().watermark;
+    assert_eq!(watermark, Some(30_500), "the newest reading came 10.5 s ago");
+    assert_eq!(run.pass(1_000), []);
+    assert_eq!(run.materializer.status().watermark, Some(31_500));
+}
+
+#[test]
+fn a_long_window_is_not_cut_short_by_quiet() {
+    let hour = WindowSize::new(Duration::from_secs(3_600)).expect("an hour");
+    let mut run = Run::attached(Options { window: hour, ..options() }, &[1]);
+    let mut only = partial(0, &[], &[]);
+    only.source.next = 1;
+    only.aggregate = partial(0, &[at(600_000)], &[]).aggregate;
+    only.aggregate.cells = only.aggregate.cells.into_values().map(|cell| (key(hour, 600_000), cell)).collect();
+    run.event(Event::Partial { partition: 0, partial: Box::new(only) });
+    assert_eq!(run.pass(3_000_999), [], "ten minutes and fifty minutes are an hour, and a second of grace");
+    assert_eq!(closed(&run.pass(1)), [(0, Idle)]);
+}
+
+fn key(size: WindowSize, time: Millis) -> CellKey {
+    CellKey { window: size.window_of(time), group: "AK".into() }
+}
+
+#[test]
+fn without_any_reading_event_time_does_not_begin() {
+    let mut run = Run::attached(options(), &[0, 0]);
+    assert_eq!(run.pass(3_600_000), []);
+    assert_eq!(run.materializer.status().watermark, None);
+}
+
+#[test]
+fn the_watermark_never_goes_back() {
+    let mut run = Run::attached(options(), &[100]);
+    run.reading(0, 60_000);
+    run.reading(0, 10_000);
+    assert_eq!(run.materializer.status().watermark, Some(60_000));
+    run.event(Event::Found { partition: 1 });
+    run.attach(1, 0, 5);
+    run.reading(1, 5);
+    assert_eq!(run.materializer.status().watermark, Some(60_000));
+    run.reading(0, 70_000);
+    assert_eq!(run.materializer.status().watermark, Some(60_000), "but partition 1 holds it there");
+}
+
+#[test]
+fn a_lost_connection_is_not_quiet() {
+    let mut run = Run::attached(options(), &[1, 1]);
+    run.reading(0, 0);
+    run.reading(1, 0);
+    run.event(Event::Detached { partition: 0 });
+    assert_eq!(run.pass(3_600_000), [], "what is written to it meanwhile is not seen");
+    assert_eq!(standing(&run, 0), Standing::Detached);
+    run.attach(0, 1, 2);
+    assert_eq!(standing(&run, 0), Standing::Backlog);
+    assert_eq!(run.reading(0, 1), []);
+    assert_eq!(closed(&run.pass(10_000)), [(0, Idle)]);
+}
+
+#[test]
+fn attached_again_with_nothing_new_it_is_as_quiet_as_before() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 0);
+    run.event(Event::Detached { partition: 0 });
+    run.pass(20_000);
+    assert_eq!(closed(&run.attach(0, 1, 1)), [(0, Idle)]);
+}
+
+#[test]
+fn a_tick_that_goes_back_is_ignored() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 0);
+    run.event(Event::Tick { now: Duration::from_secs(9) });
+    run.event(Event::Tick { now: Duration::from_secs(2) });
+    assert_eq!(closed(&run.event(Event::Tick { now: Duration::from_secs(10) })), [(0, Idle)]);
+}

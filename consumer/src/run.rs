@@ -1,0 +1,205 @@
+//! A run: what a source tells goes to the materializer, and what that decides is done, in order.
+//!
+//! [`drive`] is the whole of it, over the seams of source, store and sink; [`run`] puts the real ones in.
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::materializer::event::{Effect, Event};
+use crate::materializer::fault::Fault;
+use crate::materializer::{Materializer, Options};
+use crate::progress::Progress;
+use crate::results::Totals;
+use crate::sink::Sink;
+use crate::source::fluvio::cluster::Cluster;
+use crate::source::fluvio::{FluvioSource, Reading};
+use crate::source::{From, Source, SourceError};
+use crate::store::{Store, StoreError};
+use crate::topology::Topology;
+
+/// How often the materializer is told the time, and displays are brought up to date.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often catching up is logged where no display shows it.
+const LOG_PERIOD: Duration = Duration::from_secs(5);
+
+/// What a run is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What is read, and how.
+    pub topology: Topology,
+    /// The controller's address; `None` for the current Fluvio profile's, else the default one.
+    pub cluster: Option<String>,
+    /// Where to begin.
+    pub from: From,
+    /// Whether the run ends at the end that the partitions have at its start.
+    pub until_end: bool,
+    /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
+    /// may be counted.
+    pub stop_after: Option<u64>,
+    /// Whether catching up is to be logged.
+    pub log_progress: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It read up to the end that it was to read to.
+    Complete(Totals),
+    /// It was asked to stop.
+    Interrupted(Totals),
+    /// Nobody reads its results any longer.
+    Unread,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// What came would make a number wrong.
+    #[error("stopped, lest a number be wrong: {0}")]
+    Fault(#[from] Fault),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sink.
+    #[error("the results cannot be written: {0}")]
+    Sink(#[source] io::Error),
+}
+
+/// Reads a topic of a Fluvio cluster until `shutdown` is cancelled, or as `config` says.
+///
+/// # Errors
+/// Whatever ends a run before its time; each error says what to do next.
+pub async fn run(
+    config: Config,
+    store: &mut dyn Store,
+    sink: &mut dyn Sink,
+    shutdown: CancellationToken,
+) -> Result<Outcome, Error> {
+    let cluster = Cluster::at(config.cluster.as_deref());
+    info!("reading `{}` of the cluster at {}", config.topology.topic, cluster.address());
+    let reading = Reading { from: config.from, fixed_partitions: config.until_end };
+    let open = FluvioSource::open(cluster, &config.topology, reading);
+    let mut materializer = Materializer::new(Options::new(&config.topology, config.until_end));
+    let mut source = tokio::select! {
+        source = open => source?,
+        () = shutdown.cancelled() => {
+            let totals = materializer.totals();
+            said(sink.finish(&totals, false).await)?;
+            return Ok(Outcome::Interrupted(totals));
+        }
+    };
+    let habits = Habits { stop_after: config.stop_after, log_progress: config.log_progress };
+    drive(&mut source, &mut materializer, store, sink, habits, shutdown).await
+}
+
+/// What [`drive`] does of its own accord.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Habits {
+    /// See [`Config::stop_after`].
+    pub stop_after: Option<u64>,
+    /// See [`Config::log_progress`].
+    pub log_progress: bool,
+}
+
+/// Runs until the materializer says that it is finished, a seam fails, or `shutdown` is cancelled.
+///
+/// # Errors
+/// The first error of the source, the materializer, the store or the sink.
+pub async fn drive(
+    source: &mut dyn Source,
+    materializer: &mut Materializer,
+    store: &mut dyn Store,
+    sink: &mut dyn Sink,
+    habits: Habits,
+    shutdown: CancellationToken,
+) -> Result<Outcome, Error> {
+    let begin = Instant::now();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut progress = Progress::default();
+    let mut log = Log { next: LOG_PERIOD, wanted: habits.log_progress, done: false };
+    loop {
+        let enough = habits.stop_after.is_some_and(|records| materializer.ledger().read() >= records);
+        let event = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Event::Stop,
+            () = std::future::ready(()), if enough => Event::Finish,
+            _ = ticks.tick() => Event::Tick { now: begin.elapsed() },
+            event = source.next() => event?,
+        };
+        let (stopped, ticked) = (event == Event::Stop, matches!(event, Event::Tick { .. }));
+        progress.observe(&event);
+        let mut just_said = false;
+        for effect in materializer.handle(event)? {
+            match effect {
+                Effect::Pause { partition } => source.pause(partition),
+                Effect::Resume { partition } => source.resume(partition),
+                Effect::Close { windows, totals } => {
+                    store.commit(&materializer.commit(&windows, &totals))?;
+                    if !said(sink.publish(&windows, &totals).await)? {
+                        return Ok(Outcome::Unread);
+                    }
+                    just_said = true;
+                }
+                Effect::Finished { totals } => {
+                    store.commit(&materializer.commit(&[], &totals))?;
+                    if !said(sink.finish(&totals, just_said).await)? {
+                        return Ok(Outcome::Unread);
+                    }
+                    return Ok(if stopped { Outcome::Interrupted(*totals) } else { Outcome::Complete(*totals) });
+                }
+            }
+        }
+        if ticked {
+            let snapshot = progress.snapshot();
+            log.tell(&snapshot);
+            if !said(sink.progress(&snapshot).await)? {
+                return Ok(Outcome::Unread);
+            }
+        }
+    }
+}
+
+/// Whether anybody reads what a sink says.
+fn said(result: io::Result<()>) -> Result<bool, Error> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::Sink(error)),
+    }
+}
+
+/// Says in the log how catching up goes.
+struct Log {
+    next: Duration,
+    wanted: bool,
+    done: bool,
+}
+
+impl Log {
+    fn tell(&mut self, snapshot: &crate::progress::Snapshot) {
+        if self.done {
+            return;
+        }
+        if snapshot.caught_up {
+            self.done = true;
+            if snapshot.of > 0 {
+                info!("caught up: {} records in {:.1} s", snapshot.of, snapshot.now.as_secs_f64());
+            }
+        } else if self.wanted && snapshot.now >= self.next {
+            self.next = snapshot.now + LOG_PERIOD;
+            info!("{}", crate::sink::table::render::catching_up(snapshot));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The run's loop over a scripted source, and what reaches store and sink, in which order.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use isotherm_model::fixed::Fixed;
+use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
+use isotherm_model::settings::Settings;
+use isotherm_model::stats::Stats;
+use isotherm_model::window::{Window, WindowSize};
+
+use super::*;
+use crate::materializer::event::PartitionId;
+use crate::progress::Snapshot;
+use crate::results::WindowResult;
+use crate::store::Commit;
+
+/// What happened, in order.
+type Record = Arc<Mutex<Vec<String>>>;
+
+fn note(record: &Record, what: String) {
+    record.lock().expect("no test panics while it writes").push(what);
+}
+
+/// Tells its events, then waits forever.
+struct Script {
+    events: VecDeque<Result<Event, SourceError>>,
+    record: Record,
+}
+
+#[async_trait]
+impl Source for Script {
+    async fn next(&mut self) -> Result<Event, SourceError> {
+        match self.events.pop_front() {
+            Some(event) => event,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn pause(&mut self, partition: PartitionId) {
+        note(&self.record, format!("pause {partition}"));
+    }
+
+    fn resume(&mut self, partition: PartitionId) {
+        note(&self.record, format!("resume {partition}"));
+    }
+}
+
+struct RecordingStore {
+    record: Record,
+    fails: bool,
+}
+
+impl Store for RecordingStore {
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StoreError> {
+        if self.fails {
+            return Err(StoreError("the disk is full".into()));
+        }
+        note(&self.record, format!("commit {}", commit.windows.len()));
+        Ok(())
+    }
+}
+
+struct RecordingSink {
+    record: Record,
+    /// How many times it can be written to.
+    room: usize,
+}
+
+impl RecordingSink {
+    fn write(&mut self, what: String) -> io::Result<()> {
+        if self.room == 0 {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.room -= 1;
+        note(&self.record, what);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Sink for RecordingSink {
+    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> io::Result<()> {
+        let starts: Vec<_> = windows.iter().map(|window| window.start).collect();
+        self.write(format!("publish {starts:?} {}", totals.messages))
+    }
+
+    async fn finish(&mut self, totals: &Totals, said: bool) -> io::Result<()> {
+        self.write(format!("finish {} said {said}", totals.messages))
+    }
+
+    async fn progress(&mut self, _snapshot: &Snapshot) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A partial of one reading in window `window` of three seconds.
+fn partial(offset: i64, window: i64) -> Event {
+    let mut aggregate = Aggregate { records: 1, newest: Some(window * 3_000), ..Aggregate::default() };
+    let key = CellKey { window: Window(window), group: "AK".into() };
+    aggregate.cells.insert(key, Cell { stats: Stats::of(Fixed::from_micros(1)), sensors: vec![7] });
+    let partial = Partial {
+        version: ModuleVersion::CURRENT,
+        fingerprint: Settings::default().fingerprint(),
+        source: SourceRange { first: offset, next: offset + 1 },
+        aggregate,
+    };
+    Event::Partial { partition: 0, partial: Box::new(partial) }
+}
+
+struct Setting {
+    events: Vec<Result<Event, SourceError>>,
+    until_end: bool,
+    store_fails: bool,
+    room: usize,
+    habits: Habits,
+    shutdown: CancellationToken,
+}
+
+impl Setting {
+    fn new(until_end: bool, events: impl IntoIterator<Item = Event>) -> Self {
+        let end = 3;
+        let start = [
+            Event::Found { partition: 0 },
+            Event::Listed,
+            Event::Attached { partition: 0, position: 0, end: if until_end { end } else { 1_000 } },
+        ];
+        let events = start.into_iter().chain(events).map(Ok).collect();
+        let (habits, shutdown) = (Habits::default(), CancellationToken::new());
+        Self { events, until_end, store_fails: false, room: usize::MAX, habits, shutdown }
+    }
+
+    async fn drive(self) -> (Result<Outcome, Error>, Vec<String>) {
+        let record = Record::default();
+        let mut source = Script { events: self.events.into(), record: record.clone() };
+        let mut materializer = Materializer::new(Options {
+            window: WindowSize::default(),
+            grace: Duration::from_secs(1),
+            idle: Duration::from_secs(10),
+            until_end: self.until_end,
+            version: ModuleVersion::CURRENT,
+            fingerprint: Settings::default().fingerprint(),
+        });
+        let mut store = RecordingStore { record: record.clone(), fails: self.store_fails };
+        let mut sink = RecordingSink { record: record.clone(), room: self.room };
+        let outcome = drive(&mut source, &mut materializer, &mut store, &mut sink, self.habits, self.shutdown).await;
+        let record = record.lock().expect("no test panics while it writes").clone();
+        (outcome, record)
+    }
+}
+
+#[tokio::test]
+async fn what_is_published_has_been_committed() {
+    let (outcome, record) = Setting::new(true, [partial(0, 0), partial(1, 2), partial(2, 2)]).drive().await;
+    assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 3), "{outcome:?}");
+    let expected = ["commit 1", "publish [0] 2", "commit 1", "publish [6000] 3", "commit 0", "finish 3 said true"]
+        .map(str::to_owned);
+    assert_eq!(record, expected);
+}
+
+#[tokio::test]
+async fn an_interrupted_run_says_its_totals_and_closes_nothing() {
+    let shutdown = CancellationToken::new();
+    let mut setting = Setting::new(false, [partial(0, 0), partial(1, 0)]);
+    setting.shutdown = shutdown.clone();
+    let stop = async {
+        // By then the script, which never waits, has been read.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        shutdown.cancel();
+    };
+    tokio::time::pause();
+    let ((outcome, record), ()) = tokio::join!(setting.drive(), stop);
+    assert!(matches!(outcome, Ok(Outcome::Interrupted(ref totals)) if totals.messages == 2), "{outcome:?}");
+    assert_eq!(record, ["commit 0", "finish 2 said false"].map(str::to_owned));
+}
+
+#[tokio::test]
+async fn a_run_with_a_bound_closes_everything_when_it_has_read_so_much() {
+    let mut setting = Setting::new(false, [partial(0, 0), partial(1, 1), partial(2, 2)]);
+    setting.habits.stop_after = Some(2);
+    let (outcome, record) = setting.drive().await;
+    assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 2), "{outcome:?}");
+    assert_eq!(record, ["commit 2", "publish [0, 3000] 2", "commit 0", "finish 2 said true"].map(str::to_owned));
+}
+
+#[tokio::test]
+async fn nothing_is_published_that_could_not_be_committed() {
+    let mut setting = Setting::new(true, [partial(0, 0), partial(1, 2)]);
+    setting.store_fails = true;
+    let (outcome, record) = setting.drive().await;
+    assert!(matches!(outcome, Err(Error::Store(_))), "{outcome:?}");
+    assert!(record.is_empty(), "{record:?}");
+}
+
+#[tokio::test]
+async fn a_closed_pipe_ends_the_run_quietly() {
+    let mut setting = Setting::new(false, [partial(0, 0), partial(1, 2), partial(2, 4)]);
+    setting.room = 1;
+    let (outcome, record) = setting.drive().await;
+    assert!(matches!(outcome, Ok(Outcome::Unread)), "{outcome:?}");
+    assert_eq!(record, ["commit 1", "publish [0] 2", "commit 1"].map(str::to_owned));
+}
+
+#[tokio::test]
+async fn a_gap_ends_the_run_with_an_error_that_names_it() {
+    let (outcome, record) = Setting::new(false, [partial(0, 0), partial(5, 2)]).drive().await;
+    let error = outcome.expect_err("offsets 1 to 4 are missing").to_string();
+    assert!(error.contains("partition 0") && error.contains('1') && error.contains('5'), "{error}");
+    assert!(record.is_empty(), "{record:?}");
+}
+
+#[tokio::test]
+async fn an_error_of_the_source_ends_the_run() {
+    let mut setting = Setting::new(false, [partial(0, 0)]);
+    setting.events.push(Err(SourceError::TopicDeleted { topic: "sensors".to_owned() }));
+    let (outcome, _) = setting.drive().await;
+    assert!(matches!(outcome, Err(Error::Source(SourceError::TopicDeleted { .. }))), "{outcome:?}");
+}

@@ -1,0 +1,159 @@
+//! What can go wrong with a source, in words that say what to do next.
+
+use crate::materializer::event::PartitionId;
+
+/// Why a source cannot be read, or not any longer.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The first connection failed.
+    #[error(
+        "no Fluvio cluster answers at {address}: {reason}\nStart one (`isotherm-node --data DIR`, or `fluvio cluster \
+         start`), or name another with --cluster HOST:PORT."
+    )]
+    NoCluster {
+        /// The controller's address.
+        address: String,
+        /// What the attempt said.
+        reason: String,
+    },
+    /// The cluster has no such topic.
+    #[error("the cluster at {address} has no topic `{topic}`; `isotherm-consumer deploy --topic {topic}` creates it")]
+    NoTopic {
+        /// The controller's address.
+        address: String,
+        /// The topic.
+        topic: String,
+    },
+    /// The topic was there, and is not any longer.
+    #[error(
+        "the topic `{topic}` was deleted while it was read; nothing more can come from it. Create it again with \
+         `isotherm-consumer deploy --topic {topic}` and start anew."
+    )]
+    TopicDeleted {
+        /// The topic.
+        topic: String,
+    },
+    /// The cluster has no such module.
+    #[error("the cluster at {address} has no SmartModule `{module}`; `isotherm-consumer deploy` uploads it")]
+    NoModule {
+        /// The controller's address.
+        address: String,
+        /// The module.
+        module: String,
+    },
+    /// The module refuses its parameters or fails.
+    #[error(
+        "the SmartModule `{module}` on the cluster fails: {reason}\nIt may be of another version: \
+         `isotherm-consumer deploy --replace` uploads this one's."
+    )]
+    ModuleFails {
+        /// The module.
+        module: String,
+        /// What the broker said.
+        reason: String,
+    },
+    /// What the module gives is no partial.
+    #[error(
+        "what the SmartModule `{module}` gave for partition {partition} of `{topic}` from offset {offset} on is no \
+         partial: {reason}\nAnother module stands under that name; `isotherm-consumer deploy --replace` puts ours there."
+    )]
+    NotAPartial {
+        /// The topic.
+        topic: String,
+        /// The module.
+        module: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// The offset that was to come.
+        offset: i64,
+        /// What the codec said.
+        reason: String,
+    },
+    /// There is something to read, but nothing comes.
+    #[error(
+        "nothing comes from partition {partition} of `{topic}`, which is read up to offset {position} and ends at {end}: \
+         does another module stand under the name `{module}`? `isotherm-consumer deploy --replace` puts ours there."
+    )]
+    NothingComes {
+        /// The topic.
+        topic: String,
+        /// The module.
+        module: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where reading is to go on.
+        position: i64,
+        /// Where the log ends.
+        end: i64,
+    },
+    /// The log does not reach back to where reading is to go on.
+    #[error(
+        "partition {partition} of `{topic}` begins at offset {start} by now, but is read up to {position} only: the \
+         broker's retention has cut what lies between. Start anew, or keep the log for longer."
+    )]
+    Evicted {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where reading is to go on.
+        position: i64,
+        /// Where the log begins.
+        start: i64,
+    },
+    /// The log is shorter than what has been read of it.
+    #[error(
+        "partition {partition} of `{topic}` ends at offset {end}, but has been read up to {position}: it is not the log \
+         that was read (deleted and created again, restored, or cut by a broker that lost its tail). Start anew."
+    )]
+    Shorter {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where reading is to go on.
+        position: i64,
+        /// Where the log ends.
+        end: i64,
+    },
+    /// The broker speaks too old a protocol.
+    #[error(
+        "the broker at {address} is too old: its stream fetch knows no SmartModules by name. Use Fluvio 0.50 or newer."
+    )]
+    TooOld {
+        /// The SPU's address.
+        address: String,
+    },
+    /// The broker refuses, again and again.
+    #[error(
+        "the SPU refuses to give partition {partition} of `{topic}` from offset {position} on: {reason}\nThe broker's own \
+         log says more; run again when it is mended."
+    )]
+    Refused {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where reading is to go on.
+        position: i64,
+        /// What the broker said the last time.
+        reason: String,
+    },
+    /// The Fluvio client's own settings cannot be used.
+    #[error(
+        "the settings for the cluster at {address} cannot be used: {reason}\nMend the Fluvio profile (`fluvio profile \
+         list` shows it), or name a cluster without TLS with --cluster HOST:PORT."
+    )]
+    Settings {
+        /// The controller's address.
+        address: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// A reader ended without saying why.
+    #[error("a reader failed: {reason}; this is an error of isotherm-consumer itself: report it")]
+    ReaderFailed {
+        /// What is known.
+        reason: String,
+    },
+}

@@ -1,0 +1,193 @@
+//! A topic of a Fluvio cluster, each batch made into a partial by the SmartModule at the SPU.
+//!
+//! The controller is asked for the topic's partitions, again and again ([`discover`]); each partition has a reader of
+//! its own ([`partition`]) with a connection of its own to its leader ([`link`]). What they do when something breaks is
+//! decided in [`policy`]. The offsets that brokers and clients give to a module's output are never looked at: every
+//! partial says itself which part of the log it stands for.
+
+pub mod cluster;
+pub(crate) mod error;
+
+mod discover;
+mod link;
+pub(crate) mod module;
+mod partition;
+mod policy;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
+use isotherm_model::partial::{ModuleVersion, Partial};
+use isotherm_model::settings::Fingerprint;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use self::cluster::Cluster;
+use self::discover::Discovery;
+use self::error::SourceError;
+use self::partition::{Message, Reader};
+use self::policy::Policy;
+use crate::materializer::event::{Event, PartitionId};
+use crate::source::{From, Source};
+use crate::topology::Topology;
+
+/// How many messages may wait to be taken, over all partitions. Small: what waits here is memory, and readers that
+/// cannot hand on do not acknowledge, so that the broker waits too.
+const QUEUE: usize = 64;
+
+/// How a topic is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Where partitions that are there at the start are read from. Those added later are read from their beginning.
+    pub from: From,
+    /// Whether partitions that are added later are left alone.
+    pub fixed_partitions: bool,
+}
+
+/// What all readers of a topic know.
+struct Shared {
+    cluster: Cluster,
+    topic: String,
+    module: String,
+    params: SmartModuleExtraParams,
+    /// The settings that partials are to be made with.
+    fingerprint: Fingerprint,
+    /// How often a partition's end is asked for.
+    poll: Duration,
+}
+
+impl Shared {
+    /// Whether the controller says that there is no such topic. If it cannot be asked, nothing is known.
+    async fn topic_is_gone(&self) -> bool {
+        matches!(self.cluster.topic(&self.topic).await, Ok(None))
+    }
+
+    /// Whether the controller has something else than a module that makes partials under the module's name. If it
+    /// cannot be asked, nothing is known.
+    async fn is_another_module(&self) -> bool {
+        matches!(self.cluster.module(&self.module).await, Ok(Some(packed)) if !module::makes_partials(&packed))
+    }
+
+    /// Whether this version of the module made the partial, with the settings it was given.
+    fn is_ours(&self, partial: &Partial) -> bool {
+        partial.version == ModuleVersion::CURRENT && partial.fingerprint == self.fingerprint
+    }
+}
+
+/// The source: all partitions of one topic.
+pub struct FluvioSource {
+    shared: Arc<Shared>,
+    /// Partitions found and not told yet, and then that these were all.
+    news: std::collections::VecDeque<Event>,
+    gates: BTreeMap<PartitionId, watch::Sender<bool>>,
+    messages: mpsc::Receiver<Message>,
+    sender: mpsc::Sender<Message>,
+    added: mpsc::Receiver<Result<u32, SourceError>>,
+    tasks: JoinSet<()>,
+}
+
+impl FluvioSource {
+    /// Connects to the cluster and finds the topic and the module there.
+    ///
+    /// # Errors
+    /// No cluster answers, or it has no such topic or module; each says what to do.
+    pub async fn open(cluster: Cluster, topology: &Topology, reading: Reading) -> Result<Self, SourceError> {
+        cluster.connect().await?;
+        let (topic, module) = (topology.topic.clone(), topology.module.clone());
+        let address = cluster.address().to_owned();
+        let known = cluster.topic(&topic).await.map_err(|error| cluster.no_cluster(&error))?;
+        let Some(known) = known else {
+            return Err(SourceError::NoTopic { address, topic });
+        };
+        if !cluster.has_module(&module).await.map_err(|error| cluster.no_cluster(&error))? {
+            return Err(SourceError::NoModule { address, module });
+        }
+        let params: BTreeMap<String, String> = topology.settings.to_params().into_iter().collect();
+        let shared = Arc::new(Shared {
+            cluster,
+            topic,
+            module,
+            params: SmartModuleExtraParams::from(params),
+            fingerprint: topology.settings.fingerprint(),
+            poll: (topology.idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1)),
+        });
+        let (sender, messages) = mpsc::channel(QUEUE);
+        let (added, additions) = mpsc::channel(1);
+        let mut source = Self {
+            shared: shared.clone(),
+            news: Default::default(),
+            gates: BTreeMap::new(),
+            messages,
+            sender,
+            added: additions,
+            tasks: JoinSet::new(),
+        };
+        source.take_up(known.partitions, reading.from);
+        source.tasks.spawn(Discovery { shared, known: known.partitions, fixed: reading.fixed_partitions, added }.run());
+        Ok(source)
+    }
+
+    /// Starts readers for partitions up to `count` that have none.
+    fn take_up(&mut self, count: u32, from: From) {
+        for partition in 0..count {
+            if self.gates.contains_key(&partition) {
+                continue;
+            }
+            let (gate, paused) = watch::channel(false);
+            self.gates.insert(partition, gate);
+            self.news.push_back(Event::Found { partition });
+            let reader = Reader {
+                shared: self.shared.clone(),
+                partition,
+                from,
+                messages: self.sender.clone(),
+                paused,
+                position: None,
+                policy: Policy::new(),
+                attached: false,
+                said_lost: None,
+            };
+            self.tasks.spawn(reader.run());
+        }
+        self.news.push_back(Event::Listed);
+    }
+
+    fn set_paused(&self, partition: PartitionId, paused: bool) {
+        if let Some(gate) = self.gates.get(&partition) {
+            gate.send_replace(paused);
+        }
+    }
+}
+
+#[async_trait]
+impl Source for FluvioSource {
+    async fn next(&mut self) -> Result<Event, SourceError> {
+        loop {
+            if let Some(event) = self.news.pop_front() {
+                return Ok(event);
+            }
+            tokio::select! {
+                message = self.messages.recv() => match message {
+                    Some(message) => return message,
+                    // This end holds a sender, so that the channel is never closed.
+                    None => std::future::pending().await,
+                },
+                Some(count) = self.added.recv() => self.take_up(count?, From::Beginning),
+                Some(Err(error)) = self.tasks.join_next() => {
+                    return Err(SourceError::ReaderFailed { reason: error.to_string() });
+                }
+            }
+        }
+    }
+
+    fn pause(&mut self, partition: PartitionId) {
+        self.set_paused(partition, true);
+    }
+
+    fn resume(&mut self, partition: PartitionId) {
+        self.set_paused(partition, false);
+    }
+}

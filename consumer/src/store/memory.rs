@@ -1,0 +1,13 @@
+//! No store: the run's state lives in the materializer, and ends with the process.
+
+use super::{Commit, Store, StoreError};
+
+/// Keeps nothing beyond the process; every commit succeeds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MemoryStore;
+
+impl Store for MemoryStore {
+    fn commit(&mut self, _commit: &Commit<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

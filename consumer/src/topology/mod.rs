@@ -1,0 +1,159 @@
+//! The topology: what `fluvio.yaml` declares, checked. `docs/fluvio-yaml.md` lists every setting.
+
+mod check;
+mod error;
+mod fluvio;
+mod read;
+pub mod render;
+mod section;
+mod transform;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fluvio_controlplane_metadata::topic::config::{MetaConfig, TopicConfig};
+use isotherm_model::settings::{MaxAhead, Settings};
+use isotherm_model::window::WindowSize;
+
+pub use self::error::{Origin, Place, Problem, TopologyError};
+
+/// The module's name on a cluster, unless the file has another.
+pub const MODULE: &str = "window-stats";
+
+/// A checked topology. Flags have already overridden the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    /// The topic that is read.
+    pub topic: String,
+    /// Partitions to create the topic with.
+    pub partitions: u32,
+    /// The SmartModule's name on the cluster.
+    pub module: String,
+    /// Shape of a reading, window size and max-ahead: the module's parameters.
+    pub settings: Settings,
+    /// How long after its end a window stays open.
+    pub grace: Duration,
+    /// How long a caught-up partition must be quiet to hold nothing back.
+    pub idle: Duration,
+    /// Where results are kept.
+    pub store: StoreKind,
+    /// What Fluvio's own sections say of the topic: replication, retention and so on. Its name and number of partitions
+    /// are those of this topology.
+    pub topic_config: TopicConfig,
+}
+
+/// Where results are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreKind {
+    /// Nowhere: they end with the process.
+    #[default]
+    Memory,
+}
+
+/// What flags say: each overrides the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overrides {
+    /// `--topic`.
+    pub topic: Option<String>,
+    /// `--partitions`.
+    pub partitions: Option<u32>,
+    /// `--window`.
+    pub window: Option<Duration>,
+    /// `--grace`.
+    pub grace: Option<Duration>,
+    /// `--idle`.
+    pub idle: Option<Duration>,
+    /// `--max-ahead`.
+    pub max_ahead: Option<Duration>,
+}
+
+impl Default for Topology {
+    /// The sensors job: topic `sensors`, three-second windows by state.
+    fn default() -> Self {
+        let topic = "sensors".to_owned();
+        Self {
+            topic_config: TopicConfig {
+                // What Fluvio takes where a file says nothing.
+                version: "0.1.0".to_owned(),
+                meta: MetaConfig { name: topic.clone() },
+                ..TopicConfig::default()
+            },
+            topic,
+            partitions: 1,
+            module: MODULE.to_owned(),
+            settings: Settings::default(),
+            grace: Duration::from_secs(1),
+            idle: Duration::from_secs(10),
+            store: StoreKind::default(),
+        }
+    }
+}
+
+impl Topology {
+    /// Reads the text of a `fluvio.yaml`; `name` is what errors call the file. What it leaves out is as in
+    /// [`Topology::default`].
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, each with its line and what would be right.
+    pub fn from_yaml(text: &str, name: &str) -> Result<Self, TopologyError> {
+        read::topology(text, name)
+    }
+
+    /// The topology with what flags say.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the flags, each with its name and what would be right.
+    pub fn with(mut self, overrides: &Overrides) -> Result<Self, TopologyError> {
+        let mut problems = Vec::new();
+        let Overrides { topic, partitions, window, grace, idle, max_ahead } = overrides;
+        let mut flags = Flags(&mut problems);
+        if let Some(topic) = flags.read("--topic", topic.as_deref(), check::topic) {
+            self.topic = topic.to_owned();
+            self.topic_config.meta.name = topic.to_owned();
+        }
+        if let Some(count) = flags.read("--partitions", *partitions, check::partitions) {
+            self.partitions = count;
+            self.topic_config.partition.count = Some(count);
+            // Replicas were laid out for another number of partitions.
+            self.topic_config.partition.maps = None;
+        }
+        let window = flags.read("--window", *window, WindowSize::new);
+        self.settings.window = window.unwrap_or(self.settings.window);
+        let max_ahead = flags.read("--max-ahead", *max_ahead, MaxAhead::check);
+        self.settings.max_ahead = max_ahead.unwrap_or(self.settings.max_ahead);
+        self.grace = flags.read("--grace", *grace, check::grace).unwrap_or(self.grace);
+        self.idle = flags.read("--idle", *idle, check::idle).unwrap_or(self.idle);
+        if problems.is_empty() { Ok(self) } else { Err(TopologyError { problems }) }
+    }
+
+    /// The parameters that the module is given.
+    pub fn module_params(&self) -> BTreeMap<String, String> {
+        self.settings.to_params().into_iter().collect()
+    }
+}
+
+/// Flags, while they are read.
+struct Flags<'a>(&'a mut Vec<Problem>);
+
+impl Flags<'_> {
+    fn read<T, U, E: std::fmt::Display>(
+        &mut self,
+        flag: &'static str,
+        value: Option<T>,
+        check: impl FnOnce(T) -> Result<U, E>,
+    ) -> Option<U> {
+        match check(value?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.0.push(Problem { origin: Origin::Flag(flag), what: error.to_string() });
+                None
+            }
+        }
+    }
+}

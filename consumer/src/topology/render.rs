@@ -1,0 +1,92 @@
+//! A topology as text and as a Mermaid flow chart: source, module, windows and sinks.
+
+use isotherm_model::schema::Groups;
+use isotherm_model::settings::DurationText;
+
+use super::{StoreKind, Topology};
+
+/// A paragraph for each part.
+pub fn text(topology: &Topology) -> String {
+    let Topology { topic, module, settings, grace, idle, store, .. } = topology;
+    let schema = &settings.schema;
+    let (window, ahead) = (DurationText(settings.window.duration()), DurationText(settings.max_ahead));
+    let (grace, idle) = (DurationText(*grace), DurationText(*idle));
+    format!(
+        "source   topic `{topic}`, {partitions}\n\
+         \u{20}        sensor at {sensor}, group at {group}, time at {time}, value at {value}\n\
+         \u{20}        {groups}; values from {min} to {max}\n\
+         module   {module}: one partial for each batch of the log\n\
+         \u{20}        readings up to {ahead} ahead of their log's time; settings {fingerprint}\n\
+         windows  {window} each, aligned to the epoch; they close {grace} after their end\n\
+         \u{20}        a partition that was read to its end and is quiet for {idle} holds nothing back\n\
+         store    {store}\n\
+         sinks    a table or JSON lines on standard output\n",
+        partitions = partitions(topology),
+        sensor = schema.sensor,
+        group = schema.group,
+        time = schema.time,
+        value = schema.value,
+        groups = groups(&schema.groups),
+        min = schema.range.min,
+        max = schema.range.max,
+        fingerprint = settings.fingerprint(),
+        store = store_text(*store),
+    )
+}
+
+/// A flow chart from left to right.
+pub fn mermaid(topology: &Topology) -> String {
+    let Topology { topic, module, settings, grace, idle, store, .. } = topology;
+    let label = |lines: &[String]| lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("<br/>");
+    let source = label(&[format!("topic {topic}"), partitions(topology)]);
+    let module = label(&[
+        module.clone(),
+        format!("by {} of {}", settings.schema.group, settings.schema.value),
+        format!("sensor {}, time {}", settings.schema.sensor, settings.schema.time),
+    ]);
+    let windows = label(&[
+        format!("windows of {}", DurationText(settings.window.duration())),
+        format!("grace {}, idle {}", DurationText(*grace), DurationText(*idle)),
+    ]);
+    let store = label(&[format!("store: {}", store_text(*store))]);
+    format!(
+        "flowchart LR\n\
+         \u{20}   source[(\"{source}\")] -- batches --> module[\"{module}\"]\n\
+         \u{20}   module -- partials --> windows[\"{windows}\"]\n\
+         \u{20}   windows -- commits --> store[(\"{store}\")]\n\
+         \u{20}   store -- closed windows, totals --> sinks[\"table or JSON lines\"]\n"
+    )
+}
+
+fn partitions(topology: &Topology) -> String {
+    match topology.partitions {
+        1 => "1 partition".to_owned(),
+        count => format!("{count} partitions"),
+    }
+}
+
+fn groups(groups: &Groups) -> String {
+    match groups {
+        Groups::UsStates => "groups: the US states, DC and the territories".to_owned(),
+        Groups::Any => "groups: any".to_owned(),
+        Groups::List(_) => format!("groups: {groups}"),
+    }
+}
+
+fn store_text(store: StoreKind) -> &'static str {
+    match store {
+        StoreKind::Memory => "memory",
+    }
+}
+
+/// A text within a quoted Mermaid label.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '#' | '"' | '<' | '>' | '&' | '`' => safe.push_str(&format!("#{};", u32::from(character))),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
