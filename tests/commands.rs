@@ -1,0 +1,81 @@
+//! The consumer's subcommands, and every program's help.
+
+use std::fs;
+
+use crate::util::cluster::Cluster;
+use crate::util::program::{modules, run};
+use crate::util::root;
+
+#[test]
+fn every_help_shows_examples() {
+    for words in [
+        &["isotherm-producer"][..],
+        &["isotherm-consumer"],
+        &["isotherm-consumer", "deploy"],
+        &["isotherm-consumer", "topology"],
+        &["isotherm-consumer", "check"],
+        &["isotherm-node"],
+    ] {
+        let help = run(words[0], words[1..].iter().chain([&"--help"])).code(0).stdout;
+        assert!(help.contains("Usage:") && help.contains("Example"), "{words:?}\n{help}");
+    }
+}
+
+#[test]
+fn deploying_twice_changes_nothing() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("twice", 3);
+    let again = run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic]).code(0).stdout;
+    assert!(again.contains("there, with 3 partitions") && !again.contains("created"), "{again}");
+    assert_eq!(again.matches("there, the same as").count(), 2, "{again}");
+}
+
+#[test]
+fn the_shipped_topology_is_sound_and_can_be_drawn() {
+    let file = root().join("fluvio.yaml");
+    let file = file.to_str().expect("the path is UTF-8");
+    run("isotherm-consumer", ["check", "--config", file]).code(0);
+    let text = run("isotherm-consumer", ["topology", "--config", file]).code(0).stdout;
+    for word in ["sensors", "window-stats", "3s"] {
+        assert!(text.contains(word), "{text}");
+    }
+    let mermaid = run("isotherm-consumer", ["topology", "--config", file, "--format", "mermaid"]).code(0).stdout;
+    assert!(mermaid.starts_with("flowchart"), "{mermaid}");
+}
+
+#[test]
+fn an_unsound_topology_is_named_with_its_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("fluvio.yaml");
+    let path = file.to_str().expect("the path is UTF-8");
+    for (text, line) in [
+        ("meta:\n  name: sensors\nwindow:\n  size: 3s\n", ":3"),
+        ("windows:\n  size: 0s\n", ":2"),
+        ("reading:\n  group: /where/avg\n", ":2"),
+        ("windows:\n  size: 3s\ntransforms:\n  - uses: window-stats\n    with:\n      window: 5s\n", ":6"),
+    ] {
+        fs::write(&file, text).expect("the file can be written");
+        let said = run("isotherm-consumer", ["check", "--config", path]).code(1).stderr;
+        assert!(said.contains(&format!("fluvio.yaml{line}")), "{text}\n{said}");
+    }
+}
+
+#[test]
+fn a_module_that_answers_nothing_is_found_out_soon_and_named_with_the_command_that_mends_it() {
+    let cluster = Cluster::own();
+    let topic = cluster.topic_name("other-module");
+    let gate = modules().join("reading-gate.wasm");
+    let gate = gate.to_str().expect("a path that is text");
+    run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic, "--module", gate]).code(0);
+    cluster.produce(&topic, &["100", "--quiet"]);
+    let said = run("isotherm-consumer", ["--cluster", cluster.address(), "--topic", &topic, "--until-end"]).code(1);
+    assert!(said.stderr.contains("window-stats") && said.stderr.contains("deploy --replace"), "{}", said.stderr);
+}
+
+#[test]
+fn a_missing_topic_is_named_with_the_command_that_mends_it() {
+    let cluster = Cluster::start();
+    let topic = cluster.topic_name("missing");
+    let said = run("isotherm-consumer", ["--cluster", cluster.address(), "--topic", &topic, "--until-end"]).code(1);
+    assert!(said.stderr.contains(&topic) && said.stderr.contains("deploy"), "{}", said.stderr);
+}

@@ -1,0 +1,71 @@
+//! Windows and totals equal an independent reference's, whatever the partitions, keys and batches.
+//!
+//! `golden/NAME.jsonl` are readings, `golden/NAME.expected` the answers of a reference that shares no code with
+//! Isotherm (exact decimal arithmetic).
+
+use std::fs;
+
+use crate::util::cluster::Cluster;
+use crate::util::{as_reference, assert_same_lines, golden, golden_text};
+
+/// One record a batch, the client's default, and all in one.
+const BATCHES: [&str; 3] = ["1", "16384", "1000000"];
+const KEYS: [&str; 3] = ["none", "sensor", "group"];
+
+/// Every number of partitions with every batch size, and with every key.
+#[track_caller]
+fn check(name: &str, consume: &[&str], keys: &[&str]) {
+    let cluster = Cluster::start();
+    let (readings, expected) = (golden(&format!("{name}.jsonl")), golden_text(&format!("{name}.expected")));
+    let readings = readings.to_str().expect("the path is UTF-8");
+    for (row, partitions) in [1, 2, 5].into_iter().enumerate() {
+        for (column, batch) in BATCHES.into_iter().enumerate() {
+            let key = keys[(row + column) % keys.len()];
+            let what = format!("{name}, {partitions} partitions, batches of {batch} bytes, key {key}");
+            let topic = cluster.deployed(name, partitions);
+            cluster.produce(&topic, &["--input", readings, "--batch-size", batch, "--key", key, "--quiet"]);
+            let seen = cluster.read_to_end(&topic, consume);
+            assert_same_lines(&as_reference(&seen), &expected, &what);
+        }
+    }
+}
+
+#[test]
+fn clean_readings() {
+    check("clean", &[], &KEYS);
+}
+
+#[test]
+fn readings_disordered_within_the_grace() {
+    check("disordered", &["--grace", "1s"], &KEYS);
+}
+
+#[test]
+fn every_fault() {
+    check("faults", &[], &KEYS);
+}
+
+#[test]
+fn unusual_but_valid_json() {
+    check("unusual", &[], &KEYS);
+}
+
+#[test]
+fn another_schema() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let config = folder.path().join("machines.yaml");
+    fs::write(&config, MACHINES).expect("the file can be written");
+    check("machines", &["--config", config.to_str().expect("the path is UTF-8")], &["none"]);
+}
+
+/// A topology of another schema: names with `/` and `~`, any group, ten-second windows.
+const MACHINES: &str = r#"
+reading:
+  sensor: /meta/machine~1id
+  group: /where/plant~0hall
+  time: /meta/at
+  value: /kw
+  groups: any
+windows:
+  size: 10s
+"#;

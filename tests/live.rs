@@ -1,0 +1,86 @@
+//! A consumer that runs while readings come.
+
+use nix::sys::signal::Signal;
+
+use crate::util::cluster::Cluster;
+use crate::util::program::{Running, command};
+use crate::util::{as_reference, assert_same_lines};
+
+/// A consumer in JSON lines that has attached to every partition.
+fn consumer(cluster: &Cluster, topic: &str, args: &[&str]) -> Running {
+    let mut command = command("isotherm-consumer");
+    command.args(["--cluster", cluster.address(), "--topic", topic, "--format", "jsonl", "-v"]).args(args);
+    Running::start(&mut command)
+}
+
+#[test]
+fn the_last_window_of_a_stream_that_stops_closes_without_a_newer_reading() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("idle", 2);
+    let mut consumer = consumer(&cluster, &topic, &["--idle", "1s"]);
+    cluster.produce(&topic, &["500", "--start", "2026-03-14T09:26:53Z", "--rate", "1000", "--quiet"]);
+    let window = consumer.wait_for(r#""type":"window""#);
+    assert!(window.contains(r#""closed_by":"idle","messages":500,"#), "{window}");
+    let totals = consumer.wait_for(r#""type":"totals""#);
+    assert!(totals.starts_with(r#"{"type":"totals","messages":500,"counted":500,"late":0,"rejected":{},"#), "{totals}");
+    consumer.signal(Signal::SIGINT);
+    let ended = consumer.wait().code(130);
+    assert_eq!(ended.stdout.lines().last(), Some(totals.as_str()), "totals are its last words");
+}
+
+#[test]
+fn windows_close_by_watermark_while_readings_come_and_equal_those_of_a_later_run() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("watermark", 1);
+    let mut consumer = consumer(&cluster, &topic, &["--idle", "2s"]);
+    cluster.produce(&topic, &["20000", "--start", "2026-03-14T09:26:54Z", "--rate", "1000", "--seed", "7", "--quiet"]);
+    consumer.wait_for(r#""closed_by":"watermark""#);
+    consumer.wait_for(r#""closed_by":"idle""#);
+    consumer.wait_for(r#""type":"totals","messages":20000,"#);
+    consumer.signal(Signal::SIGTERM);
+    let live = consumer.wait().code(130).stdout;
+    let later = cluster.read_to_end(&topic, &[]);
+    assert_same_lines(&as_reference(&live), &as_reference(&later), "live against later");
+}
+
+#[test]
+fn from_end_reads_only_what_comes() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("from-end", 2);
+    cluster.produce(&topic, &["1000", "--start", "2026-03-14T09:26:54Z", "--quiet"]);
+    let mut consumer = consumer(&cluster, &topic, &["--from", "end", "--idle", "1s"]);
+    for _partition in 0..2 {
+        consumer.wait_for_log(" attached ");
+    }
+    cluster.produce(&topic, &["700", "--start", "2026-03-14T10:00:00Z", "--quiet"]);
+    consumer.wait_for(r#"{"type":"totals","messages":700,"counted":700,"#);
+    consumer.signal(Signal::SIGINT);
+    consumer.wait().code(130);
+}
+
+#[test]
+fn a_topic_deleted_meanwhile_is_an_error_that_says_so() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("deleted", 1);
+    let mut consumer = consumer(&cluster, &topic, &["--idle", "1s"]);
+    cluster.produce(&topic, &["100", "--quiet"]);
+    consumer.wait_for(r#""type":"totals""#);
+    cluster.delete(&topic);
+    let ended = consumer.wait().code(1);
+    assert!(ended.stderr.contains(&format!("topic `{topic}` was deleted")), "{}", ended.stderr);
+}
+
+#[test]
+fn late_readings_are_counted_as_late_and_into_no_window() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("late", 1);
+    let mut consumer = consumer(&cluster, &topic, &["--idle", "1s"]);
+    cluster.produce(&topic, &["1000", "--start", "2026-03-14T10:00:00Z", "--quiet"]);
+    consumer.wait_for(r#""type":"totals","messages":1000,"#);
+    cluster.produce(&topic, &["30", "--start", "2026-03-14T09:00:00Z", "--quiet"]);
+    cluster.produce(&topic, &["10", "--start", "2026-03-14T11:00:00Z", "--quiet"]);
+    consumer.wait_for(r#""type":"totals","messages":1040,"counted":1010,"late":30,"#);
+    consumer.signal(Signal::SIGINT);
+    let ended = consumer.wait().code(130);
+    assert!(!ended.stdout.contains("T09:00"), "{}", ended.stdout);
+}

@@ -1,0 +1,28 @@
+//! A node that dies and comes back: the consumer goes on by itself, and nothing is lost or counted twice.
+
+use nix::sys::signal::Signal;
+
+use crate::util::cluster::Cluster;
+use crate::util::program::{Running, command};
+use crate::util::{as_reference, assert_same_lines};
+
+#[test]
+fn a_consumer_goes_on_after_its_node_was_killed() {
+    let mut cluster = Cluster::own();
+    let topic = cluster.deployed("killed", 2);
+    let mut consume = command("isotherm-consumer");
+    consume.args(["--cluster", cluster.address(), "--topic", &topic, "--format", "jsonl", "--idle", "2s"]);
+    let mut consumer = Running::start(&mut consume);
+    cluster.produce(&topic, &["5000", "--start", "2026-03-14T09:00:00Z", "--seed", "1", "--quiet"]);
+    consumer.wait_for(r#""type":"totals","messages":5000,"#);
+    for round in 1..=3 {
+        cluster.kill_and_restart();
+        let start = format!("2026-03-14T{:02}:00:00Z", 9 + round);
+        cluster.produce(&topic, &["5000", "--start", &start, "--seed", "1", "--quiet"]);
+        consumer.wait_for(&format!(r#""type":"totals","messages":{},"#, 5000 * (round + 1)));
+    }
+    consumer.signal(Signal::SIGINT);
+    let live = consumer.wait().code(130).stdout;
+    let later = cluster.read_to_end(&topic, &[]);
+    assert_same_lines(&as_reference(&live), &as_reference(&later), "through three kills against a later run");
+}

@@ -1,0 +1,21 @@
+//! Isotherm's integration tests, one binary: the index.
+//!
+//! Every test goes through the binaries, against a node of its own on a free loopback port. With
+//! `ISOTHERM_TEST_CLUSTER=HOST:PORT` the same tests run against the Fluvio cluster at that address instead; only those
+//! that kill their node (in `reconnect` and `delivery`), and the demo, which brings its own, keep a node of their own.
+
+mod util;
+
+mod commands;
+mod compression;
+mod delivery;
+#[cfg(target_os = "linux")]
+mod demo;
+mod exactness;
+mod gate;
+mod ledger;
+mod live;
+mod modules;
+mod partitions;
+mod pipes;
+mod reconnect;

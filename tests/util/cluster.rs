@@ -1,0 +1,268 @@
+//! A cluster to test against: a node of the test's own, or the one that `ISOTHERM_TEST_CLUSTER` names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use fluvio::consumer::{ConsumerConfigExtBuilder, RetryMode};
+use fluvio::dataplane::record::ReplicaKey;
+use fluvio::metadata::smartmodule::SmartModuleSpec;
+use fluvio::metadata::spu::SpuSpec;
+use fluvio::metadata::topic::{AddPartition, TopicSpec, UpdateTopicAction};
+use fluvio::{
+    Fluvio, FluvioClusterConfig, Offset, SmartModuleContextData, SmartModuleInvocation, SmartModuleInvocationWasm,
+    SmartModuleKind,
+};
+use fluvio_socket::{ClientConfig, MultiplexerSocket, VersionedSerialSocket};
+use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
+use futures_util::StreamExt;
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::program::{self, Ended, Running};
+
+/// The environment variable that names a cluster.
+const EXTERNAL: &str = "ISOTHERM_TEST_CLUSTER";
+
+/// A cluster; the topics and modules that a test named are removed with it.
+pub(crate) struct Cluster {
+    address: String,
+    node: Option<(Option<Running>, TempDir)>,
+    topics: Mutex<Vec<String>>,
+    modules: Mutex<Vec<String>>,
+}
+
+impl Cluster {
+    /// A node of the test's own, or the cluster that the environment names.
+    #[track_caller]
+    pub(crate) fn start() -> Self {
+        match std::env::var(EXTERNAL) {
+            Ok(address) => Self { address, node: None, topics: Mutex::default(), modules: Mutex::default() },
+            Err(_) => Self::own(),
+        }
+    }
+
+    /// A node of the test's own.
+    #[track_caller]
+    pub(crate) fn own() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (node, address) = start_node(folder.path(), "127.0.0.1:0");
+        Self { address, node: Some((Some(node), folder)), topics: Mutex::default(), modules: Mutex::default() }
+    }
+
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends the test's own node as a power cut would end the process.
+    #[track_caller]
+    pub(crate) fn kill(&mut self) {
+        let (node, _) = self.node.as_mut().expect("a node of the test's own");
+        let node = node.take().expect("the node runs");
+        node.signal(Signal::SIGKILL);
+        node.wait();
+    }
+
+    /// Starts a killed node again, on the same port and folder.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        let (node, folder) = self.node.as_mut().expect("a node of the test's own");
+        *node = Some(start_node(folder.path(), &self.address).0);
+    }
+
+    /// Kills the test's own node, and starts it again.
+    #[track_caller]
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    /// A name for a topic that no other test has.
+    pub(crate) fn topic_name(&self, name: &str) -> String {
+        let topic = unique(name);
+        self.topics.lock().expect("no test panics with the lock held").push(topic.clone());
+        topic
+    }
+
+    /// A name for a module that no other test has.
+    pub(crate) fn module_name(&self, name: &str) -> String {
+        let module = unique(name);
+        self.modules.lock().expect("no test panics with the lock held").push(module.clone());
+        module
+    }
+
+    /// A topic with the modules deployed, by `isotherm-consumer deploy`.
+    #[track_caller]
+    pub(crate) fn deployed(&self, name: &str, partitions: u32) -> String {
+        // One at a time: on a shared cluster two of them would race to create the modules.
+        static ONE: Mutex<()> = Mutex::new(());
+        let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let topic = self.topic_name(name);
+        let partitions = partitions.to_string();
+        let args = ["deploy", "--cluster", &self.address, "--topic", &topic, "--partitions", &partitions, "--replace"];
+        program::run("isotherm-consumer", args).code(0);
+        topic
+    }
+
+    /// Produces with `isotherm-producer`.
+    #[track_caller]
+    pub(crate) fn produce(&self, topic: &str, args: &[&str]) -> Ended {
+        let common = ["--cluster", &self.address, "--topic", topic];
+        program::run("isotherm-producer", common.iter().chain(args)).code(0)
+    }
+
+    /// Everything that stands in a topic, as `--until-end` gives it in JSON lines.
+    #[track_caller]
+    pub(crate) fn read_to_end(&self, topic: &str, args: &[&str]) -> String {
+        let common = ["--cluster", &self.address, "--topic", topic, "--until-end", "--format", "jsonl"];
+        program::run("isotherm-consumer", common.iter().chain(args)).code(0).stdout
+    }
+
+    /// Deletes a topic.
+    pub(crate) fn delete(&self, topic: &str) {
+        block_on(async {
+            let admin = self.client().await.admin().await;
+            admin.delete::<TopicSpec>(topic).await.expect("the topic can be deleted");
+        });
+    }
+
+    /// Adds partitions to a topic.
+    pub(crate) fn add_partitions(&self, topic: &str, count: u32) {
+        block_on(async {
+            let admin = self.client().await.admin().await;
+            let action = UpdateTopicAction::AddPartition(AddPartition { count });
+            admin.update::<TopicSpec>(topic, action).await.expect("partitions can be added");
+        });
+    }
+
+    /// The values of a partition's records, up to the end that its leader says. (What the client takes for the end
+    /// when it is not to go on comes too early where a log is longer than one answer.)
+    #[track_caller]
+    pub(crate) fn values(&self, topic: &str, partition: u32) -> Vec<Vec<u8>> {
+        let count = block_on(self.end(topic, partition));
+        self.read(topic, partition, Vec::new(), count).expect("the topic can be read")
+    }
+
+    /// How many records a partition's leader says there are.
+    async fn end(&self, topic: &str, partition: u32) -> usize {
+        let admin = self.client().await.admin().await;
+        let spus = admin.list::<SpuSpec, _>(Vec::<String>::new()).await.expect("the SPUs can be listed");
+        for spu in spus {
+            let config = ClientConfig::with_addr(spu.spec.public_endpoint.addr());
+            let (socket, config, versions) = config.connect().await.expect("the SPU answers").split();
+            let socket = MultiplexerSocket::shared(socket);
+            let socket = VersionedSerialSocket::new(socket, config, versions);
+            let request = FetchOffsetsRequest::new(topic.to_owned(), partition);
+            let answer = socket.send_receive(request).await.expect("the SPU knows its offsets");
+            let replica = ReplicaKey::new(topic, partition);
+            if let Some(found) = answer.find_partition(&replica)
+                && found.error_code.is_ok()
+            {
+                return usize::try_from(found.last_stable_offset).expect("an offset is not negative");
+            }
+        }
+        panic!("no SPU leads partition {partition} of {topic}");
+    }
+
+    /// The first `count` values that a module with these parameters makes of a partition's records, or what the broker
+    /// says instead. It waits for them: the client does not notice the end of a log whose last records are dropped.
+    pub(crate) fn transformed(
+        &self,
+        topic: &str,
+        partition: u32,
+        module: &str,
+        params: &[(&str, &str)],
+        count: usize,
+    ) -> Result<Vec<Vec<u8>>, String> {
+        let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let module = SmartModuleInvocation {
+            wasm: SmartModuleInvocationWasm::Predefined(module.to_owned()),
+            kind: SmartModuleKind::Generic(SmartModuleContextData::None),
+            params: params.collect::<BTreeMap<_, _>>().into(),
+            ..SmartModuleInvocation::default()
+        };
+        self.read(topic, partition, vec![module], count)
+    }
+
+    /// Reads so many values from a partition's beginning on.
+    fn read(
+        &self,
+        topic: &str,
+        partition: u32,
+        modules: Vec<SmartModuleInvocation>,
+        count: usize,
+    ) -> Result<Vec<Vec<u8>>, String> {
+        block_on(async {
+            let config = ConsumerConfigExtBuilder::default()
+                .topic(topic)
+                .partition(partition)
+                .offset_start(Offset::beginning())
+                .smartmodule(modules)
+                // Otherwise the client tries again and again, and never says what the broker answered.
+                .retry_mode(RetryMode::Disabled)
+                .build()
+                .expect("the configuration is whole");
+            let stream = self.client().await.consumer_with_config(config).await;
+            let mut stream = stream.map_err(|error| error.to_string())?;
+            let mut values = Vec::new();
+            while values.len() < count
+                && let Some(record) = stream.next().await
+            {
+                let record = record.map_err(|error| error.to_string())?;
+                values.push(record.into_inner().into_value().into_vec());
+            }
+            Ok(values)
+        })
+    }
+
+    /// The published client, connected.
+    pub(crate) async fn client(&self) -> Fluvio {
+        let config = FluvioClusterConfig::new(self.address.clone());
+        Fluvio::connect_with_config(&config).await.expect("the cluster answers")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.node.is_some() {
+            return;
+        }
+        let topics = std::mem::take(self.topics.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let modules = std::mem::take(self.modules.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        block_on(async {
+            let admin = self.client().await.admin().await;
+            // What the test has deleted, or never made, is gone already.
+            for topic in topics {
+                let _ = admin.delete::<TopicSpec>(topic).await;
+            }
+            for module in modules {
+                let _ = admin.delete::<SmartModuleSpec>(module).await;
+            }
+        });
+    }
+}
+
+/// A name that no other test has.
+fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("test-{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Runs a future of the published client to its end.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().expect("a runtime can be made").block_on(future)
+}
+
+/// Starts a node and waits until it listens; also the address it says.
+#[track_caller]
+fn start_node(folder: &Path, listen: &str) -> (Running, String) {
+    let mut command = program::command("isotherm-node");
+    command.arg("--data").arg(folder).args(["--listen", listen]).stdin(Stdio::null());
+    let mut node = Running::start(&mut command);
+    let line = node.wait_for("listening on ");
+    let address = line.trim().strip_prefix("listening on ").expect("the line is only that").to_owned();
+    (node, address)
+}

@@ -1,0 +1,192 @@
+//! `cargo xtask demo`: the main job, end to end, on an embedded node.
+
+mod child;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use clap::Args;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use self::child::{Child, Ended};
+use crate::Error;
+use crate::{build, paths, process, wasm};
+
+/// The exit code of a run that a signal ended.
+const INTERRUPTED: u8 = 130;
+/// The topic of the demo.
+const TOPIC: &str = "sensors";
+/// The node's log, in the demo's folder.
+const NODE_LOG: &str = "node.log";
+/// So many of its last lines are shown if the node fails.
+const LAST_LINES: usize = 10;
+/// How long a child may take to flush and end when it is asked to.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Run the main job on an embedded node: build what it needs, produce readings, show three-second statistics.
+///
+/// The node listens on a free port of the loopback address and keeps its files in a temporary folder. Ctrl-C stops
+/// everything and leaves nothing behind.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --count 100000 --rate 5000 --sensors 500")]
+pub(crate) struct Demo {
+    /// End by itself after so many messages (default: run until Ctrl-C)
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Messages a second, or `max`
+    #[arg(long, default_value = "1000")]
+    rate: String,
+    /// Sensors to simulate
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..))]
+    sensors: u64,
+    /// Partitions of the topic
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    partitions: u32,
+}
+
+/// What the demo waits for.
+enum Event {
+    /// Ctrl-C, or a request to terminate.
+    Signal,
+    /// A child ended.
+    Ended(Ended),
+}
+
+impl Demo {
+    pub(crate) fn run(self) -> Result<ExitCode, Error> {
+        eprintln!("Building (the first time this takes some minutes) ...");
+        wasm::build()?;
+        build::binaries()?;
+
+        let (events, inbox) = mpsc::channel();
+        watch_signals(events.clone())?;
+        let folder = tempfile::Builder::new()
+            .prefix("isotherm-demo-")
+            .tempdir()
+            .map_err(|error| format!("cannot make a temporary folder ({error}); TMPDIR names another place"))?;
+
+        let mut node = self.start_node(folder.path(), &events)?;
+        let outcome = self.on_node(&mut node, &events, &inbox).map_err(|error| {
+            if error.starts_with("the node ") {
+                format!("{error}; it said:\n{}", last_words(folder.path()))
+            } else {
+                error
+            }
+        });
+        node.stop(PATIENCE);
+        folder.close().map_err(|error| format!("cannot remove the temporary folder: {error}"))?;
+        outcome
+    }
+
+    /// Starts the node and waits until it listens. Its log goes to a file in its folder and is shown if it fails.
+    fn start_node(&self, folder: &std::path::Path, events: &Sender<Event>) -> Result<Node, Error> {
+        let log = folder.join(NODE_LOG);
+        let file = std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let mut command = Command::new(paths::binary("isotherm-node"));
+        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
+        let mut child = Child::start("node", &mut command)?;
+        let mut line = String::new();
+        if let Some(out) = child.take_stdout() {
+            BufReader::new(out).read_line(&mut line).map_err(|error| format!("cannot read from the node: {error}"))?;
+        }
+        let Some(address) = line.trim().strip_prefix("listening on ").map(str::to_owned) else {
+            child.stop(PATIENCE);
+            return Err(format!("the node did not start; it said:\n{line}{}", last_words(folder)));
+        };
+        child.report(events.clone(), Event::Ended)?;
+        Ok(Node { child, address })
+    }
+
+    /// Deploys, produces and consumes until everything is read, or a signal comes.
+    fn on_node(&self, node: &mut Node, events: &Sender<Event>, inbox: &Receiver<Event>) -> Result<ExitCode, Error> {
+        let cluster = node.address.as_str();
+        let deployed = process::run(
+            Command::new(paths::binary("isotherm-consumer"))
+                .arg("deploy")
+                .args(["--cluster", cluster, "--topic", TOPIC, "--partitions", &self.partitions.to_string()])
+                .env("ISOTHERM_MODULES", paths::modules())
+                .stdout(Stdio::null()),
+        );
+        if deployed.is_err() && inbox.try_iter().any(|event| matches!(event, Event::Signal)) {
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        deployed?;
+
+        let mut consume = Command::new(paths::binary("isotherm-consumer"));
+        consume.args(["--cluster", cluster, "--topic", TOPIC, "--store", "memory"]);
+        if let Some(count) = self.count {
+            consume.args(["--stop-after", &count.to_string()]);
+        }
+        let mut consumer = Child::start("consumer", consume.stdin(Stdio::null()))?;
+        consumer.report(events.clone(), Event::Ended)?;
+
+        let mut produce = Command::new(paths::binary("isotherm-producer"));
+        produce.args(["--cluster", cluster, "--topic", TOPIC, "--quiet", "--rate", &self.rate]);
+        produce.args(["--sensors", &self.sensors.to_string()]);
+        if let Some(count) = self.count {
+            produce.arg(count.to_string());
+        }
+        // What it says at the end would tear the live table: only its errors matter here.
+        produce.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut producer = Child::start("producer", &mut produce)?;
+        producer.report(events.clone(), Event::Ended)?;
+
+        let outcome = wait(inbox);
+        // The producer flushes first, then the consumer says its totals; the node goes last.
+        producer.stop(PATIENCE);
+        consumer.stop(PATIENCE);
+        outcome
+    }
+}
+
+/// The node, and where it listens.
+struct Node {
+    child: Child,
+    address: String,
+}
+
+impl Node {
+    fn stop(&mut self, patience: Duration) {
+        self.child.stop(patience);
+    }
+}
+
+/// The end of the node's log.
+fn last_words(folder: &std::path::Path) -> String {
+    let log = std::fs::read_to_string(folder.join(NODE_LOG)).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().join("\n")
+}
+
+/// Waits until the consumer has read everything, a signal comes, or something breaks.
+fn wait(inbox: &Receiver<Event>) -> Result<ExitCode, Error> {
+    loop {
+        match inbox.recv() {
+            Ok(Event::Signal) | Err(_) => return Ok(ExitCode::from(INTERRUPTED)),
+            Ok(Event::Ended(ended)) if ended.success => {
+                if ended.name == "consumer" {
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+            Ok(Event::Ended(ended)) => return Err(format!("the {} ended: {}", ended.name, ended.status)),
+        }
+    }
+}
+
+/// Sends an event for each signal that asks the demo to end.
+fn watch_signals(events: Sender<Event>) -> Result<(), Error> {
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| format!("cannot watch signals: {error}"))?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if events.send(Event::Signal).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}

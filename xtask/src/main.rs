@@ -1,0 +1,56 @@
+//! The one command surface: `cargo xtask demo | test | build | wasm | bench`.
+//!
+//! Every subcommand is one file. None of Isotherm's crates is linked here, so that `cargo xtask` itself compiles in
+//! seconds; the binaries and modules are built and started as processes.
+
+mod bench;
+mod build;
+mod cargo;
+mod demo;
+mod paths;
+mod process;
+mod test;
+mod wasm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Isotherm's tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the main job on an embedded node: build what it needs, produce readings, show three-second statistics
+    Demo(demo::Demo),
+    /// Format, lint, and run the unit, property, doc and integration tests
+    Test(test::Test),
+    /// Build the modules and the binaries for release, and say where they lie
+    Build(build::Build),
+    /// Build the SmartModules alone, and say how large they are
+    Wasm(wasm::Wasm),
+    /// Measure the scanner, the module and the engine in one table from one run
+    Bench(bench::Bench),
+}
+
+/// What went wrong, as one sentence that a person can act on.
+pub(crate) type Error = String;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Demo(task) => task.run(),
+        Task::Test(task) => task.run().map(|()| ExitCode::SUCCESS),
+        Task::Build(task) => task.run().map(|()| ExitCode::SUCCESS),
+        Task::Wasm(task) => task.run().map(|()| ExitCode::SUCCESS),
+        Task::Bench(task) => task.run().map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error}");
+        ExitCode::FAILURE
+    })
+}
