@@ -151,6 +151,11 @@ impl Running {
         found.unwrap_or_else(|| self.fail(&format!("no line with `{text}` on standard error")))
     }
 
+    /// What has been read of its standard output so far.
+    pub(crate) fn said(&self) -> &str {
+        &self.stdout.seen
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process id is small");
