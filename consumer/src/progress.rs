@@ -81,7 +81,7 @@ impl Progress {
             }
             Event::Detached { partition } => self.place(*partition, |place| place.attached = false),
             Event::End { partition, end } => self.place(*partition, |place| place.end = *end),
-            Event::Partial { partition, partial } => {
+            Event::Partial { partition, partial, .. } => {
                 let next = partial.source.next;
                 self.place(*partition, |place| {
                     place.position = next;
@@ -97,6 +97,11 @@ impl Progress {
         }
     }
 
+    /// Records that are known and not read yet. Cost: linear in the partitions.
+    pub fn behind(&self) -> u64 {
+        self.partitions.values().map(|place| span(Some(place.position), place.end)).sum()
+    }
+
     /// How far it has come by now. Cost: linear in the partitions.
     pub fn snapshot(&self) -> Snapshot {
         let places = self.partitions.values();
@@ -106,7 +111,7 @@ impl Progress {
             caught_up: self.caught_up,
             read: places.clone().map(|place| span(place.start, place.position.min(place.target))).sum(),
             of: places.clone().map(|place| span(place.start, place.target)).sum(),
-            behind: places.map(|place| span(Some(place.position), place.end)).sum(),
+            behind: self.behind(),
             rate: self.rate(),
             now: self.now,
         }
@@ -155,7 +160,7 @@ mod tests {
             source: SourceRange { first, next },
             aggregate: Aggregate::default(),
         };
-        Event::Partial { partition, partial: Box::new(partial) }
+        Event::Partial { partition, partial: Box::new(partial), digest: 0 }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! [`drive`] is the whole of it, over the seams of source, store and sink; [`run`] puts the real ones in.
 
+mod pending;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use self::pending::{Closed, Pending};
 use crate::materializer::event::{Effect, Event};
 use crate::materializer::fault::Fault;
 use crate::materializer::{Materializer, Options};
@@ -26,6 +28,10 @@ use crate::topology::Topology;
 
 /// How often the materializer is told the time, and displays are brought up to date.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How far the materializer's time goes on in one tick at most. A process that was stopped, or that waited for whoever
+/// reads its results, first reads what came meanwhile; it must not find the partitions quiet before it has.
+const MOST_PER_TICK: Duration = Duration::from_secs(1);
 
 /// How often catching up is logged where no display shows it.
 const LOG_PERIOD: Duration = Duration::from_secs(5);
@@ -124,42 +130,64 @@ pub async fn drive(
     habits: Habits,
     shutdown: CancellationToken,
 ) -> Result<Outcome, Error> {
-    let begin = Instant::now();
+    let mut last = Instant::now();
+    let mut now = Duration::ZERO;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut progress = Progress::default();
     let mut log = Log { next: LOG_PERIOD, wanted: habits.log_progress, done: false };
+    let mut pending = Pending::new();
+    let read_before = materializer.ledger().read();
     loop {
-        let enough = habits.stop_after.is_some_and(|records| materializer.ledger().read() >= records);
+        let read = materializer.ledger().read() - read_before;
+        let enough = habits.stop_after.is_some_and(|records| read >= records) && !materializer.is_refilling();
         let event = tokio::select! {
             biased;
-            () = shutdown.cancelled() => Event::Stop,
-            () = std::future::ready(()), if enough => Event::Finish,
-            _ = ticks.tick() => Event::Tick { now: begin.elapsed() },
-            event = source.next() => event?,
+            () = shutdown.cancelled() => Ok(Event::Stop),
+            () = std::future::ready(()), if enough => Ok(Event::Finish),
+            _ = ticks.tick() => {
+                now += last.elapsed().min(MOST_PER_TICK);
+                last = Instant::now();
+                Ok(Event::Tick { now })
+            }
+            event = source.next() => event.map_err(Error::from),
         };
-        let (stopped, ticked) = (event == Event::Stop, matches!(event, Event::Tick { .. }));
-        progress.observe(&event);
-        let mut just_said = false;
-        for effect in materializer.handle(event)? {
+        let (stopped, ticked) = (matches!(event, Ok(Event::Stop)), matches!(event, Ok(Event::Tick { .. })));
+        let effects = event.and_then(|event| {
+            progress.observe(&event);
+            Ok(materializer.handle(event)?)
+        });
+        let effects = match effects {
+            Ok(effects) => effects,
+            Err(error) => {
+                // What has been merged so far is as right as it was.
+                commit_and_publish(materializer, store, sink, &mut pending).await?;
+                return Err(error);
+            }
+        };
+        let mut just_closed = false;
+        let mut finished = None;
+        for effect in effects {
             match effect {
                 Effect::Pause { partition } => source.pause(partition),
                 Effect::Resume { partition } => source.resume(partition),
                 Effect::Close { windows, totals } => {
-                    store.commit(&materializer.commit(&windows, &totals))?;
-                    if !said(sink.publish(&windows, &totals).await)? {
-                        return Ok(Outcome::Unread);
-                    }
-                    just_said = true;
+                    pending.add(windows, totals);
+                    just_closed = true;
                 }
-                Effect::Finished { totals } => {
-                    store.commit(&materializer.commit(&[], &totals))?;
-                    if !said(sink.finish(&totals, just_said).await)? {
-                        return Ok(Outcome::Unread);
-                    }
-                    return Ok(if stopped { Outcome::Interrupted(*totals) } else { Outcome::Complete(*totals) });
-                }
+                Effect::Finished { totals } => finished = Some(totals),
             }
+        }
+        let caught_up = || pending.has_closes() && progress.behind() == 0;
+        let due = finished.is_some() || pending.is_due(caught_up(), materializer.uncommitted());
+        if due && !commit_and_publish(materializer, store, sink, &mut pending).await? {
+            return Ok(Outcome::Unread);
+        }
+        if let Some(totals) = finished {
+            if !said(sink.finish(&totals, just_closed).await)? {
+                return Ok(Outcome::Unread);
+            }
+            return Ok(if stopped { Outcome::Interrupted(*totals) } else { Outcome::Complete(*totals) });
         }
         if ticked {
             let snapshot = progress.snapshot();
@@ -169,6 +197,23 @@ pub async fn drive(
             }
         }
     }
+}
+
+/// Makes everything so far lasting, then publishes what closed. False when nobody reads it any longer.
+async fn commit_and_publish(
+    materializer: &mut Materializer,
+    store: &mut dyn Store,
+    sink: &mut dyn Sink,
+    pending: &mut Pending,
+) -> Result<bool, Error> {
+    store.commit(&materializer.commit(&pending.windows()))?;
+    materializer.committed();
+    for Closed { windows, totals } in pending.take() {
+        if !said(sink.publish(&windows, &totals).await)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether anybody reads what a sink says.

@@ -85,6 +85,16 @@ pub const MAX_TEXT_EXPANSION: usize = 8;
 /// The most bytes of a partial's text besides.
 pub const MAX_TEXT_FIXED: usize = 1_024;
 
+/// Where in the bytes of a partial its source begins: behind what says who made it, and how.
+const SOURCE: usize = 19;
+
+/// A digest of what a partial says of its batch (XXH3-64 of its bytes from the source on). Equal batches have equal digests,
+/// whichever version of the module made their partials, as long as the settings are the same; two others have with a
+/// chance of 2⁻⁶⁴. For bytes that [`decode`] accepts.
+pub fn digest(bytes: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(bytes.get(SOURCE..).unwrap_or_default())
+}
+
 /// The most bytes that a partial of a batch of `raw` bytes can take.
 pub const fn max_encoded_len(raw: usize) -> usize {
     raw.saturating_mul(MAX_EXPANSION).saturating_add(MAX_FIXED)

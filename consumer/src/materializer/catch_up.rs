@@ -2,7 +2,10 @@
 //!
 //! A partition waits while it has a backlog and its watermark is more than ten windows plus grace ahead of the slowest
 //! partition that holds the topic's watermark back. The slowest never waits: it is not ahead of itself. It moves on,
-//! falls quiet or reaches its target, so that nobody waits for ever.
+//! falls quiet or reaches its target, so that nobody waits for ever. While a partition is lost, or not heard from yet,
+//! nothing can close: then whoever is so far ahead waits, with a backlog or without.
+//!
+//! A partition that has been read to the end of the run waits too: nothing more is wanted of it.
 
 use std::collections::BTreeSet;
 
@@ -38,12 +41,20 @@ impl CatchUp {
             .filter(|clock| clocks.standing(clock).holds_back())
             .filter_map(|clock| clocks.place(clock))
             .min();
+        let lost = |standing| matches!(standing, Standing::Unheard | Standing::Detached | Standing::Refilling);
+        let stuck = clocks.partitions.values().any(|clock| lost(clocks.standing(clock)));
         for (&partition, clock) in &clocks.partitions {
+            let standing = clocks.standing(clock);
             let far = clock.watermark.zip(slowest).is_some_and(|(own, least)| own.saturating_sub(least) > self.span);
-            let wait = far && clocks.standing(clock) == Standing::Backlog;
-            if wait && self.paused.insert(partition) {
+            let waits = match standing {
+                Standing::Backlog => far,
+                Standing::CaughtUp | Standing::Quiet => far && stuck,
+                Standing::AtTarget => true,
+                Standing::Unheard | Standing::Detached | Standing::Refilling => false,
+            };
+            if waits && self.paused.insert(partition) {
                 effects.push(Effect::Pause { partition });
-            } else if !wait && self.paused.remove(&partition) {
+            } else if !waits && self.paused.remove(&partition) {
                 effects.push(Effect::Resume { partition });
             }
         }

@@ -24,7 +24,8 @@ pub enum Event {
     Attached {
         /// Which.
         partition: PartitionId,
-        /// The first offset that will come: any at first, afterwards exactly the merged offset.
+        /// The first offset that will come: any at first; in a run that goes on with a store, where that says to
+        /// resume, or beyond if the log begins there only; afterwards exactly the offset that comes next.
         position: i64,
         /// The offset after its last record, just asked; not below `position`.
         end: i64,
@@ -49,6 +50,8 @@ pub enum Event {
         partition: PartitionId,
         /// What it says.
         partial: Box<Partial>,
+        /// The digest of its bytes ([`isotherm_model::codec::digest`]).
+        digest: u64,
     },
     /// Monotonic time since the run began. Never goes back; a tick that does is ignored.
     Tick {

@@ -67,6 +67,41 @@ pub enum Fault {
         /// Where it was attached.
         position: i64,
     },
+    /// The log begins beyond the offset at which reading is to go on.
+    #[error(
+        "partition {partition} begins at offset {position}, but this run is to go on at {resume}: the log no longer holds \
+         what lies between; go on without it with --accept-gap, which enters the gap in the ledger, or begin anew with \
+         --reset"
+    )]
+    Behind {
+        /// Which.
+        partition: PartitionId,
+        /// Where it was to be read from.
+        resume: i64,
+        /// Where it was attached.
+        position: i64,
+    },
+    /// The log is not the one that was read before.
+    #[error(
+        "partition {partition}: at offset {offset} stands another batch than the one that was counted: the topic was \
+         deleted and made again, restored, or is another cluster's; read it with a store of its own (--store PATH), or \
+         begin anew with --reset"
+    )]
+    OtherLog {
+        /// Which.
+        partition: PartitionId,
+        /// Where the batch stands.
+        offset: i64,
+    },
+    /// The topic lacks a partition that was read before.
+    #[error(
+        "the topic has no partition {partition}, which was read before: it was deleted and made again, or is another \
+         cluster's; read it with a store of its own (--store PATH), or begin anew with --reset"
+    )]
+    Vanished {
+        /// Which.
+        partition: PartitionId,
+    },
     /// The partition ends before the offset that it is to be read from.
     #[error(
         "partition {partition} ends at offset {end}, before offset {position}, from which it is to be read: its log \

@@ -2,13 +2,14 @@
 //!
 //! `read = counted + late + rejected`, in every account, at every moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use isotherm_model::partial::SourceRange;
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::window::Window;
 
 use super::event::PartitionId;
+use crate::store::{RangeKey, RangeState};
 
 /// How many ranges one list names. What comes later is counted, not named.
 pub const MAX_RANGES: usize = 10_000;
@@ -17,6 +18,12 @@ pub const MAX_RANGES: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
     pub(super) accounts: BTreeMap<PartitionId, Account>,
+}
+
+impl From<BTreeMap<PartitionId, Account>> for Ledger {
+    fn from(accounts: BTreeMap<PartitionId, Account>) -> Self {
+        Self { accounts }
+    }
 }
 
 impl Ledger {
@@ -28,6 +35,31 @@ impl Ledger {
     /// Records read, of all partitions.
     pub fn read(&self) -> u64 {
         self.accounts.values().fold(0, |sum, account| sum.saturating_add(account.read))
+    }
+
+    /// The ranges that are new or have grown since the last commit.
+    pub(super) fn changed(&self) -> Vec<RangeState> {
+        let mut changed = Vec::new();
+        for (partition, account) in &self.accounts {
+            let late = account.late_ranges.changed().map(|(place, range)| (place, range.keyed(RangeKey::Late)));
+            let rejected = account.rejected_ranges.changed();
+            let rejected = rejected.map(|(place, range)| (place, range.keyed(RangeKey::Rejected)));
+            changed.extend(late.chain(rejected).map(|(place, range)| RangeState {
+                partition: *partition,
+                // Lists are shorter than `MAX_RANGES`.
+                place: u32::try_from(place).unwrap_or(u32::MAX),
+                range,
+            }));
+        }
+        changed
+    }
+
+    /// Everything so far has been committed.
+    pub(super) fn committed(&mut self) {
+        for account in self.accounts.values_mut() {
+            account.late_ranges.committed();
+            account.rejected_ranges.committed();
+        }
     }
 
     /// One partition's account.
@@ -51,6 +83,20 @@ pub struct Account {
     pub late_ranges: Ranges<Window>,
     /// Which batches the rejected records came in, by reason.
     pub rejected_ranges: Ranges<Rejection>,
+    /// Records that were read again after a restart, to refill open windows. They are in no other count a second time.
+    pub replayed: u64,
+    /// What the log no longer held when it was to be read, and somebody accepted that.
+    pub gaps: Vec<Gap>,
+}
+
+/// Offsets that a run went on without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// From where reading was to go on, to where the log began by then.
+    pub range: SourceRange,
+    /// How many of these offsets had never been read. The others had been counted before: windows that were open lack
+    /// them, totals do not.
+    pub unread: u64,
 }
 
 /// Where records of some kind stand: ranges of whole batches. Adjacent ranges of the same key join.
@@ -60,6 +106,8 @@ pub struct Ranges<K> {
     /// The last range of each key in the list.
     last: BTreeMap<K, usize>,
     unlisted: u64,
+    /// The places in the list that are new or have grown since the last commit.
+    changed: BTreeSet<usize>,
 }
 
 /// A range of whole batches that hold records of some kind.
@@ -73,9 +121,16 @@ pub struct KeyedRange<K> {
     pub records: u64,
 }
 
+impl<K: Copy> KeyedRange<K> {
+    /// The same range, its key as one of several kinds.
+    pub fn keyed<L>(&self, key: impl FnOnce(K) -> L) -> KeyedRange<L> {
+        KeyedRange { key: key(self.key), range: self.range, records: self.records }
+    }
+}
+
 impl<K> Default for Ranges<K> {
     fn default() -> Self {
-        Self { listed: Vec::new(), last: BTreeMap::new(), unlisted: 0 }
+        Self { listed: Vec::new(), last: BTreeMap::new(), unlisted: 0, changed: BTreeSet::new() }
     }
 }
 
@@ -90,16 +145,35 @@ impl<K: Copy + Ord> Ranges<K> {
         self.unlisted
     }
 
+    /// The list as it was when it had been committed.
+    pub fn restored(listed: Vec<KeyedRange<K>>, unlisted: u64) -> Self {
+        let last = listed.iter().enumerate().map(|(place, range)| (range.key, place)).collect();
+        Self { listed, last, unlisted, changed: BTreeSet::new() }
+    }
+
+    /// What is new or has grown since the last commit, with its place in the list.
+    pub fn changed(&self) -> impl Iterator<Item = (usize, &KeyedRange<K>)> {
+        self.changed.iter().filter_map(|place| Some((*place, self.listed.get(*place)?)))
+    }
+
+    /// All of it has been committed.
+    pub(super) fn committed(&mut self) {
+        self.changed.clear();
+    }
+
     /// `records` records of this key stand in a batch.
     pub(super) fn add(&mut self, key: K, batch: SourceRange, records: u64) {
-        if let Some(last) = self.last.get(&key).and_then(|place| self.listed.get_mut(*place))
+        if let Some(place) = self.last.get(&key)
+            && let Some(last) = self.listed.get_mut(*place)
             // The next batch, or another cell of the same one.
             && (last.range.next == batch.first || last.range.next == batch.next)
         {
             last.range.next = batch.next;
             last.records = last.records.saturating_add(records);
+            self.changed.insert(*place);
         } else if self.listed.len() < MAX_RANGES {
             self.last.insert(key, self.listed.len());
+            self.changed.insert(self.listed.len());
             self.listed.push(KeyedRange { key, range: batch, records });
         } else {
             self.unlisted = self.unlisted.saturating_add(records);

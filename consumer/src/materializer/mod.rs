@@ -8,12 +8,13 @@
 //! close, and whoever is far ahead waits (`catch_up`).
 
 mod catch_up;
+mod changes;
 pub mod event;
 pub mod fault;
 pub mod ledger;
 mod names;
 mod open;
-mod sensors;
+pub mod sensors;
 pub mod status;
 mod tally;
 mod totals;
@@ -26,20 +27,21 @@ use std::time::Duration;
 
 use isotherm_model::partial::{Aggregate, ModuleVersion, Partial, SourceRange};
 use isotherm_model::settings::Fingerprint;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::window::WindowSize;
 
 use self::catch_up::CatchUp;
+use self::changes::Changes;
 use self::event::{Effect, Event, PartitionId};
 use self::fault::Fault;
-use self::ledger::Ledger;
+use self::ledger::{Gap, Ledger};
 use self::names::Names;
 use self::open::OpenWindows;
 use self::sensors::Spread;
 use self::status::{OldestWindow, PartitionStatus, Status};
 use self::tally::Tally;
 use self::watermark::{Clock, Clocks};
-use crate::results::{ClosedBy, Totals, WindowResult};
-use crate::store::Commit;
+use crate::results::{Totals, WindowResult};
+use crate::store::{Commit, DeadBatch, LastBatch, Saved, TopicState};
 use crate::topology::Topology;
 
 /// What a materializer must know before the first event.
@@ -53,6 +55,12 @@ pub struct Options {
     pub idle: Duration,
     /// Whether the run ends where each partition ended when it was first attached.
     pub until_end: bool,
+    /// Whether windows that are open at that end stay open, for a run that goes on.
+    pub leave_open: bool,
+    /// Whether to go on where the log no longer holds what is to be read.
+    pub accept_gap: bool,
+    /// Whether commits are to name the batches that hold late or rejected records.
+    pub dead_letters: bool,
     /// The module version that partials must be of.
     pub version: ModuleVersion,
     /// The settings that partials must be made with.
@@ -67,6 +75,9 @@ impl Options {
             grace: topology.grace,
             idle: topology.idle,
             until_end,
+            leave_open: false,
+            accept_gap: false,
+            dead_letters: false,
             version: ModuleVersion::CURRENT,
             fingerprint: topology.settings.fingerprint(),
         }
@@ -84,22 +95,34 @@ pub struct Materializer {
     run: Tally,
     names: Names,
     spread: Spread,
+    changes: Changes,
     finished: bool,
 }
 
 impl Materializer {
     /// A run that has not begun.
     pub fn new(options: Options) -> Self {
+        Self::resume(options, Saved::default())
+    }
+
+    /// A run that goes on where a store says. Open windows are empty at first: the log is their journal. Each partition is
+    /// to be attached at [`PartitionState::resume`](crate::store::PartitionState::resume); what comes below its merged offset
+    /// refills the windows that are open and changes nothing else, and nothing closes until that is done.
+    ///
+    /// This is exact: a window that is open now was open whenever a batch was merged, so that none of its readings was late;
+    /// all of them stand in batches from that offset on, and every one of these comes again, once.
+    pub fn resume(options: Options, saved: Saved) -> Self {
         let grace = i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX);
-        let spread = Spread::new();
+        let spread = saved.sensors.spread();
         Self {
-            clocks: Clocks::new(options.idle),
+            clocks: Clocks::restored(options.idle, &saved),
             catch_up: CatchUp::new(options.window.millis(), grace),
-            open: OpenWindows::new(options.window, grace),
-            ledger: Ledger::default(),
-            run: Tally::new(spread),
-            names: Names::default(),
+            open: OpenWindows::new(options.window, grace, saved.topic.closed_until),
+            ledger: Ledger::from(saved.accounts),
+            names: Names::restored(saved.groups.iter().map(|group| group.name.as_str())),
+            run: Tally::restored(&saved.groups, saved.sensors),
             spread,
+            changes: Changes::default(),
             finished: false,
             options,
         }
@@ -119,13 +142,15 @@ impl Materializer {
         }
         match event {
             Event::Found { partition } => self.found(partition),
-            Event::Listed => self.clocks.list(),
+            Event::Listed => self.listed()?,
             Event::Attached { partition, position, end } => self.attached(partition, position, end)?,
             Event::Detached { partition } => self.detached(partition)?,
             Event::End { partition, end } => self.end(partition, end)?,
-            Event::Partial { partition, partial } => self.partial(partition, *partial)?,
+            Event::Partial { partition, partial, digest } => self.partial(partition, *partial, digest)?,
             Event::Tick { now } => self.clocks.tick(now),
             Event::Stop => return Ok(vec![self.finish()]),
+            // Windows that are not refilled cannot be closed.
+            Event::Finish if self.is_refilling() => {}
             Event::Finish => return Ok(self.end_run()),
         }
         Ok(self.settle())
@@ -144,13 +169,48 @@ impl Materializer {
     /// By partition, ascending, the offset that comes next: everything below has been merged.
     pub fn merged(&self) -> Vec<(PartitionId, i64)> {
         let partitions = self.clocks.partitions.iter();
-        partitions.filter_map(|(partition, clock)| Some((*partition, clock.position?))).collect()
+        partitions.filter_map(|(partition, clock)| Some((*partition, clock.merged_offset()?))).collect()
     }
 
-    /// What is to be committed with windows that have just closed. Borrowed, so that nothing can happen in between.
-    pub fn commit<'a>(&'a self, windows: &'a [WindowResult], totals: &'a Totals) -> Commit<'a> {
-        let partitions = self.partitions();
-        Commit { partitions, watermark: self.clocks.watermark(), windows, totals, ledger: &self.ledger }
+    /// Whether open windows still lack what has to be read again after a restart.
+    pub fn is_refilling(&self) -> bool {
+        self.clocks.is_refilling()
+    }
+
+    /// How much there is to commit: new sensors, changed ranges and the like, in rows.
+    pub fn uncommitted(&self) -> usize {
+        self.changes.rows()
+    }
+
+    /// Everything that has changed since the last commit, with the windows that have closed since then. Borrowed, so that
+    /// nothing can happen in between. Cost: linear in partitions, open windows and what has changed.
+    pub fn commit<'a>(&'a self, windows: &'a [&'a WindowResult]) -> Commit<'a> {
+        let firsts = self.open.firsts();
+        let state = |(partition, clock): (&PartitionId, &Clock)| {
+            Some((*partition, clock.state(firsts.get(partition).copied())?))
+        };
+        Commit {
+            topic: TopicState {
+                watermark: self.clocks.watermark(),
+                closed_until: self.open.closed_until(),
+                newest: self.clocks.newest(),
+                oldest_open: self.open.oldest().map(|(start, _)| start),
+                open_windows: self.open.len() as u64,
+            },
+            partitions: self.clocks.partitions.iter().filter_map(state).collect(),
+            ledger: &self.ledger,
+            ranges: self.ledger.changed(),
+            groups: self.changes.groups(&self.run, &self.names),
+            sensors: self.changes.sensors(),
+            windows,
+            dead: self.changes.dead(),
+        }
+    }
+
+    /// The last [`Materializer::commit`] has become lasting.
+    pub fn committed(&mut self) {
+        self.changes.clear();
+        self.ledger.committed();
     }
 
     /// How the run stands. Cost: linear in the partitions.
@@ -170,7 +230,7 @@ impl Materializer {
         let status = |(&partition, clock): (&PartitionId, &Clock)| PartitionStatus {
             partition,
             standing: self.clocks.standing(clock),
-            position: clock.position,
+            position: clock.merged_offset(),
             end: clock.position.map(|_| clock.target.unwrap_or(clock.end)),
             watermark: clock.watermark,
             paused: self.catch_up.is_paused(partition),
@@ -181,8 +241,16 @@ impl Materializer {
     fn found(&mut self, partition: PartitionId) {
         // The end that such a run reads to is that of the partitions that were there when it began.
         if !(self.options.until_end && self.clocks.listed()) {
-            self.clocks.partitions.entry(partition).or_default();
+            self.clocks.partitions.entry(partition).or_default().found = true;
         }
+    }
+
+    fn listed(&mut self) -> Result<(), Fault> {
+        if let Some((partition, _)) = self.clocks.partitions.iter().find(|(_, clock)| !clock.found) {
+            return Err(Fault::Vanished { partition: *partition });
+        }
+        self.clocks.list();
+        Ok(())
     }
 
     /// The partition's clock; `None` for one that this run leaves alone.
@@ -195,17 +263,41 @@ impl Materializer {
     }
 
     fn attached(&mut self, partition: PartitionId, position: i64, end: i64) -> Result<(), Fault> {
-        let (now, until_end) = (self.clocks.now(), self.options.until_end);
+        let (now, Options { until_end, accept_gap, .. }) = (self.clocks.now(), self.options.clone());
         let Some(clock) = self.clock(partition)? else {
             return Ok(());
         };
+        // What lies beyond the end of the run is of no interest, wherever reading goes on.
+        if clock.is_at_target() {
+            clock.reattach();
+            return Ok(());
+        }
         if let Some(merged) = clock.position.filter(|merged| *merged != position) {
             return Err(Fault::Reattached { partition, merged, position });
         }
-        if end < position {
-            return Err(Fault::EndsBefore { partition, position, end });
+        let needed = clock.merged_offset().map_or(position, |merged| merged.max(position));
+        let mut gap = None;
+        if let (None, Some(saved)) = (clock.position, clock.saved) {
+            let (resume, merged) = (saved.resume(), saved.merged);
+            if position < resume {
+                return Err(Fault::Reattached { partition, merged: resume, position });
+            }
+            if position > resume {
+                if !accept_gap {
+                    return Err(Fault::Behind { partition, resume, position });
+                }
+                let unread = u64::try_from(position.saturating_sub(merged)).unwrap_or(0);
+                gap = Some(Gap { range: SourceRange { first: resume, next: position }, unread });
+            }
+        }
+        if end < needed {
+            return Err(Fault::EndsBefore { partition, position: needed, end });
         }
         clock.attach(position, end, until_end, now);
+        self.changes.note();
+        if let Some(gap) = gap {
+            self.ledger.accounts.entry(partition).or_default().gaps.push(gap);
+        }
         Ok(())
     }
 
@@ -228,7 +320,8 @@ impl Materializer {
         }
     }
 
-    fn partial(&mut self, partition: PartitionId, partial: Partial) -> Result<(), Fault> {
+    fn partial(&mut self, partition: PartitionId, partial: Partial, digest: u64) -> Result<(), Fault> {
+        let now = self.clocks.now();
         let Some(clock) = self.clock(partition)? else {
             return Ok(());
         };
@@ -239,12 +332,45 @@ impl Materializer {
         if clock.target.is_some_and(|target| found >= target) {
             return Ok(());
         }
+        let (merged, known) = (clock.merged_offset().unwrap_or(expected), clock.known);
         self.check(partition, expected, &partial)?;
         let Partial { source, aggregate, .. } = partial;
-        let newest = aggregate.newest;
-        self.merge(partition, source, aggregate);
-        self.clocks.merged(partition, source.next, newest);
+        let other = |known: LastBatch| match source.first == known.first {
+            true => digest != known.digest,
+            false => source.next > known.first,
+        };
+        // A merged offset is the end of a batch: where it is none, another log stands.
+        let across = source.first < merged && source.next > merged;
+        if across || known.is_some_and(other) {
+            return Err(Fault::OtherLog { partition, offset: source.first });
+        }
+        if let Some(clock) = self.clock(partition)? {
+            clock.known = known.filter(|known| known.first != source.first);
+            if source.first < merged {
+                clock.refilled(source.next, now);
+            }
+        }
+        if source.first < merged {
+            self.refill(partition, source, aggregate);
+        } else {
+            let newest = aggregate.newest;
+            self.merge(partition, source, aggregate);
+            self.clocks.merged(partition, source.next, LastBatch { first: source.first, digest }, newest);
+        }
         Ok(())
+    }
+
+    /// Counts a batch that had been merged before into the windows that are still open, and into nothing else.
+    fn refill(&mut self, partition: PartitionId, source: SourceRange, aggregate: Aggregate) {
+        let account = self.ledger.accounts.entry(partition).or_default();
+        account.replayed = account.replayed.saturating_add(aggregate.records);
+        self.changes.note();
+        for (key, cell) in aggregate.cells {
+            if !self.open.is_closed(key.window) {
+                let group = self.names.id(&key.group);
+                self.open.tally(key.window, partition, source.first, self.spread).add(group, cell);
+            }
+        }
     }
 
     fn check(&self, partition: PartitionId, expected: i64, partial: &Partial) -> Result<(), Fault> {
@@ -279,7 +405,8 @@ impl Materializer {
 
     /// Merges a checked partial. A cell is late if its window was closed before this partial came.
     fn merge(&mut self, partition: PartitionId, source: SourceRange, aggregate: Aggregate) {
-        let watermark = self.clocks.watermark();
+        self.changes.note();
+        let mut dead = DeadBatch { partition, range: source, late: Vec::new(), records: aggregate.rejected.total() };
         let account = self.ledger.accounts.entry(partition).or_default();
         account.read = account.read.saturating_add(aggregate.records);
         account.rejected.merge(&aggregate.rejected);
@@ -288,16 +415,25 @@ impl Materializer {
         }
         for (key, cell) in aggregate.cells {
             let count = cell.stats.count;
-            if self.open.is_closed(key.window, watermark) {
+            if self.open.is_closed(key.window) {
                 account.late = account.late.saturating_add(count);
                 account.late_ranges.add(key.window, source, count);
+                dead.records = dead.records.saturating_add(count);
+                // Cells ascend by window.
+                if dead.late.last() != Some(&key.window) {
+                    dead.late.push(key.window);
+                }
             } else {
                 account.counted = account.counted.saturating_add(count);
                 let group = self.names.id(&key.group);
                 // Whoever is not new to the window and group is not new to the run and group either.
-                let new = self.open.tally(key.window, self.spread).add(group, cell);
-                self.run.add(group, new);
+                let new = self.open.tally(key.window, partition, source.first, self.spread).add(group, cell);
+                let new = self.run.add(group, new);
+                self.changes.count(group, &new.sensors);
             }
+        }
+        if self.options.dead_letters && dead.records > 0 {
+            self.changes.bury(dead);
         }
     }
 
@@ -307,28 +443,25 @@ impl Materializer {
         if self.options.until_end && self.clocks.all_at_target() {
             return self.end_run();
         }
-        if let Some(by) = self.clocks.advance() {
-            self.close(self.clocks.watermark(), by, &mut effects);
+        if let Some(by) = self.clocks.advance()
+            && self.open.advance(self.clocks.watermark())
+        {
+            let windows = self.open.close(by, &self.names, &self.merged());
+            self.publish(windows, &mut effects);
         }
         self.catch_up.review(&self.clocks, &mut effects);
         effects
     }
 
-    /// Closes every window, and finishes.
+    /// Closes every window (unless they are to stay open), and finishes.
     fn end_run(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let windows = self.open.close_all(&self.names, &self.merged());
-        self.publish(windows, &mut effects);
+        if !self.options.leave_open {
+            let windows = self.open.close_all(&self.names, &self.merged());
+            self.publish(windows, &mut effects);
+        }
         effects.push(self.finish());
         effects
-    }
-
-    fn close(&mut self, watermark: Option<Millis>, by: ClosedBy, effects: &mut Vec<Effect>) {
-        let due = self.open.oldest().is_some_and(|(_, closes_at)| watermark >= Some(closes_at));
-        if due {
-            let windows = self.open.close(watermark, by, &self.names, &self.merged());
-            self.publish(windows, effects);
-        }
     }
 
     fn publish(&self, windows: Vec<WindowResult>, effects: &mut Vec<Effect>) {

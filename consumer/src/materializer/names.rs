@@ -15,6 +15,15 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// The names of a run that goes on, in the order of their numbers.
+    pub(super) fn restored<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut restored = Self::default();
+        for name in names {
+            restored.id(name);
+        }
+        restored
+    }
+
     /// The group of this name, new or not.
     pub(super) fn id(&mut self, name: &str) -> GroupId {
         if let Some(id) = self.ids.get(name) {

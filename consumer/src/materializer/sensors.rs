@@ -17,7 +17,7 @@ use super::names::GroupId;
 
 /// The secret with which sensors are spread over a table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Spread(u64);
+pub(crate) struct Spread(u64);
 
 impl Spread {
     /// A new secret.
@@ -55,12 +55,18 @@ impl Member {
 
 /// Which sensors reported, and from which groups.
 #[derive(Debug, Clone)]
-pub(super) struct Sensors {
+pub struct Sensors {
     spread: Spread,
     /// Every sensor once, with the group that it reported from first.
     first: HashTable<Member>,
     /// Every further group that a sensor reported from.
     further: HashTable<Member>,
+}
+
+impl Default for Sensors {
+    fn default() -> Self {
+        Self::new(Spread::new())
+    }
 }
 
 impl Sensors {
@@ -69,13 +75,19 @@ impl Sensors {
         Self { spread, first: HashTable::new(), further: HashTable::new() }
     }
 
+    /// The secret with which they are spread.
+    pub(super) fn spread(&self) -> Spread {
+        self.spread
+    }
+
     /// How many sensors reported, over all groups.
-    pub(super) fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.first.len() as u64
     }
 
-    /// Adds a sensor to a group. Answers whether it is new there. Cost: constant on average.
-    pub(super) fn insert(&mut self, sensor: SensorHash, group: GroupId) -> bool {
+    /// Adds a sensor to a group, by its number. Answers whether it is new there. Cost: constant on average.
+    pub fn insert(&mut self, sensor: SensorHash, group: u32) -> bool {
+        let group = GroupId(group);
         let (spread, member) = (self.spread, Member::new(sensor, group));
         let same = |other: &Member| other.sensor == member.sensor;
         match self.first.entry(spread.of(sensor), same, |other| spread.of(other.sensor())) {
@@ -118,8 +130,8 @@ mod tests {
             for (sensor, group) in members {
                 let sensor = sensor.wrapping_mul(0x0100_0000_0000_0001);
                 all.insert(sensor);
-                prop_assert_eq!(sensors.insert(sensor, GroupId(group)), groups.entry(group).or_default().insert(sensor));
-                prop_assert_eq!(sensors.len(), all.len() as u64);
+                prop_assert_eq!(sensors.insert(sensor, group), groups.entry(group).or_default().insert(sensor));
+                prop_assert_eq!(sensors.count(), all.len() as u64);
             }
         }
     }

@@ -9,6 +9,7 @@ use isotherm_model::stats::{SensorHash, Stats};
 use super::names::{GroupId, Names};
 use super::sensors::{Sensors, Spread};
 use crate::results::GroupResult;
+use crate::store::GroupState;
 
 /// Statistics of any number of readings.
 #[derive(Debug, Clone)]
@@ -30,10 +31,21 @@ impl Tally {
         Self { groups: BTreeMap::new(), sensors: Sensors::new(spread) }
     }
 
+    /// As it was when it had been committed.
+    pub(super) fn restored(groups: &[GroupState], sensors: Sensors) -> Self {
+        let tally = |group: &GroupState| GroupTally { stats: group.stats, sensors: group.sensors };
+        Self { groups: groups.iter().map(|group| (GroupId(group.id), tally(group))).collect(), sensors }
+    }
+
+    /// A group's statistics and its number of sensors.
+    pub(super) fn group(&self, group: GroupId) -> Option<(Stats, u64)> {
+        self.groups.get(&group).map(|tally| (tally.stats, tally.sensors))
+    }
+
     /// Adds a cell. Answers which of its sensors are new to the group here. Cost: constant for each of its sensors.
     pub(super) fn add(&mut self, group: GroupId, cell: Cell) -> Cell {
         let Cell { stats, mut sensors } = cell;
-        sensors.retain(|sensor: &SensorHash| self.sensors.insert(*sensor, group));
+        sensors.retain(|sensor: &SensorHash| self.sensors.insert(*sensor, group.0));
         let new = sensors.len() as u64;
         match self.groups.entry(group) {
             Entry::Vacant(place) => {
@@ -55,7 +67,7 @@ impl Tally {
 
     /// Distinct sensors over all groups.
     pub(super) fn sensors(&self) -> u64 {
-        self.sensors.len()
+        self.sensors.count()
     }
 
     /// By group, ascending by name.

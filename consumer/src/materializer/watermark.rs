@@ -9,6 +9,10 @@ use isotherm_model::window::Millis;
 
 use super::event::PartitionId;
 use crate::results::ClosedBy;
+use crate::store::{LastBatch, PartitionState, Saved};
+
+/// However short `idle` is, a partition's end cannot be asked for much more often.
+const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
 
 /// How a partition stands: whether, and why, it holds the watermark back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub enum Standing {
     Unheard,
     /// The connection is lost. It holds back with its own watermark.
     Detached,
+    /// Read again, after a restart, to refill windows that are open. Nothing closes until that is done.
+    Refilling,
     /// Attached, and not yet read to its end. It holds back with its own watermark.
     Backlog,
     /// Read to its end, but not yet quiet for `idle`. It holds back with its own watermark.
@@ -38,14 +44,28 @@ impl Standing {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Clock {
     attached: bool,
-    /// The merged offset; `None` before the first attachment.
+    /// Whether the topic has it, as far as this process knows.
+    pub(super) found: bool,
+    /// The offset that comes next; `None` before the first attachment. Below `merged` while open windows are refilled.
     pub(super) position: Option<i64>,
+    /// What a store said of it; `None` in a run that has not been committed before.
+    pub(super) saved: Option<PartitionState>,
+    /// Where reading began in this run.
+    start: i64,
+    /// Everything below has been merged.
+    merged: i64,
+    /// The last batch that was merged.
+    last: Option<LastBatch>,
+    /// A batch that must come again as it was, or it is not the log that was read.
+    pub(super) known: Option<LastBatch>,
     /// The offset after the last record, as far as known.
     pub(super) end: i64,
     /// Where the run ends for this partition, with `until_end`.
     pub(super) target: Option<i64>,
     /// The newest event time of its accepted readings.
     pub(super) watermark: Option<Millis>,
+    /// When its end was last asked for, with an answer.
+    heard: Duration,
     /// When its last accepted reading came. (Records that are rejected tell nothing of event time: a stream of nothing
     /// else must not hold the others back.)
     last_accepted: Option<Duration>,
@@ -59,14 +79,74 @@ impl Clock {
         self.attached
     }
 
+    /// A partition of a run that goes on.
+    fn restored(saved: PartitionState) -> Self {
+        Self {
+            saved: Some(saved),
+            start: saved.start,
+            merged: saved.merged,
+            watermark: saved.watermark,
+            last: saved.last,
+            known: saved.last,
+            ..Self::default()
+        }
+    }
+
     /// Takes the partition's place and end. `target` sets where the run ends for it.
     pub(super) fn attach(&mut self, position: i64, end: i64, until_end: bool, now: Duration) {
         self.attached = true;
         if self.position.is_none() {
             self.position = Some(position);
             self.target = until_end.then_some(end);
+            if self.saved.is_none() {
+                (self.start, self.merged) = (position, position);
+            }
+            self.merged = self.merged.max(position);
+            self.known = self.known.filter(|known| known.first >= position);
         }
         self.set_end(end, now);
+    }
+
+    /// The connection is there again, but nothing more is wanted of it.
+    pub(super) fn reattach(&mut self) {
+        self.attached = true;
+    }
+
+    /// Whether it has been read to where the run ends for it.
+    pub(super) fn is_at_target(&self) -> bool {
+        self.target.zip(self.position).is_some_and(|(target, position)| position >= target.max(self.merged))
+    }
+
+    /// The merged offset; `None` as long as nothing is known of it.
+    pub(super) fn merged_offset(&self) -> Option<i64> {
+        (self.position.is_some() || self.saved.is_some()).then_some(self.merged)
+    }
+
+    /// Whether what comes next has been merged before.
+    pub(super) fn is_refilling(&self) -> bool {
+        match self.position {
+            Some(position) => position < self.merged,
+            None => self.saved.is_some_and(|saved| saved.resume() < saved.merged),
+        }
+    }
+
+    /// What a commit says of it; `first` is the lowest offset of a batch that an open window holds readings of.
+    pub(super) fn state(&self, first: Option<i64>) -> Option<PartitionState> {
+        if self.position.is_none() {
+            return self.saved;
+        }
+        let refill = match self.saved {
+            // What has not been read again yet is not known to be in an open window, but may be.
+            Some(saved) if self.is_refilling() => saved.refill,
+            _ => first.unwrap_or(self.merged),
+        };
+        Some(PartitionState {
+            start: self.start,
+            merged: self.merged,
+            refill,
+            watermark: self.watermark,
+            last: self.last,
+        })
     }
 
     /// The connection is lost.
@@ -76,18 +156,35 @@ impl Clock {
 
     /// Takes a newer end. An older answer that comes late lowers nothing.
     pub(super) fn set_end(&mut self, end: i64, now: Duration) {
+        self.heard = now;
+        self.reach(end, now);
+    }
+
+    /// It reaches at least so far.
+    fn reach(&mut self, end: i64, now: Duration) {
         self.end = self.end.max(end);
         self.note_caught_up(now);
     }
 
-    /// A partial up to `next` was merged; `newest` is its newest accepted reading.
-    pub(super) fn merged(&mut self, next: i64, newest: Option<Millis>, now: Duration) {
+    /// A batch that had been merged before was read again, up to `next`.
+    pub(super) fn refilled(&mut self, next: i64, now: Duration) {
         self.position = Some(next);
+        self.reach(next, now);
+    }
+
+    /// A partial up to `next` was merged; `newest` is its newest accepted reading.
+    fn merged(&mut self, next: i64, batch: LastBatch, newest: Option<Millis>, now: Duration) {
+        self.position = Some(next);
+        self.merged = next;
+        // An empty batch may not come again.
+        if next > batch.first {
+            self.last = Some(batch);
+        }
         self.watermark = self.watermark.max(newest);
         if newest.is_some() {
             self.last_accepted = Some(now);
         }
-        self.set_end(next, now);
+        self.reach(next, now);
     }
 
     fn note_caught_up(&mut self, now: Duration) {
@@ -101,18 +198,28 @@ impl Clock {
         let Some(position) = self.position else {
             return Standing::Unheard;
         };
-        if self.target.is_some_and(|target| position >= target) {
+        if self.is_at_target() {
             Standing::AtTarget
         } else if !self.attached {
             Standing::Detached
+        } else if position < self.merged {
+            Standing::Refilling
         } else if position < self.end {
             Standing::Backlog
-        } else if self.last_accepted.max(self.first_caught_up).is_some_and(|since| now.saturating_sub(since) >= idle) {
+        } else if self.last_accepted.max(self.first_caught_up).is_some_and(|since| now.saturating_sub(since) >= idle)
+            // A partition of which nothing has been heard may have had readings since.
+            && now.saturating_sub(self.heard) <= freshness(idle)
+        {
             Standing::Quiet
         } else {
             Standing::CaughtUp
         }
     }
+}
+
+/// How old the knowledge of a partition's end may be for it to count as quiet.
+fn freshness(idle: Duration) -> Duration {
+    (idle / 2).max(LEAST_FRESHNESS)
 }
 
 /// The newest reading of the topic, and when it came.
@@ -140,6 +247,28 @@ impl Clocks {
     pub(super) fn new(idle: Duration) -> Self {
         let (partitions, now) = (BTreeMap::new(), Duration::ZERO);
         Self { partitions, idle, now, listed: false, watermark: None, newest: None, floor: None }
+    }
+
+    /// A run that goes on. Event time goes on from the newest reading as if it had come just now.
+    pub(super) fn restored(idle: Duration, saved: &Saved) -> Self {
+        let clocks = saved.partitions.iter().map(|(partition, state)| (*partition, Clock::restored(*state)));
+        Self {
+            partitions: clocks.collect(),
+            watermark: saved.topic.watermark,
+            newest: saved.topic.newest.map(|time| Newest { time, came: Duration::ZERO }),
+            floor: saved.partitions.values().filter_map(|state| state.watermark).min(),
+            ..Self::new(idle)
+        }
+    }
+
+    /// The newest event time of any accepted reading.
+    pub(super) fn newest(&self) -> Option<Millis> {
+        self.newest.map(|newest| newest.time)
+    }
+
+    /// Whether some partition is, or is to be, read again to refill open windows.
+    pub(super) fn is_refilling(&self) -> bool {
+        self.partitions.values().any(Clock::is_refilling)
     }
 
     /// The last tick.
@@ -173,7 +302,7 @@ impl Clocks {
     }
 
     /// A partial of `partition` was merged up to `next`.
-    pub(super) fn merged(&mut self, partition: PartitionId, next: i64, newest: Option<Millis>) {
+    pub(super) fn merged(&mut self, partition: PartitionId, next: i64, batch: LastBatch, newest: Option<Millis>) {
         let Some(clock) = self.partitions.get_mut(&partition) else {
             return;
         };
@@ -182,7 +311,7 @@ impl Clocks {
         {
             self.floor = Some(self.floor.map_or(first, |floor| floor.min(first)));
         }
-        clock.merged(next, newest, self.now);
+        clock.merged(next, batch, newest, self.now);
         if let Some(time) = newest
             && self.newest.is_none_or(|newest| time > newest.time)
         {
@@ -193,7 +322,7 @@ impl Clocks {
     /// Raises the topic's watermark as far as its holders allow. Answers what windows closed by it say.
     /// Cost: linear in the partitions.
     pub(super) fn advance(&mut self) -> Option<ClosedBy> {
-        if !self.listed {
+        if !self.listed || self.is_refilling() {
             return None;
         }
         let mut least: Option<Option<Millis>> = None;
@@ -222,7 +351,9 @@ impl Clocks {
     /// Where a partition stands in event time: its watermark, or, as long as it has none, the topic's, or the least
     /// first watermark of any partition.
     pub(super) fn place(&self, clock: &Clock) -> Option<Millis> {
-        clock.watermark.or(self.watermark).or(self.floor)
+        // What is read again can be of any open window.
+        let own = clock.watermark.filter(|_| !clock.is_refilling());
+        own.or(self.watermark).or(self.floor)
     }
 
     /// Whether every partition has been read to its target (with `until_end`).

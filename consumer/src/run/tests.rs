@@ -53,6 +53,10 @@ struct RecordingStore {
 }
 
 impl Store for RecordingStore {
+    fn load(&mut self) -> Result<Option<crate::store::Saved>, StoreError> {
+        Ok(None)
+    }
+
     fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StoreError> {
         if self.fails {
             return Err(StoreError("the disk is full".into()));
@@ -106,7 +110,7 @@ fn partial(offset: i64, window: i64) -> Event {
         source: SourceRange { first: offset, next: offset + 1 },
         aggregate,
     };
-    Event::Partial { partition: 0, partial: Box::new(partial) }
+    Event::Partial { partition: 0, partial: Box::new(partial), digest: 0 }
 }
 
 struct Setting {
@@ -139,6 +143,9 @@ impl Setting {
             grace: Duration::from_secs(1),
             idle: Duration::from_secs(10),
             until_end: self.until_end,
+            leave_open: false,
+            accept_gap: false,
+            dead_letters: false,
             version: ModuleVersion::CURRENT,
             fingerprint: Settings::default().fingerprint(),
         });
@@ -150,12 +157,11 @@ impl Setting {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_published_has_been_committed() {
     let (outcome, record) = Setting::new(true, [partial(0, 0), partial(1, 2), partial(2, 2)]).drive().await;
     assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 3), "{outcome:?}");
-    let expected = ["commit 1", "publish [0] 2", "commit 1", "publish [6000] 3", "commit 0", "finish 3 said true"]
-        .map(str::to_owned);
+    let expected = ["commit 2", "publish [0] 2", "publish [6000] 3", "finish 3 said true"].map(str::to_owned);
     assert_eq!(record, expected);
 }
 
@@ -181,7 +187,7 @@ async fn a_run_with_a_bound_closes_everything_when_it_has_read_so_much() {
     setting.habits.stop_after = Some(2);
     let (outcome, record) = setting.drive().await;
     assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 2), "{outcome:?}");
-    assert_eq!(record, ["commit 2", "publish [0, 3000] 2", "commit 0", "finish 2 said true"].map(str::to_owned));
+    assert_eq!(record, ["commit 2", "publish [0, 3000] 2", "finish 2 said true"].map(str::to_owned));
 }
 
 #[tokio::test]
@@ -193,13 +199,13 @@ async fn nothing_is_published_that_could_not_be_committed() {
     assert!(record.is_empty(), "{record:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_closed_pipe_ends_the_run_quietly() {
     let mut setting = Setting::new(false, [partial(0, 0), partial(1, 2), partial(2, 4)]);
     setting.room = 1;
     let (outcome, record) = setting.drive().await;
     assert!(matches!(outcome, Ok(Outcome::Unread)), "{outcome:?}");
-    assert_eq!(record, ["commit 1", "publish [0] 2", "commit 1"].map(str::to_owned));
+    assert_eq!(record, ["commit 2", "publish [0] 2"].map(str::to_owned));
 }
 
 #[tokio::test]
@@ -207,7 +213,7 @@ async fn a_gap_ends_the_run_with_an_error_that_names_it() {
     let (outcome, record) = Setting::new(false, [partial(0, 0), partial(5, 2)]).drive().await;
     let error = outcome.expect_err("offsets 1 to 4 are missing").to_string();
     assert!(error.contains("partition 0") && error.contains('1') && error.contains('5'), "{error}");
-    assert!(record.is_empty(), "{record:?}");
+    assert_eq!(record, ["commit 0"].map(str::to_owned), "what had been merged before is as right as it was");
 }
 
 #[tokio::test]

@@ -1,30 +1,160 @@
 //! The seam at which results become lasting: what is published has gone through a [`Store`] before.
 //!
 //! One commit is one transaction: offsets, watermarks, closed windows (each with the offsets that had been merged),
-//! totals and ledger change together or not at all.
+//! totals by group, ledger and sensors change together or not at all. A commit says what has changed since the one
+//! before it; [`Saved`] is what all commits so far add up to, and where the next run goes on.
 
 pub mod memory;
 
-use isotherm_model::window::Millis;
+use std::collections::BTreeMap;
 
-use crate::materializer::ledger::Ledger;
-use crate::materializer::status::PartitionStatus;
-use crate::results::{Totals, WindowResult};
+use isotherm_model::partial::SourceRange;
+use isotherm_model::rejection::Rejection;
+use isotherm_model::stats::{SensorHash, Stats};
+use isotherm_model::window::{Millis, Window};
 
-/// What is committed at once. Made by [`Materializer::commit`](crate::materializer::Materializer::commit), borrowed
-/// from it: the materializer cannot move on between the windows and what belongs to them.
-#[derive(Debug)]
-pub struct Commit<'a> {
-    /// By partition, ascending: merged offset and watermark among others.
-    pub partitions: Vec<PartitionStatus>,
+use crate::materializer::event::PartitionId;
+use crate::materializer::ledger::{Account, KeyedRange, Ledger};
+use crate::materializer::sensors::Sensors;
+use crate::results::WindowResult;
+
+/// The topic as a whole, at a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TopicState {
     /// The topic's watermark.
     pub watermark: Option<Millis>,
-    /// The windows that have just closed, ascending by start.
-    pub windows: &'a [WindowResult],
-    /// The run so far, by group too.
-    pub totals: &'a Totals,
-    /// The account of all records so far.
+    /// Windows that end at this time or before are closed, whether or not they ever held a reading.
+    pub closed_until: Option<Millis>,
+    /// The newest event time of any accepted reading (each counting for no more than its record's log timestamp).
+    pub newest: Option<Millis>,
+    /// The first instant of the oldest window that is open.
+    pub oldest_open: Option<Millis>,
+    /// Windows that hold readings and are open.
+    pub open_windows: u64,
+}
+
+/// A partition, at a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PartitionState {
+    /// The offset at which this run began to read it.
+    pub start: i64,
+    /// The merged offset: the one that comes next.
+    pub merged: i64,
+    /// The lowest offset of a batch that an open window holds readings of; `merged` if there is none. A batch boundary.
+    pub refill: i64,
+    /// Its watermark.
+    pub watermark: Option<Millis>,
+    /// The last batch that was merged; `None` before the first.
+    pub last: Option<LastBatch>,
+}
+
+impl PartitionState {
+    /// Where the next run begins to read: what open windows hold, and at least the last batch, to know the log by.
+    pub fn resume(&self) -> i64 {
+        self.last.map_or(self.refill, |last| self.refill.min(last.first))
+    }
+}
+
+/// A merged batch, to know it again by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastBatch {
+    /// Its first offset.
+    pub first: i64,
+    /// The digest of its partial ([`isotherm_model::codec::digest`]).
+    pub digest: u64,
+}
+
+/// A sensor that reported from a group for the first time in the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sighting {
+    /// Who.
+    pub sensor: SensorHash,
+    /// The group's number.
+    pub group: u32,
+}
+
+/// A group of the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupState {
+    /// Its number: groups are numbered from 0 in the order in which they came up, also over restarts.
+    pub id: u32,
+    /// Its name.
+    pub name: String,
+    /// The run's statistics of it.
+    pub stats: Stats,
+    /// Distinct sensors in it.
+    pub sensors: u64,
+}
+
+/// Of which kind the records in a range of the ledger are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RangeKey {
+    /// Late for this window.
+    Late(Window),
+    /// Rejected for this reason.
+    Rejected(Rejection),
+}
+
+/// A range of the ledger that is new or has grown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RangeState {
+    /// Of which partition.
+    pub partition: PartitionId,
+    /// Its place in the partition's list of its kind (late or rejected), from 0 without holes.
+    pub place: u32,
+    /// What, where and how many.
+    pub range: KeyedRange<RangeKey>,
+}
+
+/// A batch of which some readings are to be copied to the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadBatch {
+    /// Of which partition.
+    pub partition: PartitionId,
+    /// Which offsets.
+    pub range: SourceRange,
+    /// The windows that its readings were late for, ascending.
+    pub late: Vec<Window>,
+    /// Late and rejected records in it.
+    pub records: u64,
+}
+
+/// What is committed at once: everything that has changed since the last commit. Made by
+/// [`Materializer::commit`](crate::materializer::Materializer::commit), borrowed from it: the materializer cannot move
+/// on between the windows and what belongs to them.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// The topic.
+    pub topic: TopicState,
+    /// Every partition that has been attached, ascending.
+    pub partitions: Vec<(PartitionId, PartitionState)>,
+    /// The account of all records so far. Its counts may all have changed, of its ranges and gaps only those below.
     pub ledger: &'a Ledger,
+    /// Ranges of the ledger that are new or have grown.
+    pub ranges: Vec<RangeState>,
+    /// Groups whose statistics have changed, or that are new.
+    pub groups: Vec<GroupState>,
+    /// Sensors that are new to a group.
+    pub sensors: &'a [Sighting],
+    /// The windows that have closed, ascending by start.
+    pub windows: &'a [&'a WindowResult],
+    /// Batches with late or rejected records, in the order in which they came.
+    pub dead: &'a [DeadBatch],
+}
+
+/// What all commits of a store add up to.
+#[derive(Debug, Clone, Default)]
+pub struct Saved {
+    /// The topic.
+    pub topic: TopicState,
+    /// Its partitions.
+    pub partitions: BTreeMap<PartitionId, PartitionState>,
+    /// The account of all records.
+    pub accounts: BTreeMap<PartitionId, Account>,
+    /// Groups, in the order of their numbers.
+    pub groups: Vec<GroupState>,
+    /// Who reported from where.
+    pub sensors: Sensors,
 }
 
 /// Why a commit did not happen. Then nothing of it did, and nothing of it may be published.
@@ -34,6 +164,13 @@ pub struct StoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Where commits go.
 pub trait Store: Send {
+    /// What was committed before; `None` for a store that has never been used.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreError`] if it cannot be read, or if what is read cannot be trusted.
+    fn load(&mut self) -> Result<Option<Saved>, StoreError>;
+
     /// Makes all of `commit` lasting, or nothing of it.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ fn refused(run: &mut Run, event: Event, says: &[&str]) -> Fault {
 }
 
 fn of(partition: PartitionId, partial: Partial) -> Event {
-    Event::Partial { partition, partial: Box::new(partial) }
+    Event::Partial { partition, partial: Box::new(partial), digest: 0 }
 }
 
 #[test]

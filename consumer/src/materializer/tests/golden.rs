@@ -29,7 +29,7 @@ fn run(partitions: usize, batch: usize) -> Vec<String> {
             let record = |(offset_delta, value): (i64, &&'static [u8])| Record { offset_delta, timestamp: None, value };
             let records = (0..).zip(values).map(record);
             let partial = Box::new(combine(&topology.settings, (number * batch) as i64, records));
-            effects.extend(run.event(Event::Partial { partition, partial }));
+            effects.extend(run.event(Event::Partial { partition, partial, digest: 0 }));
         }
     }
     let json = JsonLines::new(&topology.settings.schema.group);

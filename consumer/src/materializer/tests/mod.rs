@@ -35,6 +35,9 @@ pub(super) fn options() -> Options {
         grace: Duration::from_secs(1),
         idle: Duration::from_secs(10),
         until_end: false,
+        leave_open: false,
+        accept_gap: false,
+        dead_letters: false,
         version: ModuleVersion::CURRENT,
         fingerprint: FINGERPRINT,
     }
@@ -119,7 +122,7 @@ impl Run {
     /// The partition's next batch.
     pub(super) fn batch(&mut self, partition: PartitionId, readings: &[Reading], bad: &[Rejection]) -> Vec<Effect> {
         let first = self.materializer.merged().iter().find(|(p, _)| *p == partition).expect("attached").1;
-        self.event(Event::Partial { partition, partial: Box::new(partial(first, readings, bad)) })
+        self.event(Event::Partial { partition, partial: Box::new(partial(first, readings, bad)), digest: 0 })
     }
 
     /// The partition's next batch, of one reading.

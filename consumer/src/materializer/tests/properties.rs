@@ -197,7 +197,7 @@ fn anything() -> impl Strategy<Value = Event> {
                 partial.aggregate.records = count;
                 partial.aggregate.cells.values_mut().for_each(|cell| cell.stats.count = count);
             }
-            Event::Partial { partition, partial: Box::new(partial) }
+            Event::Partial { partition, partial: Box::new(partial), digest: 0 }
         }),
     ]
 }

@@ -31,6 +31,7 @@ impl Happening {
             Self::Batch { partition, first, batch } => Event::Partial {
                 partition: *partition,
                 partial: Box::new(partial(*first, &batch.readings, &batch.rejected)),
+                digest: 0,
             },
             Self::Other(event) => event.clone(),
         }

@@ -28,7 +28,7 @@ fn a_partition_at_its_target_holds_nothing_back_and_what_comes_beyond_is_dropped
     assert_eq!(run.reading(0, 1), []);
     assert_eq!((run.totals().messages, run.materializer.merged()[0]), (1, (0, 1)));
     assert_eq!(closed(&run.reading(1, 60_000)), [(0, ClosedBy::Watermark)]);
-    let gap = Event::Partial { partition: 0, partial: Box::new(partial(30, &[at(0)], &[])) };
+    let gap = Event::Partial { partition: 0, partial: Box::new(partial(30, &[at(0)], &[])), digest: 0 };
     assert_eq!(run.event(gap), [], "beyond, nothing is looked at");
 }
 
@@ -62,7 +62,7 @@ fn partitions_that_come_later_are_left_alone() {
     run.event(Event::Listed);
     run.attach(1, 0, 5);
     run.event(Event::End { partition: 1, end: 9 });
-    run.event(Event::Partial { partition: 1, partial: Box::new(partial(0, &[at(0)], &[])) });
+    run.event(Event::Partial { partition: 1, partial: Box::new(partial(0, &[at(0)], &[])), digest: 0 });
     run.event(Event::Detached { partition: 1 });
     assert_eq!(run.totals().messages, 0);
     assert!(matches!(run.batch(0, &[at(0), at(1)], &[])[..], [Effect::Close { .. }, Effect::Finished { .. }]));

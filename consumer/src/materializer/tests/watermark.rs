@@ -123,7 +123,7 @@ fn a_long_window_is_not_cut_short_by_quiet() {
     only.source.next = 1;
     only.aggregate = partial(0, &[at(600_000)], &[]).aggregate;
     only.aggregate.cells = only.aggregate.cells.into_values().map(|cell| (key(hour, 600_000), cell)).collect();
-    run.event(Event::Partial { partition: 0, partial: Box::new(only) });
+    run.event(Event::Partial { partition: 0, partial: Box::new(only), digest: 0 });
     assert_eq!(run.pass(3_000_999), [], "ten minutes and fifty minutes are an hour, and a second of grace");
     assert_eq!(closed(&run.pass(1)), [(0, Idle)]);
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::results::GroupResult;
+use crate::store::{LastBatch, PartitionState, TopicState};
 
 fn reading(sensor: u64, group: &'static str, time: Millis, micros: i64) -> Reading {
     Reading { sensor, group, time, micros }
@@ -62,7 +63,7 @@ fn a_batch_whose_last_records_are_gone_still_ends_where_it_ends() {
     let mut run = Run::attached(options(), &[100]);
     let mut filtered = partial(0, &[at(0)], &[]);
     filtered.source.next = 10;
-    run.event(Event::Partial { partition: 0, partial: Box::new(filtered) });
+    run.event(Event::Partial { partition: 0, partial: Box::new(filtered), digest: 0 });
     assert_eq!((run.materializer.merged(), run.totals().messages), (vec![(0, 10)], 1));
 }
 
@@ -83,11 +84,27 @@ fn the_commit_holds_what_belongs_together() {
     run.reading(0, 0);
     let effects = run.reading(0, 60_000);
     let [Effect::Close { windows, totals }] = effects.as_slice() else { panic!("{effects:?}") };
-    let commit = run.materializer.commit(windows, totals);
-    assert_eq!(commit.watermark, Some(60_000));
-    assert_eq!(commit.partitions.iter().map(|p| p.position).collect::<Vec<_>>(), [Some(2)]);
-    assert_eq!(commit.ledger.account(0).map(|account| account.read), Some(commit.totals.messages));
+    let windows: Vec<_> = windows.iter().collect();
+    let commit = run.materializer.commit(&windows);
+    let topic = TopicState {
+        watermark: Some(60_000),
+        closed_until: Some(59_000),
+        newest: Some(60_000),
+        oldest_open: Some(60_000),
+        open_windows: 1,
+    };
+    assert_eq!(commit.topic, topic);
+    let last = Some(LastBatch { first: 1, digest: 0 });
+    let partition = PartitionState { start: 0, merged: 2, refill: 1, watermark: Some(60_000), last };
+    assert_eq!(commit.partitions, [(0, partition)]);
+    assert_eq!(commit.ledger.account(0).map(|account| account.read), Some(totals.messages));
     assert_eq!(commit.windows[0].merged, [(0, 2)]);
+    assert_eq!(commit.groups.iter().map(|group| (group.id, group.stats.count)).collect::<Vec<_>>(), [(0, 2)]);
+    assert_eq!(commit.sensors.len(), 1);
+    assert!(run.materializer.uncommitted() > 0);
+    run.materializer.committed();
+    assert_eq!(run.materializer.uncommitted(), 0);
+    assert_eq!(run.materializer.commit(&[]).sensors, []);
 }
 
 #[test]

@@ -232,7 +232,8 @@ impl Reader {
                 }
                 Verdict::HandOn => debug!(partition, expected, first = source.first, "a misfit that stays"),
             }
-            self.send(Event::Partial { partition, partial: Box::<Partial>::new(partial) }).await?;
+            let digest = codec::digest(value.as_ref());
+            self.send(Event::Partial { partition, partial: Box::<Partial>::new(partial), digest }).await?;
             self.position = Some(source.next);
             moved = self.position;
         }
