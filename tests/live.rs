@@ -59,6 +59,30 @@ fn from_end_reads_only_what_comes() {
 }
 
 #[test]
+fn what_came_while_the_consumer_was_stopped_is_not_late() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("stopped", 1);
+    let mut consumer = consumer(&cluster, &topic, &["--window", "1s", "--idle", "5s"]);
+    let mut produce = command("isotherm-producer");
+    produce.args(["--cluster", cluster.address(), "--topic", &topic, "--rate", "200", "--quiet"]);
+    let producer = Running::start(&mut produce);
+    consumer.wait_for(r#""type":"window""#);
+    consumer.signal(Signal::SIGSTOP);
+    // Longer than idle: that so much time has gone by is what is tested.
+    std::thread::sleep(std::time::Duration::from_secs(8));
+    consumer.signal(Signal::SIGCONT);
+    for _window in 0..8 {
+        consumer.wait_for(r#""closed_by":"watermark""#);
+    }
+    producer.signal(Signal::SIGINT);
+    producer.wait().code(130);
+    let totals = consumer.wait_for(r#""type":"totals""#);
+    assert!(totals.contains(r#","late":0,"#), "{totals}");
+    consumer.signal(Signal::SIGINT);
+    consumer.wait().code(130);
+}
+
+#[test]
 fn a_topic_deleted_meanwhile_is_an_error_that_says_so() {
     let cluster = Cluster::start();
     let topic = cluster.deployed("deleted", 1);

@@ -7,6 +7,25 @@ use crate::util::program::{Running, command};
 use crate::util::{as_reference, assert_same_lines};
 
 #[test]
+fn a_node_killed_in_the_middle_of_a_backlog_changes_nothing() {
+    let mut cluster = Cluster::own();
+    let topic = cluster.deployed("killed-behind", 3);
+    let produce = ["300000", "--start", "2026-03-14T09:00:00Z", "--seed", "1", "--batch-size", "4000", "--quiet"];
+    cluster.produce(&topic, &produce);
+    let mut consume = command("isotherm-consumer");
+    consume.args(["--cluster", cluster.address(), "--topic", &topic, "--format", "jsonl", "--until-end"]);
+    let mut consumer = Running::start(&mut consume);
+    for _kill in 0..3 {
+        // A result says that it is in the middle of reading.
+        consumer.wait_for(r#""type":"totals""#);
+        cluster.kill_and_restart();
+    }
+    let interrupted = consumer.wait().code(0).stdout;
+    let whole = cluster.read_to_end(&topic, &[]);
+    assert_same_lines(&as_reference(&interrupted), &as_reference(&whole), "through three kills against none");
+}
+
+#[test]
 fn a_consumer_goes_on_after_its_node_was_killed() {
     let mut cluster = Cluster::own();
     let topic = cluster.deployed("killed", 2);

@@ -57,7 +57,17 @@ fn it_goes_on_when_the_slowest_reaches_its_target() {
     run.reading(1, 0);
     assert_eq!(run.reading(0, 100_000), PAUSE_0);
     let effects = run.reading(1, 1);
-    assert_eq!(effects.last(), Some(&Effect::Resume { partition: 0 }));
+    let (resume, pause) = (Effect::Resume { partition: 0 }, Effect::Pause { partition: 1 });
+    assert_eq!(effects[1..], [resume, pause], "of what is read to its target nothing more is wanted");
+}
+
+#[test]
+fn while_one_is_lost_whoever_is_far_ahead_waits_with_or_without_a_backlog() {
+    let mut run = Run::attached(options(), &[1, 1]);
+    run.reading(1, 0);
+    run.event(Event::Detached { partition: 1 });
+    assert_eq!(run.reading(0, 100_000), PAUSE_0, "it is read to its end, but its stream would go on for ever");
+    assert_eq!(run.attach(1, 1, 1), [Effect::Resume { partition: 0 }]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod golden;
 mod ledger;
 mod properties;
 mod reference;
+mod resume;
 mod until_end;
 mod watermark;
 mod windows;
@@ -130,10 +131,20 @@ impl Run {
         self.batch(partition, &[at(time)], &[])
     }
 
-    /// Monotonic time goes on.
+    /// Monotonic time goes on, and the ends of attached partitions are asked for as often as a source has to.
     pub(super) fn pass(&mut self, millis: u64) -> Vec<Effect> {
-        self.now += Duration::from_millis(millis);
-        self.event(Event::Tick { now: self.now })
+        let (until, step) = (self.now + Duration::from_millis(millis), self.materializer.options.idle / 2);
+        let mut effects = Vec::new();
+        while self.now < until {
+            self.now = until.min(self.now + step);
+            effects.extend(self.event(Event::Tick { now: self.now }));
+            let attached = self.materializer.clocks.partitions.iter().filter(|(_, clock)| clock.is_attached());
+            let ends: Vec<_> = attached.map(|(partition, clock)| (*partition, clock.end)).collect();
+            for (partition, end) in ends {
+                effects.extend(self.event(Event::End { partition, end }));
+            }
+        }
+        effects
     }
 
     pub(super) fn totals(&self) -> Totals {

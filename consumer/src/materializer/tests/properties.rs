@@ -20,7 +20,7 @@ fn reading(times: std::ops::Range<i64>) -> impl Strategy<Value = Reading> {
 }
 
 /// A batch whose times are relative to its partition's clock.
-fn batch() -> impl Strategy<Value = Batch> {
+pub(super) fn batch() -> impl Strategy<Value = Batch> {
     let rejected = prop_oneof![Just(Rejection::NotJson), Just(Rejection::BadTime), Just(Rejection::Future)];
     (proptest::collection::vec(reading(-7_000..2_000), 0..6), proptest::collection::vec(rejected, 0..2))
         .prop_map(|(readings, rejected)| Batch { readings, rejected })

@@ -103,10 +103,14 @@ impl Reference {
         let place = |p: u32| self.newest(p).or(self.watermark).or(first);
         let slowest = self.partitions().into_iter().filter(|p| self.holds(*p, now)).filter_map(place).min();
         let far = |p: u32| self.newest(p).zip(slowest).is_some_and(|(own, least)| own - least > 10 * SIZE + GRACE);
-        let backlog = |p: u32| self.attached(p) && self.position(p) < self.end(p);
+        let backlog = |p: u32| self.position(p) < self.end(p);
+        let stuck = self.partitions().into_iter().any(|p| !self.attached(p));
         let mut effects = vec![];
         for partition in self.partitions() {
-            let (wait, waits) = (far(partition) && backlog(partition), self.waiting.contains(&partition));
+            let (wait, waits) = (
+                self.attached(partition) && far(partition) && (stuck || backlog(partition)),
+                self.waiting.contains(&partition),
+            );
             if wait && !waits {
                 effects.push(Effect::Pause { partition });
             } else if waits && !wait {
@@ -190,6 +194,13 @@ impl Reference {
 
     fn holds(&self, partition: u32, now: Duration) -> bool {
         if !self.attached(partition) || self.position(partition) < self.end(partition) {
+            return true;
+        }
+        let of_its_end = |(_, h): &&Moment| match h {
+            Happening::Other(Event::Attached { partition: p, .. } | Event::End { partition: p, .. }) => *p == partition,
+            _ => false,
+        };
+        if self.history.iter().rev().find(of_its_end).is_some_and(|(heard, _)| now - *heard > IDLE / 2) {
             return true;
         }
         let attached = self

@@ -72,11 +72,29 @@ fn partitions_that_come_later_are_left_alone() {
 fn empty_partitions_end_at_once_and_not_before_the_list_is_complete() {
     let mut run = Run { materializer: Materializer::new(until_end()), now: Duration::ZERO };
     run.event(Event::Found { partition: 0 });
-    assert_eq!(run.attach(0, 0, 0), []);
+    assert_eq!(run.attach(0, 0, 0), [Effect::Pause { partition: 0 }]);
     run.event(Event::Found { partition: 1 });
     assert_eq!(run.event(Event::Listed), []);
     let totals = Box::default();
     assert_eq!(run.attach(1, 7, 7), [Effect::Finished { totals }], "no window, no Close");
+}
+
+#[test]
+fn who_has_passed_its_target_may_come_back_anywhere() {
+    let mut run = Run::attached(until_end(), &[1, 5]);
+    run.reading(0, 0);
+    run.event(Event::Partial { partition: 0, partial: Box::new(partial(1, &[at(0)], &[])), digest: 0 });
+    run.event(Event::Detached { partition: 0 });
+    run.attach(0, 2, 9);
+    assert_eq!(run.totals().messages, 1);
+}
+
+#[test]
+fn windows_can_be_left_open_at_the_end() {
+    let mut run = Run::attached(Options { leave_open: true, ..until_end() }, &[1]);
+    let effects = run.reading(0, 0);
+    assert!(matches!(effects[..], [Effect::Finished { .. }]), "{effects:?}");
+    assert_eq!(run.materializer.commit(&[]).topic.open_windows, 1);
 }
 
 #[test]

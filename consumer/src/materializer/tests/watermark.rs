@@ -182,5 +182,19 @@ fn a_tick_that_goes_back_is_ignored() {
     run.reading(0, 0);
     run.event(Event::Tick { now: Duration::from_secs(9) });
     run.event(Event::Tick { now: Duration::from_secs(2) });
+    run.event(Event::End { partition: 0, end: 1 });
     assert_eq!(closed(&run.event(Event::Tick { now: Duration::from_secs(10) })), [(0, Idle)]);
+}
+
+#[test]
+fn who_is_not_asked_for_its_end_is_not_quiet() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 0);
+    let tick = |seconds| Event::Tick { now: Duration::from_secs(seconds) };
+    assert_eq!(run.event(tick(3_600)), [], "a broker that does not answer may have had readings since");
+    assert_eq!(run.event(Event::End { partition: 0, end: 2 }), [], "indeed");
+    run.event(tick(3_601));
+    assert_eq!(run.reading(0, 1), [], "and none of them is late");
+    assert_eq!(run.totals().late, 0);
+    assert_eq!(closed(&run.pass(3_700_000)), [(0, Idle)]);
 }
