@@ -43,10 +43,14 @@ pub struct Config {
     pub topology: Topology,
     /// The controller's address; `None` for the current Fluvio profile's, else the default one.
     pub cluster: Option<String>,
-    /// Where to begin.
-    pub from: From,
+    /// Where to begin; `None` for where the store says, in an unused one the beginning.
+    pub from: Option<From>,
     /// Whether the run ends at the end that the partitions have at its start.
     pub until_end: bool,
+    /// Whether windows that are open at that end stay open, for a run that goes on with the store.
+    pub leave_open: bool,
+    /// Whether to go on where the log no longer holds what is to be read.
+    pub accept_gap: bool,
     /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
     /// may be counted.
     pub stop_after: Option<u64>,
@@ -77,6 +81,12 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store has been used, and the run is told to begin somewhere else.
+    #[error(
+        "--from cannot be used with a store that has been used: a run goes on where it stopped; begin anew with --reset, or \
+         with another --store PATH"
+    )]
+    Used,
     /// The sink.
     #[error("the results cannot be written: {0}")]
     Sink(#[source] io::Error),
@@ -94,9 +104,29 @@ pub async fn run(
 ) -> Result<Outcome, Error> {
     let cluster = Cluster::at(config.cluster.as_deref());
     info!("reading `{}` of the cluster at {}", config.topology.topic, cluster.address());
-    let reading = Reading { from: config.from, fixed_partitions: config.until_end };
+    let saved = store.load()?;
+    if saved.is_some() && config.from.is_some() {
+        return Err(Error::Used);
+    }
+    let saved = saved.unwrap_or_default();
+    let resume = saved.partitions.iter().map(|(partition, state)| (*partition, state.resume())).collect();
+    let reading = Reading {
+        from: config.from.unwrap_or_default(),
+        fixed_partitions: config.until_end,
+        resume,
+        accept_gap: config.accept_gap,
+    };
+    let options = Options {
+        leave_open: config.leave_open,
+        accept_gap: config.accept_gap,
+        ..Options::new(&config.topology, config.until_end)
+    };
+    let mut materializer = Materializer::resume(options, saved);
+    if materializer.ledger().read() > 0 {
+        let (read, partitions) = (materializer.ledger().read(), materializer.merged().len());
+        info!("going on: {read} records of {partitions} partitions were read before");
+    }
     let open = FluvioSource::open(cluster, &config.topology, reading);
-    let mut materializer = Materializer::new(Options::new(&config.topology, config.until_end));
     let mut source = tokio::select! {
         source = open => source?,
         () = shutdown.cancelled() => {

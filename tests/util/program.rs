@@ -38,6 +38,8 @@ pub(crate) fn modules() -> PathBuf {
 pub(crate) fn command(name: &str) -> Command {
     let mut command = Command::new(binary(name));
     command.env_remove("RUST_LOG").env("NO_COLOR", "1").env("ISOTHERM_MODULES", modules());
+    // Nothing of a test stays: those of stores name one.
+    command.env("ISOTHERM_STORE", "memory");
     command.stdin(Stdio::null());
     command
 }

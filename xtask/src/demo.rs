@@ -3,6 +3,7 @@
 mod child;
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
@@ -69,7 +70,7 @@ impl Demo {
             .map_err(|error| format!("cannot make a temporary folder ({error}); TMPDIR names another place"))?;
 
         let mut node = self.start_node(folder.path(), &events)?;
-        let outcome = self.on_node(&mut node, &events, &inbox).map_err(|error| {
+        let outcome = self.on_node(&mut node, folder.path(), &events, &inbox).map_err(|error| {
             if error.starts_with("the node ") {
                 format!("{error}; it said:\n{}", last_words(folder.path()))
             } else {
@@ -82,7 +83,7 @@ impl Demo {
     }
 
     /// Starts the node and waits until it listens. Its log goes to a file in its folder and is shown if it fails.
-    fn start_node(&self, folder: &std::path::Path, events: &Sender<Event>) -> Result<Node, Error> {
+    fn start_node(&self, folder: &Path, events: &Sender<Event>) -> Result<Node, Error> {
         let log = folder.join(NODE_LOG);
         let file = std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
         let mut command = Command::new(paths::binary("isotherm-node"));
@@ -102,7 +103,13 @@ impl Demo {
     }
 
     /// Deploys, produces and consumes until everything is read, or a signal comes.
-    fn on_node(&self, node: &mut Node, events: &Sender<Event>, inbox: &Receiver<Event>) -> Result<ExitCode, Error> {
+    fn on_node(
+        &self,
+        node: &mut Node,
+        folder: &Path,
+        events: &Sender<Event>,
+        inbox: &Receiver<Event>,
+    ) -> Result<ExitCode, Error> {
         let cluster = node.address.as_str();
         let deployed = process::run(
             Command::new(paths::binary("isotherm-consumer"))
@@ -117,7 +124,7 @@ impl Demo {
         deployed?;
 
         let mut consume = Command::new(paths::binary("isotherm-consumer"));
-        consume.args(["--cluster", cluster, "--topic", TOPIC, "--store", "memory"]);
+        consume.args(["--cluster", cluster, "--topic", TOPIC, "--store"]).arg(folder.join("store.db"));
         if let Some(count) = self.count {
             consume.args(["--stop-after", &count.to_string()]);
         }
@@ -156,7 +163,7 @@ impl Node {
 }
 
 /// The end of the node's log.
-fn last_words(folder: &std::path::Path) -> String {
+fn last_words(folder: &Path) -> String {
     let log = std::fs::read_to_string(folder.join(NODE_LOG)).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
     lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().join("\n")

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::{Cli, Command, DeployFlags, Format, Logs, Place, StoreFlag, TopologyFormat, command, log, signals};
+use super::{Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, log, signals, stores};
 use crate::deploy;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
@@ -16,9 +16,7 @@ use crate::sink::jsonl::JsonlSink;
 use crate::sink::none::NoSink;
 use crate::sink::table::{Screen, Table};
 use crate::source::fluvio::cluster::Cluster;
-use crate::store::Store;
-use crate::store::memory::MemoryStore;
-use crate::topology::{StoreKind, Topology, render};
+use crate::topology::{Topology, render};
 
 /// The exit code of a run that was interrupted.
 pub(super) const INTERRUPTED: u8 = 130;
@@ -67,18 +65,14 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Some(screen) => Box::new(Bar::new(sink, screen)),
         None => sink,
     };
-    let kind = match cli.run.store {
-        Some(StoreFlag::Memory) => StoreKind::Memory,
-        None => topology.store,
-    };
-    let mut store: Box<dyn Store> = match kind {
-        StoreKind::Memory => Box::new(MemoryStore),
-    };
+    let mut store = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
     let config = run::Config {
         topology,
         cluster: cli.place.cluster.clone(),
-        from: cli.run.from.into(),
+        from: cli.run.from.map(Into::into),
         until_end: cli.run.until_end,
+        leave_open: cli.run.leave_open,
+        accept_gap: cli.run.accept_gap,
         stop_after: cli.run.stop_after,
         log_progress,
     };

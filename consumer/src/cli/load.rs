@@ -64,6 +64,7 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
             grace: flags.grace,
             idle: flags.idle,
             max_ahead: flags.max_ahead,
+            store: flags.store.clone(),
         },
     };
     Ok(base.with(&overrides)?)

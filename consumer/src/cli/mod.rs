@@ -8,6 +8,7 @@ pub mod log;
 mod execute;
 mod load;
 mod signals;
+mod stores;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use isotherm_model::settings::parse_duration;
 
 use self::log::LogFormat;
 use crate::source::From;
+use crate::topology::StoreKind;
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
@@ -152,9 +154,9 @@ pub struct RunFlags {
     /// How far ahead of its record's log time a reading may be [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub max_ahead: Option<Duration>,
-    /// Where to begin
-    #[arg(long, value_enum, default_value_t)]
-    pub from: FromFlag,
+    /// Where to begin [default: where the store says, in an unused one `beginning`]
+    #[arg(long, value_enum)]
+    pub from: Option<FromFlag>,
     /// Read to where the partitions end now, close all windows, print the totals, exit
     #[arg(long)]
     pub until_end: bool,
@@ -164,9 +166,25 @@ pub struct RunFlags {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Where state is kept [default: what the topology says, memory]
-    #[arg(long, value_enum)]
-    pub store: Option<StoreFlag>,
+    /// Leave the windows open that are open at that end, for the next run
+    #[arg(long, requires = "until_end")]
+    pub leave_open: bool,
+    /// Where state is kept: a path, `default` for a file in the user's data folder for each cluster, topic and
+    /// configuration, or `memory` [default: what the topology says, default]
+    #[arg(long, env = "ISOTHERM_STORE", value_name = "PATH|default|memory", value_parser = StoreKind::parse)]
+    pub store: Option<StoreKind>,
+    /// Throw away what is stored, and begin anew
+    #[arg(long)]
+    pub reset: bool,
+    /// Go on in the place of a consumer that holds the store; it writes nothing any more
+    #[arg(long)]
+    pub take_over: bool,
+    /// Go on where the log no longer holds what is to be read; the gap is entered in the ledger
+    #[arg(long)]
+    pub accept_gap: bool,
+    /// How long closed windows are kept, counted back from the newest one [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub keep: Option<Duration>,
 }
 
 /// What to log, on standard error.
@@ -204,10 +222,9 @@ pub struct DeployFlags {
 }
 
 /// `--from`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FromFlag {
     /// The first record that is still there
-    #[default]
     Beginning,
     /// What comes from now on
     End,
@@ -232,13 +249,6 @@ pub enum Format {
     Jsonl,
     /// Nothing
     None,
-}
-
-/// `--store`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StoreFlag {
-    /// It ends with the process
-    Memory,
 }
 
 /// `topology --format`.

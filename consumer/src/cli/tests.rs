@@ -18,9 +18,9 @@ fn the_command_is_sound() {
 fn without_flags_it_runs_with_what_the_topology_says() {
     let cli = parse("").expect("no flag is needed");
     assert!(cli.command.is_none());
-    let RunFlags { window, grace, idle, max_ahead, from, until_end, stop_after, format, store } = cli.run;
+    let RunFlags { window, grace, idle, max_ahead, from, until_end, stop_after, format, store, .. } = cli.run;
     assert_eq!((window, grace, idle, max_ahead, until_end, stop_after), (None, None, None, None, false, None));
-    assert_eq!((from, format, store), (FromFlag::Beginning, Format::Table, None));
+    assert_eq!((from, format, store), (None, Format::Table, None));
 }
 
 #[test]

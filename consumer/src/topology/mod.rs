@@ -13,6 +13,7 @@ mod yaml;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fluvio_controlplane_metadata::topic::config::{MetaConfig, TopicConfig};
@@ -47,11 +48,41 @@ pub struct Topology {
 }
 
 /// Where results are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum StoreKind {
-    /// Nowhere: they end with the process.
+    /// In a file of the user's data folder, one for each cluster, topic and configuration.
     #[default]
+    Default,
+    /// Nowhere: they end with the process.
     Memory,
+    /// In this file.
+    File(PathBuf),
+}
+
+impl StoreKind {
+    /// Reads `default`, `memory`, or a path.
+    ///
+    /// # Errors
+    ///
+    /// What would be right. A word that is no path is more likely a slip than the name of a file.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "default" => Ok(Self::Default),
+            "memory" => Ok(Self::Memory),
+            path if path.contains('/') || path.ends_with(".db") => Ok(Self::File(PathBuf::from(path))),
+            other => Err(format!("there is no store `{other}`; write `default`, `memory`, or a path such as ./{other}.db")),
+        }
+    }
+}
+
+impl std::fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("a file in the user's data folder"),
+            Self::Memory => f.write_str("memory"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// What flags say: each overrides the file.
@@ -69,6 +100,8 @@ pub struct Overrides {
     pub idle: Option<Duration>,
     /// `--max-ahead`.
     pub max_ahead: Option<Duration>,
+    /// `--store`.
+    pub store: Option<StoreKind>,
 }
 
 impl Default for Topology {
@@ -111,7 +144,7 @@ impl Topology {
     /// Everything that is wrong with the flags, each with its name and what would be right.
     pub fn with(mut self, overrides: &Overrides) -> Result<Self, TopologyError> {
         let mut problems = Vec::new();
-        let Overrides { topic, partitions, window, grace, idle, max_ahead } = overrides;
+        let Overrides { topic, partitions, window, grace, idle, max_ahead, store } = overrides;
         let mut flags = Flags(&mut problems);
         if let Some(topic) = flags.read("--topic", topic.as_deref(), check::topic) {
             self.topic = topic.to_owned();
@@ -129,6 +162,9 @@ impl Topology {
         self.settings.max_ahead = max_ahead.unwrap_or(self.settings.max_ahead);
         self.grace = flags.read("--grace", *grace, check::grace).unwrap_or(self.grace);
         self.idle = flags.read("--idle", *idle, check::idle).unwrap_or(self.idle);
+        if let Some(store) = store {
+            self.store = store.clone();
+        }
         if problems.is_empty() { Ok(self) } else { Err(TopologyError { problems }) }
     }
 

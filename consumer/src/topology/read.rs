@@ -33,10 +33,7 @@ fn read(root: &Node, source: &str, problems: &mut Problems) -> Option<Topology> 
     if let Some(section) = file.take_section("windows", problems) {
         windows(section, &mut topology, problems);
     }
-    let store = file.take_text("store", problems, |text| match text {
-        "memory" => Ok(StoreKind::Memory),
-        other => Err(format!("there is no store `{other}`; write `memory`")),
-    });
+    let store = file.take_text("store", problems, StoreKind::parse);
     topology.store = store.map_or(topology.store, |(store, _)| store);
     file.finish(problems);
     if let Some(transforms) = transforms {

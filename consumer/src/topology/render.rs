@@ -3,7 +3,7 @@
 use isotherm_model::schema::Groups;
 use isotherm_model::settings::DurationText;
 
-use super::{StoreKind, Topology};
+use super::Topology;
 
 /// A paragraph for each part.
 pub fn text(topology: &Topology) -> String {
@@ -30,7 +30,7 @@ pub fn text(topology: &Topology) -> String {
         min = schema.range.min,
         max = schema.range.max,
         fingerprint = settings.fingerprint(),
-        store = store_text(*store),
+        store = store,
     )
 }
 
@@ -48,7 +48,7 @@ pub fn mermaid(topology: &Topology) -> String {
         format!("windows of {}", DurationText(settings.window.duration())),
         format!("grace {}, idle {}", DurationText(*grace), DurationText(*idle)),
     ]);
-    let store = label(&[format!("store: {}", store_text(*store))]);
+    let store = label(&[format!("store: {store}")]);
     format!(
         "flowchart LR\n\
          \u{20}   source[(\"{source}\")] -- batches --> module[\"{module}\"]\n\
@@ -70,12 +70,6 @@ fn groups(groups: &Groups) -> String {
         Groups::UsStates => "groups: the US states, DC and the territories".to_owned(),
         Groups::Any => "groups: any".to_owned(),
         Groups::List(_) => format!("groups: {groups}"),
-    }
-}
-
-fn store_text(store: StoreKind) -> &'static str {
-    match store {
-        StoreKind::Memory => "memory",
     }
 }
 

@@ -170,7 +170,7 @@ fn values_that_cannot_be_are_named() {
     wrong("reading:\n  time: /guid/x", "2:9", &["`/guid`", "`/guid/x`"]);
     wrong("reading:\n  groups: states", "2:11", &["`states`", "us-states", "any"]);
     wrong("reading:\n  range:\n    max: 1\n    min: 2", "4:10", &["swap"]);
-    wrong("store: sqlite", "1:8", &["`sqlite`", "memory"]);
+    wrong("store: sqlite", "1:8", &["`sqlite`", "default", "memory", "./sqlite.db"]);
     let both = said("meta: {name: My Topic}");
     assert!(both.contains("f.yaml:1:14: `meta.name`: a topic cannot be called `My Topic`"), "{both}");
     wrong("meta: {name: a}\npartition: {count: 0}", "2:20", &["0 partitions"]);
