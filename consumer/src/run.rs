@@ -94,7 +94,7 @@ pub async fn run(
 ) -> Result<Outcome, Error> {
     let cluster = Cluster::at(config.cluster.as_deref());
     info!("reading `{}` of the cluster at {}", config.topology.topic, cluster.address());
-    let reading = Reading { from: config.from, fixed_partitions: config.until_end };
+    let reading = Reading { from: config.from, fixed_partitions: config.until_end, ..Reading::default() };
     let open = FluvioSource::open(cluster, &config.topology, reading);
     let mut materializer = Materializer::new(Options::new(&config.topology, config.until_end));
     let mut source = tokio::select! {
