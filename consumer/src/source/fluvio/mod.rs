@@ -5,8 +5,10 @@
 //! decided in [`policy`]. The offsets that brokers and clients give to a module's output are never looked at: every
 //! partial says itself which part of the log it stands for.
 
+pub mod batches;
 pub mod cluster;
 pub(crate) mod error;
+pub mod raw;
 
 mod discover;
 mod link;

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::Shared;
 use super::error::SourceError;
-use super::link::{Answer, Answers, Extent, Fetch, Link, LinkError};
+use super::link::{Answer, Answers, Extent, Fetch, Link, LinkError, Module, PATIENCE};
 use super::policy::{Next, Policy, Trouble, Verdict};
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::From;
@@ -135,11 +135,10 @@ impl Reader {
             }
             link => link?,
         };
-        let extent = link.extent().await?;
+        let extent = link.extent(PATIENCE).await?;
         let position = self.start(extent).map_err(End::Fatal)?;
         let fetch = Fetch {
-            module: self.shared.module.clone(),
-            params: self.shared.params.clone(),
+            module: Some(Module { name: self.shared.module.clone(), params: self.shared.params.clone() }),
             offset: position,
             max_bytes: self.policy.max_bytes(),
             isolation: if leader.replicated { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
@@ -205,12 +204,12 @@ impl Reader {
                         return Err(End::Broken(LinkError::Code(code)));
                     }
                     if let Some(position) = moved {
-                        link.acknowledge(session, position).await?;
+                        link.acknowledge(session, position, PATIENCE).await?;
                         waiting_since = Instant::now();
                     }
                 }
                 _ = poll.tick() => {
-                    end = end.max(link.extent().await?.end);
+                    end = end.max(link.extent(PATIENCE).await?.end);
                     self.send(Event::End { partition: self.partition, end }).await?;
                     let behind = self.position.is_some_and(|position| position < end);
                     if paused || !behind {
