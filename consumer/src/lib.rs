@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod deploy;
+pub mod inspect;
 pub mod materializer;
 pub mod progress;
 pub mod results;
