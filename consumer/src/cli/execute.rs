@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::{Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, log, signals, stores};
+use super::{Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, inspect, log, signals, stores};
 use crate::deploy;
+use crate::inspect::InspectError;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
 use crate::sink::Sink;
@@ -25,7 +26,7 @@ pub(super) const INTERRUPTED: u8 = 130;
 const USAGE: u8 = 2;
 
 /// What ends a command before its time: what to say on standard error.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Executes a parsed command line.
 pub(super) fn execute(cli: Cli) -> ExitCode {
@@ -34,6 +35,9 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Some(Command::Deploy(flags)) => deploy(flags),
         Some(Command::Topology { place, format }) => topology(&place, format),
         Some(Command::Check { place }) => check(&place),
+        Some(Command::Query { what }) => inspect::query(what),
+        Some(Command::Ledger(flags)) => inspect::ledger(&flags),
+        Some(Command::Why(flags)) => inspect::why(&flags),
         Some(Command::Completions { shell }) => completions(shell),
     };
     match result {
@@ -42,7 +46,8 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Err(error) => {
             // If standard error is closed too, the exit code is all that is left.
             let _ = writeln!(io::stderr(), "error: {error}");
-            let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage);
+            let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage)
+                || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage);
             if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
@@ -163,6 +168,6 @@ fn say(line: &str) -> io::Result<()> {
     out.flush()
 }
 
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -6,6 +6,7 @@
 pub mod log;
 
 mod execute;
+mod inspect;
 mod load;
 mod signals;
 mod stores;
@@ -117,6 +118,27 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Print windows or totals that a store holds
+    ///
+    /// Also while a consumer writes it: the answer is the store as it was at the last commit.
+    #[command(after_help = inspect::QUERY_EXAMPLES)]
+    Query {
+        /// What to print.
+        #[command(subcommand)]
+        what: inspect::Query,
+    },
+    /// Print the account of all records, and where the late and the rejected ones stand
+    ///
+    /// For the run and by partition: read = counted + late + rejected by reason, gaps, records read again to refill
+    /// windows, dead letters that wait or are lost, and the batches that hold late or rejected records.
+    #[command(after_help = inspect::LEDGER_EXAMPLES)]
+    Ledger(inspect::LedgerFlags),
+    /// Say what keeps the oldest open window from closing
+    ///
+    /// Which partitions hold it back, each one's watermark and lag (the cluster is asked how much there is to read), how much
+    /// event time is missing, whether a consumer runs, and what will close it.
+    #[command(after_help = inspect::WHY_EXAMPLES)]
+    Why(inspect::WhyFlags),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

@@ -139,7 +139,8 @@ fn gaps(report: &LedgerReport) -> Vec<String> {
             [partition.to_string(), offset(first), offset(next), thousands(gap.unread)]
         })
         .collect();
-    let columns = [Column::Left("partition"), Column::Right("first"), Column::Right("next"), Column::Right("never read")];
+    let columns =
+        [Column::Left("partition"), Column::Right("first"), Column::Right("next"), Column::Right("never read")];
     section("Gaps: what the log no longer held when it was to be read", columns, &rows)
 }
 
@@ -230,7 +231,11 @@ fn examples(report: &LedgerReport, settings: &Settings) -> Vec<String> {
     }
     let mut text = Vec::new();
     if let Some(late) = late {
-        text.extend([String::new(), "To read the first batches with late readings (other readings stand in them, too):".to_owned(), late]);
+        text.extend([
+            String::new(),
+            "To read the first batches with late readings (other readings stand in them, too):".to_owned(),
+            late,
+        ]);
     }
     if let Some(rejected) = rejected {
         let title = "To read the first rejected records, and what follows of the kind (Ctrl-C ends it):".to_owned();

@@ -52,7 +52,9 @@ pub enum InspectError {
         reason: String,
     },
     /// No window can start in the range that was asked for.
-    #[error("--to {to} is not later than --from {from}: no window starts in between; --to names the first start that is too late")]
+    #[error(
+        "--to {to} is not later than --from {from}: no window starts in between; --to names the first start that is too late"
+    )]
     EmptyRange {
         /// The least start.
         from: String,

@@ -107,7 +107,9 @@ fn nothing(which: Windows, overview: &Overview) -> String {
         return match overview.topic.open_windows {
             0 => "No window has closed yet, and none is open.".to_owned(),
             1 => "No window has closed yet; 1 is open. `isotherm-consumer why` says what it waits for.".to_owned(),
-            open => format!("No window has closed yet; {open} are open. `isotherm-consumer why` says what they wait for."),
+            open => {
+                format!("No window has closed yet; {open} are open. `isotherm-consumer why` says what they wait for.")
+            }
         };
     };
     match which {

@@ -162,7 +162,9 @@ fn words(known: &Known<'_>, partition: &PartitionWhy, window: OpenWindow) -> Str
                 _ if error.is_empty() => String::new(),
                 _ => format!(" ({error})"),
             };
-            format!("partition {partition} is not known to the store yet: nothing closes until its end is known{to_read}")
+            format!(
+                "partition {partition} is not known to the store yet: nothing closes until its end is known{to_read}"
+            )
         }
         ReadState::Backlog => format!("partition {partition} has {} to read{none}", records(lag.unwrap_or(0))),
         ReadState::CaughtUp => format!(
@@ -173,7 +175,9 @@ fn words(known: &Known<'_>, partition: &PartitionWhy, window: OpenWindow) -> Str
         ),
         ReadState::Unknown => {
             let reason = if error.is_empty() { String::new() } else { format!(" ({error})") };
-            format!("partition {partition} holds it back; whether there is more to read of it is not known{reason}{none}")
+            format!(
+                "partition {partition} holds it back; whether there is more to read of it is not known{reason}{none}"
+            )
         }
         ReadState::Shorter => format!(
             "partition {partition} is not the log that was read: {error}. A consumer stops there; start again with --reset"
@@ -214,7 +218,11 @@ fn seconds(millis: Millis) -> String {
 pub fn text(report: &WhyReport) -> Vec<String> {
     let mut text = Vec::new();
     if let Some(OpenWindow { start, end, closes_at, missing }) = report.window {
-        let open = if report.open_windows == 1 { "1 is".to_owned() } else { format!("{} are", thousands(report.open_windows)) };
+        let open = if report.open_windows == 1 {
+            "1 is".to_owned()
+        } else {
+            format!("{} are", thousands(report.open_windows))
+        };
         text.push(format!("{}  the oldest open window ({open} open)", time_range(start, end)));
         text.push(match (missing, report.watermark) {
             (Some(missing), Some(watermark)) => format!(

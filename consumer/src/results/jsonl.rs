@@ -70,7 +70,10 @@ impl Display for TotalsLine<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(member, Totals { messages, counted, late, rejected, sensors, groups }) = self;
         let rejected = Reasons(rejected);
-        write!(f, r#"{{"type":"totals","messages":{messages},"counted":{counted},"late":{late},"rejected":{rejected},"#)?;
+        write!(
+            f,
+            r#"{{"type":"totals","messages":{messages},"counted":{counted},"late":{late},"rejected":{rejected},"#
+        )?;
         write!(f, r#""sensors":{sensors},"groups":{}}}"#, GroupList(member, groups))
     }
 }

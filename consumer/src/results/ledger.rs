@@ -8,7 +8,7 @@ use isotherm_model::partial::SourceRange;
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::window::Millis;
 
-use super::{Instant, List, Reasons};
+use super::{Instant, Reasons, list};
 use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Gap, KeyedRange};
 
@@ -127,7 +127,7 @@ impl Display for LedgerReport {
         let Self { topic, run, commits, counts, partitions } = self;
         let (topic, run) = (Quoted(topic), Quoted(run));
         write!(f, r#"{{"type":"ledger","topic":{topic},"run":{run},"commits":{commits},{},"#, Members(counts))?;
-        write!(f, r#""partitions":{}}}"#, List(partitions, |partition, f| partition.fmt(f)))
+        write!(f, r#""partitions":{}}}"#, list(partitions, |partition, f| partition.fmt(f)))
     }
 }
 
@@ -135,19 +135,19 @@ impl Display for PartitionLedger {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { partition, start, next, counts, gaps, late, rejected, lost } = self;
         write!(f, r#"{{"partition":{partition},"start":{start},"next":{next},{},"#, Members(counts))?;
-        let gaps = List(gaps, |Gap { range: SourceRange { first, next }, unread }, f| {
+        let gaps = list(gaps, |Gap { range: SourceRange { first, next }, unread }, f| {
             write!(f, r#"{{"first":{first},"next":{next},"unread":{unread}}}"#)
         });
         write!(f, r#""gaps":{gaps},"#)?;
-        let ranges = List(&late.listed, |range, f| {
+        let ranges = list(&late.listed, |range, f| {
             write!(f, r#"{{{},"window":{}}}"#, Place(range.range, range.records), Instant(range.key))
         });
         write!(f, r#""late_ranges":{ranges},"late_unlisted":{},"#, late.unlisted)?;
-        let ranges = List(&rejected.listed, |range, f| {
+        let ranges = list(&rejected.listed, |range, f| {
             write!(f, r#"{{{},"reason":"{}"}}"#, Place(range.range, range.records), range.key)
         });
         write!(f, r#""rejected_ranges":{ranges},"rejected_unlisted":{},"#, rejected.unlisted)?;
-        let lost = List(lost, |(range, records), f| write!(f, "{{{}}}", Place(*range, *records)));
+        let lost = list(lost, |(range, records), f| write!(f, "{{{}}}", Place(*range, *records)));
         write!(f, r#""lost_ranges":{lost}}}"#)
     }
 }

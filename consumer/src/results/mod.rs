@@ -77,8 +77,13 @@ impl Display for Reasons<'_> {
     }
 }
 
-/// A list, each item printed by a function.
+/// See [`list`].
 struct List<'a, T, P>(&'a [T], P);
+
+/// A list, each item printed by `print`.
+fn list<T, P: Fn(&T, &mut Formatter<'_>) -> fmt::Result>(items: &[T], print: P) -> List<'_, T, P> {
+    List(items, print)
+}
 
 impl<T, P: Fn(&T, &mut Formatter<'_>) -> fmt::Result> Display for List<'_, T, P> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use isotherm_model::json::Quoted;
 use isotherm_model::window::Millis;
 
-use super::{Instant, List, Maybe};
+use super::{Instant, Maybe, list};
 use crate::materializer::event::PartitionId;
 
 /// What a store and its cluster say of the oldest open window.
@@ -108,8 +108,8 @@ impl Display for WhyReport {
         write!(f, r#""watermark":{watermark},"newest":{newest},"consumer":{},"#, text(&self.consumer))?;
         let cluster = Quoted(&self.cluster);
         write!(f, r#""cluster":{{"address":{cluster},"error":{}}},"#, text(&self.cluster_error))?;
-        write!(f, r#""partitions":{},"#, List(&self.partitions, |partition, f| partition.fmt(f)))?;
-        write!(f, r#""because":{}}}"#, List(&self.because, |words: &String, f| Quoted(words).fmt(f)))
+        write!(f, r#""partitions":{},"#, list(&self.partitions, |partition, f| partition.fmt(f)))?;
+        write!(f, r#""because":{}}}"#, list(&self.because, |words: &String, f| Quoted(words).fmt(f)))
     }
 }
 

@@ -84,7 +84,8 @@ fn everything_adds_up() {
     assert_eq!(read, counted + late + rejected.total());
     assert_eq!(waiting, Letters { batches: 2, records: 7 });
     assert_eq!(lost, Letters { batches: 1, records: 2 });
-    let of: Vec<_> = report.partitions.iter().map(|ledger| (ledger.partition, ledger.next, ledger.counts.read)).collect();
+    let of: Vec<_> =
+        report.partitions.iter().map(|ledger| (ledger.partition, ledger.next, ledger.counts.read)).collect();
     assert_eq!(of, [(0, 12_400, 12_345), (1, 7, 7), (2, 0, 0)]);
     let late = &report.partitions[0].late;
     assert_eq!((late.listed.len(), late.listed[2].key, late.unlisted), (23, 6_000, 7), "windows by their start");

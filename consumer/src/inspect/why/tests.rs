@@ -27,7 +27,8 @@ impl Case {
                 open_windows: 4,
                 ..TopicState::default()
             },
-            partitions: [(0, partition(620, Some(9_250))), (1, partition(400, Some(2_500))), (2, partition(0, None))].into(),
+            partitions: [(0, partition(620, Some(9_250))), (1, partition(400, Some(2_500))), (2, partition(0, None))]
+                .into(),
             consumer: Some("by process 4711 on tower since 2026-11-22T09:58:00Z"),
             ends: Ok([(0, Ok(620)), (1, Ok(400)), (2, Ok(0))].into()),
         }
@@ -103,7 +104,11 @@ fn event_time_that_goes_on_by_itself_is_said_with_what_it_lacks() {
 fn a_partition_that_the_store_does_not_know_holds_everything_back() {
     let case = Case::new().end(3, Ok(77));
     assert_eq!(case.holders(), [1, 2, 3]);
-    case.says(&["partition 1", "partition 2", "partition 3 is not known to the store yet: nothing closes until its end is known; it has 77 records"]);
+    case.says(&[
+        "partition 1",
+        "partition 2",
+        "partition 3 is not known to the store yet: nothing closes until its end is known; it has 77 records",
+    ]);
 }
 
 #[test]
@@ -124,18 +129,30 @@ fn a_cluster_that_does_not_answer_is_said_and_the_store_told_all_the_same() {
     let mut case = Case::new();
     case.ends = Err("connection refused".to_owned());
     assert_eq!(case.holders(), [1, 2]);
-    case.says(&["partition 1 holds it back; whether there is more to read of it is not known", "partition 2 holds it back"]);
+    case.says(&[
+        "partition 1 holds it back; whether there is more to read of it is not known",
+        "partition 2 holds it back",
+    ]);
     let text = text(&case.report()).join("\n");
-    assert!(text.contains("The cluster at 127.0.0.1:9003 does not say how much there is to read: connection refused"), "{text}");
+    assert!(
+        text.contains("The cluster at 127.0.0.1:9003 does not say how much there is to read: connection refused"),
+        "{text}"
+    );
     // One leader alone.
     let case = Case::new().end(1, Err("nobody leads it"));
-    case.says(&["partition 1 holds it back; whether there is more to read of it is not known (nobody leads it)", "partition 2"]);
+    case.says(&[
+        "partition 1 holds it back; whether there is more to read of it is not known (nobody leads it)",
+        "partition 2",
+    ]);
 }
 
 #[test]
 fn another_log_than_the_one_that_was_read_is_noticed() {
     let case = Case::new().end(1, Ok(399));
-    case.says(&["it ends at offset 399, but was read up to 400. A consumer stops there; start again with --reset", "partition 2"]);
+    case.says(&[
+        "it ends at offset 399, but was read up to 400. A consumer stops there; start again with --reset",
+        "partition 2",
+    ]);
     let mut case = Case::new();
     case.ends = Ok([(0, Ok(620)), (1, Ok(400))].into());
     case.says(&["partition 1", "partition 2 is gone: the topic has no such partition any longer"]);
