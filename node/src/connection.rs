@@ -18,6 +18,10 @@ use crate::wire::{Frames, Incoming, Sender};
 /// How long the replies of a connection that ends may take to be written; less than the end of the node waits.
 const LINGER: Duration = Duration::from_secs(4);
 
+/// What a client is given to take in its last answers before the connection closes, when the node ends. The published
+/// client, when it finds an answer and the end of the connection together, may report the end and forget the answer.
+const SETTLE: Duration = Duration::from_millis(50);
+
 /// What answers the requests of one connection. Dropping it lets go of the connection's writer.
 pub(crate) trait Handler {
     /// Answers one request. An error ends the connection.
@@ -38,7 +42,13 @@ where
     H: Handler,
 {
     let stop = shared.stop.child_token();
-    let (sender, writer) = Sender::new(write);
+    let node_ends = shared.stop.clone();
+    let settled = async move {
+        if node_ends.is_cancelled() {
+            tokio::time::sleep(SETTLE).await;
+        }
+    };
+    let (sender, writer) = Sender::new(write, settled);
     let writer = shared.tasks.spawn(write_on(writer, stop.clone()));
     let stop_streams = stop.clone().drop_guard();
     let mut handler = make(sender, stop.clone());

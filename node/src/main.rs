@@ -37,7 +37,7 @@ struct Flags {
     /// Address of the SPU [default: the controller's port + 1 if it is free, otherwise any free one]
     #[arg(long, value_name = "ADDR")]
     listen_spu: Option<SocketAddr>,
-    /// Acknowledge only what the disk has confirmed: survives a power cut, and is slower
+    /// Acknowledge only what the disk has confirmed: what was acknowledged survives a power cut; slower
     #[arg(long)]
     fsync: bool,
     /// Log more (-v debug, -vv trace); RUST_LOG has the last word

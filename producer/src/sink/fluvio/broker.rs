@@ -68,10 +68,11 @@ impl Broker for Leader {
             Some(socket) => socket,
             None => self.cluster.connect_to_leader(self.partition).await.map_err(Attempt::Again)?,
         };
-        let response = socket
-            .send_receive(self.request(batch))
-            .await
-            .map_err(|error| Attempt::Again(format!("connection lost: {}", plain(&error))))?;
+        let lost = |error| Attempt::Again(format!("connection lost: {}", plain(&error)));
+        // Not `send_receive`: where the answer and the end of the connection come together, as from a broker that ends,
+        // it loses the answer, and the batch would be stored twice.
+        let answer = socket.send_async(self.request(batch)).await.map_err(lost)?;
+        let response = answer.await.map_err(lost)?;
         let answer = response.responses.into_iter().flat_map(|topic| topic.partitions).next();
         let code = answer
             .map(|partition| partition.error_code)
