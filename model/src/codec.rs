@@ -39,9 +39,11 @@
 //! | varint | sensors, from 1 to the count |
 //! | 8 each | the sensors' hashes, strictly ascending |
 //!
-//! Nothing follows. [`decode`] refuses whatever is not exactly this, and whatever no batch can have given: counts that do
-//! not add up, a sum beyond `count · min ..= count · max`, more records than offsets, a newest time without a reading or
-//! the reverse. A format that differs in any way has another number.
+//! Nothing follows. [`decode`] refuses whatever is not exactly this, and of what no batch can have given: a first offset
+//! below 0, more records than offsets, counts that do not add up, more sensors than readings, a newest time without a reading
+//! or the reverse, a newest time beyond the year 9998, a window into which no time of the years 1000 to 9998 falls, however
+//! long windows are, a least or greatest value beyond ±10¹², a sum beyond `count · min ..= count · max`. A format that differs
+//! in any way has another number.
 //!
 //! # How large a partial can be
 //!
