@@ -33,9 +33,12 @@ impl Output {
         self.records = 0;
     }
 
-    /// Adds a record as it stands in a batch (see [`crate::Record::bytes`]).
-    pub fn push_bytes(&mut self, record: &[u8]) {
-        self.bytes.extend_from_slice(record);
+    /// Adds a record as it stands in a batch (see [`crate::Record::body`]), behind its true length.
+    pub fn push_body(&mut self, body: &[u8]) {
+        let mut head = Framing::default();
+        head.length(body.len());
+        self.bytes.extend_from_slice(head.bytes());
+        self.bytes.extend_from_slice(body);
         self.records += 1;
     }
 
