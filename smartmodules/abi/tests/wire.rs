@@ -152,14 +152,19 @@ proptest! {
     }
 
     #[test]
-    fn a_value_becomes_a_record(len in 0..70_000_usize, version in proptest::sample::select(&VERSIONS)) {
-        let value = vec![b'x'; len];
+    fn values_become_records(lens in proptest::collection::vec(0..70_000_usize, 0..4), version in proptest::sample::select(&VERSIONS)) {
         let mut output = Output::default();
-        output.begin();
-        output.push_value(&value);
-        prop_assert_eq!(output.end(), 1);
-        let output: SmartModuleOutput = decoded(output.bytes(), version);
-        prop_assert_eq!(encoded(&output.successes, 0), encoded(&vec![Record::new(value)], 0));
+        // What was answered before makes no difference.
+        for lens in [lens.as_slice(), &lens[lens.len() / 2..], &[140_000]] {
+            output.begin();
+            for len in lens {
+                output.push_value(*len, |out| out.resize(out.len() + len, b'x'));
+            }
+            prop_assert_eq!(output.end(), lens.len() as i32);
+            let output: SmartModuleOutput = decoded(output.bytes(), version);
+            let values: Vec<Record> = lens.iter().map(|len| Record::new(vec![b'x'; *len])).collect();
+            prop_assert_eq!(encoded(&output.successes, 0), encoded(&values, 0));
+        }
     }
 
     /// What Fluvio's decoder makes of loose or damaged framing is made of it here: the same records, or none.
