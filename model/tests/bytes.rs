@@ -61,6 +61,10 @@ fn golden_bytes_are_read_and_written() {
     assert_eq!(decode(&kept), Ok(golden.clone()));
     let text = codec::text(&golden, Settings::default().window, "state");
     assert_eq!(text, include_str!("golden/partial-1.json").trim_end());
+    // The document shows this very text, in several lines.
+    let document = include_str!("../../docs/partial-format.md");
+    let shown = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+    assert_eq!(shown.lines().map(str::trim_start).collect::<String>(), text);
 }
 
 #[test]
