@@ -209,9 +209,19 @@ fn records(count: u64) -> String {
     if count == 1 { "1 record".to_owned() } else { format!("{} records", thousands(count)) }
 }
 
-/// A length of event time.
+/// A length of event time: `1.5s`, `2m 0.25s`, `1h 0m 3s`.
 fn seconds(millis: Millis) -> String {
-    DurationText(Duration::from_millis(u64::try_from(millis).unwrap_or(0))).to_string()
+    let millis = u64::try_from(millis).unwrap_or(0);
+    let (minutes, rest) = (millis / 60_000, millis % 60_000);
+    let decimals = format!("{:03}", rest % 1_000);
+    let decimals = decimals.trim_end_matches('0');
+    let point = if decimals.is_empty() { "" } else { "." };
+    let seconds = format!("{}{point}{decimals}s", rest / 1_000);
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => seconds,
+        (0, minutes) => format!("{minutes}m {seconds}"),
+        (hours, minutes) => format!("{}h {minutes}m {seconds}", thousands(hours)),
+    }
 }
 
 /// The report for people.

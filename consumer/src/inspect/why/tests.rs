@@ -97,7 +97,7 @@ fn event_time_that_goes_on_by_itself_is_said_with_what_it_lacks() {
     case.partitions = [(1, partition(400, Some(2_500)))].into();
     case.ends = Ok([(1, Ok(400))].into());
     case.state.newest = Some(START + 2_500);
-    case.says(&["partition 1 has read all", "the window closes 1500ms after that reading came"]);
+    case.says(&["partition 1 has read all", "the window closes 1.5s after that reading came"]);
 }
 
 #[test]
@@ -181,4 +181,12 @@ fn the_text_says_all_of_it() {
     let text: String = text(&Case::new().end(1, Ok(12_745)).report()).iter().map(|line| format!("{line}\n")).collect();
     let golden = include_str!("text.txt");
     assert!(text == golden, "now:\n{text}\nbefore:\n{golden}");
+}
+
+#[test]
+fn lengths_of_time_can_be_read() {
+    for (millis, text) in [(0, "0s"), (250, "0.25s"), (60_001, "1m 0.001s"), (3_603_000, "1h 0m 3s"), (i64::MIN, "0s")]
+    {
+        assert_eq!(seconds(millis), text);
+    }
 }
