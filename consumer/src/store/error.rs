@@ -192,6 +192,12 @@ impl From<&str> for StoreFault {
     }
 }
 
+impl From<Box<dyn Error + Send + Sync>> for StoreFault {
+    fn from(error: Box<dyn Error + Send + Sync>) -> Self {
+        Self::Other(error)
+    }
+}
+
 /// SQLite's reason, and in plain words what usually is behind it.
 fn plain(error: &rusqlite::Error) -> String {
     use rusqlite::ErrorCode;

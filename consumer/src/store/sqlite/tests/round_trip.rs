@@ -1,14 +1,19 @@
 //! What was committed comes back, whatever it was, after any number of restarts, and also while it is written.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+use isotherm_model::fixed::Fixed;
+use isotherm_model::stats::Stats;
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::world::{Place, SMALL, Size, World, ask_reader, expect, open};
-use crate::store::Store;
-use crate::store::sqlite::StoreReader;
+use super::world::{Place, SMALL, Size, World, ask_reader, expect, open, subject};
+use crate::materializer::ledger::Ledger;
+use crate::results::{ClosedBy, GroupResult, WindowResult};
+use crate::store::sqlite::{Options, SqliteStore, StoreReader, Windows};
+use crate::store::{Commit, GroupState, Sighting, Store, TopicState};
 
 /// A step of a store's life.
 #[derive(Debug, Clone)]
@@ -106,6 +111,64 @@ fn a_large_commit_comes_back() {
     drop(store);
     assert_eq!(world.difference_saved(open(&place.path).unwrap().load().unwrap().as_ref()), None);
     expect(&world, &place.path);
+}
+
+/// As the consumer commits them when it catches up: windows of all states, and many new sensors.
+#[test]
+fn a_commit_of_a_consumer_that_catches_up() {
+    let place = Place::new();
+    let mut store = SqliteStore::open(&place.path, &subject(), Options::default()).unwrap();
+    let group = |id: u64, messages: u64| GroupResult {
+        group: format!("{}{}", char::from(b'A' + (id / 26) as u8), char::from(b'A' + (id % 26) as u8)),
+        messages,
+        sensors: messages.div_ceil(2),
+        sum: i128::from(messages) * 57_300_000 + i128::from(id),
+        avg: Fixed::from_micros(57_300_000),
+        min: Fixed::from_micros(20_300_000 - id as i64),
+        max: Fixed::from_micros(99_100_000),
+    };
+    let window = |k: i64| WindowResult {
+        start: k * 3_000,
+        end: (k + 1) * 3_000,
+        closed_by: ClosedBy::Watermark,
+        messages: 51 * 60,
+        sensors: 900,
+        groups: (0..51).map(|id| group(id, 60 + id)).collect(),
+        merged: vec![(0, 1_000_000_000 + k * 3_000)],
+    };
+    let windows: Vec<_> = (600_000_000..600_002_000).map(window).collect();
+    let sensors: Vec<_> =
+        (0..20_000).map(|id: u64| Sighting { sensor: id.wrapping_mul(0x9e37_79b9_7f4a_7c15), group: 0 }).collect();
+    let first = GroupState { id: 0, name: "AA".to_owned(), stats: Stats::of(Fixed::from_micros(1)), sensors: 20_000 };
+    let begun = Instant::now();
+    let commit = Commit {
+        topic: TopicState { sensors: 20_000, ..TopicState::default() },
+        partitions: Vec::new(),
+        ledger: &Ledger::default(),
+        ranges: Vec::new(),
+        groups: vec![first],
+        sensors: &sensors,
+        windows: &windows.iter().collect::<Vec<_>>(),
+        dead: &[],
+    };
+    store.commit(&commit).unwrap();
+    let took = begun.elapsed();
+    drop(store);
+    let bytes = std::fs::metadata(&place.path).unwrap().len();
+    // Printed, not judged: how fast it is depends on the machine.
+    println!("2,000 windows of 51 groups and 20,000 sensors took {took:?}, and {bytes} bytes");
+    let mut read = Vec::new();
+    let each = |window| {
+        read.push(window);
+        ControlFlow::Continue(())
+    };
+    StoreReader::open(&place.path).unwrap().snapshot().unwrap().windows(Windows::All, each).unwrap();
+    // Averages are computed again.
+    let averaged = |mut window: WindowResult| {
+        window.groups.iter_mut().for_each(|group| group.avg = Fixed::default());
+        window
+    };
+    assert!(read.into_iter().map(averaged).eq(windows.into_iter().map(averaged)));
 }
 
 #[test]
