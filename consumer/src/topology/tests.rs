@@ -250,7 +250,7 @@ fn flags_override_the_file_and_are_checked_alike() {
         grace: Some(Duration::ZERO),
         idle: Some(Duration::from_secs(1)),
         max_ahead: Some(Duration::from_secs(5)),
-        store: None,
+        store: Some(StoreKind::File("my.db".into())),
     };
     let topology = read(SHIPPED).expect("the shipped file").with(&overrides).expect("sound flags");
     assert_eq!((topology.topic.as_str(), topology.partitions), ("other", 5));
@@ -258,6 +258,7 @@ fn flags_override_the_file_and_are_checked_alike() {
     assert_eq!(topology.module_params()["window"], "10s");
     assert_eq!(topology.module_params()["max-ahead"], "5s");
     assert_eq!((topology.grace, topology.idle), (Duration::ZERO, Duration::from_secs(1)));
+    assert_eq!(topology.store, StoreKind::File("my.db".into()));
     let overrides = Overrides {
         topic: Some("No Topic".to_owned()),
         partitions: Some(0),
@@ -285,14 +286,14 @@ fn text_and_flow_chart() {
         "3s each",
         "close 1s after",
         "quiet for 10s",
-        "memory",
+        "a file in the user's data folder",
     ] {
         assert!(text.contains(part), "nothing of `{part}` in\n{text}");
     }
     let chart = "flowchart LR
     source[(\"topic sensors<br/>2 partitions\")] -- batches --> module[\"window-stats<br/>by /a#34;#60;b#62; of /payload/data/temperature<br/>sensor /guid, time /eventTime\"]
     module -- partials --> windows[\"windows of 3s<br/>grace 1s, idle 10s\"]
-    windows -- commits --> store[(\"store: memory\")]
+    windows -- commits --> store[(\"store: a file in the user's data folder\")]
     store -- closed windows, totals --> sinks[\"table or JSON lines\"]
 ";
     assert_eq!(render::mermaid(&topology), chart);
