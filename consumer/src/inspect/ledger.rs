@@ -96,7 +96,8 @@ fn account_of(account: &Account, settings: &Settings) -> PartitionLedger {
 /// The ledger for people.
 pub fn text(report: &LedgerReport, settings: &Settings) -> Vec<String> {
     let topic = foreign(&report.topic, MOST_TEXT);
-    let mut text = vec![format!("Ledger of `{topic}`, run {}, {} commits", report.run, thousands(report.commits))];
+    let commits = if report.commits == 1 { "commit" } else { "commits" };
+    let mut text = vec![format!("Ledger of `{topic}`, run {}, {} {commits}", report.run, thousands(report.commits))];
     text.extend(accounts(report));
     text.extend(reasons(&report.counts.rejected));
     text.extend(gaps(report));
