@@ -37,7 +37,8 @@ fn read(log: &Log, settings: &Settings, stops: &[usize], stop: Stop) -> String {
         let mut store = Troubled::open(&folder, &subject, sqlite::Options::default());
         let saved = store.load().expect("what was committed can be read").unwrap_or_default();
         let position = saved.partitions.get(&0).map_or(0, |state| state.resume());
-        let mut materializer = Materializer::resume(Options::new(&topology, stop_after.is_none()), saved);
+        let options = Options { leave_open: stop_after.is_some(), ..Options::new(&topology, true) };
+        let mut materializer = Materializer::resume(options, saved);
         let (mut turns, now) = (Turns::new(Default::default()), Default::default());
         let rest = batches.iter().filter(|batch| batch.first >= position);
         let batches = rest.take(stop_after.unwrap_or(usize::MAX)).map(|batch| {

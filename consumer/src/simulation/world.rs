@@ -162,13 +162,13 @@ impl<'a> World<'a> {
 
     /// Reads everything that is left, lets all windows close, and looks at what has come of it.
     fn finish(&mut self) {
-        self.wake();
         self.calm = true;
         for partition in &mut self.log.partitions {
             (partition.exists, partition.shown) = (true, partition.batches.len());
         }
         let kind = self.random.pick(&[Kind::Live, Kind::UntilEnd]);
         let (mut life, begun) = self.start(kind);
+        self.wake();
         let end = match begun {
             Ok(()) => self.drain(&mut life),
             Err(end) => end,
