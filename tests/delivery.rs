@@ -31,6 +31,16 @@ fn endless(cluster: &Cluster, topic: &str, more: &[&str]) -> Running {
     producer
 }
 
+/// Waits until a producer has had more acknowledged than so many, and says how many.
+fn more_than(producer: &mut Running, before: u64) -> u64 {
+    loop {
+        let now = acknowledged_so_far(&producer.wait_for_log(" messages, "));
+        if now > before {
+            return now;
+        }
+    }
+}
+
 /// The number that a line of progress begins with.
 fn acknowledged_so_far(line: &str) -> u64 {
     let number = line.split(' ').next().unwrap_or_default().replace(',', "");
@@ -85,4 +95,55 @@ fn a_producer_whose_broker_is_gone_gives_up_within_its_bound_and_says_how_many()
     cluster.restart();
     let stored = stored(&cluster, &topic, 1);
     assert!(acknowledged > 0 && stored >= acknowledged, "{stored} in the log: {said}");
+}
+
+/// Options with which a batch is on its way at any time.
+const BUSY: [&str; 6] = ["--rate", "10000", "--linger", "1ms", "--batch-size", "4KB"];
+
+#[test]
+fn a_node_that_ends_in_good_order_leaves_nothing_to_be_sent_twice() {
+    let mut cluster = Cluster::own();
+    let topic = cluster.deployed("ended", 2);
+    let mut produce = command("isotherm-producer");
+    produce.args(["--cluster", cluster.address(), "--topic", &topic]).args(BUSY);
+    let mut producer = Running::start(&mut produce);
+    let mut sent = more_than(&mut producer, 0);
+    for _ in 0..2 {
+        cluster.stop();
+        cluster.restart();
+        sent = more_than(&mut producer, sent);
+    }
+    producer.signal(Signal::SIGINT);
+    let said = producer.wait().code(130).stderr;
+    let last = said.lines().last().unwrap_or_default();
+    assert_eq!(stored(&cluster, &topic, 2), acknowledged(last), "{said}");
+}
+
+#[test]
+fn a_producer_goes_on_after_its_node_was_killed_and_keeps_the_order() {
+    let mut cluster = Cluster::own();
+    let topic = cluster.deployed("killed-under-load", 1);
+    let lines: Vec<String> = (0..200_000).map(|number| number.to_string()).collect();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let input = folder.path().join("lines");
+    std::fs::write(&input, lines.join("\n")).expect("the lines can be written");
+    let mut produce = command("isotherm-producer");
+    produce.args(["--cluster", cluster.address(), "--topic", &topic]).arg("--input").arg(&input).args(BUSY);
+    let mut producer = Running::start(&mut produce);
+    let mut sent = 0;
+    for _ in 0..2 {
+        sent = more_than(&mut producer, sent);
+        cluster.kill_and_restart();
+    }
+    let said = producer.wait().code(0).stderr;
+    assert_eq!(acknowledged(said.lines().last().unwrap_or_default()), lines.len(), "{said}");
+    // A batch whose acknowledgement was lost may stand there twice, one behind the other.
+    let (mut next, mut newest) = (0, 0);
+    for (offset, value) in cluster.values(&topic, 0).iter().enumerate() {
+        let number: usize = String::from_utf8_lossy(value).parse().expect("a line is a number");
+        assert!(number == next || (next == newest && number < newest), "offset {offset}: {number} in place of {next}");
+        next = number + 1;
+        newest = newest.max(next);
+    }
+    assert_eq!((next, newest), (lines.len(), lines.len()), "nothing is missing: {said}");
 }

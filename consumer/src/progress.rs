@@ -81,13 +81,8 @@ impl Progress {
             }
             Event::Detached { partition } => self.place(*partition, |place| place.attached = false),
             Event::End { partition, end } => self.place(*partition, |place| place.end = *end),
-            Event::Partial { partition, partial, .. } => {
-                let next = partial.source.next;
-                self.place(*partition, |place| {
-                    place.position = next;
-                    place.end = place.end.max(next);
-                });
-            }
+            Event::Partial { partition, partial, .. } => self.reached(*partition, partial.source.next),
+            Event::Hole { partition, next } => self.reached(*partition, *next),
             Event::Tick { now } => self.tick(*now),
             Event::Stop | Event::Finish => {}
         }
@@ -115,6 +110,13 @@ impl Progress {
             rate: self.rate(),
             now: self.now,
         }
+    }
+
+    fn reached(&mut self, partition: PartitionId, next: i64) {
+        self.place(partition, |place| {
+            place.position = next;
+            place.end = place.end.max(next);
+        });
     }
 
     fn place(&mut self, partition: PartitionId, change: impl FnOnce(&mut Place)) {

@@ -39,9 +39,11 @@
 //! | varint | sensors, from 1 to the count |
 //! | 8 each | the sensors' hashes, strictly ascending |
 //!
-//! Nothing follows. [`decode`] refuses whatever is not exactly this, and whatever no batch can have given: counts that do
-//! not add up, a sum beyond `count · min ..= count · max`, more records than offsets, a newest time without a reading or
-//! the reverse. A format that differs in any way has another number.
+//! Nothing follows. [`decode`] refuses whatever is not exactly this, and of what no batch can have given: a first offset
+//! below 0, more records than offsets, counts that do not add up, more sensors than readings, a newest time without a reading
+//! or the reverse, a newest time beyond the year 9998, a window into which no time of the years 1000 to 9998 falls, however
+//! long windows are, a least or greatest value beyond ±10¹², a sum beyond `count · min ..= count · max`. A format that differs
+//! in any way has another number.
 //!
 //! # How large a partial can be
 //!
@@ -58,11 +60,14 @@
 //! its window, besides the group and the name of its member, which both stand in the reading, no shorter.
 
 mod decode;
+mod sink;
 mod text;
 mod varint;
 
 pub use decode::{DecodeError, Fault, decode};
 pub use text::text;
+
+use sink::{Length, Sink};
 
 use crate::combine::Combined;
 use crate::partial::{ModuleVersion, Partial, SourceRange};
@@ -150,9 +155,16 @@ impl Partial {
 }
 
 impl Combined<'_> {
-    /// Appends the bytes of the partial. Needs no memory but what `out` lacks.
+    /// Appends the bytes of the partial. Needs no memory but what `out` lacks; with room for [`Combined::encoded_len`] none.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         write(&self.header(), self.cells(), out);
+    }
+
+    /// How many bytes [`Combined::encode_into`] appends. Cost: linear in the cells; needs no memory.
+    pub fn encoded_len(&self) -> usize {
+        let mut length = Length::default();
+        write(&self.header(), self.cells(), &mut length);
+        length.0
     }
 }
 
@@ -165,14 +177,14 @@ pub fn encode(partial: &Partial) -> Result<Vec<u8>, Fault> {
 }
 
 /// Appends the bytes of a well-formed partial.
-fn write<'a>(header: &Header, cells: impl Iterator<Item = CellView<'a>> + Clone, out: &mut Vec<u8>) {
-    out.extend_from_slice(&MAGIC);
+fn write<'a>(header: &Header, cells: impl Iterator<Item = CellView<'a>> + Clone, out: &mut impl Sink) {
+    out.put(&MAGIC);
     out.push(FORMAT);
     for number in [header.version.major, header.version.minor, header.version.patch] {
-        out.extend_from_slice(&number.to_le_bytes());
+        out.put(&number.to_le_bytes());
     }
-    out.extend_from_slice(&header.fingerprint.0.to_le_bytes());
-    out.extend_from_slice(&header.source.first.to_le_bytes());
+    out.put(&header.fingerprint.0.to_le_bytes());
+    out.put(&header.source.first.to_le_bytes());
     varint::write(header.source.next.wrapping_sub(header.source.first).cast_unsigned().into(), out);
     varint::write(header.records.into(), out);
     for reason in Rejection::ALL {
@@ -180,7 +192,7 @@ fn write<'a>(header: &Header, cells: impl Iterator<Item = CellView<'a>> + Clone,
     }
     out.push(header.newest.is_some().into());
     if let Some(newest) = header.newest {
-        out.extend_from_slice(&newest.to_le_bytes());
+        out.put(&newest.to_le_bytes());
     }
     varint::write(windows(cells.clone()).count() as u128, out);
     let (mut before, mut rest) = (None, cells.clone());
@@ -210,19 +222,16 @@ fn windows<'a>(cells: impl Iterator<Item = CellView<'a>> + Clone) -> impl Iterat
 }
 
 /// Appends one cell.
-fn write_cell(cell: &CellView<'_>, out: &mut Vec<u8>) {
+fn write_cell(cell: &CellView<'_>, out: &mut impl Sink) {
     let stats = cell.stats;
     let (min, max) = (stats.min.micros(), stats.max.micros());
     varint::write(cell.group.len() as u128, out);
-    out.extend_from_slice(cell.group.as_bytes());
+    out.put(cell.group.as_bytes());
     varint::write(stats.count.into(), out);
     varint::write(varint::zigzag(min).into(), out);
     varint::write(max.wrapping_sub(min).cast_unsigned().into(), out);
     let least = i128::from(stats.count).wrapping_mul(min.into());
     varint::write(stats.sum.wrapping_sub(least).cast_unsigned(), out);
     varint::write(cell.sensors.len() as u128, out);
-    out.reserve(size_of_val(cell.sensors));
-    for sensor in cell.sensors {
-        out.extend_from_slice(&sensor.to_le_bytes());
-    }
+    out.put_sensors(cell.sensors);
 }

@@ -39,9 +39,9 @@ pub fn combine<'a>(settings: &Settings, first_offset: i64, records: impl IntoIte
 
 /// Combines batches: [`Combiner::begin`], [`Combiner::push`] for each record in its order, [`Combiner::finish`].
 ///
-/// The source of what comes out is `[first, next)` with `next = first + max(records, offset delta of the last record + 1)`:
-/// the broker numbers a batch's records 0, 1, 2 …, so that both say the same; where they should ever differ, the greater
-/// one accounts for every offset that the batch can hold.
+/// The source of what comes out is `[first, next)` with `next = first + max(records, offset delta of the last record + 1)`.
+/// A batch of which records were taken out before it was stored (by a module on the producer's side, or a topic's
+/// deduplication) keeps the offsets of all that came in, which only its header says: then `next` is where a hole in the log begins.
 ///
 /// Memory grows with the largest batch and is used again; an ordinary reading allocates nothing. Cost of a record: linear
 /// in its bytes; of a batch besides: sorting its cells, and the sensors within each.

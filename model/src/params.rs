@@ -54,12 +54,12 @@ pub enum WrongValue {
     /// No length of time.
     #[error(transparent)]
     Duration(#[from] BadDuration),
-    /// No length of a window.
-    #[error(transparent)]
-    Window(#[from] BadWindowSize),
-    /// No such reach.
-    #[error(transparent)]
-    MaxAhead(#[from] BadMaxAhead),
+    /// No length of a window, with its text as it was given.
+    #[error("`{0}` is not possible; {mend}", mend = BadWindowSize::MEND)]
+    Window(String, #[source] BadWindowSize),
+    /// No such reach, with its text as it was given.
+    #[error("`{0}` is not possible; {mend}", mend = BadMaxAhead::MEND)]
+    MaxAhead(String, #[source] BadMaxAhead),
     /// None of the words that it can be.
     #[error("`{value}` is not possible; use {words}")]
     Word {
@@ -189,10 +189,12 @@ impl Params {
                 ValueRange::new(min, max).map_err(|error| BadParams::Contradiction(error.into()))?
             },
         };
-        let window = self
-            .read("window", window, |text| -> Result<_, WrongValue> { Ok(WindowSize::new(parse_duration(text)?)?) })?;
-        let max_ahead =
-            self.read("max-ahead", max_ahead, |text| MaxAhead::check(parse_duration(text)?).map_err(WrongValue::from))?;
+        let window = self.read("window", window, |text| {
+            WindowSize::new(parse_duration(text)?).map_err(|error| WrongValue::Window(text.to_owned(), error))
+        })?;
+        let max_ahead = self.read("max-ahead", max_ahead, |text| {
+            MaxAhead::check(parse_duration(text)?).map_err(|error| WrongValue::MaxAhead(text.to_owned(), error))
+        })?;
         schema.check().map_err(|error| match error {
             BadSchema::ReservedGroup(_) => BadParams::Wrong { name: "group", reason: WrongValue::Group(error) },
             _ => BadParams::Contradiction(error.into()),

@@ -185,7 +185,7 @@ pub enum BadRange {
     )]
     BadBound(String),
     /// The least value is above the greatest.
-    #[error("the least value {min} is above the greatest, {max}, so that no reading would count; swap them")]
+    #[error("`min` {} is above `max` {}, so that no reading would count; {}", Bound(*min), Bound(*max), mend(*min, *max))]
     Crossed {
         /// The least value.
         min: Fixed,
@@ -194,9 +194,32 @@ pub enum BadRange {
     },
 }
 
+/// Prints a bound, and says so where it is the one that holds if none is given.
+struct Bound(Fixed);
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ValueRange { min, max } = ValueRange::default();
+        self.0.fmt(f)?;
+        f.write_str(if self.0 == min || self.0 == max { " (the default)" } else { "" })
+    }
+}
+
+/// What would be right instead of bounds that are crossed. One that is the default was most likely not given.
+fn mend(min: Fixed, max: Fixed) -> &'static str {
+    let default = ValueRange::default();
+    if max == default.max {
+        "give a `max` that is not below it, or a lesser `min`"
+    } else if min == default.min {
+        "give a `min` that is not above it, or a greater `max`"
+    } else {
+        "swap them"
+    }
+}
+
 impl ValueRange {
-    /// The furthest from 0 that a bound may be: 10¹². The sum of eight million million such values fits the least integers
-    /// in use, so that no sum of a log ever leaves them.
+    /// The furthest from 0 that a bound may be: 10¹². A sum has 128 bits, and 2⁶⁴ such values, as many as can be counted, do
+    /// not fill them.
     pub const LIMIT: Fixed = Fixed::from_micros(1_000_000_000_000 * MICROS_PER_UNIT);
 
     /// The range from `min` to `max`, both within ±[`ValueRange::LIMIT`].

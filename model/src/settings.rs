@@ -24,8 +24,13 @@ pub struct MaxAhead;
 
 /// A `max-ahead` outside 0 to 36,525 days.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a max-ahead of {0:?} is not possible; give one from 0s to 36525days (a hundred years), in whole milliseconds")]
+#[error("a max-ahead of {} is not possible; {}", DurationText(*.0), BadMaxAhead::MEND)]
 pub struct BadMaxAhead(pub Duration);
+
+impl BadMaxAhead {
+    /// What would be right.
+    pub const MEND: &str = "give one from 0s to 36525days (a hundred years), in whole milliseconds";
+}
 
 impl MaxAhead {
     /// The greatest, in milliseconds: a hundred years.

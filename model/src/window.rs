@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::settings::DurationText;
+
 /// Milliseconds since the Unix epoch, UTC.
 pub type Millis = i64;
 
@@ -11,8 +13,13 @@ pub struct WindowSize(i64);
 
 /// A window length outside 1 ms to 366 days.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a window of {0:?} is not possible; give one from 1ms to 366days, in whole milliseconds")]
+#[error("a window of {} is not possible; {}", DurationText(*.0), BadWindowSize::MEND)]
 pub struct BadWindowSize(pub Duration);
+
+impl BadWindowSize {
+    /// What would be right.
+    pub const MEND: &str = "give one from 1ms to 366days, in whole milliseconds";
+}
 
 impl WindowSize {
     /// The longest window, in milliseconds.
@@ -83,6 +90,13 @@ mod tests {
         for bad in [Duration::ZERO, Duration::from_micros(1_500), Duration::from_secs(366 * 86_400 + 1), Duration::MAX]
         {
             assert_eq!(WindowSize::new(bad), Err(BadWindowSize(bad)));
+        }
+        for (bad, text) in [
+            (Duration::from_secs(367 * 86_400), "a window of 367days is not possible; give one from 1ms to 366days"),
+            (Duration::from_micros(1_500), "a window of 1500us is not possible"),
+        ] {
+            let said = BadWindowSize(bad).to_string();
+            assert!(said.starts_with(text), "{said}");
         }
         assert_eq!(WindowSize::new(Duration::from_millis(1)).map(WindowSize::millis), Ok(1));
     }

@@ -4,8 +4,14 @@ mod generate;
 
 use isotherm_model::codec::{self, DecodeError, Fault, decode, encode};
 use isotherm_model::combine::{Record, combine};
-use isotherm_model::partial::{ModuleVersion, Partial};
+use isotherm_model::fixed::Fixed;
+use isotherm_model::partial::{Cell, CellKey, ModuleVersion, Partial};
+use isotherm_model::rejection::RejectedCounts;
+use isotherm_model::schema::ValueRange;
 use isotherm_model::settings::Settings;
+use isotherm_model::stats::Stats;
+use isotherm_model::time;
+use isotherm_model::window::Window;
 use proptest::prelude::*;
 
 /// A batch with two windows, three groups, a rejected record and a sensor heard twice.
@@ -55,6 +61,10 @@ fn golden_bytes_are_read_and_written() {
     assert_eq!(decode(&kept), Ok(golden.clone()));
     let text = codec::text(&golden, Settings::default().window, "state");
     assert_eq!(text, include_str!("golden/partial-1.json").trim_end());
+    // The document shows this very text, in several lines.
+    let document = include_str!("../../docs/partial-format.md");
+    let shown = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
+    assert_eq!(shown.lines().map(str::trim_start).collect::<String>(), text);
 }
 
 #[test]
@@ -85,9 +95,17 @@ fn each_refusal_says_why() {
     let longer = [bytes.as_slice(), &[0]].concat();
     assert_eq!(decode(&longer), Err(DecodeError::Trailing(bytes.len())));
     assert_eq!(patched(19, &i64::MAX.to_le_bytes()), Err(Fault::Source { first: i64::MAX }.into()));
+    assert_eq!(patched(19, &(-1_i64).to_le_bytes()), Err(Fault::Source { first: -1 }.into()));
     assert_eq!(patched(27, &[5]), Err(Fault::Crowded { records: 6, offsets: 5 }.into()));
     assert_eq!(patched(28, &[5]), Err(Fault::Account { records: 5, counted: 5, rejected: 1 }.into()));
     assert_eq!(patched(36, &[2]), Err(DecodeError::Flag(36)));
+    for newest in [time::END, i64::MAX] {
+        assert_eq!(patched(37, &newest.to_le_bytes()), Err(Fault::NewestBeyond(newest).into()));
+    }
+    // A reading counts for no more than its record's log timestamp, which can be any: there is no least newest time.
+    for newest in [time::END - 1, i64::MIN] {
+        assert_eq!(patched(37, &newest.to_le_bytes()).map(|partial| partial.aggregate.newest), Ok(Some(newest)));
+    }
     assert!(matches!(patched(27, &[0x86, 0]), Err(DecodeError::NotMinimal { at: 27, .. })));
     assert!(matches!(patched(27, &[0xff; 12]), Err(DecodeError::TooLarge { at: 27, .. })));
 
@@ -98,7 +116,9 @@ fn each_refusal_says_why() {
         encode(&partial).expect_err("no such partial")
     };
     assert_eq!(refused(|p| p.source.next = 0), Fault::Source { first: 4_566 });
+    assert_eq!(refused(|p| p.source.first = -1), Fault::Source { first: -1 });
     assert_eq!(refused(|p| p.aggregate.newest = None), Fault::Newest);
+    assert_eq!(refused(|p| p.aggregate.newest = Some(i64::MAX)), Fault::NewestBeyond(i64::MAX));
     let cell = |change: fn(&mut isotherm_model::partial::Cell)| {
         let mut partial = golden();
         change(partial.aggregate.cells.values_mut().next().expect("a cell"));
@@ -114,13 +134,61 @@ fn each_refusal_says_why() {
     assert_eq!(cell(|c| c.sensors = vec![1, 2, 3, 4]), Fault::Sensors("AK".into()));
 }
 
+/// A partial with one cell of one reading of this value, in this window.
+fn alone(window: i64, micros: i64) -> Partial {
+    let mut partial = golden();
+    partial.aggregate.records = 1;
+    partial.aggregate.rejected = RejectedCounts::default();
+    let stats = Stats::of(Fixed::from_micros(micros));
+    let key = CellKey { window: Window(window), group: "AK".into() };
+    partial.aggregate.cells = [(key, Cell { stats, sensors: vec![1] })].into();
+    partial
+}
+
+/// The partial's bytes with its window, which takes seven bytes, and its one value, which takes nine, replaced.
+fn with_window_and_value(window: i64, micros: i64) -> Result<Partial, DecodeError> {
+    let zigzag = |number: i64, bytes: usize| -> Vec<u8> {
+        let zigzag = (number << 1 ^ number >> 63).cast_unsigned();
+        let digits = (0..bytes).map(|i| (zigzag >> (7 * i)) as u8 & 0x7f | if i + 1 < bytes { 0x80 } else { 0 });
+        digits.collect()
+    };
+    let (from, limit) = (time::END - 1, ValueRange::LIMIT.micros());
+    let bytes = encode(&alone(from, limit)).expect("well-formed");
+    let at = |part: &[u8]| bytes.windows(part.len()).position(|bytes| bytes == part).expect("part of the bytes");
+    let (window_at, value_at) = (at(&zigzag(from, 7)), at(&zigzag(limit, 9)));
+    let mut changed = bytes.clone();
+    changed.splice(value_at..value_at + 9, zigzag(micros, 9));
+    changed.splice(window_at..window_at + 7, zigzag(window, 7));
+    decode(&changed)
+}
+
+#[test]
+fn windows_and_values_end_where_those_of_readings_do() {
+    let limit = ValueRange::LIMIT.micros();
+    for (window, value) in [(time::FIRST, limit), (time::END - 1, -limit)] {
+        let partial = alone(window, value);
+        assert_eq!(decode(&encode(&partial).expect("well-formed")), Ok(partial.clone()));
+        assert_eq!(with_window_and_value(window, value), Ok(partial));
+    }
+    for window in [time::FIRST - 1, time::END] {
+        let fault = Fault::NoSuchWindow(Window(window));
+        assert_eq!(encode(&alone(window, 0)), Err(fault.clone()));
+        assert_eq!(with_window_and_value(window, limit), Err(fault.into()));
+    }
+    for value in [limit + 1, -limit - 1] {
+        let fault = Fault::Values("AK".into());
+        assert_eq!(encode(&alone(0, value)), Err(fault.clone()));
+        assert_eq!(with_window_and_value(time::FIRST, value), Err(fault.into()));
+    }
+}
+
 /// A partial of a generated batch.
 fn partial() -> impl Strategy<Value = Partial> {
     (generate::batch(10), any::<i64>()).prop_map(|(batch, first)| {
         let records = batch.iter().zip(0..);
         let records =
             records.map(|((timestamp, value), offset_delta)| Record { offset_delta, timestamp: *timestamp, value });
-        combine(&Settings::default(), first >> 2, records)
+        combine(&Settings::default(), first >> 2 & i64::MAX, records)
     })
 }
 

@@ -101,10 +101,13 @@ proptest! {
             let encoded = codec::encode(&fresh);
             prop_assert_eq!(encoded.as_ref(), Ok(&bytes));
             prop_assert_eq!(codec::decode(&bytes), Ok(fresh.clone()));
+            prop_assert_eq!(combined.encoded_len(), bytes.len());
             prop_assert!(bytes.len() <= codec::max_encoded_len(raw));
 
-            let mut text = String::new();
+            let mut text = Vec::new();
             combined.text_into("state", &mut text);
+            prop_assert_eq!(combined.text_len("state"), text.len());
+            let text = String::from_utf8(text).expect("text");
             prop_assert_eq!(&text, &codec::text(&fresh, settings.window, "state"));
             prop_assert!(text.len() <= codec::max_text_len(raw));
             prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());

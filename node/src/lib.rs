@@ -16,12 +16,13 @@
 //! ```
 //!
 //! # Layers
-//! `server` accepts · `wire` frames · `controller` and `broker` answer · `catalog` and `log` keep · `engine` runs
+//! `server` accepts · `connection` serves · `wire` frames · `controller` and `broker` answer · `catalog` and `log` keep · `engine` runs
 //! SmartModules. Each uses only what stands right of it.
 
 mod broker;
 mod catalog;
 mod config;
+mod connection;
 mod controller;
 mod engine;
 mod error;

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use isotherm_node::{Config, DEFAULT_PORT, Node, NodeError};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::debug;
 use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
@@ -35,7 +37,7 @@ struct Flags {
     /// Address of the SPU [default: the controller's port + 1 if it is free, otherwise any free one]
     #[arg(long, value_name = "ADDR")]
     listen_spu: Option<SocketAddr>,
-    /// Acknowledge only what the disk has confirmed: survives a power cut, and is slower
+    /// Acknowledge only what the disk has confirmed: what was acknowledged survives a power cut; slower
     #[arg(long)]
     fsync: bool,
     /// Log more (-v debug, -vv trace); RUST_LOG has the last word
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level)))
         .init();
+    allow_open_files();
     let mut config = Config::new(data);
     config.listen = flags.listen;
     config.listen_spu = flags.listen_spu;
@@ -84,6 +87,16 @@ fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Takes as many open files as the system lets this process have: each connection and each partition needs one.
+fn allow_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    // Some systems name a bound here that they do not take; what is allowed already has to do.
+    if let Err(error) = raised {
+        debug!(%error, "cannot raise the number of open files");
     }
 }
 

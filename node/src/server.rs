@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -20,6 +21,12 @@ use crate::{Config, NodeError, broker, controller};
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a listener waits after it could not accept, as when no file handle is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the log says so, at most.
+const ACCEPT_SILENCE: Duration = Duration::from_secs(10);
+/// How long a connection may be silent before the operating system asks whether the client is still there, and how often
+/// it asks: a client whose computer has gone says nothing more.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10));
 
 /// A node that listens: its data folder is open and locked, its addresses are taken.
 ///
@@ -134,11 +141,13 @@ where
     S: Fn(Arc<Shared>, TcpStream) -> F,
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
+    let mut said: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    debug!(%peer, %error, "no TCP_NODELAY");
+                let set = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE));
+                if let Err(error) = set {
+                    debug!(%peer, %error, "no TCP_NODELAY or keepalive");
                 }
                 let served = serve(shared.clone(), stream);
                 shared.tasks.spawn(async move {
@@ -150,7 +159,10 @@ where
                 });
             }
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
+                if said.is_none_or(|said| said.elapsed() >= ACCEPT_SILENCE) {
+                    warn!(%error, "cannot accept connections");
+                    said = Some(Instant::now());
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -102,7 +102,8 @@ fn init_logs(args: &Args) {
     };
     // The platform's crates log every lost connection as an error of theirs; the retries here say it once.
     let default = format!("off,isotherm_producer={level}");
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let asked = if args.quiet { None } else { EnvFilter::try_from_default_env().ok() };
+    let filter = asked.unwrap_or_else(|| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| LogWriter)

@@ -106,8 +106,8 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", default_value = "512KB", value_parser = parse_size, help_heading = "Delivery")]
     pub batch_size: usize,
 
-    /// Send a partition's batch when its first message is so old
-    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = humantime::parse_duration, help_heading = "Delivery")]
+    /// Send a partition's batch when its first message is so old (at most 1h)
+    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = parse_linger, help_heading = "Delivery")]
     pub linger: Duration,
 
     /// How batches are compressed [default: as the topic wants it, or none]
@@ -313,6 +313,14 @@ fn parse_time(text: &str) -> Result<i64, String> {
             .to_owned()
     })
 }
+
+fn parse_linger(text: &str) -> Result<Duration, String> {
+    let linger = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if linger <= MOST_LINGER { Ok(linger) } else { Err("give at most 1h, like 50ms or 2s".to_owned()) }
+}
+
+/// Who wants messages to wait longer wants them in another batch size.
+const MOST_LINGER: Duration = Duration::from_secs(3600);
 
 /// A broker takes 32 MiB at once, frame included.
 const MOST_BATCH: usize = 32 * 1024 * 1024 - 256;

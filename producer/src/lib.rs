@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod faults;
+mod key;
 pub mod messages;
 pub mod pace;
 pub mod progress;

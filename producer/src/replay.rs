@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::config::{Input, Key, KeyPointers};
 use crate::error::ProduceError;
+use crate::key::key_of;
 use crate::messages::Messages;
 use crate::summary::Counters;
 
@@ -164,12 +164,6 @@ impl Replay {
         }
         Ok(())
     }
-}
-
-/// The string at `pointer`; none for a line that has none there, or that is no JSON.
-fn key_of(line: &[u8], pointer: &str) -> Option<String> {
-    let document: Value = serde_json::from_slice(line).ok()?;
-    document.pointer(pointer)?.as_str().filter(|key| !key.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -90,9 +90,10 @@ impl Simulator {
         out.push(key.as_deref(), &self.scratch);
     }
 
-    /// The event time, before disorder, of the message that comes next, in milliseconds since the epoch.
-    pub fn next_event_ms(&self, now_ms: i64) -> i64 {
-        self.clock.at(self.next, now_ms)
+    /// The event time, before disorder, of the message that was made last, if there is one, in milliseconds since the
+    /// epoch.
+    pub fn last_event_ms(&self, now_ms: i64) -> Option<i64> {
+        self.next.checked_sub(1).map(|last| self.clock.at(last, now_ms))
     }
 
     /// `None` only without any sensor.

@@ -47,7 +47,7 @@ impl OpenSource {
                 for _ in 0..most {
                     simulator.push_next(now_ms, out);
                 }
-                if *warn_when_ahead && simulator.next_event_ms(now_ms) > now_ms {
+                if *warn_when_ahead && simulator.last_event_ms(now_ms).is_some_and(|last| last > now_ms) {
                     *warn_when_ahead = false;
                     warn!(
                         "the simulated times run ahead of the real clock: the consumer rejects readings that are \

@@ -66,7 +66,16 @@ impl Cluster {
         node.wait();
     }
 
-    /// Starts a killed node again, on the same port and folder.
+    /// Ends the test's own node in good order.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        let (node, _) = self.node.as_mut().expect("a node of the test's own");
+        let node = node.take().expect("the node runs");
+        node.signal(Signal::SIGTERM);
+        node.wait().code(0);
+    }
+
+    /// Starts a node that has ended again, on the same port and folder.
     #[track_caller]
     pub(crate) fn restart(&mut self) {
         let (node, folder) = self.node.as_mut().expect("a node of the test's own");

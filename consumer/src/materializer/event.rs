@@ -25,7 +25,8 @@ pub enum Event {
         /// Which.
         partition: PartitionId,
         /// The first offset that will come: any at first; in a run that goes on with a store, where that says to
-        /// resume, or beyond if the log begins there only; afterwards exactly the offset that comes next.
+        /// resume, or beyond if the log begins there only; afterwards exactly the offset that comes next. (As long as
+        /// nothing has come of a partition that no store knows: or beyond, if its log begins there by now.)
         position: i64,
         /// The offset after its last record, just asked; not below `position`.
         end: i64,
@@ -52,6 +53,15 @@ pub enum Event {
         partial: Box<Partial>,
         /// The digest of its bytes ([`isotherm_model::codec::digest`]).
         digest: u64,
+    },
+    /// The batch whose partial came last ends at `next`, further on than its records reach: a broker dropped its last
+    /// records before it stored the others (a producer's SmartModule, a topic's deduplication). No record stands between,
+    /// and the next batch begins at `next`.
+    Hole {
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where the next batch begins: a batch boundary.
+        next: i64,
     },
     /// Monotonic time since the run began. Never goes back; a tick that does is ignored.
     Tick {

@@ -147,6 +147,7 @@ impl Materializer {
             Event::Detached { partition } => self.detached(partition)?,
             Event::End { partition, end } => self.end(partition, end)?,
             Event::Partial { partition, partial, digest } => self.partial(partition, *partial, digest)?,
+            Event::Hole { partition, next } => self.hole(partition, next)?,
             Event::Tick { now } => self.clocks.tick(now),
             Event::Stop => return Ok(vec![self.finish()]),
             // Windows that are not refilled cannot be closed.
@@ -273,7 +274,9 @@ impl Materializer {
             clock.reattach();
             return Ok(());
         }
-        if let Some(merged) = clock.position.filter(|merged| *merged != position) {
+        // Where nothing has been read, nothing is missed: the log's beginning has moved on.
+        let moved = clock.is_untouched() && clock.position.is_some_and(|before| before < position);
+        if let Some(merged) = clock.position.filter(|merged| *merged != position && !moved) {
             return Err(Fault::Reattached { partition, merged, position });
         }
         let needed = clock.merged_offset().map_or(position, |merged| merged.max(position));
@@ -360,6 +363,29 @@ impl Materializer {
             self.merge(partition, source, aggregate);
             self.clocks.merged(partition, source.next, LastBatch { first: source.first, digest }, newest);
         }
+        Ok(())
+    }
+
+    /// Goes on behind offsets that no record stands at. What was merged, and by what it is known again, stays as it is.
+    fn hole(&mut self, partition: PartitionId, next: i64) -> Result<(), Fault> {
+        let now = self.clocks.now();
+        let Some(clock) = self.clock(partition)? else {
+            return Ok(());
+        };
+        let Some(position) = clock.position.filter(|_| clock.is_attached()) else {
+            return Err(Fault::NotAttached { partition });
+        };
+        if clock.is_at_target() || next <= position {
+            return Ok(());
+        }
+        // A merged offset is the end of a batch, and so is what stands before the batch that must come again: neither lies
+        // within a hole.
+        let across = clock.is_refilling() && clock.merged_offset().is_some_and(|merged| next > merged);
+        if across || clock.known.is_some_and(|known| known.first < next) {
+            return Err(Fault::OtherLog { partition, offset: position });
+        }
+        clock.skip(next, now);
+        self.changes.note();
         Ok(())
     }
 

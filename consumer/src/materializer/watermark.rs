@@ -95,12 +95,13 @@ impl Clock {
     /// Takes the partition's place and end. `target` sets where the run ends for it.
     pub(super) fn attach(&mut self, position: i64, end: i64, until_end: bool, now: Duration) {
         self.attached = true;
+        if self.is_untouched() {
+            (self.start, self.merged) = (position, position);
+            self.position = self.position.map(|_| position);
+        }
         if self.position.is_none() {
             self.position = Some(position);
             self.target = until_end.then_some(end);
-            if self.saved.is_none() {
-                (self.start, self.merged) = (position, position);
-            }
             self.merged = self.merged.max(position);
             self.known = self.known.filter(|known| known.first >= position);
         }
@@ -110,6 +111,11 @@ impl Clock {
     /// The connection is there again, but nothing more is wanted of it.
     pub(super) fn reattach(&mut self) {
         self.attached = true;
+    }
+
+    /// Whether nothing of it has ever been read, neither now nor in a run before.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.saved.is_none() && self.last.is_none() && self.position.is_none_or(|position| position == self.start)
     }
 
     /// Whether it has been read to where the run ends for it.
@@ -169,6 +175,13 @@ impl Clock {
     /// A batch that had been merged before was read again, up to `next`.
     pub(super) fn refilled(&mut self, next: i64, now: Duration) {
         self.position = Some(next);
+        self.reach(next, now);
+    }
+
+    /// No record stands before `next`. If everything before has been merged, the next batch is merged from there.
+    pub(super) fn skip(&mut self, next: i64, now: Duration) {
+        self.position = Some(next);
+        self.merged = self.merged.max(next);
         self.reach(next, now);
     }
 

@@ -105,7 +105,7 @@ impl<'a> World<'a> {
 
     /// The whole history.
     pub(super) fn run(mut self) {
-        let mut steps = 30 + self.random.below(170);
+        let mut steps = 30 + self.random.below(130);
         while steps > 0 {
             let kind = match self.random.below(100) {
                 0..12 => Kind::UntilEnd,

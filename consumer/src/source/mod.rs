@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::materializer::event::{Event, PartitionId};
 
-pub use self::fluvio::error::SourceError;
+pub use self::fluvio::error::{ClusterFlag, SourceError};
 
 /// A log that is read. Implementations reconnect by themselves; an error ends the run.
 #[async_trait]

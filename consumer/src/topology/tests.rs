@@ -250,7 +250,7 @@ fn flags_override_the_file_and_are_checked_alike() {
         grace: Some(Duration::ZERO),
         idle: Some(Duration::from_secs(1)),
         max_ahead: Some(Duration::from_secs(5)),
-        store: None,
+        store: Some(StoreKind::File("my.db".into())),
     };
     let topology = read(SHIPPED).expect("the shipped file").with(&overrides).expect("sound flags");
     assert_eq!((topology.topic.as_str(), topology.partitions), ("other", 5));
@@ -258,6 +258,7 @@ fn flags_override_the_file_and_are_checked_alike() {
     assert_eq!(topology.module_params()["window"], "10s");
     assert_eq!(topology.module_params()["max-ahead"], "5s");
     assert_eq!((topology.grace, topology.idle), (Duration::ZERO, Duration::from_secs(1)));
+    assert_eq!(topology.store, StoreKind::File("my.db".into()));
     let overrides = Overrides {
         topic: Some("No Topic".to_owned()),
         partitions: Some(0),

@@ -7,9 +7,11 @@ use super::{FORMAT, MAGIC};
 use crate::fixed::Fixed;
 use crate::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
 use crate::rejection::{RejectedCounts, Rejection};
+use crate::schema::ValueRange;
 use crate::settings::Fingerprint;
 use crate::stats::{SensorHash, Stats};
-use crate::window::Window;
+use crate::time;
+use crate::window::{Millis, Window};
 
 /// Why bytes are no partial of this format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,8 +68,8 @@ pub enum DecodeError {
 /// What no partial of a batch can say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The offsets leave the numbers that there are, or run backwards.
-    #[error("offsets from {first} that end before they begin, or never")]
+    /// The offsets begin before the log's first one, leave the numbers that there are, or run backwards.
+    #[error("offsets from {first} that begin before 0, end before they begin, or never end")]
     Source {
         /// The first offset.
         first: i64,
@@ -93,6 +95,12 @@ pub enum Fault {
     /// A newest time without a reading that counts, or the reverse.
     #[error("a newest time without a reading that counts, or such a reading without a newest time")]
     Newest,
+    /// A newest time that no reading can have: it would close every window for good.
+    #[error("a newest time of {0} ms, beyond the year 9998, in which the times of readings end")]
+    NewestBeyond(Millis),
+    /// A window that no time of a reading falls into, however long windows are.
+    #[error("window {}, into which no reading's time falls", .0.0)]
+    NoSuchWindow(Window),
     /// A window without cells.
     #[error("window {} without a cell", .0.0)]
     EmptyWindow(Window),
@@ -105,7 +113,8 @@ pub enum Fault {
     /// A cell that counts nothing.
     #[error("a cell of `{0}` that counts nothing")]
     NothingCounted(Box<str>),
-    /// A least value above the greatest, or a sum that such values cannot have.
+    /// A least value above the greatest, one of them beyond the furthest that a range can reach, or a sum that such values
+    /// cannot have.
     #[error("a cell of `{0}` whose least, greatest and sum of values cannot be")]
     Values(Box<str>),
     /// Sensors out of order, one twice, none, or more than readings.
@@ -156,7 +165,7 @@ pub fn decode(bytes: &[u8]) -> Result<Partial, DecodeError> {
 pub(super) fn check(partial: &Partial) -> Result<(), Fault> {
     let SourceRange { first, next } = partial.source;
     let Aggregate { records, newest, rejected, cells } = &partial.aggregate;
-    if next < first {
+    if first < 0 || next < first {
         return Err(Fault::Source { first });
     }
     let offsets = next.wrapping_sub(first).cast_unsigned();
@@ -175,18 +184,28 @@ pub(super) fn check(partial: &Partial) -> Result<(), Fault> {
     if newest.is_some() != (counted > 0) {
         return Err(Fault::Newest);
     }
-    Ok(())
+    // There is no least one: a reading counts for no more than its record's log timestamp, which can be any.
+    match *newest {
+        Some(newest) if newest >= time::END => Err(Fault::NewestBeyond(newest)),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a cell says what readings can have given.
 fn check_cell(key: &CellKey, cell: &Cell) -> Result<(), Fault> {
     let Stats { count, sum, min, max } = cell.stats;
+    // Windows of 1 ms, the shortest, are numbered as instants are; longer ones have numbers nearer to 0.
+    if !(time::FIRST..time::END).contains(&key.window.0) {
+        return Err(Fault::NoSuchWindow(key.window));
+    }
     if count == 0 {
         return Err(Fault::NothingCounted(key.group.clone()));
     }
+    let reach = -ValueRange::LIMIT.micros()..=ValueRange::LIMIT.micros();
+    let (min, max) = (min.micros(), max.micros());
     // 2⁶⁴ values of 64 bits: neither product leaves 128 bits.
-    let (least, most) = (i128::from(count) * i128::from(min.micros()), i128::from(count) * i128::from(max.micros()));
-    if min > max || !(least..=most).contains(&sum) {
+    let (least, most) = (i128::from(count) * i128::from(min), i128::from(count) * i128::from(max));
+    if min > max || !reach.contains(&min) || !reach.contains(&max) || !(least..=most).contains(&sum) {
         return Err(Fault::Values(key.group.clone()));
     }
     let sensors = &cell.sensors;

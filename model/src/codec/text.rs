@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::sink::{self, Length};
 use super::{CellView, Header};
 use crate::combine::Combined;
 use crate::fixed::Micros;
@@ -27,10 +28,18 @@ pub fn text(partial: &Partial, size: WindowSize, group: &str) -> String {
 }
 
 impl Combined<'_> {
-    /// Appends the text of the partial (see [`text`]), the group's member named so.
-    pub fn text_into(&self, group: &str, out: &mut String) {
-        // Writing into a string cannot fail.
-        let _ = write(&self.header(), self.cells(), self.window_size(), group, out);
+    /// Appends the text of the partial (see [`text`]), the group's member named so. Needs no memory but what `out` lacks;
+    /// with room for [`Combined::text_len`] none.
+    pub fn text_into(&self, group: &str, out: &mut Vec<u8>) {
+        // Writing into memory cannot fail.
+        let _ = write(&self.header(), self.cells(), self.window_size(), group, &mut sink::Text(out));
+    }
+
+    /// How many bytes [`Combined::text_into`] appends. Costs as much as that; needs no memory.
+    pub fn text_len(&self, group: &str) -> usize {
+        let mut length = Length::default();
+        let _ = write(&self.header(), self.cells(), self.window_size(), group, &mut length);
+        length.0
     }
 }
 
@@ -39,32 +48,32 @@ fn write<'a>(
     cells: impl Iterator<Item = CellView<'a>> + Clone,
     size: WindowSize,
     group: &str,
-    out: &mut String,
+    out: &mut impl Write,
 ) -> fmt::Result {
     write!(out, r#"{{"type":"partial","first":{},"last":"#, header.source.first)?;
     match header.source.last() {
         Some(last) => write!(out, "{last}")?,
-        None => out.push_str("null"),
+        None => out.write_str("null")?,
     }
     let counted: u64 = cells.clone().fold(0, |sum, cell| sum.saturating_add(cell.stats.count));
     write!(out, r#","messages":{},"counted":{counted},"rejected":{{"#, header.records)?;
     for (i, (reason, count)) in header.rejected.iter().enumerate() {
         write!(out, r#"{}"{reason}":{count}"#, comma(i == 0))?;
     }
-    out.push_str(r#"},"newest":"#);
+    out.write_str(r#"},"newest":"#)?;
     match header.newest {
         Some(newest) => write!(out, r#""{}""#, Utc(newest))?,
-        None => out.push_str("null"),
+        None => out.write_str("null")?,
     }
-    out.push_str(r#","windows":["#);
+    out.write_str(r#","windows":["#)?;
     let mut before: Option<Window> = None;
     for cell in cells {
         if before != Some(cell.window) {
-            out.push_str(if before.is_some() { "]}," } else { "" });
+            out.write_str(if before.is_some() { "]}," } else { "" })?;
             let (start, end) = (Utc(size.start(cell.window)), Utc(size.end(cell.window)));
             write!(out, r#"{{"start":"{start}","end":"{end}","groups":["#)?;
         }
-        out.push_str(comma(before != Some(cell.window)));
+        out.write_str(comma(before != Some(cell.window)))?;
         before = Some(cell.window);
         let stats = cell.stats;
         write!(
@@ -80,8 +89,7 @@ fn write<'a>(
             stats.max,
         )?;
     }
-    out.push_str(if before.is_some() { "]}]}" } else { "]}" });
-    Ok(())
+    out.write_str(if before.is_some() { "]}]}" } else { "]}" })
 }
 
 /// What stands before a member or an element.

@@ -1,8 +1,10 @@
 //! Variable-length integers, in the only encoding that each has.
 
+use super::sink::Sink;
+
 /// Appends a number as an unsigned LEB128.
 #[inline]
-pub(super) fn write(mut number: u128, out: &mut Vec<u8>) {
+pub(super) fn write(mut number: u128, out: &mut impl Sink) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;

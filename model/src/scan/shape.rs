@@ -141,16 +141,24 @@ impl Shape {
             for (field, _) in self.slots.iter_mut().zip(wanted).filter(|(_, wanted)| *wanted == start) {
                 *field = slot;
             }
-            self.bytes.extend_from_slice(record.get(from..start)?);
+            self.between(record.get(from..start)?)?;
             self.steps.push(Step { end: self.bytes.len(), text, slot });
-            if self.steps.len() > MOST_VALUES || self.bytes.len() > MOST_BYTES {
+            if self.steps.len() > MOST_VALUES {
                 return None;
             }
             from = end;
             at = if text { end + 1 } else { end };
         }
-        self.bytes.extend_from_slice(record.get(from..)?);
-        (self.bytes.len() <= MOST_BYTES).then_some(())
+        self.between(record.get(from..)?)
+    }
+
+    /// Takes what stands between two values; `None` if it is too much, before any of it is copied: what is copied is kept.
+    fn between(&mut self, bytes: &[u8]) -> Option<()> {
+        if self.bytes.len() + bytes.len() > MOST_BYTES {
+            return None;
+        }
+        self.bytes.extend_from_slice(bytes);
+        Some(())
     }
 }
 
@@ -169,6 +177,13 @@ mod tests {
         let mut scanner = Scanner::new(&Settings::default());
         let _ = scanner.scan(first.as_bytes(), None);
         scanner.shape.fields(second.as_bytes()).is_some()
+    }
+
+    /// How many bytes stand between the values of a record.
+    fn between(record: &str) -> usize {
+        let mut scanner = Scanner::new(&Settings::default());
+        scanner.scan(record.as_bytes(), None).expect("a reading");
+        scanner.shape.bytes.len()
     }
 
     #[test]
@@ -208,6 +223,25 @@ mod tests {
         assert!(!meets(&long, &long));
         let many = GOOD.replacen("[1,", &format!("[{}", "1,".repeat(MOST_VALUES)), 1);
         assert!(!meets(&many, &many));
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept_either() {
+        let space = " ".repeat(1 << 20);
+        for record in [GOOD.replacen('{', &format!("{{{space}"), 1), format!("{GOOD}{space}"), format!("{space}{GOOD}")]
+        {
+            let mut scanner = Scanner::new(&Settings::default());
+            scanner.scan(record.as_bytes(), None).expect("a reading");
+            let kept = scanner.shape.bytes.capacity();
+            assert!(kept <= 2 * MOST_BYTES, "{kept} bytes are kept of a record of {}", record.len());
+            assert!(scanner.shape.fields(record.as_bytes()).is_none());
+        }
+        // What is just small enough is taken.
+        let room = MOST_BYTES - between(GOOD);
+        for (space, taken) in [(room, true), (room + 1, false)] {
+            let record = format!("{GOOD}{}", " ".repeat(space));
+            assert_eq!(meets(&record, &record), taken, "{space}");
+        }
     }
 
     #[test]

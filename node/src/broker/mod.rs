@@ -28,10 +28,10 @@ use fluvio_spu_schema::server::update_offset::UpdateOffsetsRequest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
+use crate::connection::{self, Handler};
 use crate::state::Shared;
-use crate::wire::{Frames, Incoming, Reply, Sender};
+use crate::wire::{Incoming, Reply, Sender};
 
 /// The id of the one SPU, that of a local cluster's first.
 pub(crate) const SPU_ID: i32 = 5001;
@@ -59,38 +59,17 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let stop = shared.stop.child_token();
-    let (sender, writer) = Sender::new(write);
-    shared.tasks.spawn(end_with(writer, stop.clone()));
-    let _stop_streams = stop.clone().drop_guard();
-    let mut connection =
-        Connection { shared, sender, acknowledged: HashMap::new(), last_stream: 0, stop: stop.clone() };
-    let mut frames = Frames::new(read);
-    loop {
-        let incoming = tokio::select! {
-            incoming = frames.next() => incoming?,
-            () = stop.cancelled() => None,
-        };
-        let Some(incoming) = incoming else {
-            return Ok(());
-        };
-        connection.handle(incoming).await?;
-    }
-}
-
-/// Runs a connection's writer; when it ends, ends the connection.
-pub(crate) async fn end_with(writer: impl Future<Output = io::Result<()>>, stop: CancellationToken) {
-    let written = tokio::select! {
-        written = writer => written,
-        () = stop.cancelled() => Ok(()),
+    let make = |sender, stop| Connection {
+        shared: shared.clone(),
+        sender,
+        acknowledged: HashMap::new(),
+        last_stream: 0,
+        stop,
     };
-    if let Err(error) = written {
-        debug!(%error, "a connection cannot be written to");
-    }
-    stop.cancel();
+    connection::serve(&shared, read, write, make).await
 }
 
-impl Connection {
+impl Handler for Connection {
     async fn handle(&mut self, mut incoming: Incoming) -> io::Result<()> {
         let key = Key::try_from(incoming.header.api_key())?;
         let version = incoming.header.api_version();
@@ -146,7 +125,9 @@ impl Connection {
             )),
         }
     }
+}
 
+impl Connection {
     async fn reply<T: fluvio_protocol::Encoder>(&self, incoming: &Incoming, response: &T) -> io::Result<()> {
         let reply = Reply::new(&incoming.header, response)?;
         // If the client has gone, reading says so next.

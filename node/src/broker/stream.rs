@@ -57,14 +57,28 @@ impl From<ErrorCode> for End {
     }
 }
 
+/// So many streams a connection may have. A stream lasts as long as its connection, since the protocol has no word for
+/// its end, so that this is more than a client needs that follows every partition of a large topic.
+const MAX_STREAMS: usize = 4096;
+
 /// Starts the stream that a client asks for.
 pub(super) async fn start(connection: &mut Connection, header: RequestHeader, request: Request) -> std::io::Result<()> {
-    let Some(log) = connection.shared.catalog.log(&request.topic, request.partition) else {
-        let response = error_response(request.topic, request.partition, 0, ErrorCode::NotLeaderForPartition);
-        let reply = Reply::new(&header, &response)?;
-        // If the client has gone, reading says so next.
-        let _ = connection.sender.send(reply).await;
-        return Ok(());
+    connection.acknowledged.retain(|_, stream| !stream.is_closed());
+    let log = if connection.acknowledged.len() < MAX_STREAMS {
+        let log = connection.shared.catalog.log(&request.topic, request.partition);
+        log.ok_or(ErrorCode::NotLeaderForPartition)
+    } else {
+        let reason = format!("this connection has {MAX_STREAMS} streams, which is the most; open another connection");
+        Err(ErrorCode::Other(reason))
+    };
+    let log = match log {
+        Ok(log) => log,
+        Err(code) => {
+            let reply = Reply::new(&header, &error_response(request.topic, request.partition, 0, code))?;
+            // If the client has gone, reading says so next.
+            let _ = connection.sender.send(reply).await;
+            return Ok(());
+        }
     };
     connection.last_stream = connection.last_stream.wrapping_add(1);
     let id = connection.last_stream;
@@ -250,6 +264,7 @@ fn gone_or_deleted(deleted: bool) -> End {
 fn read_error(error: &LogError) -> ErrorCode {
     match error {
         LogError::BeforeStart { offset, .. } => ErrorCode::OffsetEvicted { offset: *offset, next_available: 0 },
+        LogError::Deleted { .. } => ErrorCode::TopicDeleted,
         error => ErrorCode::Other(error.to_string()),
     }
 }

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::{Catalog, Refusal, Topic, files};
 use crate::NodeError;
 use crate::broker::SPU_ID;
-use crate::log::{LogOptions, PartitionId, PartitionLog};
+use crate::log::{LogError, LogOptions, PartitionId, PartitionLog};
 
 /// The system topic that every Fluvio cluster has. Here it has no log, since consumer offsets are not kept; but a
 /// client whose first look at a cluster shows no topic at all waits a minute for one.
@@ -48,7 +48,7 @@ impl Catalog {
             if parsed.format != FORMAT {
                 return Err(unreadable(format!("format {} is unknown", parsed.format)));
             }
-            let logs = self.open_logs(&name, &path, 0..parsed.spec.partitions(), &parsed.spec)?;
+            let logs = self.logs(&name, &path, 0..parsed.spec.partitions(), &parsed.spec, PartitionLog::open)?;
             topics.insert(name, Topic { spec: parsed.spec, logs });
         }
         Ok(topics)
@@ -109,15 +109,16 @@ impl Catalog {
         }
         let folder = self.topics_folder();
         let made = tempfile::Builder::new().prefix(".new-").tempdir_in(&folder).map_err(storage)?;
-        write_settings(made.path(), &spec)?;
         for number in 0..spec.partitions() {
             std::fs::create_dir(made.path().join(number.to_string())).map_err(storage)?;
         }
+        // Behind the folders of the partitions, so that with it they are on the disk too.
+        write_settings(made.path(), &spec)?;
         let path = folder.join(name);
         std::fs::rename(made.path(), &path).map_err(storage)?;
         let _ = made.keep(); // it has moved: there is nothing to remove
         files::sync_folder(&folder).map_err(storage)?;
-        let logs = match self.open_logs(name, &path, 0..spec.partitions(), &spec) {
+        let logs = match self.logs(name, &path, 0..spec.partitions(), &spec, PartitionLog::create) {
             Ok(logs) => logs,
             Err(error) => {
                 // As when no file handle is left. A refused topic must not be there at the next start.
@@ -160,7 +161,8 @@ impl Catalog {
             _ => ReplicaSpec::new_computed(after, 1, None),
         });
         let path = self.topics_folder().join(name);
-        let logs = self.open_logs(name, &path, before..after, &topic.spec).map_err(storage)?;
+        let logs = self.logs(name, &path, before..after, &topic.spec, PartitionLog::create).map_err(storage)?;
+        files::sync_folder(&path).map_err(storage)?;
         write_settings(&path, &topic.spec)?;
         topic.logs.extend(logs);
         info!(topic = name, partitions = after, "enlarged");
@@ -202,20 +204,22 @@ impl Catalog {
         Ok(())
     }
 
-    fn open_logs(
+    /// The logs of a topic's partitions, by number; `open` opens or makes one.
+    fn logs(
         &self,
         topic: &str,
         path: &Path,
         numbers: std::ops::Range<u32>,
         spec: &TopicSpec,
+        open: impl Fn(PartitionId, PathBuf, LogOptions) -> Result<PartitionLog, LogError>,
     ) -> Result<Vec<Arc<PartitionLog>>, NodeError> {
         let own = spec.get_storage().and_then(|storage| storage.segment_size).map(u64::from);
         let options = LogOptions { segment_bytes: own.unwrap_or(self.segment_bytes), fsync: self.fsync };
-        let open = |number: u32| {
+        let one = |number: u32| {
             let id = PartitionId { topic: topic.to_owned(), number };
-            Ok(Arc::new(PartitionLog::open(id, path.join(number.to_string()), options)?))
+            Ok(Arc::new(open(id, path.join(number.to_string()), options)?))
         };
-        numbers.map(open).collect()
+        numbers.map(one).collect()
     }
 
     fn topics_folder(&self) -> PathBuf {

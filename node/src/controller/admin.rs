@@ -121,6 +121,9 @@ pub(super) fn list(
     if downcast::<_, ListRequest<TableFormatSpec>>(request)?.is_some() {
         return encode::<TableFormatSpec>(Vec::new(), version);
     }
+    if downcast::<_, ListRequest<CustomSpuSpec>>(request)?.is_some() {
+        return encode::<CustomSpuSpec>(Vec::new(), version);
+    }
     if downcast::<_, ListRequest<SpuGroupSpec>>(request)?.is_some() {
         return encode::<SpuGroupSpec>(Vec::new(), version);
     }

@@ -21,9 +21,9 @@ use fluvio_sc_schema::{AdminPublicApiKey as Key, TryEncodableFrom};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::end_with;
+use crate::connection::{self, Handler};
 use crate::state::Shared;
-use crate::wire::{Frames, Incoming, Reply, Sender};
+use crate::wire::{Incoming, Reply, Sender, guarded};
 
 pub(crate) use watch::Watchers;
 
@@ -39,6 +39,8 @@ struct Connection {
     sender: Sender,
     /// The address that this client reached the node at, which is where it finds the SPU too.
     host: IpAddr,
+    /// Held once by each watch too, which counts them.
+    watches: Arc<()>,
     stop: CancellationToken,
 }
 
@@ -48,26 +50,12 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let stop = shared.stop.child_token();
-    let (sender, writer) = Sender::new(write);
-    shared.tasks.spawn(end_with(writer, stop.clone()));
-    let _stop_watches = stop.clone().drop_guard();
-    let connection = Connection { shared, sender, host, stop: stop.clone() };
-    let mut frames = Frames::new(read);
-    loop {
-        let incoming = tokio::select! {
-            incoming = frames.next() => incoming?,
-            () = stop.cancelled() => None,
-        };
-        let Some(incoming) = incoming else {
-            return Ok(());
-        };
-        connection.handle(incoming).await?;
-    }
+    let make = |sender, stop| Connection { shared: shared.clone(), sender, host, watches: Arc::default(), stop };
+    connection::serve(&shared, read, write, make).await
 }
 
-impl Connection {
-    async fn handle(&self, mut incoming: Incoming) -> io::Result<()> {
+impl Handler for Connection {
+    async fn handle(&mut self, mut incoming: Incoming) -> io::Result<()> {
         let key = Key::try_from(incoming.header.api_key())?;
         let version = incoming.header.api_version();
         let versions = match key {
@@ -115,7 +103,9 @@ impl Connection {
             )),
         }
     }
+}
 
+impl Connection {
     async fn reply<T: fluvio_protocol::Encoder>(&self, incoming: &Incoming, response: &T) -> io::Result<()> {
         let reply = Reply::new(&incoming.header, response)?;
         // If the client has gone, reading says so next.
@@ -140,5 +130,5 @@ fn api_versions() -> ApiVersionsResponse {
 }
 
 fn downcast<A: TryEncodableFrom<T>, T>(request: &A) -> io::Result<Option<T>> {
-    request.downcast().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+    guarded(|| request.downcast().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string())))
 }

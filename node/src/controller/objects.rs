@@ -37,9 +37,9 @@ pub(super) fn partitions(catalog: &Catalog) -> Vec<Metadata<PartitionSpec>> {
     let of_topic = |(name, topic): (String, crate::catalog::Topic)| {
         (0..topic.spec.partitions()).map(move |number| {
             let spec = PartitionSpec::from_replicas(vec![SPU_ID], &topic.spec, None);
-            let log = topic.logs.get(number as usize);
-            let end = log.map_or(0, |log| log.tip().end);
-            let size = log.map_or(0, |log| i64::try_from(log.size()).unwrap_or(i64::MAX));
+            let tip = topic.logs.get(number as usize).map(|log| log.tip());
+            let end = tip.map_or(0, |tip| tip.end);
+            let size = tip.map_or(0, |tip| i64::try_from(tip.bytes).unwrap_or(i64::MAX));
             let leader = ReplicaStatus::new(SPU_ID, end, end);
             let status = PartitionStatus::new2(leader, Vec::new(), size, PartitionResolution::Online, 0);
             Metadata { name: ReplicaKey::new(name.as_str(), number).to_string(), spec, status }

@@ -29,11 +29,13 @@ use crate::wire::{Gone, Reply, Sender};
 
 /// How long a change waits for a watcher that does not take its updates.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// So many watches a connection may have; a client needs one for each kind of objects.
+const MAX_WATCHES: usize = 64;
 /// What a client that has an update is given to take it in, before it hears that the change it asked for is done. The
 /// protocol has no acknowledgement for it, and the client handles the two apart from one another.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// Who watches, and up to which version each has been told.
+/// Who watches and takes its updates, and up to which version each has been told.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
     told: Mutex<HashMap<u64, u64>>,
@@ -45,11 +47,23 @@ impl Watchers {
     pub(super) async fn told(&self, version: u64) {
         let mut changed = self.changed.subscribe();
         let all_told = |_: &u64| self.lock().values().all(|&told| told >= version);
-        // Whoever does not take its updates gets them late; the change is made in any case.
-        let _ = tokio::time::timeout(PATIENCE, changed.wait_for(all_told)).await;
+        if tokio::time::timeout(PATIENCE, changed.wait_for(all_told)).await.is_err() {
+            // Whoever does not take its updates gets them late; the change is made in any case. The next one does not
+            // wait for those either, until they have caught up.
+            self.lock().retain(|_, &mut told| told >= version);
+        }
         if !self.lock().is_empty() {
             tokio::time::sleep(SETTLE).await;
         }
+    }
+
+    fn new_id(&self) -> u64 {
+        let mut id = 0;
+        self.changed.send_modify(|next| {
+            *next = next.wrapping_add(1);
+            id = *next;
+        });
+        id
     }
 
     fn set(&self, id: u64, version: u64) {
@@ -66,17 +80,15 @@ impl Watchers {
 struct Watcher {
     shared: Arc<Shared>,
     id: u64,
+    /// Counts the connection's watches.
+    _counted: Arc<()>,
 }
 
 impl Watcher {
-    fn new(shared: Arc<Shared>) -> Self {
-        let mut id = 0;
-        shared.watchers.changed.send_modify(|next| {
-            *next = next.wrapping_add(1);
-            id = *next;
-        });
+    fn new(shared: Arc<Shared>, counted: Arc<()>) -> Self {
+        let id = shared.watchers.new_id();
         shared.watchers.set(id, 0);
-        Self { shared, id }
+        Self { shared, id, _counted: counted }
     }
 }
 
@@ -89,6 +101,9 @@ impl Drop for Watcher {
 
 /// Starts the watch that a client asks for.
 pub(super) fn start(connection: &Connection, header: RequestHeader, request: &ObjectApiWatchRequest) -> io::Result<()> {
+    if Arc::strong_count(&connection.watches) > MAX_WATCHES {
+        return Err(io::Error::other(format!("a connection has at most {MAX_WATCHES} watches")));
+    }
     let shared = connection.shared.clone();
     let (host, port) = (connection.host, shared.spu_port);
     if is::<SpuSpec>(request)? {
@@ -121,7 +136,7 @@ fn follow<S>(
     S: AdminSpec + PartialEq + Clone + Send + 'static,
     S::Status: Encoder + Decoder + Clone + std::fmt::Debug + Send,
 {
-    let watcher = Watcher::new(connection.shared.clone());
+    let watcher = Watcher::new(connection.shared.clone(), connection.watches.clone());
     let sender = connection.sender.clone();
     let stop = connection.stop.clone();
     connection.shared.tasks.spawn(async move {
@@ -184,4 +199,28 @@ where
     let updates = now.values().filter(is_new).cloned().map(Message::update);
     let gone = before.values().filter(|it| !now.contains_key(&it.name)).cloned().map(Message::delete);
     updates.chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watcher_that_does_not_take_its_updates_is_waited_for_once() {
+        let watchers = Watchers::default();
+        let (quick, slow) = (watchers.new_id(), watchers.new_id());
+        watchers.set(quick, 2);
+        watchers.set(slow, 1);
+        let took = async |version| {
+            let started = tokio::time::Instant::now();
+            watchers.told(version).await;
+            started.elapsed()
+        };
+        assert!(took(2).await >= PATIENCE);
+        watchers.set(quick, 3);
+        assert!(took(3).await < PATIENCE, "not again");
+        watchers.set(slow, 3);
+        watchers.set(quick, 4);
+        assert!(took(4).await >= PATIENCE, "it had caught up");
+    }
 }

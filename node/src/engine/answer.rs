@@ -18,9 +18,9 @@ use fluvio_smartengine::SmartModuleChainInstance;
 use fluvio_smartmodule::dataplane::smartmodule::{SmartModuleInput, SmartModuleOutput};
 use tokio_util::sync::CancellationToken;
 
-use crate::log::PartitionLog;
 use crate::log::batch::{self, Header, NewBatch};
 use crate::log::records;
+use crate::log::{LogError, PartitionLog};
 
 const READ_BYTES: usize = 1024 * 1024;
 /// An answer that has output goes out after so many bytes of log, decompressed, so that a large backlog does not mean a long silence.
@@ -67,26 +67,36 @@ impl Applied {
         let mut next = from;
         let mut read = 0;
         while !stop.is_cancelled() && (read < MAX_LOG_BYTES || output.records.is_empty()) {
-            let chunk = log.read(next, READ_BYTES).map_err(|error| ErrorCode::Other(error.to_string()))?;
+            let chunk = log.read(next, READ_BYTES).map_err(|error| match error {
+                LogError::Deleted { .. } => ErrorCode::TopicDeleted,
+                error => ErrorCode::Other(error.to_string()),
+            })?;
             if chunk.data.is_empty() {
                 break;
             }
             let mut rest = chunk.data;
             while let Some(header) = Header::read(&rest) {
                 let stored = rest.split_to(header.length);
-                let (made, raw_bytes) = match self.held.take() {
+                let (mut made, raw_bytes) = match self.held.take() {
                     Some((base, made)) if base == header.base_offset => (made, 0),
                     _ => run(&mut self.chain, &stored, &header)?,
                 };
                 read += raw_bytes;
-                let bytes = records::encoded_size(&made.successes);
-                if !made.successes.is_empty() && output.bytes + bytes > self.limit(&output) {
+                let shift = output.shift(&header);
+                shifted(&mut made, shift);
+                // Deltas that fit before may not fit now.
+                let bytes = records::encodable(&made.successes).then(|| records::encoded_size(&made.successes));
+                let fits = bytes.is_some_and(|bytes| output.bytes + bytes <= self.limit(&output));
+                let bytes = bytes.unwrap_or_default();
+                if !made.successes.is_empty() && !fits {
                     if output.records.is_empty() {
                         return Err(ErrorCode::Other(format!(
                             "the SmartModule's answer to the batch at offset {} has {bytes} bytes, more than the {} that the consumer takes at once: raise max_bytes",
                             header.base_offset, self.max_bytes
                         )));
                     }
+                    // The next answer has another base offset.
+                    shifted(&mut made, -shift);
                     self.held = Some((header.base_offset, made));
                     return output.finish(next, None);
                 }
@@ -112,8 +122,10 @@ impl Applied {
 pub(crate) fn transform(chain: &mut SmartModuleChainInstance, batches: &[Bytes]) -> Result<Option<Bytes>, ErrorCode> {
     let mut output = Output::default();
     for batch in batches {
-        let Some(header) = Header::read(batch) else { continue };
+        let Some(mut header) = Header::read(batch) else { continue };
         let (made, _) = run(chain, batch, &header)?;
+        // What a producer says here may be anything: the log sets it.
+        header.base_offset = 0;
         if let Some(error) = output.add(made, 0, &header) {
             return Err(ErrorCode::SmartModuleRuntimeError(Box::new(error)));
         }
@@ -147,6 +159,13 @@ fn run(
     Ok((made, raw_bytes))
 }
 
+/// Moves the offset deltas of a batch's output. They fit in 32 bits before, so that this is exact.
+fn shifted(made: &mut SmartModuleOutput, by: i64) {
+    for record in &mut made.successes {
+        record.add_base_offset(by);
+    }
+}
+
 #[derive(Default)]
 struct Output {
     base: i64,
@@ -158,6 +177,12 @@ struct Output {
 }
 
 impl Output {
+    /// By how much offset deltas of the output for `header`'s batch are to be moved, as this output has another base.
+    fn shift(&self, header: &Header) -> i64 {
+        if self.records.is_empty() { 0 } else { self.base.saturating_sub(header.base_offset) }
+    }
+
+    /// Adds output whose offset deltas have been moved, and its size.
     fn add(
         &mut self,
         made: SmartModuleOutput,
@@ -173,9 +198,6 @@ impl Output {
             self.base = header.base_offset;
             self.compression = header.compression().unwrap_or_default();
             self.last_offset_delta = -1;
-        }
-        for record in &mut successes {
-            record.add_base_offset(self.base - header.base_offset);
         }
         self.records.append(&mut successes);
         self.bytes += bytes;

@@ -1,5 +1,9 @@
 //! One stored batch: a u32 length, a u32 CRC-32C of that length and of the batch, the batch. Big-endian.
 //!
+//! The top bit of the length is set in an entry that was written in one append with the entry before it. The bytes of one
+//! append may reach the disk in any order, those of the next append only after them where appends wait for the disk; so a
+//! start can tell a torn append from damage.
+//!
 //! The batch's own CRC leaves out its base offset and length, and no client checks it; this one covers everything.
 
 use bytes::BufMut;
@@ -9,6 +13,9 @@ use super::batch::{self, Header};
 
 /// Bytes before the batch.
 pub(super) const PREFIX_BYTES: usize = 8;
+
+/// In the length: written in one append with the entry before it.
+const CONTINUES: u32 = 1 << 31;
 
 /// What the bytes at some place of a segment are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +35,15 @@ impl Parsed {
             return Self::Short(PREFIX_BYTES + batch::HEADER_BYTES);
         };
         let [l0, l1, l2, l3, c0, c1, c2, c3] = *prefix;
-        let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        let written = u32::from_be_bytes([l0, l1, l2, l3]);
+        let length = (written & !CONTINUES) as usize;
         if !(batch::HEADER_BYTES..=MAX_BATCH_BYTES).contains(&length) {
             return Self::Bad("the length is not that of a batch");
         }
         let Some(stored) = rest.get(..length) else {
             return Self::Short(PREFIX_BYTES + length);
         };
-        if checksum(length as u32, stored) != u32::from_be_bytes([c0, c1, c2, c3]) {
+        if checksum(written, stored) != u32::from_be_bytes([c0, c1, c2, c3]) {
             return Self::Bad("the checksum does not match");
         }
         match batch::plausible(stored) {
@@ -49,12 +57,18 @@ impl Parsed {
 pub(super) fn may_begin(bytes: &[u8]) -> Option<Header> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let header = batch::plausible(rest.get(4..)?)?;
-    (header.length == u32::from_be_bytes(*length) as usize).then_some(header)
+    (header.length == (u32::from_be_bytes(*length) & !CONTINUES) as usize).then_some(header)
 }
 
-/// Appends the entry of `batch`, its base offset set to `base`.
+/// Whether the entry that `bytes` begin with was written in one append with the entry before it.
+pub(super) fn continues(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_some_and(|length| u32::from_be_bytes(*length) & CONTINUES != 0)
+}
+
+/// Appends the entry of `batch`, its base offset set to `base`; to others of one append, unless `out` is empty.
 pub(super) fn put(out: &mut Vec<u8>, batch: &[u8], base: i64) {
-    let length = batch.len() as u32;
+    let continues = if out.is_empty() { 0 } else { CONTINUES };
+    let length = batch.len() as u32 | continues;
     out.put_u32(length);
     let at = out.len();
     out.put_u32(0);

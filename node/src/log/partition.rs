@@ -4,10 +4,11 @@
 //! confirmed it too; without, a power cut may take the newest.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -51,6 +52,8 @@ pub(crate) struct LogOptions {
 pub(crate) struct Tip {
     /// The offset that the next record will get.
     pub(crate) end: i64,
+    /// Bytes of entries on disk.
+    pub(crate) bytes: u64,
     /// Whether the topic has been deleted.
     pub(crate) deleted: bool,
 }
@@ -95,16 +98,31 @@ impl fmt::Debug for PartitionLog {
 }
 
 impl PartitionLog {
-    /// Opens the log in `folder`, making it if there is none; checks all of it and cuts a torn tail.
+    /// Makes the folder of a new log, and opens it.
     ///
     /// # Errors
-    /// [`LogError::Damaged`] if stored bytes are bad before the tail; [`LogError::Io`].
+    /// As [`PartitionLog::open`].
+    pub(crate) fn create(id: PartitionId, folder: PathBuf, options: LogOptions) -> Result<Self, LogError> {
+        if let Err(source) = std::fs::create_dir_all(&folder) {
+            return Err(LogError::Io { partition: id, action: "make the folder", path: folder, source });
+        }
+        Self::open(id, folder, options)
+    }
+
+    /// Opens the log in `folder`, which must exist; checks all of it and cuts a torn tail.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] if stored bytes are bad before the tail, or the folder is missing; [`LogError::Io`].
     pub(crate) fn open(id: PartitionId, folder: PathBuf, options: LogOptions) -> Result<Self, LogError> {
         let io_error = |action, path: &Path| {
             let (partition, path) = (id.clone(), path.to_owned());
             move |source| LogError::Io { partition, action, path, source }
         };
-        std::fs::create_dir_all(&folder).map_err(io_error("make the folder", &folder))?;
+        if !folder.is_dir() {
+            // It is made before its topic is known: whatever stood in it is lost.
+            let what = "the partition's folder is missing";
+            return Err(LogError::Damaged { partition: id, path: folder, position: 0, offset: 0, what });
+        }
         let files = Segment::list(&folder).map_err(io_error("list", &folder))?;
         let mut segments: Vec<Segment> = Vec::with_capacity(files.len().max(1));
         let mut end = 0;
@@ -127,13 +145,14 @@ impl PartitionLog {
                     return Err(damaged(&path, 0, "the segment's header is not sound"));
                 }
                 warn!(partition = %id, offset = end, bytes, "cut the torn header of the last segment");
-                segments.push(Segment::create(&folder, base).map_err(io_error("write", &path))?);
+                segments.push(Segment::create(&folder, base, options.fsync).map_err(io_error("write", &path))?);
                 continue;
             };
             match recover::scan(&mut segment, last).map_err(io_error("read", &path))? {
                 Outcome::Whole(next) => end = next,
                 Outcome::Torn { next, bytes } => {
-                    segment.file.set_len(segment.size).map_err(io_error("cut", &path))?;
+                    let size = segment.size;
+                    segment.file().and_then(|file| file.set_len(size)).map_err(io_error("cut", &path))?;
                     warn!(partition = %id, offset = next, bytes, file = %path.display(), "cut a torn tail");
                     end = next;
                 }
@@ -143,13 +162,17 @@ impl PartitionLog {
                     return Err(LogError::Damaged { partition: id, path, position, offset: end, what });
                 }
             }
+            if !last {
+                segment.close();
+            }
             segments.push(segment);
         }
         if segments.is_empty() {
-            segments.push(Segment::create(&folder, 0).map_err(io_error("write", &folder))?);
+            segments.push(Segment::create(&folder, 0, options.fsync).map_err(io_error("write", &folder))?);
         }
+        let bytes = segments.iter().map(|segment| segment.size - HEADER_BYTES).sum();
         info!(partition = %id, end, segments = segments.len(), "opened");
-        let tip = watch::Sender::new(Tip { end, deleted: false });
+        let tip = watch::Sender::new(Tip { end, bytes, deleted: false });
         Ok(Self { id, folder, options, inner: Mutex::new(Inner { segments, end, failed: false }), tip })
     }
 
@@ -166,11 +189,6 @@ impl PartitionLog {
     /// Follows the end of the log.
     pub(crate) fn follow(&self) -> watch::Receiver<Tip> {
         self.tip.subscribe()
-    }
-
-    /// Bytes of entries on disk.
-    pub(crate) fn size(&self) -> u64 {
-        self.lock().segments.iter().map(|segment| segment.size - HEADER_BYTES).sum()
     }
 
     /// Tells all who follow that the topic is gone, and takes no more: its folder's name may soon be that of a new topic.
@@ -209,9 +227,10 @@ impl PartitionLog {
             return Ok(Appended { base, end });
         }
         let segment = self.writable(&mut inner, out.len() as u64)?;
+        let size = segment.size;
         if let Err(source) = write(segment, &out, self.options.fsync) {
             let path = segment.path.clone();
-            if let Err(error) = segment.file.set_len(segment.size) {
+            if let Err(error) = segment.file().and_then(|file| file.set_len(size)) {
                 warn!(partition = %self.id, %error, "could not undo a failed write");
                 inner.failed = true;
             }
@@ -222,7 +241,10 @@ impl PartitionLog {
         }
         inner.end = end;
         // Under the lock, so that ends are published in order.
-        self.tip.send_modify(|tip| tip.end = end);
+        self.tip.send_modify(|tip| {
+            tip.end = end;
+            tip.bytes += out.len() as u64;
+        });
         Ok(Appended { base, end })
     }
 
@@ -238,9 +260,9 @@ impl PartitionLog {
             last.size > HEADER_BYTES && last.size.saturating_add(bytes) > self.options.segment_bytes
         });
         if full {
-            let segment = Segment::create(&self.folder, inner.end).map_err(io_error)?;
-            if self.options.fsync {
-                std::fs::File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(io_error)?;
+            let segment = Segment::create(&self.folder, inner.end, self.options.fsync).map_err(io_error)?;
+            if let Some(full) = inner.segments.last_mut() {
+                full.close();
             }
             inner.segments.push(segment);
         }
@@ -251,7 +273,7 @@ impl PartitionLog {
     /// `max_bytes` and stand in one segment. Every entry's checksum is verified. Blocks on the disk.
     ///
     /// # Errors
-    /// [`LogError::BeforeStart`], [`LogError::BeyondEnd`], [`LogError::Damaged`], [`LogError::Io`].
+    /// [`LogError::BeforeStart`], [`LogError::BeyondEnd`], [`LogError::Damaged`], [`LogError::Deleted`], [`LogError::Io`].
     pub(crate) fn read(&self, from: i64, max_bytes: usize) -> Result<Chunk, LogError> {
         if from < 0 {
             return Err(LogError::BeforeStart { partition: self.id.clone(), offset: from });
@@ -264,15 +286,30 @@ impl PartitionLog {
             let after = inner.segments.partition_point(|segment| segment.base <= from);
             match after.checked_sub(1).and_then(|at| inner.segments.get(at)) {
                 Some(segment) if from < inner.end => {
-                    (segment.file.clone(), segment.path.clone(), segment.place(from), segment.size)
+                    (segment.opened(), segment.path.clone(), segment.place(from), segment.size)
                 }
                 _ => {
                     return Ok(Chunk { data: Bytes::new(), next: from });
                 }
             }
         };
+        let file = match file {
+            Some(file) => file,
+            None => self.open_closed(&path)?,
+        };
         let reader = Reader { partition: &self.id, file: &file, path: &path, limit };
         reader.read(place, from, max_bytes)
+    }
+
+    /// Opens the file of a segment that takes no more entries.
+    fn open_closed(&self, path: &Path) -> Result<Arc<File>, LogError> {
+        let opened = File::open(path);
+        // Looked at behind the opening: until then the name cannot be that of another topic's file.
+        if self.tip().deleted {
+            return Err(LogError::Deleted { partition: self.id.clone() });
+        }
+        let (partition, path) = (self.id.clone(), path.to_owned());
+        opened.map(Arc::new).map_err(|source| LogError::Io { partition, action: "open", path, source })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -281,14 +318,15 @@ impl PartitionLog {
     }
 }
 
-fn write(segment: &Segment, bytes: &[u8], fsync: bool) -> io::Result<()> {
-    segment.file.write_all_at(bytes, segment.size)?;
-    if fsync { segment.file.sync_data() } else { Ok(()) }
+fn write(segment: &mut Segment, bytes: &[u8], fsync: bool) -> io::Result<()> {
+    let file = segment.file()?;
+    file.write_all_at(bytes, segment.size)?;
+    if fsync { file.sync_data() } else { Ok(()) }
 }
 
 struct Reader<'a> {
     partition: &'a PartitionId,
-    file: &'a std::fs::File,
+    file: &'a File,
     path: &'a Path,
     limit: u64,
 }

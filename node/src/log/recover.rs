@@ -1,7 +1,8 @@
 //! What a start does with a segment: it reads all of it and checks every entry, so that what is served later is what
 //! was written. In the last segment a tail that is no whole entry is what a killed process or a lost power left of its
-//! last write; it was never acknowledged, and is cut. Anything else is damage: a bad entry with a good one somewhere
-//! behind it, or in a segment that is not the last. Damage stops the start with an error that names the place.
+//! last append; it was never acknowledged, and is cut. Anything else is damage: a bad entry with a good one of a later
+//! append somewhere behind it, or in a segment that is not the last. Damage stops the start with an error that names the
+//! place.
 //!
 //! Costs one sequential read of the segment; memory for one entry and one megabyte.
 
@@ -9,11 +10,15 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::batch;
 use super::entry::{self, PREFIX_BYTES, Parsed};
 use super::segment::Segment;
-use super::{MAX_BATCH_BYTES, batch};
 
 const READ_BYTES: usize = 1024 * 1024;
+/// Bytes that tell whether an entry may begin.
+const HEAD: usize = PREFIX_BYTES + batch::HEADER_BYTES;
+/// How many bytes are read at most to verify what looks like entries in a tail, as a multiple of the tail.
+const MOST_VERIFIED: u64 = 4;
 
 /// What a scan found.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +33,7 @@ pub(super) enum Outcome {
 
 /// Notes every entry of `segment`, from its first. `last` says whether no segment follows it.
 pub(super) fn scan(segment: &mut Segment, last: bool) -> io::Result<Outcome> {
-    let file = segment.file.clone();
+    let file = segment.file()?;
     let length = file.metadata()?.len();
     let mut next = segment.base;
     let mut window = Window { file: &file, length, from: segment.size, bytes: Vec::new() };
@@ -46,7 +51,7 @@ pub(super) fn scan(segment: &mut Segment, last: bool) -> io::Result<Outcome> {
         if !last {
             return Ok(Outcome::Damaged { offset: next, what });
         }
-        if sound_entry_behind(&file, segment.size + 1, length, next)? {
+        if later_append_behind(&file, segment.size, length, next)? {
             return Ok(Outcome::Damaged { offset: next, what });
         }
         return Ok(Outcome::Torn { next, bytes: length - segment.size });
@@ -85,32 +90,73 @@ impl Window<'_> {
     }
 }
 
-/// Whether a sound entry of a later offset begins anywhere in `from..length`.
-fn sound_entry_behind(file: &File, from: u64, length: u64, next: i64) -> io::Result<bool> {
-    const LOOK: usize = PREFIX_BYTES + batch::HEADER_BYTES;
+/// Whether a sound entry of a later append begins behind the bad one at `from`: then the append that left the bad one
+/// was complete once, and the bad entry is damage and no torn tail.
+///
+/// What stands in a batch is a client's choice, and may look like entries. So the search goes by the claimed lengths as
+/// long as the heads of entries are plausible: it does not look into an entry whose head was written, of which a killed
+/// process may have left a part. Where a head was not written it looks at every byte. What looks like entries there
+/// costs a bounded number of bytes read; beyond that the answer is yes, since nothing is cut that was not looked at.
+fn later_append_behind(file: &File, from: u64, length: u64, next: i64) -> io::Result<bool> {
+    let mut heads = Heads { file, length, from, bytes: Vec::new() };
+    let mut left = (length - from).saturating_mul(MOST_VERIFIED);
     let mut at = from;
-    let mut bytes = Vec::new();
-    while at + LOOK as u64 <= length {
-        let want = usize::try_from(length - at).unwrap_or(usize::MAX).min(READ_BYTES);
-        bytes.resize(want, 0);
-        file.read_exact_at(&mut bytes, at)?;
-        let starts = want - LOOK + 1;
-        for skip in 0..starts {
-            let Some(header) = entry::may_begin(&bytes[skip..skip + LOOK]) else {
-                continue;
-            };
-            let size = PREFIX_BYTES + header.length;
-            let place = at + skip as u64;
-            if header.base_offset < next || header.length > MAX_BATCH_BYTES || place + size as u64 > length {
-                continue;
+    let mut by_length = true;
+    while let Some(head) = heads.at(at)? {
+        let Some(header) = entry::may_begin(head) else {
+            by_length = false;
+            at += 1;
+            continue;
+        };
+        let continues = entry::continues(head);
+        let size = PREFIX_BYTES + header.length;
+        let end = at + size as u64;
+        if end > length {
+            if by_length {
+                return Ok(false);
             }
-            let mut whole = vec![0; size];
-            file.read_exact_at(&mut whole, place)?;
-            if matches!(Parsed::read(&whole), Parsed::Entry(_)) {
-                return Ok(true);
-            }
+            at += 1;
+            continue;
         }
-        at += starts as u64;
+        let sound = at != from && header.base_offset > next && {
+            let Some(rest) = left.checked_sub(size as u64) else {
+                return Ok(true);
+            };
+            left = rest;
+            let mut whole = vec![0; size];
+            file.read_exact_at(&mut whole, at)?;
+            matches!(Parsed::read(&whole), Parsed::Entry(_))
+        };
+        if sound && !continues {
+            return Ok(true);
+        }
+        at = if sound || by_length { end } else { at + 1 };
     }
     Ok(false)
+}
+
+/// The bytes at which entries may begin, read a stretch at a time.
+struct Heads<'a> {
+    file: &'a File,
+    length: u64,
+    from: u64,
+    bytes: Vec<u8>,
+}
+
+impl Heads<'_> {
+    /// As many bytes from `at` on as tell whether an entry may begin there; `None` if there are not so many.
+    fn at(&mut self, at: u64) -> io::Result<Option<&[u8]>> {
+        let place = |from: u64| usize::try_from(at - from).unwrap_or(usize::MAX);
+        if place(self.from).saturating_add(HEAD) > self.bytes.len() {
+            let want = usize::try_from(self.length.saturating_sub(at)).unwrap_or(usize::MAX).min(READ_BYTES);
+            if want < HEAD {
+                return Ok(None);
+            }
+            self.bytes.resize(want, 0);
+            self.file.read_exact_at(&mut self.bytes, at)?;
+            self.from = at;
+        }
+        let skip = place(self.from);
+        Ok(self.bytes.get(skip..skip + HEAD))
+    }
 }

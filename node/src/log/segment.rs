@@ -13,24 +13,30 @@ const MAGIC: [u8; 8] = *b"isolog\0\x01";
 const SUFFIX: &str = ".log";
 const INDEX_STEP: u64 = 64 * 1024;
 
-/// An open segment.
+/// A segment. Its file is open while it takes entries: a partition may have any number of segments, a process only so
+/// many open files.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) base: i64,
     pub(super) path: PathBuf,
-    pub(super) file: Arc<File>,
+    file: Option<Arc<File>>,
     /// Bytes of whole entries and the header: where the next entry goes.
     pub(super) size: u64,
     index: Vec<(i64, u64)>,
 }
 
 impl Segment {
-    /// Makes the file of a new segment. What a crash left of the same one, which has no entries, is written over.
-    pub(super) fn create(folder: &Path, base: i64) -> io::Result<Self> {
+    /// Makes the file of a new segment. What a crash left of the same one, which has no entries, is written over. With
+    /// `fsync` it is on the disk, header and name, before there is an entry in it.
+    pub(super) fn create(folder: &Path, base: i64, fsync: bool) -> io::Result<Self> {
         let path = folder.join(format!("{base:020}{SUFFIX}"));
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
         file.write_all_at(&header(base), 0)?;
-        Ok(Self { base, path, file: Arc::new(file), size: HEADER_BYTES, index: Vec::new() })
+        if fsync {
+            file.sync_all()?;
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(Self { base, path, file: Some(Arc::new(file)), size: HEADER_BYTES, index: Vec::new() })
     }
 
     /// Opens a file whose header is sound; its entries are still to be noted. `None` if the header is not.
@@ -43,7 +49,27 @@ impl Segment {
             Err(error) => return Err(error),
         }
         let sound = found == header(base);
-        Ok(sound.then(|| Self { base, path, file: Arc::new(file), size: HEADER_BYTES, index: Vec::new() }))
+        Ok(sound.then(|| Self { base, path, file: Some(Arc::new(file)), size: HEADER_BYTES, index: Vec::new() }))
+    }
+
+    /// The file, if it is open.
+    pub(super) fn opened(&self) -> Option<Arc<File>> {
+        self.file.clone()
+    }
+
+    /// The file; opens it if it is closed.
+    pub(super) fn file(&mut self) -> io::Result<Arc<File>> {
+        if let Some(file) = &self.file {
+            return Ok(file.clone());
+        }
+        let file = Arc::new(OpenOptions::new().read(true).write(true).open(&self.path)?);
+        self.file = Some(file.clone());
+        Ok(file)
+    }
+
+    /// Lets go of the file: readers open it while they read.
+    pub(super) fn close(&mut self) {
+        self.file = None;
     }
 
     /// The base offsets and paths of all segments in `folder`, ascending.

@@ -12,6 +12,8 @@ use super::batch::{self, Header, NewBatch};
 use super::partition::Chunk;
 use super::{LogError, LogOptions, PartitionId, PartitionLog, records};
 
+mod torn;
+
 const OPTIONS: LogOptions = LogOptions { segment_bytes: 1 << 30, fsync: false };
 
 fn open_with(folder: &Path, options: LogOptions) -> Result<PartitionLog, LogError> {
@@ -101,6 +103,7 @@ proptest! {
                     let appended = log.append(&batches).unwrap();
                     prop_assert_eq!((appended.base, appended.end), (base, end));
                     prop_assert_eq!(log.tip().end, end);
+                    prop_assert_eq!(log.tip().bytes, model.iter().map(|(_, bytes)| bytes.len() as u64 + 8).sum::<u64>());
                 }
                 Step::Read(from, max_bytes) => {
                     let from = (from as u64 % (end as u64 + 2)) as i64;
@@ -120,8 +123,10 @@ proptest! {
                     }
                 }
                 Step::Reopen => {
+                    let before = log.tip();
                     drop(log);
                     log = open_with(folder.path(), options).unwrap();
+                    prop_assert_eq!(log.tip(), before);
                     prop_assert_eq!(log.tip().end, end);
                 }
             }
@@ -213,6 +218,45 @@ fn zeros_and_noise_behind_the_last_batch_are_cut() {
         assert_eq!(open(folder.path()).tip().end, 9);
         assert_eq!(std::fs::read(first_file(folder.path())).unwrap(), bytes);
     }
+}
+
+#[test]
+fn a_missing_folder_is_damage() {
+    let folder = TempDir::new().unwrap();
+    let opened = open_with(&folder.path().join("0"), OPTIONS);
+    assert!(matches!(&opened, Err(LogError::Damaged { what, .. }) if what.contains("missing")), "{opened:?}");
+    let id = PartitionId { topic: "topic".into(), number: 0 };
+    assert_eq!(PartitionLog::create(id, folder.path().join("0"), OPTIONS).unwrap().tip().end, 0);
+}
+
+/// How many files of `folder` this process has open.
+#[cfg(target_os = "linux")]
+fn open_files(folder: &Path) -> usize {
+    let links =
+        std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links.filter(|target| target.starts_with(folder)).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn any_number_of_segments_needs_one_open_file() {
+    let folder = TempDir::new().unwrap();
+    let options = LogOptions { segment_bytes: 1, ..OPTIONS };
+    let log = open_with(folder.path(), options).unwrap();
+    for seed in 0..50 {
+        log.append(&[batch(seed, 2, 10, Compression::None)]).unwrap();
+    }
+    for log in [log, open_with(folder.path(), options).unwrap()] {
+        for from in 0..100 {
+            assert!(!log.read(from, 1).unwrap().data.is_empty(), "offset {from}");
+        }
+        drop(log);
+    }
+    let log = open_with(folder.path(), options).unwrap();
+    assert_eq!((std::fs::read_dir(folder.path()).unwrap().count(), open_files(folder.path())), (50, 1));
+    // A closed segment of a deleted topic is not looked for: another topic may have its name.
+    log.mark_deleted();
+    assert!(matches!(log.read(0, 1), Err(LogError::Deleted { .. })));
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::io;
 use bytes::{Buf, Bytes, BytesMut};
 use fluvio_protocol::Decoder;
 use fluvio_protocol::api::RequestHeader;
+use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::guarded;
 
 /// The largest request. The published client puts all batches that wait for a partition into one, by default up to a
 /// hundred, and bounds only the size of each.
@@ -22,7 +25,7 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// Decodes the body at the request's version.
     pub(crate) fn decode<R: Decoder>(&mut self) -> io::Result<R> {
-        R::decode_from(&mut self.body, self.header.api_version())
+        guarded(|| R::decode_from(&mut self.body, self.header.api_version()))
     }
 }
 
@@ -42,7 +45,7 @@ impl<S: AsyncRead + Unpin> Frames<S> {
     pub(crate) async fn next(&mut self) -> io::Result<Option<Incoming>> {
         loop {
             if let Some(mut frame) = self.take_frame()? {
-                let header = RequestHeader::decode_from(&mut frame, 0)?;
+                let header = guarded(|| RequestHeader::decode_from(&mut frame, 0))?;
                 return Ok(Some(Incoming { header, body: frame }));
             }
             self.buffer.reserve(GROW_BYTES);
@@ -53,6 +56,13 @@ impl<S: AsyncRead + Unpin> Frames<S> {
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed in the middle of a request"));
             }
         }
+    }
+
+    /// Ends reading: what has arrived meanwhile is thrown away. Otherwise the operating system would close the connection
+    /// with a reset, which can overtake the last answers.
+    pub(crate) fn discard(mut self) {
+        let mut scrap = [0; 16 * 1024];
+        while let Some(Ok(1..)) = self.source.read(&mut scrap).now_or_never() {}
     }
 
     fn take_frame(&mut self) -> io::Result<Option<Bytes>> {

@@ -30,10 +30,13 @@ pub(crate) struct Gone;
 
 impl Sender {
     /// A sender and the task that writes what it sends, to be spawned; it ends with an error of the connection or when
-    /// all senders are dropped.
-    pub(crate) fn new<W: AsyncWrite + Unpin>(sink: W) -> (Self, impl Future<Output = io::Result<()>>) {
+    /// all senders are dropped, and all is written and `settled` is done.
+    pub(crate) fn new<W: AsyncWrite + Unpin>(
+        sink: W,
+        settled: impl Future<Output = ()>,
+    ) -> (Self, impl Future<Output = io::Result<()>>) {
         let (queue, frames) = mpsc::channel(QUEUE);
-        (Self { queue }, write_all(sink, frames))
+        (Self { queue }, write_all(sink, frames, settled))
     }
 
     /// Sends a response. Returns once it is queued.
@@ -50,7 +53,11 @@ impl Sender {
     }
 }
 
-async fn write_all<W: AsyncWrite + Unpin>(mut sink: W, mut frames: mpsc::Receiver<Frame>) -> io::Result<()> {
+async fn write_all<W: AsyncWrite + Unpin>(
+    mut sink: W,
+    mut frames: mpsc::Receiver<Frame>,
+    settled: impl Future<Output = ()>,
+) -> io::Result<()> {
     while let Some(frame) = frames.recv().await {
         sink.write_all(&frame.head).await?;
         if !frame.tail.is_empty() {
@@ -61,6 +68,7 @@ async fn write_all<W: AsyncWrite + Unpin>(mut sink: W, mut frames: mpsc::Receive
             let _ = written.send(());
         }
     }
+    settled.await;
     sink.shutdown().await
 }
 

@@ -1,20 +1,28 @@
 //! Bytes that no client would send: the node refuses them, or closes the connection, and goes on for others.
 
+use std::time::Duration;
+
 use fluvio::dataplane::Encoder;
 use fluvio::dataplane::api::{Request, RequestHeader, ResponseMessage};
 use fluvio::dataplane::link::ErrorCode;
 use fluvio::dataplane::record::{Batch, RawRecords, Record};
+use fluvio::metadata::smartmodule::{SmartModuleSpec, SmartModuleWasm, SmartModuleWasmFormat};
+use fluvio::metadata::topic::{Bounds, Deduplication, Filter, TopicSpec, Transform};
 use fluvio::{Compression, Offset};
+use fluvio_sc_schema::TryEncodableFrom;
+use fluvio_sc_schema::objects::{CommonCreateRequest, CreateRequest, ObjectApiCreateRequest};
+use fluvio_smartmodule::dataplane::smartmodule::Lookback;
 use fluvio_spu_schema::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
+use fluvio_spu_schema::server::stream_fetch::StreamFetchRequest;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Running, consume, create_topic, from, produce, values, within};
+use crate::support::{ONE_PER_BATCH, Running, ad_hoc, consume, create_topic, from, produce, values, within};
 
 /// A client of frames.
-pub(crate) struct Socket(TcpStream);
+pub(crate) struct Socket(pub(crate) TcpStream);
 
 impl Socket {
     pub(crate) async fn connect(address: &str) -> Self {
@@ -23,22 +31,13 @@ impl Socket {
 
     /// Sends a request and gives the first response.
     pub(crate) async fn ask<R: Request>(&mut self, request: &R) -> R::Response {
-        let mut header = RequestHeader::new(R::API_KEY);
-        header.set_api_version(R::DEFAULT_API_VERSION).set_correlation_id(7);
-        let mut bytes = Vec::new();
-        header.encode(&mut bytes, 0).unwrap();
-        request.encode(&mut bytes, R::DEFAULT_API_VERSION).unwrap();
-        self.send(&bytes).await;
+        self.0.write_all(&frame(request)).await.unwrap();
         let bytes = self.receive().await;
         ResponseMessage::<R::Response>::decode_from(&mut bytes.as_slice(), R::DEFAULT_API_VERSION).unwrap().response
     }
 
-    async fn send(&mut self, frame: &[u8]) {
-        let whole = [&(frame.len() as i32).to_be_bytes()[..], frame].concat();
-        self.0.write_all(&whole).await.unwrap();
-    }
-
-    async fn receive(&mut self) -> Vec<u8> {
+    /// The next frame.
+    pub(crate) async fn receive(&mut self) -> Vec<u8> {
         let length = self.0.read_i32().await.unwrap();
         let mut bytes = vec![0; length as usize];
         self.0.read_exact(&mut bytes).await.unwrap();
@@ -46,9 +45,21 @@ impl Socket {
     }
 }
 
+/// A request with its header and length.
+pub(crate) fn frame<R: Request>(request: &R) -> Vec<u8> {
+    let mut header = RequestHeader::new(R::API_KEY);
+    header.set_api_version(R::DEFAULT_API_VERSION).set_correlation_id(7);
+    let mut bytes = vec![0; 4];
+    header.encode(&mut bytes, 0).unwrap();
+    request.encode(&mut bytes, R::DEFAULT_API_VERSION).unwrap();
+    let length = bytes.len() as i32 - 4;
+    bytes[..4].copy_from_slice(&length.to_be_bytes());
+    bytes
+}
+
 /// A record set of raw bytes, encoded as given.
 #[derive(Debug, Default, Clone)]
-struct Raw(Vec<u8>);
+pub(crate) struct Raw(Vec<u8>);
 
 impl Encoder for Raw {
     fn write_size(&self, _: i16) -> usize {
@@ -68,14 +79,20 @@ impl fluvio::dataplane::Decoder for Raw {
     }
 }
 
-fn request(records: Vec<u8>) -> ProduceRequest<Raw> {
+/// A produce request to partition 0 of the topic `target`.
+pub(crate) fn request(records: Vec<u8>) -> ProduceRequest<Raw> {
     let partition = PartitionProduceData { partition_index: 0, records: Raw(records) };
     let topic = TopicProduceData { name: "target".into(), partitions: vec![partition], ..Default::default() };
     ProduceRequest { topics: vec![topic], ..Default::default() }
 }
 
 fn batch(compression: Compression) -> Vec<u8> {
-    let mut batch = Batch::from((0..5).map(|n| Record::new(format!("value-{n}"))).collect::<Vec<_>>());
+    batch_of(values(0..5), compression)
+}
+
+/// A batch as a client sends it.
+pub(crate) fn batch_of(values: Vec<String>, compression: Compression) -> Vec<u8> {
+    let mut batch = Batch::from(values.into_iter().map(Record::new).collect::<Vec<_>>());
     batch.header.set_compression(compression);
     let raw = Batch::<RawRecords>::try_from(batch).unwrap();
     let mut bytes = Vec::new();
@@ -175,5 +192,81 @@ async fn senseless_frames_end_their_own_connection_only() {
     }
     produce(&client, "target", &[values(0..3)], Compression::None).await;
     assert_eq!(consume(&client, &from("target", 0, Offset::beginning()), 3).await.len(), 3);
+    node.stop().await;
+}
+
+/// Sends a frame and wants its connection closed without an answer.
+async fn closes(address: &str, frame: &[u8], what: &str) {
+    let mut socket = Socket::connect(address).await;
+    socket.0.write_all(frame).await.unwrap();
+    let mut rest = Vec::new();
+    within(socket.0.read_to_end(&mut rest)).await.unwrap();
+    assert!(rest.is_empty(), "{what}: {rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lengths_and_times_that_make_no_sense_end_their_own_connection_only() {
+    let folder = TempDir::new().unwrap();
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    create_topic(&client, "target", 1).await;
+
+    // A module whose payload says it has four gigabytes.
+    let spec = SmartModuleSpec {
+        wasm: SmartModuleWasm { format: SmartModuleWasmFormat::Binary, payload: b"payload".to_vec().into() },
+        ..Default::default()
+    };
+    let create = CreateRequest::new(CommonCreateRequest { name: "one".into(), ..Default::default() }, spec);
+    let create = ObjectApiCreateRequest::try_encode_from(create, ObjectApiCreateRequest::DEFAULT_API_VERSION).unwrap();
+    let bytes = changed(frame(&create), &[&7u32.to_be_bytes()[..], b"payload"].concat(), &[0xff; 4]);
+    closes(&node.address, &bytes, "a payload's length").await;
+
+    // A look-back, and a deduplication, over more seconds than there are.
+    let age = Duration::new(0x0123_4567_89ab_cdef, 0);
+    let known = [&0x0123_4567_89ab_cdef_u64.to_be_bytes()[..], &[0; 4]].concat();
+    let mut module = ad_hoc(ONE_PER_BATCH);
+    module.params.set_lookback(Some(Lookback::age(age, None)));
+    let stream =
+        StreamFetchRequest::<Raw>::builder().topic("target").smartmodules(vec![module.clone()]).build().unwrap();
+    closes(&node.spu_address, &changed(frame(&stream), &known, &[0xff; 12]), "a stream's look-back").await;
+    let shown = ProduceRequest { smartmodules: vec![module], ..request(batch(Compression::None)) };
+    closes(&node.spu_address, &changed(frame(&shown), &known, &[0xff; 12]), "a producer's look-back").await;
+    let mut topic = TopicSpec::new_computed(1, 1, None);
+    topic.set_deduplication(Some(Deduplication {
+        bounds: Bounds { count: 1, age: Some(age) },
+        filter: Filter { transform: Transform { uses: "filter".into(), with: Default::default() } },
+    }));
+    let create = CreateRequest::new(CommonCreateRequest { name: "two".into(), ..Default::default() }, topic);
+    let create = ObjectApiCreateRequest::try_encode_from(create, ObjectApiCreateRequest::DEFAULT_API_VERSION).unwrap();
+    closes(&node.address, &changed(frame(&create), &known, &[0xff; 12]), "a topic's deduplication").await;
+
+    produce(&client, "target", &[values(0..3)], Compression::None).await;
+    assert_eq!(consume(&client, &from("target", 0, Offset::beginning()), 3).await.len(), 3);
+    node.stop().await;
+}
+
+/// Puts `other` where `known`, which stands in it once, begins.
+fn changed(mut bytes: Vec<u8>, known: &[u8], other: &[u8]) -> Vec<u8> {
+    let places: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(known)).collect();
+    assert_eq!(places.len(), 1, "{places:?}");
+    bytes[places[0]..places[0] + other.len()].copy_from_slice(other);
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_producer_says_of_offsets_means_nothing() {
+    let folder = TempDir::new().unwrap();
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    create_topic(&client, "target", 1).await;
+    let at = |base: i64| [&base.to_be_bytes()[..], &batch(Compression::None)[8..]].concat();
+    let set = [at(i64::MAX), at(-2)].concat();
+    let mut socket = Socket::connect(&node.spu_address).await;
+    assert_eq!(produced(&mut socket, set.clone()).await, ErrorCode::None);
+    let with_module = ProduceRequest { smartmodules: vec![ad_hoc(ONE_PER_BATCH)], ..request(set) };
+    let response = within(socket.ask(&with_module)).await;
+    let partition = &response.responses[0].partitions[0];
+    assert_eq!((partition.error_code.clone(), partition.base_offset), (ErrorCode::None, 10));
+    assert_eq!(consume(&client, &from("target", 0, Offset::beginning()), 12).await[11].0, 11);
     node.stop().await;
 }

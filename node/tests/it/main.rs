@@ -6,8 +6,10 @@
 //! | `modules` | SmartModules: batch-exact answers, chains, limits, failures, in produce requests |
 //! | `topics` | made, enlarged, deleted, refused; what clients that are connected see of it |
 //! | `restart` | what is there after an end, a kill, a torn tail; two nodes on one folder |
+//! | `ends` | connections that end, or do not read: what was stored is acknowledged, others go on |
 //! | `hostile` | bytes that no client would send |
 
+mod ends;
 mod hostile;
 mod modules;
 mod records;

@@ -3,10 +3,11 @@
 use fluvio::dataplane::Encoder;
 use fluvio::dataplane::link::ErrorCode;
 use fluvio::dataplane::link::smartmodule::SmartModuleTransformRuntimeError;
-use fluvio::dataplane::record::Record;
+use fluvio::dataplane::record::{Record, RecordSet};
 use fluvio::metadata::smartmodule::SmartModuleSpec;
 use fluvio::{Compression, Offset, RecordKey, TopicProducerConfigBuilder};
 use fluvio_smartmodule::dataplane::smartmodule::Lookback;
+use fluvio_spu_schema::server::stream_fetch::StreamFetchRequest;
 use futures_util::StreamExt;
 use tempfile::TempDir;
 
@@ -243,9 +244,6 @@ async fn a_producer_s_modules_transform_what_is_stored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_partition_is_told_as_the_spu_tells_it() {
-    use fluvio::dataplane::record::RecordSet;
-    use fluvio_spu_schema::server::stream_fetch::StreamFetchRequest;
-
     let folder = TempDir::new().unwrap();
     let node = Running::start(folder.path()).await;
     let mut socket = crate::hostile::Socket::connect(&node.spu_address).await;
@@ -278,6 +276,37 @@ async fn a_module_with_state_sees_each_batch_once_whatever_fits() {
         config.smartmodule(vec![ad_hoc(&counting())]).max_bytes(max_bytes);
         let calls: Vec<i32> = answers(&client, &config, SIZES.len()).await.into_iter().map(|it| it.2).collect();
         assert_eq!(calls, (1..=SIZES.len() as i32).collect::<Vec<_>>(), "at most {max_bytes} bytes");
+    }
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_several_batches_is_measured_as_it_is_sent() {
+    let folder = TempDir::new().unwrap();
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    create_topic(&client, "log", 1).await;
+    produce(&client, "log", &[values(0..1_000), values(1_000..2_000), values(2_000..3_000)], Compression::None).await;
+    // Eight empty records of seven bytes for each batch; of a later batch eight, since their offsets take two bytes.
+    let answer = [&[0, 0, 0, 8][..], &[12, 0, 0, 0, 0, 0, 0].repeat(8), &[0]].concat();
+    let data: String = answer.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let wat = ONE_PER_BATCH
+        .replace(
+            "(func (export \"array_map\")",
+            &format!("(data (i32.const 1000) \"{data}\") (func (export \"array_map\")"),
+        )
+        .replace("(i32.const 0) (i32.const 24)", &format!("(i32.const 1000) (i32.const {})", answer.len()));
+    let mut socket = crate::hostile::Socket::connect(&node.spu_address).await;
+    for (max_bytes, records) in [(60, 8), (127, 8), (128, 16), (195, 16), (196, 24)] {
+        let request = StreamFetchRequest::<RecordSet>::builder()
+            .topic("log")
+            .max_bytes(max_bytes)
+            .smartmodules(vec![ad_hoc(&wat)])
+            .build()
+            .unwrap();
+        let response = within(socket.ask(&request)).await;
+        let batch = &response.partition.records.batches[0];
+        assert_eq!((response.partition.records.batches.len(), batch.records().len()), (1, records), "{max_bytes}");
     }
     node.stop().await;
 }

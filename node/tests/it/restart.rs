@@ -4,12 +4,15 @@ use std::path::Path;
 use std::process::Stdio;
 
 use fluvio::config::FluvioClusterConfig;
+use fluvio::metadata::spu::SpuSpec;
 use fluvio::{Compression, Fluvio, Offset};
+use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 use isotherm_node::{Config, Node, NodeError};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::hostile::{Socket, batch_of, frame, request};
 use crate::support::{
     ONE_PER_BATCH, Running, admin, consume, create_module, create_topic, from, predefined, produce, values, within,
 };
@@ -138,20 +141,140 @@ async fn half_made_and_half_deleted_topics_are_gone() {
     node.stop().await;
 }
 
-/// Starts the program and gives its address once it says it.
-async fn program(folder: &Path) -> (Child, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_isotherm-node"))
+/// The program, with its data in `folder`; `shell` is run before it by a shell that it replaces.
+fn command(folder: &Path, shell: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{shell}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_isotherm-node")])
         .args(["--listen", "127.0.0.1:0", "--listen-spu", "127.0.0.1:0", "--data"])
         .arg(folder)
         .env("RUST_LOG", "warn")
         .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+        .kill_on_drop(true);
+    command
+}
+
+/// The address that a started program says.
+async fn address(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = within(lines.next_line()).await.unwrap().expect("it says where it listens");
-    let address = line.strip_prefix("listening on ").expect("the documented line").to_owned();
+    line.strip_prefix("listening on ").expect("the documented line").to_owned()
+}
+
+/// Starts the program and gives its address once it says it.
+async fn program(folder: &Path) -> (Child, String) {
+    let mut child = command(folder, "").spawn().unwrap();
+    let address = address(&mut child).await;
     (child, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_tail_is_said() {
+    let folder = TempDir::new().unwrap();
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    create_topic(&client, "torn", 1).await;
+    produce(&client, "torn", &[values(0..4), values(4..6)], Compression::None).await;
+    node.stop().await;
+    let segment = folder.path().join("topics/torn/0").join(format!("{:020}.log", 0));
+    let whole = std::fs::read(&segment).unwrap();
+    let last = u32::from_be_bytes(whole[16..20].try_into().unwrap()) as usize + 24;
+    std::fs::write(&segment, &whole[..whole.len() - 5]).unwrap();
+    let mut child = command(folder.path(), "").stderr(Stdio::piped()).spawn().unwrap();
+    address(&mut child).await;
+    child.start_kill().unwrap();
+    let said = within(child.wait_with_output()).await.unwrap().stderr;
+    let said = String::from_utf8_lossy(&said);
+    let bytes = format!("bytes={}", whole.len() - 5 - last);
+    for part in ["cut a torn tail", "partition=torn-0", "offset=4", &bytes] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(std::fs::read(&segment).unwrap(), whole[..last]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_partition_stops_the_start() {
+    let folder = TempDir::new().unwrap();
+    let node = Running::start(folder.path()).await;
+    create_topic(&node.client().await, "hurt", 2).await;
+    node.stop().await;
+    std::fs::remove_dir_all(folder.path().join("topics/hurt/1")).unwrap();
+    let error = Node::bind(Config::new(folder.path()).on_free_ports()).await.err().expect("it does not start");
+    let text = error.to_string();
+    assert!(text.contains("hurt-1") && text.contains("folder is missing"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_partitions_need_no_setting_of_the_shell() {
+    let folder = TempDir::new().unwrap();
+    let mut child = command(folder.path(), "ulimit -Sn 64; ").spawn().unwrap();
+    let address = address(&mut child).await;
+    let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
+    create_topic(&client, "wide", 100).await;
+    child.start_kill().unwrap();
+    within(child.wait()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_killed_under_load_has_all_that_it_acknowledged_in_order() {
+    let folder = TempDir::new().unwrap();
+    let mut expected: Vec<String> = Vec::new();
+    for round in 0..5 {
+        let (mut child, address) = program(folder.path()).await;
+        let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
+        if round == 0 {
+            create_topic(&client, "target", 1).await;
+        }
+        let spus = within(admin(&client).await.all::<SpuSpec>()).await.unwrap();
+        let (mut read, mut write) = Socket::connect(&spus[0].spec.public_endpoint.addr()).await.0.into_split();
+        // Requests one behind the other without waiting, of several batches each.
+        let sent = |at: usize| (0..3).map(move |batch| values(at * 30 + batch * 10..at * 30 + batch * 10 + 10));
+        let first = expected.len() / 30;
+        let writer = tokio::spawn(async move {
+            for at in first.. {
+                let set = sent(at).flat_map(|values| batch_of(values, Compression::None)).collect();
+                if write.write_all(&frame(&request(set))).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let mut acknowledged = 0;
+        while let Ok(length) = within(read.read_i32()).await {
+            let mut answer = vec![0; length as usize];
+            if within(read.read_exact(&mut answer)).await.is_err() {
+                break;
+            }
+            acknowledged += 1;
+            if acknowledged == 50 * (round + 1) {
+                child.start_kill().unwrap();
+            }
+        }
+        within(child.wait()).await.unwrap();
+        within(writer).await.unwrap();
+        assert!(acknowledged >= 50 * (round + 1));
+
+        let node = Running::start(folder.path()).await;
+        let client = node.client().await;
+        let mut socket = Socket::connect(&node.spu_address).await;
+        let log = within(socket.ask(&FetchOffsetsRequest::new("target".into(), 0))).await;
+        let end = log.topics[0].partitions[0].last_stable_offset as usize;
+        assert!(end >= expected.len() + acknowledged * 30, "{acknowledged} acknowledged, the log ends at {end}");
+        let seen = consume(&client, &from("target", 0, Offset::beginning()), end).await;
+        node.stop().await;
+        let mut wanted = expected.clone();
+        wanted.extend(values(first * 30..first * 30 + end - expected.len()));
+        assert!(seen.iter().map(|it| &it.2).eq(&wanted), "round {round}: {end} records are not those that were sent");
+        // The next round goes on with a whole request.
+        expected = wanted;
+        let missing = expected.len().next_multiple_of(30) - expected.len();
+        if missing > 0 {
+            let node = Running::start(folder.path()).await;
+            let more = values(expected.len()..expected.len() + missing);
+            produce(&node.client().await, "target", std::slice::from_ref(&more), Compression::None).await;
+            expected.extend(more);
+            node.stop().await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

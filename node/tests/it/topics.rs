@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
+use fluvio::metadata::customspu::CustomSpuSpec;
 use fluvio::metadata::partition::PartitionSpec;
+use fluvio::metadata::spg::SpuGroupSpec;
+use fluvio::metadata::tableformat::TableFormatSpec;
 use fluvio::metadata::topic::{
     AddPartition, Bounds, Deduplication, Filter, MirrorConfig, PartitionMap, ReplicaSpec, TopicSpec, Transform,
     UpdateTopicAction,
@@ -94,6 +97,18 @@ async fn what_the_node_does_not_do_is_refused() {
     within(admin(&client).await.delete::<TopicSpec>("consumer-offset")).await.unwrap_err();
     within(admin(&client).await.force_delete::<TopicSpec>("consumer-offset")).await.unwrap_err();
     assert_eq!(names(&client).await, ["taken"]);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_node_never_has_is_listed_as_none() {
+    let folder = TempDir::new().unwrap();
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    let admin = admin(&client).await;
+    assert_eq!(within(admin.all::<CustomSpuSpec>()).await.unwrap().len(), 0);
+    assert_eq!(within(admin.all::<SpuGroupSpec>()).await.unwrap().len(), 0);
+    assert_eq!(within(admin.all::<TableFormatSpec>()).await.unwrap().len(), 0);
     node.stop().await;
 }
 

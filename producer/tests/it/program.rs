@@ -44,12 +44,18 @@ fn writes_the_golden_lines_and_says_so() {
 fn is_silent_when_asked_to_be() {
     let run = output(&["12", "--start", "9000-01-01T00:00:00Z", "--stdout", "--quiet"]);
     assert_eq!((run.status.code(), text(&run.stderr)), (Some(0), String::new()));
+    let mut quiet = program(&["12", "--start", "9000-01-01T00:00:00Z", "--stdout", "--quiet"]);
+    let run = quiet.env("RUST_LOG", "trace").output().unwrap();
+    assert_eq!((run.status.code(), text(&run.stderr)), (Some(0), String::new()), "whatever RUST_LOG says");
 }
 
 #[test]
 fn warns_of_times_ahead_of_the_clock() {
     let run = output(&["1", "--start", "9000-01-01T00:00:00Z", "--stdout"]);
     assert!(text(&run.stderr).contains("`future`"), "{}", text(&run.stderr));
+    // The second would be ahead of the clock, the first is not.
+    let run = output(&["1", "--rate", "0.000000001", "--start", "2001-01-01T00:00:00Z", "--stdout"]);
+    assert!(!text(&run.stderr).contains("`future`"), "{}", text(&run.stderr));
     let run = output(&["1", "--start", "2001-01-01T00:00:00Z", "--stdout"]);
     assert!(!text(&run.stderr).contains("`future`"), "{}", text(&run.stderr));
 }
@@ -68,6 +74,9 @@ fn wrong_usage_is_said_and_exits_2() {
         (&["--start", "yesterday"], "RFC 3339"),
         (&["--start", "0999-01-01T00:00:00Z"], "years 1000 to 9998"),
         (&["--batch-size", "33MB"], "32 MB"),
+        (&["--linger", "61m"], "at most 1h"),
+        (&["--linger", "300000000000y"], "at most 1h"),
+        (&["--linger", "soon"], "--linger"),
         (&["--cluster", "localhost"], "host and port"),
         (&["--sensors", "0"], "1..=100000000"),
         (&["many"], "whole number"),

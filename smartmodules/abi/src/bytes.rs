@@ -38,7 +38,7 @@ impl<'a> Bytes<'a> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// A signed varint of at most 64 bits.
+    /// A signed varint of at most ten bytes.
     #[inline(always)]
     pub(crate) fn varint(&mut self) -> Option<i64> {
         let first = self.byte()?;
@@ -54,14 +54,15 @@ impl<'a> Bytes<'a> {
         let (mut number, mut shift) = (u64::from(first & 0x7f), 7);
         loop {
             let byte = self.byte()?;
-            if shift == 63 && byte > 1 {
-                return None;
-            }
+            // Bits beyond 64 are lost, as they are to Fluvio. A byte beyond the tenth has no place at all.
             number |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 return Some(unzigzag(number));
             }
             shift += 7;
+            if shift > 63 {
+                return None;
+            }
         }
     }
 
@@ -73,9 +74,9 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// 0, 1, 2, 3, 4 become 0, -1, 1, -2, 2. (Fluvio shifts with the sign, which differs only for numbers of 64 bits, and no
-/// length, offset or time of a record is one.)
+/// 0, 1, 2, 3, 4 become 0, -1, 1, -2, 2. Shifts with the sign, as Fluvio does: that differs from a zigzag only for numbers of 64
+/// bits.
 #[inline(always)]
 fn unzigzag(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+    (number.cast_signed() >> 1) ^ -(number & 1).cast_signed()
 }

@@ -17,6 +17,8 @@ pub struct Output {
     records: u32,
 }
 
+/// Room for an answer grows by so many bytes: answers differ a little, and each that is the largest so far needs new room.
+const PAGE: usize = 1 << 16;
 /// The longest text that the engine reads.
 const MOST_TEXT: usize = i16::MAX as usize;
 
@@ -33,26 +35,53 @@ impl Output {
         self.records = 0;
     }
 
-    /// Adds a record as it stands in a batch (see [`crate::Record::bytes`]).
-    pub fn push_bytes(&mut self, record: &[u8]) {
-        self.bytes.extend_from_slice(record);
+    /// Adds a record as it stands in a batch (see [`crate::Record::body`]), behind its true length.
+    pub fn push_body(&mut self, body: &[u8]) {
+        let mut head = Framing::default();
+        head.length(body.len());
+        self.bytes.extend_from_slice(head.bytes());
+        self.bytes.extend_from_slice(body);
         self.records += 1;
     }
 
-    /// Adds a record with this value, without key, at the batch's own offset and time.
-    pub fn push_value(&mut self, value: &[u8]) {
+    /// Adds a record without key, at the batch's own offset and time, whose value is the `len` bytes that `write` appends.
+    ///
+    /// The length comes first, so that a large value is written once, where it stays, into memory of its size: a value
+    /// made elsewhere and copied would need twice as much, and one that grows while it is written three times.
+    pub fn push_value(&mut self, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let mut framing = Framing::default();
-        framing.length(value.len());
+        framing.length(len);
         // Attributes, timestamp delta, offset delta, no key; behind the value no headers.
-        let body = 4 + framing.len + value.len() + 1;
+        let body = 4 + framing.len + len + 1;
         let mut head = Framing::default();
         head.length(body);
+        // Behind it stands what ends the answer.
+        self.reserve(head.len + body + 1);
         self.bytes.extend_from_slice(head.bytes());
         self.bytes.extend_from_slice(&[0; 4]);
         self.bytes.extend_from_slice(framing.bytes());
-        self.bytes.extend_from_slice(value);
+        let begin = self.bytes.len();
+        write(&mut self.bytes);
+        debug_assert_eq!(self.bytes.len(), begin + len, "a value of another length than was said");
         self.bytes.push(0);
         self.records += 1;
+    }
+
+    /// Takes room for so many bytes more, and little beyond.
+    fn reserve(&mut self, more: usize) {
+        let all = self.bytes.len() + more;
+        if self.bytes.capacity() >= all {
+            return;
+        }
+        let all = all.next_multiple_of(PAGE);
+        if self.records == 0 {
+            // The old room is given back before the new one is taken: there is nothing in it yet but the place of the count.
+            self.bytes = Vec::new();
+            self.bytes.reserve_exact(all);
+            self.begin();
+        } else {
+            self.bytes.reserve_exact(all - self.bytes.len());
+        }
     }
 
     /// Ends the answer; the number of its records.

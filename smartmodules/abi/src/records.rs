@@ -3,6 +3,12 @@
 //! `count` (i32, big-endian), then for each record: its length (varint), attributes (i8), timestamp delta (varint), offset
 //! delta (varint), 1 and the key (varint length and bytes) or 0, the value (varint length and bytes), and a number of
 //! headers (varint), of which Fluvio writes no more. Varints are zigzag.
+//!
+//! What Fluvio's own decoder reads is read, and as the same records, so that a topic is not lost to this module alone because a
+//! client of another making frames loosely: a record's length says no more than that so much follows, the next record begins
+//! where the parts of this one end, and what stands behind the last one is no matter. What that decoder refuses is refused: parts
+//! that are cut off, lengths beyond the bytes that there are, a key flag that is neither 0 nor 1. So are two things that would
+//! end that decoder: a negative length of a key or value, and a varint of more than ten bytes.
 
 use crate::bytes::Bytes;
 
@@ -15,14 +21,14 @@ pub struct Record<'a> {
     pub timestamp: Option<i64>,
     /// Its value, empty for none.
     pub value: &'a [u8],
-    /// All of it as it stands in the batch, with its length.
-    pub bytes: &'a [u8],
+    /// All of it as it stands in the batch, less its length, which need not be the true one.
+    pub body: &'a [u8],
 }
 
 /// A batch whose records cannot be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damaged {
-    /// The offset of the record that is no record, or of the one that would follow the last.
+    /// The offset of the record that is no record.
     pub offset: i64,
     /// What is wrong.
     pub what: &'static str,
@@ -35,53 +41,49 @@ pub struct Records<'a> {
     base_timestamp: Option<i64>,
     next_offset: i64,
     left: u32,
-    damaged: Option<&'static str>,
+    /// Whether not even the number of records is there.
+    cut: bool,
 }
 
 impl<'a> Records<'a> {
     pub(crate) fn new(bytes: &'a [u8], base_offset: i64, base_timestamp: Option<i64>) -> Self {
         let mut bytes = Bytes(bytes);
-        let (left, damaged) = match (bytes.0.is_empty(), bytes.i32()) {
-            (true, _) => (0, None),
-            (false, None) => (0, Some("its number of records is cut off")),
-            (false, Some(count)) => match u32::try_from(count) {
-                Ok(0) | Err(_) if !bytes.0.is_empty() => (0, Some("bytes stand behind its last record")),
-                Ok(count) => (count, None),
-                Err(_) => (0, None),
-            },
-        };
-        Self { bytes, base_timestamp, next_offset: base_offset, left, damaged }
+        let empty = bytes.0.is_empty();
+        let count = bytes.i32();
+        // A negative number is that of no records.
+        let left = count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
+        Self { bytes, base_timestamp, next_offset: base_offset, left, cut: !empty && count.is_none() }
     }
 
     /// The next record's parts.
     #[inline(always)]
     fn read(&mut self) -> Result<Record<'a>, &'static str> {
+        let len = self.bytes.varint();
         let from = self.bytes.0;
-        let mut body = Bytes(self.bytes.sized().ok_or("a record is cut off")?);
-        let bytes = from.get(..from.len() - self.bytes.0.len()).unwrap_or_default();
-        let (offset_delta, timestamp_delta, value) =
-            parts(&mut body).ok_or("a record's parts do not fit its length")?;
-        if !body.0.is_empty() {
-            return Err("a record is longer than its parts");
+        if len.is_none_or(|len| len > from.len() as i64) {
+            return Err("a record is cut off");
         }
+        let (offset_delta, timestamp_delta, value) =
+            parts(&mut self.bytes).ok_or("a record's parts are cut off, or are none")?;
+        let body = from.get(..from.len() - self.bytes.0.len()).unwrap_or_default();
         let timestamp = self.base_timestamp.map(|base| base.saturating_add(timestamp_delta));
-        Ok(Record { offset_delta, timestamp, value, bytes })
+        Ok(Record { offset_delta, timestamp, value, body })
     }
 }
 
 /// Offset delta, timestamp delta and value.
 #[inline(always)]
-fn parts<'a>(body: &mut Bytes<'a>) -> Option<(i64, i64, &'a [u8])> {
-    let _attributes = body.byte()?;
-    let timestamp_delta = body.varint()?;
-    let offset_delta = body.varint()?;
-    match body.byte()? {
+fn parts<'a>(bytes: &mut Bytes<'a>) -> Option<(i64, i64, &'a [u8])> {
+    let _attributes = bytes.byte()?;
+    let timestamp_delta = bytes.varint()?;
+    let offset_delta = bytes.varint()?;
+    match bytes.byte()? {
         0 => {}
-        1 => drop(body.sized()?),
+        1 => drop(bytes.sized()?),
         _ => return None,
     }
-    let value = body.sized()?;
-    let _headers = body.varint()?;
+    let value = bytes.sized()?;
+    let _headers = bytes.varint()?;
     Some((offset_delta, timestamp_delta, value))
 }
 
@@ -91,19 +93,13 @@ impl<'a> Iterator for Records<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let offset = self.next_offset;
-        if let Some(what) = self.damaged.take() {
-            self.left = 0;
-            return Some(Err(Damaged { offset, what }));
+        if std::mem::take(&mut self.cut) {
+            return Some(Err(Damaged { offset, what: "its number of records is cut off" }));
         }
         self.left = self.left.checked_sub(1)?;
         self.next_offset = offset.saturating_add(1);
         match self.read() {
-            Ok(record) => {
-                if self.left == 0 && !self.bytes.0.is_empty() {
-                    self.damaged = Some("bytes stand behind its last record");
-                }
-                Some(Ok(record))
-            }
+            Ok(record) => Some(Ok(record)),
             Err(what) => {
                 self.left = 0;
                 Some(Err(Damaged { offset, what }))

@@ -2,7 +2,7 @@
 
 use fluvio_protocol::link::smartmodule::SmartModuleKind;
 use fluvio_protocol::record::{Record, RecordKey};
-use fluvio_protocol::{Decoder, Encoder};
+use fluvio_protocol::{Decoder, Encoder, EncoderVarInt};
 use fluvio_smartmodule::dataplane::smartmodule::{
     SmartModuleExtraParams, SmartModuleInitInput, SmartModuleInitOutput, SmartModuleInput, SmartModuleOutput,
 };
@@ -44,6 +44,41 @@ fn input(parts: &[Parts], base_offset: i64, base_timestamp: i64, version: i16) -
     encoded(&SmartModuleInput::new(encoded(&records(parts), 0), base_offset, base_timestamp), version)
 }
 
+/// A length as Fluvio writes it.
+fn length(length: i64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    length.encode_varint(&mut bytes).expect("encodes");
+    bytes
+}
+
+/// Values and deltas of a batch's records, in this reading and in Fluvio's; `None` if there is none.
+type Read = Option<Vec<(Vec<u8>, i64, i64)>>;
+
+fn ours(raw: &[u8]) -> Read {
+    let input = encoded(&SmartModuleInput::new(raw.to_vec(), 1_000, 1 << 40), 25);
+    let records = Batch::read(&input, 25).expect("a batch").records();
+    let records = records.map(|record| {
+        record.map(|record| (record.value.to_vec(), record.offset_delta, record.timestamp.expect("a time") - (1 << 40)))
+    });
+    records.collect::<Result<_, _>>().ok()
+}
+
+fn fluvios(raw: &[u8]) -> Read {
+    // A negative length ends that decoder with a panic.
+    let decode = || Vec::<Record>::decode_from(&mut &*raw, 0);
+    let records = std::panic::catch_unwind(decode).ok()?.ok()?;
+    Some(
+        records.iter().map(|record| (record.value.to_vec(), record.offset_delta(), record.timestamp_delta())).collect(),
+    )
+}
+
+/// Records of text: so that no changed byte makes a length for which Fluvio's decoder would take memory that is not there.
+fn texts() -> impl Strategy<Value = Vec<Parts>> {
+    let text = || "[ -~]{0,100}".prop_map(String::into_bytes);
+    let parts = (proptest::option::of(text()), text(), 0..64_i64, -64..64_i64);
+    proptest::collection::vec(parts, 1..6)
+}
+
 fn parts() -> impl Strategy<Value = Parts> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..200);
     (proptest::option::of(bytes()), bytes(), 0..1_i64 << 30, -(1_i64 << 30)..1_i64 << 30)
@@ -61,7 +96,7 @@ impl Transform for Echo {
 
     fn transform(&mut self, batch: &Batch<'_>, output: &mut Output) -> Result<(), Damaged> {
         for record in batch.records() {
-            output.push_bytes(record?.bytes);
+            output.push_body(record?.body);
         }
         Ok(())
     }
@@ -98,7 +133,7 @@ proptest! {
             prop_assert_eq!(ours.offset_delta, parts.2);
             prop_assert_eq!(ours.timestamp, (base_timestamp > 0).then_some(base_timestamp + parts.3));
             // What stands in the batch decodes as one record, the same one.
-            let again: Record = decoded(ours.bytes, 0);
+            let again: Record = decoded(&[length(ours.body.len() as i64), ours.body.to_vec()].concat(), 0);
             prop_assert_eq!(again.key.as_ref().map(|key| key.to_vec()), parts.0.clone());
             prop_assert_eq!(again.value.as_ref(), ours.value);
             prop_assert_eq!(again.timestamp_delta(), parts.3);
@@ -117,14 +152,63 @@ proptest! {
     }
 
     #[test]
-    fn a_value_becomes_a_record(len in 0..70_000_usize, version in proptest::sample::select(&VERSIONS)) {
-        let value = vec![b'x'; len];
+    fn values_become_records(lens in proptest::collection::vec(0..70_000_usize, 0..4), version in proptest::sample::select(&VERSIONS)) {
         let mut output = Output::default();
-        output.begin();
-        output.push_value(&value);
-        prop_assert_eq!(output.end(), 1);
-        let output: SmartModuleOutput = decoded(output.bytes(), version);
-        prop_assert_eq!(encoded(&output.successes, 0), encoded(&vec![Record::new(value)], 0));
+        // What was answered before makes no difference.
+        for lens in [lens.as_slice(), &lens[lens.len() / 2..], &[140_000]] {
+            output.begin();
+            for len in lens {
+                output.push_value(*len, |out| out.resize(out.len() + len, b'x'));
+            }
+            prop_assert_eq!(output.end(), lens.len() as i32);
+            let output: SmartModuleOutput = decoded(output.bytes(), version);
+            let values: Vec<Record> = lens.iter().map(|len| Record::new(vec![b'x'; *len])).collect();
+            prop_assert_eq!(encoded(&output.successes, 0), encoded(&values, 0));
+        }
+    }
+
+    /// What Fluvio's decoder makes of loose or damaged framing is made of it here: the same records, or none.
+    #[test]
+    fn framing_is_taken_as_fluvio_takes_it(parts in texts(), place: prop::sample::Index, change in prop_oneof![-3..=3_i8, any::<i8>()]) {
+        let raw = encoded(&records(&parts), 0);
+        let mut changed = raw.clone();
+        let place = place.index(raw.len() - 4) + 4;
+        changed[place] = changed[place].wrapping_add_signed(change);
+        for raw in [changed.as_slice(), &raw[..place], &[raw.as_slice(), &[0; 9]].concat()] {
+            prop_assert_eq!(ours(raw), fluvios(raw), "{:?}", raw);
+        }
+    }
+
+    /// A length that is not the record's own is no matter, as long as so much follows; what is kept has its true one.
+    #[test]
+    fn a_records_length_need_not_be_the_true_one(parts in texts(), lengths in proptest::collection::vec(-100..100_i64, 6)) {
+        let mut raw = (parts.len() as i32).to_be_bytes().to_vec();
+        for (record, other) in records(&parts).iter().zip(lengths) {
+            let framed = encoded(record, 0);
+            let body = framed.len() - length(framed.len() as i64 - 1).len();
+            raw.extend(length(body as i64 + other));
+            raw.extend_from_slice(&framed[framed.len() - body..]);
+        }
+        prop_assert_eq!(ours(&raw), fluvios(&raw));
+        let (mut instance, _) = initialized(&[], 25);
+        called(&mut instance, &encoded(&SmartModuleInput::new(raw.clone(), 1_000, 8), 25), 25);
+        let output: SmartModuleOutput = decoded(instance.output(), 25);
+        prop_assert_eq!(output.error.is_none(), fluvios(&raw).is_some());
+        if output.error.is_none() {
+            prop_assert_eq!(encoded(&output.successes, 0), encoded(&records(&parts), 0));
+        }
+    }
+
+    /// Varints of every length, minimal or not, are read as Fluvio reads them.
+    #[test]
+    fn varints_are_read_as_fluvio_reads_them(mut varint in proptest::collection::vec(0x80_u8.., 0..=9), last in 0..0x80_u8) {
+        varint.push(last);
+        let body = [&[0], varint.as_slice(), &[0, 0, 2, b'x', 0]].concat();
+        let raw = [&1_i32.to_be_bytes(), length(body.len() as i64).as_slice(), &body].concat();
+        let input = encoded(&SmartModuleInput::new(raw.clone(), 0, 1), 25);
+        let ours = Batch::read(&input, 25).expect("a batch").records().next().expect("a record").expect("sound");
+        let theirs = fluvios(&raw).expect("sound");
+        prop_assert_eq!(ours.timestamp, Some(1_i64.saturating_add(theirs[0].2)));
     }
 
     /// A batch cut off or changed anywhere is an error or another batch, and never a trap; the records before the damage
@@ -167,17 +251,48 @@ fn the_offset_of_the_damage_is_said() {
     let (offset, hint) = fails(&raw[..raw.len() - 1]);
     assert_eq!(offset, 1_002);
     assert_eq!(hint, "the batch that begins at offset 1000 is damaged at offset 1002: a record is cut off");
-    assert_eq!(fails(&[raw.as_slice(), b"\0"].concat()).0, 1_003);
     assert_eq!(fails(b"\0\0").0, 1_000);
     let one_more = [&4_i32.to_be_bytes(), &raw[4..]].concat();
     assert_eq!(fails(&one_more).0, 1_003);
-    // A length that runs into the next record; a key flag that is none.
-    let mut longer = raw.clone();
-    longer[4] += 2;
-    assert_eq!(fails(&longer).0, 1_000);
-    let mut flag = raw.clone();
-    flag[8] = 2;
-    assert_eq!(fails(&flag).0, 1_000);
+    // A length beyond all bytes that there are; a key flag that is none; a key and a value of negative length.
+    for (at, bytes, what) in [
+        (4, &[0x7e_u8] as &[u8], "a record is cut off"),
+        (8, &[2], "a record's parts are cut off, or are none"),
+        (8, &[1, 1], "a record's parts are cut off, or are none"),
+        (9, &[1], "a record's parts are cut off, or are none"),
+    ] {
+        let mut damaged = raw.clone();
+        damaged[at..at + bytes.len()].copy_from_slice(bytes);
+        let (offset, hint) = fails(&damaged);
+        assert_eq!(offset, 1_000, "{hint}");
+        assert_eq!(hint, format!("the batch that begins at offset 1000 is damaged at offset 1000: {what}"));
+    }
+    // A varint of more than ten bytes.
+    let endless = [&1_i32.to_be_bytes() as &[u8], &[0x40], &[0x80; 40]].concat();
+    assert_eq!(fails(&endless).0, 1_000);
+}
+
+#[test]
+fn loose_framing_is_read_as_fluvio_reads_it() {
+    let parts: Vec<Parts> = (0..3).map(|i| (None, b"value".to_vec(), i, 0)).collect();
+    let raw = encoded(&records(&parts), 0);
+    let all: Read = Some(parts.iter().map(|(_, value, offset, time)| (value.clone(), *offset, *time)).collect());
+    assert_eq!(ours(&raw), all);
+    // A first record whose length is one too small, none, below 0, or runs into the next record.
+    for len in [raw[4] - 2, 0, 1, raw[4] + 2, raw[4] + 20] {
+        let mut loose = raw.clone();
+        loose[4] = len;
+        assert_eq!((ours(&loose), fluvios(&loose)), (all.clone(), all.clone()), "{len}");
+    }
+    // Something behind the last record.
+    let behind = [raw.as_slice(), b"\0"].concat();
+    assert_eq!((ours(&behind), fluvios(&behind)), (all.clone(), all));
+    // Fewer records, or none, or a negative number of them, than there are.
+    for count in [2, 0, -1] {
+        let fewer = [&i32::to_be_bytes(count), &raw[4..]].concat();
+        assert_eq!(ours(&fewer).map(|read| read.len()), Some(count.max(0) as usize));
+        assert_eq!(ours(&fewer), fluvios(&fewer));
+    }
 }
 
 #[test]

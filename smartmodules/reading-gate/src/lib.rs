@@ -49,7 +49,7 @@ impl Transform for ReadingGate {
                 (Err(fault), Keep::Rejected(reason)) => reason.is_none_or(|reason| reason == fault),
             };
             if kept {
-                output.push_bytes(record.bytes);
+                output.push_body(record.body);
             }
         }
         Ok(())

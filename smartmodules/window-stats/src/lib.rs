@@ -18,8 +18,6 @@ pub struct WindowStats {
     form: Form,
     /// What results call the group's member.
     group: String,
-    bytes: Vec<u8>,
-    text: String,
 }
 
 impl Transform for WindowStats {
@@ -28,13 +26,7 @@ impl Transform for WindowStats {
     fn new(mut params: Params) -> Result<Self, BadParams> {
         let form = Form::take(&mut params)?;
         let settings = params.into_settings()?;
-        Ok(Self {
-            combiner: Combiner::new(&settings),
-            form,
-            group: settings.schema.group.last().to_owned(),
-            bytes: Vec::new(),
-            text: String::new(),
-        })
+        Ok(Self { combiner: Combiner::new(&settings), form, group: settings.schema.group.last().to_owned() })
     }
 
     fn transform(&mut self, batch: &Batch<'_>, output: &mut Output) -> Result<(), Damaged> {
@@ -46,15 +38,9 @@ impl Transform for WindowStats {
         }
         let combined = self.combiner.finish();
         match self.form {
-            Form::Binary => {
-                self.bytes.clear();
-                combined.encode_into(&mut self.bytes);
-                output.push_value(&self.bytes);
-            }
+            Form::Binary => output.push_value(combined.encoded_len(), |out| combined.encode_into(out)),
             Form::Json => {
-                self.text.clear();
-                combined.text_into(&self.group, &mut self.text);
-                output.push_value(self.text.as_bytes());
+                output.push_value(combined.text_len(&self.group), |out| combined.text_into(&self.group, out));
             }
         }
         Ok(())

@@ -146,11 +146,13 @@ fn the_answer_for_people_is_json() {
 fn bad_parameters_are_named_when_the_module_is_made() {
     for (params, parts) in [
         (&[("windows", "3s")] as &[(&str, &str)], &["`windows`", "max-ahead, output"] as &[&str]),
-        (&[("window", "0s")], &["`window`", "1ms to 366days"]),
+        (&[("window", "0s")], &["`window`", "`0s`", "1ms to 366days"]),
+        (&[("window", "367days")], &["`window`", "`367days`", "1ms to 366days"]),
         (&[("output", "xml")], &["`output`", "`xml`", "binary, json"]),
         (&[("groups", "")], &["`groups`", "empty"]),
         (&[("group", "/sum")], &["`group`", "`/sum`"]),
-        (&[("min", "5"), ("max", "4")], &["5", "4", "swap"]),
+        (&[("min", "5"), ("max", "4")], &["`min` 5 is", "`max` 4,", "swap"]),
+        (&[("min", "1000001")], &["`min` 1000001 is", "`max` 1000000 (the default)", "give a `max`"]),
     ] {
         for version in VERSIONS {
             let said = instance(NAME, params, version, None).expect_err("no such module");

@@ -52,6 +52,19 @@ fn attached_again_elsewhere_is_refused() {
 }
 
 #[test]
+fn a_partition_of_which_nothing_has_come_may_begin_later_by_now() {
+    let mut run = Run::attached(options(), &[100]);
+    run.event(Event::Detached { partition: 0 });
+    run.attach(0, 40, 100);
+    assert_eq!(run.materializer.merged(), [(0, 40)]);
+    run.event(Event::Detached { partition: 0 });
+    let event = Event::Attached { partition: 0, position: 39, end: 100 };
+    assert_eq!(refused(&mut run, event, &[]), Fault::Reattached { partition: 0, merged: 40, position: 39 });
+    run.attach(0, 40, 100);
+    run.event(of(0, partial(40, &[at(0)], &[])));
+}
+
+#[test]
 fn a_log_that_lost_its_end_is_refused() {
     let mut run = Run::attached(options(), &[100]);
     run.batch(0, &[at(0), at(1)], &[]);

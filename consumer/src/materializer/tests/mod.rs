@@ -3,6 +3,7 @@
 mod catch_up;
 mod faults;
 mod golden;
+mod holes;
 mod ledger;
 mod properties;
 mod reference;

@@ -23,7 +23,7 @@ use fluvio_socket::{ClientConfig, MultiplexerSocket, VersionedSerialSocket};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::error::SourceError;
+use super::error::{ClusterFlag, SourceError};
 use crate::materializer::event::PartitionId;
 
 /// Where a cluster is looked for if neither a flag nor a Fluvio profile says so.
@@ -40,6 +40,8 @@ const CREATE_PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Cluster {
     config: FluvioClusterConfig,
+    /// How commands find it.
+    flag: ClusterFlag,
     socket: Arc<Mutex<Option<Arc<VersionedSerialSocket>>>>,
 }
 
@@ -79,12 +81,17 @@ impl Cluster {
             Some(address) => FluvioClusterConfig::new(address),
             None => profile().unwrap_or_else(|| FluvioClusterConfig::new(DEFAULT_ADDRESS)),
         };
-        Self { config, socket: Arc::default() }
+        Self { config, flag: ClusterFlag(address.map(str::to_owned)), socket: Arc::default() }
     }
 
     /// The controller's address.
     pub fn address(&self) -> &str {
         &self.config.endpoint
+    }
+
+    /// How commands find it.
+    pub(super) fn flag(&self) -> ClusterFlag {
+        self.flag.clone()
     }
 
     /// Connects, if that has not been done.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use super::Shared;
+use super::Terms;
+use super::cluster::Cluster;
 use super::error::SourceError;
 use super::policy::backoff;
 
@@ -18,7 +19,8 @@ const MISSES: u32 = 3;
 
 /// Asks the controller for the topic, forever.
 pub(super) struct Discovery {
-    pub(super) shared: Arc<Shared>,
+    pub(super) cluster: Cluster,
+    pub(super) terms: Arc<Terms>,
     /// How many partitions are known.
     pub(super) known: u32,
     /// Whether more partitions are of no interest.
@@ -32,21 +34,18 @@ impl Discovery {
         let (mut misses, mut failures) = (0, 0);
         loop {
             tokio::time::sleep(PERIOD.max(backoff(failures, 0.0))).await;
-            let topic = &self.shared.topic;
-            let news = match self.shared.cluster.topic(topic).await {
+            let topic = &self.terms.topic;
+            let news = match self.cluster.topic(topic).await {
                 Err(error) => {
                     if failures == 0 {
-                        warn!(
-                            "the controller at {} does not answer: {error}; asking again",
-                            self.shared.cluster.address()
-                        );
+                        warn!("the controller at {} does not answer: {error}; asking again", self.cluster.address());
                     }
                     failures = (failures + 1).min(16);
                     continue;
                 }
                 Ok(answer) => {
                     if failures > 0 {
-                        info!("the controller at {} answers again", self.shared.cluster.address());
+                        info!("the controller at {} answers again", self.cluster.address());
                     }
                     failures = 0;
                     answer
@@ -55,7 +54,7 @@ impl Discovery {
             let Some(found) = news else {
                 misses += 1;
                 if misses >= MISSES {
-                    let gone = SourceError::TopicDeleted { topic: topic.clone() };
+                    let gone = SourceError::TopicDeleted { cluster: self.cluster.flag(), topic: topic.clone() };
                     // Whoever does not listen any longer need not know.
                     let _ = self.added.send(Err(gone)).await;
                     return;

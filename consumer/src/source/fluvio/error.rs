@@ -1,6 +1,19 @@
 //! What can go wrong with a source, in words that say what to do next.
 
+use std::fmt;
+
 use crate::materializer::event::PartitionId;
+
+/// What a command that an error advises needs in order to find the cluster: ` --cluster HOST:PORT` where the cluster was
+/// named so, nothing where a Fluvio profile or the default named it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClusterFlag(pub(super) Option<String>);
+
+impl fmt::Display for ClusterFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |address| write!(f, " --cluster {address}"))
+    }
+}
 
 /// Why a source cannot be read, or not any longer.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +30,12 @@ pub enum SourceError {
         reason: String,
     },
     /// The cluster has no such topic.
-    #[error("the cluster at {address} has no topic `{topic}`; `isotherm-consumer deploy --topic {topic}` creates it")]
+    #[error(
+        "the cluster at {address} has no topic `{topic}`; `isotherm-consumer deploy --topic {topic}{cluster}` creates it"
+    )]
     NoTopic {
+        /// How commands find the cluster.
+        cluster: ClusterFlag,
         /// The controller's address.
         address: String,
         /// The topic.
@@ -27,15 +44,19 @@ pub enum SourceError {
     /// The topic was there, and is not any longer.
     #[error(
         "the topic `{topic}` was deleted while it was read; nothing more can come from it. Create it again with \
-         `isotherm-consumer deploy --topic {topic}` and start anew."
+         `isotherm-consumer deploy --topic {topic}{cluster}` and start anew."
     )]
     TopicDeleted {
+        /// How commands find the cluster.
+        cluster: ClusterFlag,
         /// The topic.
         topic: String,
     },
     /// The cluster has no such module.
-    #[error("the cluster at {address} has no SmartModule `{module}`; `isotherm-consumer deploy` uploads it")]
+    #[error("the cluster at {address} has no SmartModule `{module}`; `isotherm-consumer deploy{cluster}` uploads it")]
     NoModule {
+        /// How commands find the cluster.
+        cluster: ClusterFlag,
         /// The controller's address.
         address: String,
         /// The module.
@@ -44,9 +65,11 @@ pub enum SourceError {
     /// The module refuses its parameters or fails.
     #[error(
         "the SmartModule `{module}` on the cluster fails: {reason}\nIt may be of another version: \
-         `isotherm-consumer deploy --replace` uploads this one's."
+         `isotherm-consumer deploy --replace{cluster}` uploads this one's."
     )]
     ModuleFails {
+        /// How commands find the cluster.
+        cluster: ClusterFlag,
         /// The module.
         module: String,
         /// What the broker said.
@@ -55,9 +78,11 @@ pub enum SourceError {
     /// What the module gives is no partial.
     #[error(
         "what the SmartModule `{module}` gave for partition {partition} of `{topic}` from offset {offset} on is no \
-         partial: {reason}\nAnother module stands under that name; `isotherm-consumer deploy --replace` puts ours there."
+         partial: {reason}\nAnother module stands under that name; `isotherm-consumer deploy --replace{cluster}` puts ours there."
     )]
     NotAPartial {
+        /// How commands find the cluster.
+        cluster: ClusterFlag,
         /// The topic.
         topic: String,
         /// The module.
@@ -72,9 +97,11 @@ pub enum SourceError {
     /// There is something to read, but nothing comes.
     #[error(
         "nothing comes from partition {partition} of `{topic}`, which is read up to offset {position} and ends at {end}: \
-         does another module stand under the name `{module}`? `isotherm-consumer deploy --replace` puts ours there."
+         another module stands under the name `{module}`; `isotherm-consumer deploy --replace{cluster}` puts ours there."
     )]
     NothingComes {
+        /// How commands find the cluster.
+        cluster: ClusterFlag,
         /// The topic.
         topic: String,
         /// The module.

@@ -43,9 +43,9 @@ pub(super) enum LinkError {
     /// The SPU answered with an error.
     #[error("{0}")]
     Code(ErrorCode),
-    /// The SPU's protocol is too old.
-    #[error("the SPU's protocol is too old")]
-    TooOld,
+    /// The SPU's protocol is too old; the SPU's address.
+    #[error("the protocol of the SPU is too old")]
+    TooOld(String),
     /// An answer that cannot be read.
     #[error("an answer cannot be read: {0}")]
     Garbled(String),
@@ -123,7 +123,8 @@ impl Link {
     /// Opens a stream of answers.
     pub(super) async fn stream(&mut self, fetch: Fetch) -> Result<Answers, LinkError> {
         let version = self.requests.versions().lookup_version::<DefaultStreamFetchRequest>();
-        let version = version.filter(|version| *version >= CHAIN_SMARTMODULE_API).ok_or(LinkError::TooOld)?;
+        let version =
+            version.filter(|version| *version >= CHAIN_SMARTMODULE_API).ok_or(LinkError::TooOld(String::new()))?;
         let request = DefaultStreamFetchRequest::builder()
             .topic(self.replica.topic.clone())
             .partition(self.replica.partition)
@@ -154,6 +155,7 @@ pub(super) struct Answers {
 }
 
 /// One answer: the values of its records, in order, and then perhaps an error.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
     /// The stream's number on this connection.
     pub(super) session: u32,
@@ -167,16 +169,16 @@ pub(super) struct Answer {
 
 impl Answers {
     /// The next answer of a module. Dropping the future loses nothing.
-    pub(super) async fn next(&mut self) -> Result<Answer, LinkError> {
+    pub(super) async fn answer(&mut self) -> Result<Answer, LinkError> {
         Answer::read(self.response().await?)
     }
 
     /// The next answer without a module. Dropping the future loses nothing.
-    pub(super) async fn next_stored(&mut self) -> Result<Stored, LinkError> {
+    pub(super) async fn next_stored(&mut self) -> Result<StoredAnswer, LinkError> {
         let response = self.response().await?;
         let partition = response.partition;
         match partition.error_code {
-            ErrorCode::None => Ok(Stored { session: response.stream_id, batches: partition.records.batches }),
+            ErrorCode::None => Ok(StoredAnswer { session: response.stream_id, batches: partition.records.batches }),
             code => Err(LinkError::Code(code)),
         }
     }
@@ -190,7 +192,7 @@ impl Answers {
 }
 
 /// An answer without a module: batches as they are stored, the last perhaps cut off.
-pub(super) struct Stored {
+pub(super) struct StoredAnswer {
     /// The stream's number on this connection.
     pub(super) session: u32,
     /// The batches, in order.

@@ -1,8 +1,8 @@
 //! A topic of a Fluvio cluster, each batch made into a partial by the SmartModule at the SPU.
 //!
 //! The controller is asked for the topic's partitions, again and again ([`discover`]); each partition has a reader of
-//! its own ([`partition`]) with a connection of its own to its leader ([`link`]). What they do when something breaks is
-//! decided in [`policy`]. The offsets that brokers and clients give to a module's output are never looked at: every
+//! its own ([`partition`]) with a connection of its own to its leader ([`link`], behind the seam [`way`]). What they do when
+//! something breaks is in [`mend`], and decided in [`policy`]. The offsets that brokers and clients give to a module's output are never looked at: every
 //! partial says itself which part of the log it stands for.
 
 pub mod batches;
@@ -12,9 +12,11 @@ pub mod raw;
 
 mod discover;
 mod link;
+mod mend;
 pub(crate) mod module;
 mod partition;
 mod policy;
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,21 +25,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
 use isotherm_model::partial::{ModuleVersion, Partial};
-use isotherm_model::settings::Fingerprint;
-use tokio::sync::{mpsc, watch};
+use isotherm_model::settings::{Fingerprint, Settings};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::cluster::Cluster;
 use self::discover::Discovery;
-use self::error::SourceError;
-use self::partition::{Begin, Message, Reader};
-use self::policy::Policy;
+use self::error::{ClusterFlag, SourceError};
+use self::link::Module;
+use self::partition::{Begin, Message, ROOM, Reader};
+use self::way::ClusterWay;
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::{From, Source};
 use crate::topology::Topology;
 
-/// How many messages may wait to be taken, over all partitions. Small: what waits here is memory, and readers that
-/// cannot hand on do not acknowledge, so that the broker waits too.
+/// How many messages may wait to be taken, over all partitions (and [`ROOM`] bounds their size). Small: what waits here is
+/// memory, and readers that cannot hand on do not acknowledge, so that the broker waits too.
 const QUEUE: usize = 64;
 
 /// How a topic is to be read.
@@ -57,29 +60,25 @@ pub struct Reading {
 }
 
 /// What all readers of a topic know.
-struct Shared {
-    cluster: Cluster,
+struct Terms {
     topic: String,
     module: String,
-    params: SmartModuleExtraParams,
     /// The settings that partials are to be made with.
     fingerprint: Fingerprint,
     /// How often a partition's end is asked for.
     poll: Duration,
+    /// How long the leader of a partition that has been read to its end may take to answer that: well below `idle`, so
+    /// that one that has fallen silent is known to be lost before it could be taken to be quiet.
+    patience: Duration,
+    /// The controller's address.
+    address: String,
+    /// How commands find the cluster.
+    cluster: ClusterFlag,
+    /// Room for partials that wait to be taken.
+    room: Arc<Semaphore>,
 }
 
-impl Shared {
-    /// Whether the controller says that there is no such topic. If it cannot be asked, nothing is known.
-    async fn topic_is_gone(&self) -> bool {
-        matches!(self.cluster.topic(&self.topic).await, Ok(None))
-    }
-
-    /// Whether the controller has something else than a module that makes partials under the module's name. If it
-    /// cannot be asked, nothing is known.
-    async fn is_another_module(&self) -> bool {
-        matches!(self.cluster.module(&self.module).await, Ok(Some(packed)) if !module::makes_partials(&packed))
-    }
-
+impl Terms {
     /// Whether this version of the module made the partial, with the settings it was given.
     fn is_ours(&self, partial: &Partial) -> bool {
         partial.version == ModuleVersion::CURRENT && partial.fingerprint == self.fingerprint
@@ -88,7 +87,9 @@ impl Shared {
 
 /// The source: all partitions of one topic.
 pub struct FluvioSource {
-    shared: Arc<Shared>,
+    cluster: Cluster,
+    terms: Arc<Terms>,
+    settings: Settings,
     /// Partitions found and not told yet, and then that these were all.
     news: std::collections::VecDeque<Event>,
     gates: BTreeMap<PartitionId, watch::Sender<bool>>,
@@ -109,24 +110,27 @@ impl FluvioSource {
         let address = cluster.address().to_owned();
         let known = cluster.topic(&topic).await.map_err(|error| cluster.no_cluster(&error))?;
         let Some(known) = known else {
-            return Err(SourceError::NoTopic { address, topic });
+            return Err(SourceError::NoTopic { address, cluster: cluster.flag(), topic });
         };
         if !cluster.has_module(&module).await.map_err(|error| cluster.no_cluster(&error))? {
-            return Err(SourceError::NoModule { address, module });
+            return Err(SourceError::NoModule { address, cluster: cluster.flag(), module });
         }
-        let params: BTreeMap<String, String> = topology.settings.to_params().into_iter().collect();
-        let shared = Arc::new(Shared {
-            cluster,
+        let terms = Arc::new(Terms {
             topic,
             module,
-            params: SmartModuleExtraParams::from(params),
             fingerprint: topology.settings.fingerprint(),
             poll: (topology.idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1)),
+            patience: (topology.idle / 4).clamp(Duration::from_secs(1), Duration::from_secs(10)),
+            address,
+            cluster: cluster.flag(),
+            room: Arc::new(Semaphore::new(ROOM as usize)),
         });
         let (sender, messages) = mpsc::channel(QUEUE);
         let (added, additions) = mpsc::channel(1);
         let mut source = Self {
-            shared: shared.clone(),
+            cluster: cluster.clone(),
+            terms: terms.clone(),
+            settings: topology.settings.clone(),
             news: Default::default(),
             gates: BTreeMap::new(),
             messages,
@@ -140,7 +144,8 @@ impl FluvioSource {
             Some(offset) => Begin::At { offset: *offset, accept_gap: reading.accept_gap },
             None => others.into(),
         });
-        source.tasks.spawn(Discovery { shared, known: known.partitions, fixed: reading.fixed_partitions, added }.run());
+        let (known, fixed) = (known.partitions, reading.fixed_partitions);
+        source.tasks.spawn(Discovery { cluster, terms, known, fixed, added }.run());
         Ok(source)
     }
 
@@ -153,17 +158,18 @@ impl FluvioSource {
             let (gate, paused) = watch::channel(false);
             self.gates.insert(partition, gate);
             self.news.push_back(Event::Found { partition });
-            let reader = Reader {
-                shared: self.shared.clone(),
+            let params: BTreeMap<String, String> = self.settings.to_params().into_iter().collect();
+            let module = Module { name: self.terms.module.clone(), params: SmartModuleExtraParams::from(params) };
+            let way = ClusterWay {
+                cluster: self.cluster.clone(),
+                topic: self.terms.topic.clone(),
                 partition,
-                begin: begin(partition),
-                messages: self.sender.clone(),
-                paused,
-                position: None,
-                policy: Policy::new(),
-                attached: false,
-                said_lost: None,
+                module,
+                settings: self.settings.clone(),
+                raw: Mutex::default(),
             };
+            let place = (partition, begin(partition));
+            let reader = Reader::new(self.terms.clone(), Box::new(way), place, self.sender.clone(), paused);
             self.tasks.spawn(reader.run());
         }
         self.news.push_back(Event::Listed);
@@ -185,7 +191,7 @@ impl Source for FluvioSource {
             }
             tokio::select! {
                 message = self.messages.recv() => match message {
-                    Some(message) => return message,
+                    Some(message) => return message.what,
                     // This end holds a sender, so that the channel is never closed.
                     None => std::future::pending().await,
                 },

@@ -1,28 +1,40 @@
-//! The reader of one partition: attaches, streams, mends, and hands on what comes, in the log's order.
+//! The reader of one partition: attaches, streams, and hands on what comes, in the log's order. What it does when that
+//! breaks off is in [`super::mend`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fluvio::Isolation;
 use fluvio::dataplane::link::ErrorCode;
+use fluvio::dataplane::record::RecordData;
+use futures_util::future::BoxFuture;
 use isotherm_model::codec;
-use isotherm_model::partial::{ModuleVersion, Partial};
-use tokio::sync::{mpsc, watch};
+use isotherm_model::partial::Partial;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
-use super::Shared;
+use super::Terms;
 use super::error::SourceError;
-use super::link::{Answer, Answers, Extent, Fetch, Link, LinkError, Module, PATIENCE};
-use super::policy::{Next, Policy, Trouble, Verdict};
+use super::link::{Answer, Extent, LinkError, PATIENCE};
+use super::policy::{Policy, Verdict};
+use super::way::{Line, NoWay, Stream, Way};
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::From;
 
-/// How long a loss that stays is not said again.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
+/// How long nothing may come, although there is something to read, before it is looked up whether there is.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// What waits to be taken may have so many KiB of encoded partials, over all partitions. A larger partial passes alone.
+pub(super) const ROOM: u32 = 64 << 10;
 
 /// What readers send.
-pub(super) type Message = Result<Event, SourceError>;
+pub(super) struct Message {
+    /// What happened.
+    pub(super) what: Result<Event, SourceError>,
+    /// The room it takes until it is taken.
+    _room: Option<OwnedSemaphorePermit>,
+}
 
 /// Where a partition of which nothing has been read in this run is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +62,8 @@ impl std::convert::From<From> for Begin {
 }
 
 /// Why a session ended.
-enum End {
+#[derive(Debug)]
+pub(super) enum End {
     /// Nobody listens any longer.
     Unheard,
     /// Fetch again from the last good boundary, at once: why.
@@ -73,30 +86,85 @@ impl std::convert::From<LinkError> for End {
     }
 }
 
+impl std::convert::From<NoWay> for End {
+    fn from(error: NoWay) -> Self {
+        match error {
+            NoWay::NoController(reason) => Self::NoController(reason),
+            NoWay::NoLeader => Self::NoLeader,
+            NoWay::Link(error) => Self::Broken(error),
+            NoWay::Fatal(error) => Self::Fatal(error),
+        }
+    }
+}
+
+/// The batch that was handed on last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last {
+    first: i64,
+    /// Where its partial ends.
+    next: i64,
+    digest: u64,
+}
+
+/// What is left of an answer.
+struct Rest {
+    session: u32,
+    values: VecDeque<RecordData>,
+    error: Option<ErrorCode>,
+}
+
 /// Reads one partition until nobody listens.
 pub(super) struct Reader {
-    pub(super) shared: Arc<Shared>,
+    pub(super) terms: Arc<Terms>,
+    pub(super) way: Box<dyn Way>,
     pub(super) partition: PartitionId,
     /// Where to begin if nothing has been read yet.
     pub(super) begin: Begin,
-    pub(super) messages: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Message>,
     /// Whether to wait.
-    pub(super) paused: watch::Receiver<bool>,
-    /// Up to where partials have been handed on: a batch boundary. `None` before the first attach.
+    paused: watch::Receiver<bool>,
+    /// Up to where the log has been handed on: a batch boundary. `None` before the first attach.
     pub(super) position: Option<i64>,
+    pub(super) last: Option<Last>,
+    /// The position for which the end of the last batch has been looked up, in this session.
+    looked_up: Option<i64>,
     pub(super) policy: Policy,
-    pub(super) attached: bool,
+    /// Since when it has been attached; `None` while it is not.
+    attached: Option<Instant>,
     /// When it was last said that the connection is lost; `None` while it is not.
     pub(super) said_lost: Option<Instant>,
 }
 
 impl Reader {
+    pub(super) fn new(
+        terms: Arc<Terms>,
+        way: Box<dyn Way>,
+        (partition, begin): (PartitionId, Begin),
+        messages: mpsc::Sender<Message>,
+        paused: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            terms,
+            way,
+            partition,
+            begin,
+            messages,
+            paused,
+            position: None,
+            last: None,
+            looked_up: None,
+            policy: Policy::new(),
+            attached: None,
+            said_lost: None,
+        }
+    }
+
     /// Runs until nobody listens or it cannot go on.
     pub(super) async fn run(mut self) {
         loop {
             let end = self.session().await;
-            if self.attached {
-                self.attached = false;
+            if let Some(since) = self.attached.take() {
+                self.policy.detached(since.elapsed());
                 if self.send(Event::Detached { partition: self.partition }).await.is_err() {
                     return;
                 }
@@ -107,7 +175,7 @@ impl Reader {
                 Err(None) => return,
             };
             // If nobody listens any longer there is nobody to tell.
-            let _ = self.messages.send(Err(error)).await;
+            let _ = self.messages.send(Message { what: Err(error), _room: None }).await;
             return;
         }
     }
@@ -115,7 +183,7 @@ impl Reader {
     /// One connection, from the leader's look-up to its end.
     async fn session(&mut self) -> End {
         match self.attach().await {
-            Ok((link, answers, extent)) => match self.stream(link, answers, extent).await {
+            Ok((line, answers, extent)) => match self.stream(&*line, answers, extent).await {
                 Ok(()) => End::Unheard,
                 Err(end) => end,
             },
@@ -124,42 +192,28 @@ impl Reader {
     }
 
     /// Finds the leader, connects, and opens a stream at the position.
-    async fn attach(&mut self) -> Result<(Link, Answers, Extent), End> {
-        let (topic, partition) = (self.shared.topic.clone(), self.partition);
-        let leader = self.shared.cluster.leader(&topic, partition).await;
-        let leader = leader.map_err(|error| End::NoController(error.to_string()))?.ok_or(End::NoLeader)?;
-        let config = self.shared.cluster.spu_config(&leader).map_err(End::Fatal)?;
-        let mut link = match Link::connect(config, &topic, partition).await {
-            Err(LinkError::TooOld) => {
-                return Err(End::Fatal(SourceError::TooOld { address: leader.address }));
-            }
-            link => link?,
-        };
-        let extent = link.extent(PATIENCE).await?;
+    async fn attach(&mut self) -> Result<(Box<dyn Line>, Box<dyn Stream>, Extent), End> {
+        let mut line = self.way.connect().await?;
+        let extent = line.extent(PATIENCE).await?;
         let position = self.start(extent).map_err(End::Fatal)?;
-        let fetch = Fetch {
-            module: Some(Module { name: self.shared.module.clone(), params: self.shared.params.clone() }),
-            offset: position,
-            max_bytes: self.policy.max_bytes(),
-            isolation: if leader.replicated { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
-        };
-        let answers = link.stream(fetch).await?;
+        let answers = line.stream(position, self.policy.max_bytes()).await?;
+        let (topic, partition) = (&self.terms.topic, self.partition);
         // With another module each attachment succeeds: that is no way back.
         let waiting = self.policy.waits_for_replacement();
         match self.said_lost.take_if(|_| !waiting) {
             Some(_) => info!("partition {partition} of `{topic}` is back; reading on from offset {position}"),
-            None => debug!(partition, position, end = extent.end, spu = %leader.address, "attached"),
+            None => debug!(partition, position, end = extent.end, "attached"),
         }
-        self.policy.attached();
-        self.attached = true;
+        self.attached = Some(Instant::now());
+        self.looked_up = None;
         self.position = Some(position);
         self.send(Event::Attached { partition, position, end: extent.end }).await?;
-        Ok((link, answers, extent))
+        Ok((line, answers, extent))
     }
 
     /// Where to read from: the position, if the log still has it.
     fn start(&self, extent: Extent) -> Result<i64, SourceError> {
-        let (topic, partition) = (self.shared.topic.clone(), self.partition);
+        let (topic, partition) = (self.terms.topic.clone(), self.partition);
         let Extent { start, end } = extent;
         match (self.position, self.begin) {
             (None, Begin::Beginning) => Ok(start),
@@ -167,21 +221,41 @@ impl Reader {
             (None, Begin::At { offset: resume, .. }) if resume > end => {
                 Err(SourceError::Shorter { topic, partition, position: resume, end })
             }
-            (None, Begin::At { offset: resume, accept_gap: false }) if resume < start => {
-                Err(SourceError::Behind { topic, partition, resume, start })
+            (None, Begin::At { offset: resume, accept_gap }) if resume < start => {
+                if !accept_gap {
+                    return Err(SourceError::Behind { topic, partition, resume, start });
+                }
+                warn!(
+                    "partition {partition} of `{topic}` begins at offset {start} by now: going on without {resume} to it"
+                );
+                Ok(start)
             }
-            (None, Begin::At { offset, .. }) => Ok(offset.max(start)),
+            (None, Begin::At { offset, .. }) => Ok(offset),
             (Some(position), _) if position > end => Err(SourceError::Shorter { topic, partition, position, end }),
-            (Some(position), _) if position < start => Err(SourceError::Evicted { topic, partition, position, start }),
+            (Some(position), _) if position < start => {
+                if self.is_untouched() {
+                    Ok(start)
+                } else {
+                    Err(self.evicted(position, start))
+                }
+            }
             (Some(position), _) => Ok(position),
         }
     }
 
+    /// Whether it stands at the beginning of the log, wherever that is by now: nothing has come yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.last.is_none() && self.begin == Begin::Beginning
+    }
+
     /// Hands on what comes until something breaks.
-    async fn stream(&mut self, link: Link, mut answers: Answers, extent: Extent) -> Result<(), End> {
+    async fn stream(&mut self, line: &dyn Line, mut answers: Box<dyn Stream>, extent: Extent) -> Result<(), End> {
         let mut end = extent.end;
-        let mut poll = interval(self.shared.poll);
+        let mut poll = interval(self.terms.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut asked: Option<BoxFuture<'_, Result<Extent, LinkError>>> = None;
+        let mut rest: Option<Rest> = None;
+        let mut session = None;
         let mut waiting_since = Instant::now();
         loop {
             let paused = *self.paused.borrow_and_update();
@@ -192,224 +266,181 @@ impl Reader {
                     }
                     waiting_since = Instant::now();
                 }
-                answer = answers.next(), if !paused => {
-                    let answer = answer?;
-                    let (session, error) = (answer.session, answer.error.clone());
-                    if let Some(news) = answer.end.filter(|news| *news > end) {
+                () = std::future::ready(()), if !paused && rest.is_some() => {
+                    let before = self.position;
+                    let Some(current) = &mut rest else { continue };
+                    if let Some(value) = current.values.pop_front() {
+                        self.hand_on(&value).await?;
+                    }
+                    if self.position > before {
+                        waiting_since = Instant::now();
+                    }
+                    end = end.max(self.position.unwrap_or_default());
+                    if let Some(done) = rest.take_if(|rest| rest.values.is_empty()) {
+                        if let Some(code) = done.error {
+                            return Err(End::Broken(LinkError::Code(code)));
+                        }
+                        self.acknowledge(line, done.session, end).await?;
+                    }
+                }
+                answer = answers.next(), if !paused && rest.is_none() => {
+                    let Answer { session: number, end: news, values, error } = answer?;
+                    session = Some(number);
+                    if let Some(news) = news.filter(|news| *news > end) {
                         end = news;
                         self.send(Event::End { partition: self.partition, end }).await?;
                     }
-                    let moved = self.hand_on(answer).await?;
-                    if let Some(code) = error {
-                        return Err(End::Broken(LinkError::Code(code)));
-                    }
-                    if let Some(position) = moved {
-                        link.acknowledge(session, position, PATIENCE).await?;
-                        waiting_since = Instant::now();
-                    }
+                    rest = Some(Rest { session: number, values: values.into(), error });
                 }
-                _ = poll.tick() => {
-                    end = end.max(link.extent(PATIENCE).await?.end);
+                extent = answered(&mut asked) => {
+                    asked = None;
+                    end = end.max(extent?.end);
                     self.send(Event::End { partition: self.partition, end }).await?;
-                    let behind = self.position.is_some_and(|position| position < end);
-                    if paused || !behind {
+                    let behind = self.behind(end);
+                    if paused || behind == 0 || rest.is_some() {
                         waiting_since = Instant::now();
-                    } else if waiting_since.elapsed() > self.policy.patience() {
-                        let patience = self.policy.patience();
-                        if !self.policy.stalled() || self.shared.is_another_module().await {
-                            return Err(End::Fatal(self.nothing_comes(end)));
+                    } else if waiting_since.elapsed() >= self.policy.patience(behind) {
+                        return Err(self.stalled(end).await);
+                    } else if waiting_since.elapsed() >= LOOK_AFTER && self.pass_hole().await? {
+                        end = end.max(self.position.unwrap_or_default());
+                        waiting_since = Instant::now();
+                        if let Some(session) = session {
+                            self.acknowledge(line, session, end).await?;
                         }
-                        return Err(End::Again(format!("nothing came within {} s", patience.as_secs())));
                     }
                 }
+                _ = poll.tick(), if asked.is_none() => asked = Some(line.extent(self.heed(end))),
             }
         }
     }
 
-    /// Hands an answer's partials on; the new position, if it moved.
-    async fn hand_on(&mut self, answer: Answer) -> Result<Option<i64>, End> {
+    /// How many offsets are still to be read.
+    fn behind(&self, end: i64) -> u64 {
+        u64::try_from(end.saturating_sub(self.position.unwrap_or(end))).unwrap_or(0)
+    }
+
+    /// How long the leader may take to answer. One that works on a backlog may take longer: while there is one, the
+    /// partition holds windows back anyway. One whose log has been read must answer, or it would not be known that it is
+    /// quiet.
+    fn heed(&self, end: i64) -> Duration {
+        if self.behind(end) > 0 { PATIENCE } else { self.terms.patience }
+    }
+
+    /// Tells the SPU how far it has been read.
+    async fn acknowledge(&self, line: &dyn Line, session: u32, end: i64) -> Result<(), End> {
+        match self.position {
+            Some(position) if self.last.is_some() => Ok(line.acknowledge(session, position, self.heed(end)).await?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing came for too long.
+    async fn stalled(&mut self, end: i64) -> End {
+        if self.way.is_another_module().await {
+            return End::Fatal(self.nothing_comes(end));
+        }
+        let position = self.position.unwrap_or_default();
+        let patience = self.policy.patience(self.behind(end)).as_secs();
+        let next = self.way.stored(position).await;
+        if self.policy.stalled(next.map(|next| next.bytes)) {
+            warn!(
+                "partition {} of `{}` is read up to offset {position} and ends at {end}, but nothing comes, again and again: \
+                 the broker is very slow, or its own log says why; still trying",
+                self.partition, self.terms.topic
+            );
+        }
+        End::Again(format!("nothing came within {patience} s"))
+    }
+
+    /// Hands a partial on.
+    async fn hand_on(&mut self, value: &RecordData) -> Result<(), End> {
         let partition = self.partition;
-        let mut moved = None;
-        for value in answer.values {
-            let expected = self.position.unwrap_or_default();
-            let partial = match codec::decode(value.as_ref()) {
-                Ok(partial) => partial,
-                Err(error) if self.policy.may_be_replaced() => return Err(End::OtherModule(error.to_string())),
-                Err(error) => return Err(End::Fatal(self.not_a_partial(&error))),
-            };
-            let source = partial.source;
-            if !self.shared.is_ours(&partial) {
-                let Partial { version, fingerprint, .. } = partial;
-                if self.policy.may_be_replaced() {
-                    let what = format!("it is version {version}, with settings of fingerprint {fingerprint}");
-                    return Err(End::OtherModule(what));
-                }
-                debug!(partition, %version, %fingerprint, "another module that stays: for the materializer to refuse");
-            }
-            match self.policy.judge(expected, source) {
-                Verdict::Accept => {
-                    if self.said_lost.take().is_some() {
-                        info!("partition {partition} of `{}`: this consumer's module answers now", self.shared.topic);
-                    }
-                }
-                Verdict::Refetch => {
-                    return Err(End::Again(format!(
-                        "expected offset {expected}, got {} to {}",
-                        source.first, source.next
-                    )));
-                }
-                Verdict::HandOn => debug!(partition, expected, first = source.first, "a misfit that stays"),
-            }
-            let digest = codec::digest(value.as_ref());
-            self.send(Event::Partial { partition, partial: Box::<Partial>::new(partial), digest }).await?;
-            self.position = Some(source.next);
-            moved = self.position;
-        }
-        Ok(moved)
-    }
-
-    fn not_a_partial(&self, error: &codec::DecodeError) -> SourceError {
-        SourceError::NotAPartial {
-            topic: self.shared.topic.clone(),
-            module: self.shared.module.clone(),
-            partition: self.partition,
-            offset: self.position.unwrap_or_default(),
-            reason: error.to_string(),
-        }
-    }
-
-    fn nothing_comes(&self, end: i64) -> SourceError {
-        SourceError::NothingComes {
-            topic: self.shared.topic.clone(),
-            module: self.shared.module.clone(),
-            partition: self.partition,
-            position: self.position.unwrap_or_default(),
-            end,
-        }
-    }
-
-    async fn send(&self, event: Event) -> Result<(), End> {
-        self.messages.send(Ok(event)).await.map_err(|_| End::Unheard)
-    }
-
-    /// Decides what to do after a session; `Err` when the reader is to end, with what to tell.
-    async fn mend(&mut self, end: End) -> Result<(), Option<SourceError>> {
-        let (partition, topic) = (self.partition, self.shared.topic.clone());
-        let (trouble, reason) = match end {
-            End::Unheard => return Err(None),
-            End::Fatal(error) => return Err(Some(error)),
-            End::Again(reason) => {
-                warn!(
-                    "partition {partition} of `{topic}`: {reason}; reading again from offset {} with answers of up to {} bytes",
-                    self.position.unwrap_or_default(),
-                    self.policy.max_bytes()
-                );
-                return Ok(());
-            }
-            End::OtherModule(reason) => (Trouble::OtherModule, reason),
-            End::NoController(reason) => (Trouble::Connection, reason),
-            End::NoLeader => (Trouble::Connection, "the controller knows no leader for it".to_owned()),
-            End::Broken(LinkError::Code(code)) => (self.judge_code(&code).await?, code.to_string()),
-            End::Broken(error) => (Trouble::Connection, error.to_string()),
+        let room = u32::try_from(value.len().div_ceil(1024)).unwrap_or(ROOM).clamp(1, ROOM);
+        let room = self.terms.room.clone().acquire_many_owned(room).await.map_err(|_| End::Unheard)?;
+        let partial = match codec::decode(value.as_ref()) {
+            Ok(partial) => partial,
+            Err(error) if self.policy.may_be_replaced() => return Err(End::OtherModule(error.to_string())),
+            Err(error) => return Err(End::Fatal(self.not_a_partial(&error))),
         };
-        let Next::After(pause) = self.policy.after(trouble, jitter()) else {
-            return Err(Some(self.given_up(trouble, reason)));
-        };
-        self.say(trouble, &reason, pause);
-        tokio::time::sleep(pause).await;
+        let (source, digest) = (partial.source, codec::digest(value.as_ref()));
+        let ours = self.terms.is_ours(&partial);
+        if !ours {
+            let Partial { version, fingerprint, .. } = partial;
+            if self.policy.may_be_replaced() {
+                let what = format!("it is version {version}, with settings of fingerprint {fingerprint}");
+                return Err(End::OtherModule(what));
+            }
+            debug!(partition, %version, %fingerprint, "another module that stays: for the materializer to refuse");
+        }
+        if ours && self.position != Some(source.first) {
+            self.pass_hole().await?;
+        }
+        let expected = self.position.unwrap_or_default();
+        // Asked to go on within a batch whose last records are missing, the SPU begins with that batch again.
+        if let Some(last) = self.last
+            && last.next < expected
+            && (last.first, last.digest) == (source.first, digest)
+        {
+            debug!(partition, source.first, expected, "a batch that came again");
+            return Ok(());
+        }
+        match self.policy.judge(expected, source) {
+            Verdict::Accept => {
+                if ours && self.said_lost.take().is_some() {
+                    info!("partition {partition} of `{}`: this consumer's module answers now", self.terms.topic);
+                }
+            }
+            Verdict::Refetch => {
+                let found = format!("expected offset {expected}, got {} to {}", source.first, source.next);
+                return Err(End::Again(found));
+            }
+            Verdict::HandOn => debug!(partition, expected, first = source.first, "a misfit that stays"),
+        }
+        let event = Event::Partial { partition, partial: Box::<Partial>::new(partial), digest };
+        self.tell(event, Some(room)).await?;
+        self.position = Some(source.next);
+        self.last = Some(Last { first: source.first, next: source.next, digest });
         Ok(())
     }
 
-    /// What an error code means; `Err` if it ends the run.
-    async fn judge_code(&self, code: &ErrorCode) -> Result<Trouble, Option<SourceError>> {
-        let topic = self.shared.topic.clone();
-        match code {
-            ErrorCode::TopicDeleted | ErrorCode::TopicNotFound => {
-                if self.shared.topic_is_gone().await {
-                    return Err(Some(SourceError::TopicDeleted { topic }));
-                }
-                Ok(Trouble::Connection)
-            }
-            // A leader that moved, or an SPU that has not heard yet that it leads.
-            ErrorCode::NotLeaderForPartition
-            | ErrorCode::PartitionNotLeader
-            | ErrorCode::PartitionPendingInitialization
-            | ErrorCode::SpuOffline => Ok(Trouble::Connection),
-            ErrorCode::SmartModuleNotFound { .. } => Ok(Trouble::ModuleUnknown),
-            ErrorCode::OffsetEvicted { next_available, .. } if self.position.is_some() => {
-                Err(Some(SourceError::Evicted {
-                    topic,
-                    partition: self.partition,
-                    position: self.position.unwrap_or_default(),
-                    start: *next_available,
-                }))
-            }
-            ErrorCode::SmartModuleInvalid { .. }
-            | ErrorCode::SmartModuleInvalidExports { .. }
-            | ErrorCode::SmartModuleRuntimeError(_)
-            | ErrorCode::SmartModuleChainInitError(_)
-            | ErrorCode::SmartModuleInitError(_)
-            | ErrorCode::SmartModuleLookBackError(_)
-            | ErrorCode::SmartModuleMemoryLimitExceeded { .. } => {
-                if self.policy.may_be_replaced() {
-                    return Ok(Trouble::OtherModule);
-                }
-                Err(Some(SourceError::ModuleFails { module: self.shared.module.clone(), reason: code.to_string() }))
-            }
-            _ => Ok(Trouble::Refusal),
+    /// Looks up where the batch that was handed on last ends. If that is further on than its records reach, no record
+    /// stands between: goes on behind it, and is true.
+    async fn pass_hole(&mut self) -> Result<bool, End> {
+        let (Some(last), Some(position)) = (self.last, self.position) else {
+            return Ok(false);
+        };
+        if last.next != position || self.looked_up.replace(position) == Some(position) {
+            return Ok(false);
         }
+        let stored = self.way.stored(last.first).await;
+        let Some(stored) = stored.filter(|stored| (stored.first, stored.digest) == (last.first, last.digest)) else {
+            return Ok(false);
+        };
+        if stored.next <= position {
+            return Ok(false);
+        }
+        debug!(self.partition, position, stored.next, "a batch that lacks its last records");
+        self.send(Event::Hole { partition: self.partition, next: stored.next }).await?;
+        self.position = Some(stored.next);
+        Ok(true)
     }
 
-    fn given_up(&self, trouble: Trouble, reason: String) -> SourceError {
-        match trouble {
-            Trouble::ModuleUnknown => SourceError::NoModule {
-                address: self.shared.cluster.address().to_owned(),
-                module: self.shared.module.clone(),
-            },
-            Trouble::OtherModule => SourceError::ModuleFails { module: self.shared.module.clone(), reason },
-            Trouble::Connection | Trouble::Refusal => SourceError::Refused {
-                topic: self.shared.topic.clone(),
-                partition: self.partition,
-                position: self.position.unwrap_or_default(),
-                reason,
-            },
-        }
+    async fn send(&self, event: Event) -> Result<(), End> {
+        self.tell(event, None).await
     }
 
-    /// Says what went wrong; while it stays so, not at each attempt.
-    fn say(&mut self, trouble: Trouble, reason: &str, pause: Duration) {
-        let (partition, topic) = (self.partition, &self.shared.topic);
-        let seconds = pause.as_secs_f64();
-        if self.said_lost.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
-            debug!("partition {partition} of `{topic}`: {reason}; trying again in {seconds:.1} s");
-            return;
-        }
-        self.said_lost = Some(Instant::now());
-        match (trouble, self.position) {
-            (Trouble::ModuleUnknown, _) => info!(
-                "the SPU does not know the SmartModule `{}` yet; trying again in {seconds:.1} s and on",
-                self.shared.module
-            ),
-            (Trouble::OtherModule, _) => warn!(
-                "the SPU runs another module as `{}`: {reason}; this consumer wants version {}. It may have been replaced \
-                 a moment ago: trying for some seconds",
-                self.shared.module,
-                ModuleVersion::CURRENT
-            ),
-            (_, Some(position)) => warn!(
-                "lost partition {partition} of `{topic}`: {reason}; reading on from offset {position} as soon as it is \
-                 back, trying in {seconds:.1} s and on"
-            ),
-            (_, None) => {
-                warn!("cannot read partition {partition} of `{topic}` yet: {reason}; trying in {seconds:.1} s and on")
-            }
-        }
+    async fn tell(&self, event: Event, room: Option<OwnedSemaphorePermit>) -> Result<(), End> {
+        self.messages.send(Message { what: Ok(event), _room: room }).await.map_err(|_| End::Unheard)
     }
 }
 
-/// A fraction that differs between readers: spread, not secrecy, is what it is for.
-fn jitter() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    let bits = RandomState::new().hash_one(Instant::now().elapsed());
-    (bits >> 11) as f64 / (1_u64 << 53) as f64
+/// The answer to a question, if one has been asked.
+async fn answered<T>(asked: &mut Option<BoxFuture<'_, T>>) -> T {
+    match asked {
+        Some(answer) => answer.await,
+        None => std::future::pending().await,
+    }
 }
+
+#[cfg(test)]
+mod tests;

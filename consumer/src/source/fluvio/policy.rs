@@ -3,24 +3,35 @@
 //! The SPU answers a fetch with the partials of as many batches as fit `max_bytes`. If the first batch's partial alone
 //! does not fit, it sends nothing and moves on to the end of the log, in silence. So a fetch starts with a size that
 //! keeps a steady flow, and is made larger, at the last good batch boundary, when partials are missing ([`Policy::judge`]),
-//! when nothing comes although there is something to read ([`Policy::stalled`]), or when the broker refuses.
+//! when nothing comes and the next batch's partial is known not to fit ([`Policy::stalled`]), or when the broker refuses.
+//!
+//! A broker that is merely slow is given its time. It works until its answer reaches the size or the log ends, so that the
+//! first of many small partials may come after all of a backlog has been read.
 
 use std::time::Duration;
 
 use isotherm_model::partial::SourceRange;
 
-/// Sizes of a fetch's answer in bytes, smallest first. The largest holds the partial of the largest batch that a
-/// producer can send (32 MiB), twice over.
-const SIZES: [i32; 4] = [2 << 20, 8 << 20, 32 << 20, (64 << 20) + (1 << 20)];
+/// Sizes of a fetch's answer in bytes, smallest first. The last but one holds the largest partial of the largest batch that
+/// producers of the published client send (32 MiB), the last that of the largest batch that a node of ours takes (64 MiB).
+const SIZES: [i32; 5] = [2 << 20, 8 << 20, 32 << 20, 65 << 20, 129 << 20];
 
-/// How long nothing may come, although there is something to read, before the fetch is repeated with a larger size.
-/// It doubles each time: a slow broker that works on a large backlog must be given its time.
+/// How long nothing may come, although there is something to read, before the fetch is repeated. It doubles each time, and
+/// the first partial that comes sets it back.
 const PATIENCE: Duration = Duration::from_secs(10);
 const MOST_PATIENCE: Duration = Duration::from_secs(640);
 
-/// After how many stalls in a row, without any partial in between, the run ends: with the largest size, and ten minutes
-/// of patience, nothing is to be expected any longer.
-const MOST_STALLS: u32 = 6;
+/// How many records a second even a slow broker works through: a tenth of what a small one does.
+const SLOWEST: u64 = 100_000;
+
+/// After how many stalls in a row, without any partial in between, that is said to be no ordinary slowness.
+const MANY_STALLS: u32 = 6;
+
+/// How long a connection must have held for the next pause to be a short one again, although no partial came.
+const STEADY: Duration = Duration::from_secs(20);
+
+/// Bytes of an answer besides a partial's own: a record's framing.
+const FRAMING: usize = 64;
 
 /// How often in a row a broker may answer with the same kind of error, without any partial in between, before the
 /// run ends with it. Lost connections are not counted: they are retried forever.
@@ -101,15 +112,16 @@ impl Policy {
         SIZES.get(self.size).copied().unwrap_or(i32::MAX)
     }
 
-    /// How long to wait for an answer while there is something to read.
-    pub(super) fn patience(&self) -> Duration {
-        self.patience
+    /// How long to wait for an answer while there are so many records to read.
+    pub(super) fn patience(&self, behind: u64) -> Duration {
+        self.patience.max(Duration::from_secs(behind / SLOWEST))
     }
 
     /// Whether this partial may follow what ended at `expected`.
     pub(super) fn judge(&mut self, expected: i64, source: SourceRange) -> Verdict {
         if source.first == expected {
             self.misfit_at = None;
+            self.patience = PATIENCE;
             self.stalls = 0;
             self.attempts = 0;
             self.refusals = 0;
@@ -124,13 +136,16 @@ impl Policy {
         if grown || first_time { Verdict::Refetch } else { Verdict::HandOn }
     }
 
-    /// Nothing came within [`Policy::patience`] although there was something to read: the next fetch asks for more and
-    /// waits longer. False when that has been done often enough.
-    pub(super) fn stalled(&mut self) -> bool {
-        self.grow();
+    /// Nothing came within [`Policy::patience`] although there was something to read: the next fetch waits longer, and asks
+    /// for more if the next batch's partial, which takes so many bytes if that is known, does not fit. Whether this has
+    /// happened so often that it ought to be said.
+    pub(super) fn stalled(&mut self, partial: Option<usize>) -> bool {
+        let fits =
+            |size: i32| partial.is_none_or(|bytes| usize::try_from(size).is_ok_and(|size| bytes + FRAMING <= size));
+        while !fits(self.max_bytes()) && self.grow() {}
         self.patience = (self.patience * 2).min(MOST_PATIENCE);
-        self.stalls += 1;
-        self.stalls < MOST_STALLS
+        self.stalls = self.stalls.saturating_add(1);
+        self.stalls.is_multiple_of(MANY_STALLS)
     }
 
     /// What to do after trouble; `jitter` in `0.0..1.0` spreads attempts of many readers.
@@ -165,9 +180,11 @@ impl Policy {
         !self.other_module.is_zero()
     }
 
-    /// A stream was opened and its partition's end is known: the way to the broker is whole.
-    pub(super) fn attached(&mut self) {
-        if self.refusals == 0 && self.module_unknown.is_zero() && !self.waits_for_replacement() {
+    /// A connection ended that had been good for so long. One that held for a while says that the way to the broker is
+    /// whole; that one was opened at all does not: a broker may take connections and drop them.
+    pub(super) fn detached(&mut self, held: Duration) {
+        let whole = self.refusals == 0 && self.module_unknown.is_zero() && !self.waits_for_replacement();
+        if whole && held >= STEADY {
             self.attempts = 0;
         }
     }
@@ -197,128 +214,4 @@ pub(super) fn backoff(attempt: u32, jitter: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn range(first: i64, next: i64) -> SourceRange {
-        SourceRange { first, next }
-    }
-
-    #[test]
-    fn partials_that_join_are_accepted() {
-        let mut policy = Policy::new();
-        assert_eq!(policy.judge(0, range(0, 10)), Verdict::Accept);
-        assert_eq!(policy.judge(10, range(10, 10)), Verdict::Accept, "a batch without records");
-        assert_eq!(policy.max_bytes(), SIZES[0]);
-    }
-
-    #[test]
-    fn a_gap_is_fetched_again_with_every_larger_size_then_handed_on() {
-        let mut policy = Policy::new();
-        let mut asked = vec![policy.max_bytes()];
-        let mut verdict = policy.judge(10, range(20, 30));
-        while verdict == Verdict::Refetch {
-            asked.push(policy.max_bytes());
-            assert!(asked.len() < 10, "it must end");
-            verdict = policy.judge(10, range(20, 30));
-        }
-        assert_eq!(asked, SIZES);
-        assert_eq!(verdict, Verdict::HandOn);
-    }
-
-    #[test]
-    fn a_gap_that_a_larger_size_closes_is_forgotten() {
-        let mut policy = Policy::new();
-        assert_eq!(policy.judge(10, range(20, 30)), Verdict::Refetch);
-        assert_eq!(policy.judge(10, range(10, 20)), Verdict::Accept);
-        assert_eq!(policy.max_bytes(), SIZES[1], "the size that was needed once is kept");
-        assert_eq!(policy.judge(20, range(25, 30)), Verdict::Refetch);
-    }
-
-    #[test]
-    fn an_overlap_is_fetched_again_once() {
-        let mut policy = Policy::new();
-        assert_eq!(policy.judge(10, range(5, 12)), Verdict::Refetch);
-        assert_eq!(policy.judge(10, range(5, 12)), Verdict::HandOn);
-        assert_eq!(policy.max_bytes(), SIZES[0], "a larger size cannot mend it");
-    }
-
-    #[test]
-    fn a_stall_asks_for_more_and_waits_longer() {
-        let mut policy = Policy::new();
-        for (stall, size) in (1..).zip([SIZES[1], SIZES[2], SIZES[3], SIZES[3], SIZES[3], SIZES[3]]) {
-            let before = policy.patience();
-            assert_eq!(policy.stalled(), stall < MOST_STALLS);
-            assert_eq!(policy.max_bytes(), size);
-            assert!(policy.patience() > before);
-        }
-    }
-
-    #[test]
-    fn stalls_with_partials_in_between_go_on() {
-        let mut policy = Policy::new();
-        for offset in 0..100 {
-            assert!(policy.stalled());
-            assert_eq!(policy.judge(offset, range(offset, offset + 1)), Verdict::Accept);
-            assert!(policy.patience() <= MOST_PATIENCE);
-        }
-    }
-
-    #[test]
-    fn lost_connections_are_retried_forever_with_growing_pauses() {
-        let mut policy = Policy::new();
-        let pauses: Vec<_> = (0..100).map(|_| policy.after(Trouble::Connection, 0.0)).collect();
-        assert_eq!(pauses[..3], [200, 400, 800].map(|ms| Next::After(Duration::from_millis(ms))));
-        assert!(pauses[6..].iter().all(|next| *next == Next::After(Duration::from_secs(10))));
-    }
-
-    #[test]
-    fn refusals_end_unless_partials_come_in_between() {
-        let mut policy = Policy::new();
-        let until = (1..=100).find(|_| policy.after(Trouble::Refusal, 0.5) == Next::GiveUp);
-        assert_eq!(until, Some(MOST_REFUSALS));
-        assert_eq!(policy.max_bytes(), SIZES[3], "an answer that is too large may be refused instead of skipped");
-        let mut policy = Policy::new();
-        for offset in 0..100 {
-            assert_ne!(policy.after(Trouble::Refusal, 0.5), Next::GiveUp);
-            assert_eq!(policy.judge(offset, range(offset, offset + 1)), Verdict::Accept);
-        }
-    }
-
-    #[test]
-    fn an_unknown_module_is_waited_for_but_not_forever() {
-        let mut policy = Policy::new();
-        let mut waited = Duration::ZERO;
-        while let Next::After(pause) = policy.after(Trouble::ModuleUnknown, 0.0) {
-            waited += pause;
-            policy.attached();
-        }
-        assert!(waited >= MODULE_GRACE && waited < MODULE_GRACE * 2, "{waited:?}");
-    }
-
-    #[test]
-    fn a_module_that_was_replaced_is_waited_for_anew_after_each_partial_but_not_forever() {
-        let mut policy = Policy::new();
-        for offset in 0..3 {
-            let mut waited = Duration::ZERO;
-            while policy.may_be_replaced() {
-                let Next::After(pause) = policy.after(Trouble::OtherModule, 0.0) else {
-                    panic!("it may still be replaced");
-                };
-                waited += pause;
-                policy.attached();
-            }
-            assert!(waited >= REPLACED_GRACE && waited <= REPLACED_GRACE + MODULE_PAUSE, "{waited:?}");
-            assert_eq!(policy.after(Trouble::OtherModule, 0.0), Next::GiveUp);
-            assert_eq!(policy.judge(offset, range(offset, offset + 1)), Verdict::Accept);
-        }
-    }
-
-    #[test]
-    fn jitter_only_shortens_a_pause() {
-        for attempt in 0..40 {
-            let (whole, least) = (backoff(attempt, 0.0), backoff(attempt, 1.0));
-            assert!(least < whole && least >= whole.mul_f64(0.74));
-        }
-    }
-}
+mod tests;

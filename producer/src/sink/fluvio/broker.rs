@@ -18,6 +18,8 @@ use super::sender::{Attempt, Broker};
 
 /// How long the broker may be silent before another connection is tried.
 const SILENCE: Duration = Duration::from_secs(10);
+/// The slowest way to the broker, in bytes a second, on which a batch of any size still gets there in one attempt.
+const SLOWEST: usize = 256 * 1024;
 
 /// The leader of a partition, connected to when there is something to send.
 pub(super) struct Leader {
@@ -66,10 +68,11 @@ impl Broker for Leader {
             Some(socket) => socket,
             None => self.cluster.connect_to_leader(self.partition).await.map_err(Attempt::Again)?,
         };
-        let response = socket
-            .send_receive(self.request(batch))
-            .await
-            .map_err(|error| Attempt::Again(format!("connection lost: {}", plain(&error))))?;
+        let lost = |error| Attempt::Again(format!("connection lost: {}", plain(&error)));
+        // Not `send_receive`: where the answer and the end of the connection come together, as from a broker that ends,
+        // it loses the answer, and the batch would be stored twice.
+        let answer = socket.send_async(self.request(batch)).await.map_err(lost)?;
+        let response = answer.await.map_err(lost)?;
         let answer = response.responses.into_iter().flat_map(|topic| topic.partitions).next();
         let code = answer
             .map(|partition| partition.error_code)
@@ -87,10 +90,15 @@ impl Broker for Leader {
         }
     }
 
-    fn patience(&self) -> Duration {
+    fn patience(&self, batch: &SealedBatch) -> Duration {
         // A leader that waits for its replicas has the batch, and would store it again.
-        if self.replicated { Duration::MAX } else { SILENCE }
+        if self.replicated { Duration::MAX } else { silence(batch.byte_len()) }
     }
+}
+
+/// How long the broker may be silent when a batch of so many bytes is on its way: it answers when it has all of it.
+fn silence(bytes: usize) -> Duration {
+    SILENCE + Duration::from_secs((bytes / SLOWEST) as u64)
 }
 
 /// What the broker's answer means.
@@ -111,6 +119,13 @@ fn verdict(code: ErrorCode) -> Result<(), Attempt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_large_batch_has_time_to_get_there() {
+        assert_eq!(silence(1_000), SILENCE);
+        // 32 MiB at 20 Mbit/s take 13 s.
+        assert!(silence(32 * 1024 * 1024) > SILENCE + Duration::from_secs(13));
+    }
 
     #[test]
     fn errors_that_pass_are_told_from_those_that_stay() {

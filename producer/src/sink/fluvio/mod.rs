@@ -77,8 +77,9 @@ impl FluvioSink {
                 let (lane_of_task, failure, counters) =
                     (Arc::clone(&lane), Arc::clone(&failure), Arc::clone(&counters));
                 senders.spawn(async move {
+                    let failure = EndsWithFailure(failure);
                     if let Err(error) = send_all(&lane_of_task, sender, compression, &counters).await {
-                        failure.set(error);
+                        failure.0.set(error);
                     }
                 });
                 lane
@@ -147,6 +148,15 @@ impl Sink for FluvioSink {
     }
 }
 
+/// Held by the task of a partition: however it ends, also by a panic, nobody waits for it any longer.
+struct EndsWithFailure(Arc<Failure>);
+
+impl Drop for EndsWithFailure {
+    fn drop(&mut self) {
+        self.0.set(ProduceError::Ended);
+    }
+}
+
 impl Failure {
     fn set(&self, error: ProduceError) {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -157,5 +167,29 @@ impl Failure {
     fn take(&self) -> ProduceError {
         let error = self.error.lock().unwrap_or_else(PoisonError::into_inner).take();
         error.unwrap_or(ProduceError::Ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_a_failure_and_the_first_error_stays() {
+        let failure = Arc::new(Failure::default());
+        let held = EndsWithFailure(Arc::clone(&failure));
+        let task = tokio::spawn(async move {
+            let _held = held;
+            panic!("as a fault of the program would");
+        });
+        failure.happened.cancelled().await;
+        assert!(task.await.is_err());
+        assert!(matches!(failure.take(), ProduceError::Ended));
+
+        let failure = Arc::new(Failure::default());
+        let held = EndsWithFailure(Arc::clone(&failure));
+        held.0.set(ProduceError::Encode("first".to_owned()));
+        drop(held);
+        assert!(matches!(failure.take(), ProduceError::Encode(_)));
     }
 }

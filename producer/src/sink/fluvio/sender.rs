@@ -24,8 +24,8 @@ pub(super) trait Broker: Send {
     /// Gets ready for another attempt after the one that failed.
     async fn recover(&mut self);
 
-    /// How long an attempt may go without an answer; less if retries are bounded by less.
-    fn patience(&self) -> Duration;
+    /// How long an attempt with this batch may go without an answer; less if retries are bounded by less.
+    fn patience(&self, batch: &SealedBatch) -> Duration;
 }
 
 /// Why an attempt failed.
@@ -54,7 +54,7 @@ impl<B: Broker> Sender<B> {
         loop {
             let left = self.retry_timeout.saturating_sub(started.elapsed());
             // The last attempt comes when the time is over, and is to have a chance.
-            let patience = left.max(MOST_BACK_OFF).min(self.broker.patience());
+            let patience = left.max(MOST_BACK_OFF).min(self.broker.patience(batch));
             let reason = match timeout(patience, self.broker.attempt(batch)).await {
                 Ok(Ok(())) => {
                     if attempts > 1 {
@@ -136,7 +136,7 @@ mod tests {
             self.recoveries += 1;
         }
 
-        fn patience(&self) -> Duration {
+        fn patience(&self, _: &SealedBatch) -> Duration {
             Duration::MAX
         }
     }

@@ -1,0 +1,489 @@
+//! The reader over a scripted way to the leader, on a clock that the tests move.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use isotherm_model::combine::{Record, combine};
+use isotherm_model::partial::ModuleVersion;
+use isotherm_model::settings::Settings;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::super::error::ClusterFlag;
+use super::super::way::Stored;
+use super::*;
+
+/// What a stream gives, one after the other; after the last nothing more comes.
+#[derive(Clone)]
+enum Step {
+    /// An answer with these partials.
+    Answer(Vec<RecordData>),
+    /// An answer that is an error.
+    Error(ErrorCode),
+    /// The connection breaks.
+    Break,
+}
+
+/// What the reader did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Did {
+    Stream(i64, i32),
+    Acknowledge(i64),
+}
+
+/// The cluster that is played.
+#[derive(Default)]
+struct Script {
+    /// The streams of one connection after the other. When there are no more, nobody leads the partition.
+    streams: VecDeque<Vec<Step>>,
+    extent: (i64, i64),
+    /// Whether questions remain without an answer.
+    silent: bool,
+    another_module: bool,
+    stored: Vec<Stored>,
+    did: Vec<Did>,
+}
+
+type Shared = Arc<Mutex<Script>>;
+
+struct ScriptedWay(Shared);
+struct ScriptedLine(Shared, Vec<Step>);
+struct ScriptedStream(VecDeque<Step>);
+
+#[async_trait]
+impl Way for ScriptedWay {
+    async fn connect(&self) -> Result<Box<dyn Line>, NoWay> {
+        let steps = self.0.lock().unwrap().streams.pop_front().ok_or(NoWay::NoLeader)?;
+        Ok(Box::new(ScriptedLine(self.0.clone(), steps)))
+    }
+
+    async fn is_another_module(&self) -> bool {
+        self.0.lock().unwrap().another_module
+    }
+
+    async fn stored(&self, offset: i64) -> Option<Stored> {
+        let script = self.0.lock().unwrap();
+        script.stored.iter().find(|stored| (stored.first..stored.next).contains(&offset)).copied()
+    }
+}
+
+#[async_trait]
+impl Line for ScriptedLine {
+    async fn extent(&self, patience: Duration) -> Result<Extent, LinkError> {
+        let (silent, (start, end)) = {
+            let script = self.0.lock().unwrap();
+            (script.silent, script.extent)
+        };
+        if silent {
+            tokio::time::sleep(patience).await;
+            return Err(LinkError::Silent(patience));
+        }
+        Ok(Extent { start, end })
+    }
+
+    async fn stream(&mut self, offset: i64, max_bytes: i32) -> Result<Box<dyn Stream>, LinkError> {
+        self.0.lock().unwrap().did.push(Did::Stream(offset, max_bytes));
+        Ok(Box::new(ScriptedStream(std::mem::take(&mut self.1).into())))
+    }
+
+    async fn acknowledge(&self, _session: u32, offset: i64, _patience: Duration) -> Result<(), LinkError> {
+        self.0.lock().unwrap().did.push(Did::Acknowledge(offset));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Stream for ScriptedStream {
+    async fn next(&mut self) -> Result<Answer, LinkError> {
+        match self.0.pop_front() {
+            Some(Step::Answer(values)) => Ok(Answer { session: 1, values, ..Answer::default() }),
+            Some(Step::Error(code)) => Ok(Answer { session: 1, error: Some(code), ..Answer::default() }),
+            Some(Step::Break) => Err(LinkError::Closed),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A reader under test. Every wait ends in the clock's time, however much of it.
+struct Rig {
+    script: Shared,
+    terms: Arc<Terms>,
+    gate: watch::Sender<bool>,
+    messages: mpsc::Receiver<Message>,
+    began: Instant,
+}
+
+impl Rig {
+    fn new(begin: Begin, script: Script) -> Self {
+        let terms = Arc::new(Terms {
+            topic: "sensors".to_owned(),
+            module: "window-stats".to_owned(),
+            fingerprint: Settings::default().fingerprint(),
+            poll: Duration::from_secs(1),
+            patience: Duration::from_millis(2_500),
+            address: "127.0.0.1:9003".to_owned(),
+            cluster: ClusterFlag(Some("127.0.0.1:9003".to_owned())),
+            room: Arc::new(Semaphore::new(ROOM as usize)),
+        });
+        let (gate, paused) = watch::channel(false);
+        let (sender, messages) = mpsc::channel(1);
+        let script = Arc::new(Mutex::new(script));
+        let way = Box::new(ScriptedWay(script.clone()));
+        let reader = Reader::new(terms.clone(), way, (3, begin), sender, paused);
+        tokio::spawn(reader.run());
+        Self { script, terms, gate, messages, began: Instant::now() }
+    }
+
+    /// What happens next, but for ends that are told; `None` if nothing does for so long.
+    async fn within(&mut self, time: Duration) -> Option<Result<Happened, SourceError>> {
+        let next = async {
+            loop {
+                let message = self.messages.recv().await.expect("the reader goes on");
+                match message.what {
+                    Ok(Event::End { .. }) => {}
+                    Ok(event) => return Ok(Happened::from(event)),
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        timeout(time, next).await.ok()
+    }
+
+    async fn next(&mut self) -> Happened {
+        match self.within(Duration::from_secs(1_000_000)).await {
+            Some(Ok(happened)) => happened,
+            other => panic!("{other:?}; {:?}", self.script.lock().unwrap().did),
+        }
+    }
+
+    async fn error(&mut self) -> SourceError {
+        loop {
+            match self.within(Duration::from_secs(1_000_000)).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return error,
+                None => panic!("it goes on; {:?}", self.script.lock().unwrap().did),
+            }
+        }
+    }
+
+    async fn expect(&mut self, all: &[Happened]) {
+        for (number, wanted) in all.iter().enumerate() {
+            assert_eq!(self.next().await, *wanted, "number {number} of {all:?}");
+        }
+    }
+
+    fn did(&self) -> Vec<Did> {
+        self.script.lock().unwrap().did.clone()
+    }
+
+    fn sizes(&self) -> Vec<i32> {
+        let size = |did: Did| if let Did::Stream(_, size) = did { Some(size) } else { None };
+        self.did().into_iter().filter_map(size).collect()
+    }
+}
+
+/// An event of partition 3, in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Happened {
+    Attached(i64, i64),
+    Detached,
+    Partial(i64, i64),
+    Hole(i64),
+}
+
+impl std::convert::From<Event> for Happened {
+    fn from(event: Event) -> Self {
+        match event {
+            Event::Attached { partition: 3, position, end } => Self::Attached(position, end),
+            Event::Detached { partition: 3 } => Self::Detached,
+            Event::Partial { partition: 3, partial, .. } => Self::Partial(partial.source.first, partial.source.next),
+            Event::Hole { partition: 3, next } => Self::Hole(next),
+            event => panic!("{event:?}"),
+        }
+    }
+}
+
+use Happened::{Attached, Detached, Hole};
+
+fn made(first: i64, count: i64) -> Partial {
+    let record = |offset_delta| Record { offset_delta, timestamp: None, value: b"no reading" };
+    combine(&Settings::default(), first, (0..count).map(record))
+}
+
+/// A batch's partial.
+fn partial(first: i64, count: i64) -> RecordData {
+    codec::encode(&made(first, count)).expect("sound").into()
+}
+
+/// A partial of another version of the module.
+fn foreign(first: i64, count: i64) -> RecordData {
+    let mut partial = made(first, count);
+    partial.version = ModuleVersion { major: 9, minor: 9, patch: 9 };
+    codec::encode(&partial).expect("sound").into()
+}
+
+/// A batch of so many records in the log, which ends at `next`.
+fn stored(first: i64, count: i64, next: i64) -> Stored {
+    let bytes = partial(first, count);
+    Stored { first, next, bytes: bytes.len(), digest: codec::digest(bytes.as_ref()) }
+}
+
+fn answers(partials: &[(i64, i64)]) -> Vec<Step> {
+    vec![Step::Answer(partials.iter().map(|(first, count)| partial(*first, *count)).collect())]
+}
+
+fn script(extent: (i64, i64), streams: impl IntoIterator<Item = Vec<Step>>) -> Script {
+    Script { streams: streams.into_iter().collect(), extent, ..Script::default() }
+}
+
+const BEGINNING: Begin = Begin::Beginning;
+
+#[tokio::test(start_paused = true)]
+async fn what_was_skipped_is_fetched_again_with_a_larger_size() {
+    let streams = [answers(&[(0, 10), (20, 10)]), answers(&[(10, 10), (20, 10)])];
+    let stored = vec![stored(0, 10, 10)];
+    let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 30), streams) });
+    let partial = |first| Happened::Partial(first, first + 10);
+    rig.expect(&[Attached(0, 30), partial(0), Detached, Attached(10, 30), partial(10), partial(20)]).await;
+    assert!(rig.within(Duration::from_secs(3_600)).await.is_none());
+    let wanted = [Did::Stream(0, 2 << 20), Did::Stream(10, 8 << 20), Did::Acknowledge(30)];
+    assert_eq!(rig.did(), wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_misfit_that_stays_with_the_largest_size_is_handed_on() {
+    let mut rig = Rig::new(BEGINNING, script((0, 30), (0..9).map(|_| answers(&[(20, 10)]))));
+    let mut happened = rig.next().await;
+    while let Attached(0, 30) | Detached = happened {
+        happened = rig.next().await;
+    }
+    assert_eq!(happened, Happened::Partial(20, 30));
+    assert_eq!(rig.sizes(), [2 << 20, 8 << 20, 32 << 20, 65 << 20, 129 << 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_broker_is_given_the_time_that_its_backlog_takes() {
+    let end = 100_000_000;
+    let mut rig = Rig::new(BEGINNING, Script { stored: vec![stored(0, 10, 10)], ..script((0, end), [vec![], vec![]]) });
+    rig.expect(&[Attached(0, end), Detached]).await;
+    let waited = rig.began.elapsed();
+    assert!(waited >= Duration::from_secs(1_000) && waited < Duration::from_secs(1_100), "{waited:?}");
+    rig.expect(&[Attached(0, end)]).await;
+    assert_eq!(rig.sizes(), [2 << 20; 2], "the next partial fits: nothing is gained by asking for more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_stalls_do_not_end_the_run() {
+    let mut rig = Rig::new(BEGINNING, script((0, 10), (0..40).map(|_| vec![]).chain([answers(&[(0, 10)])])));
+    for _ in 0..40 {
+        rig.expect(&[Attached(0, 10), Detached]).await;
+    }
+    rig.expect(&[Attached(0, 10), Happened::Partial(0, 10)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partial_that_does_not_fit_is_asked_for_with_what_it_needs() {
+    let stored = vec![Stored { bytes: 40 << 20, ..stored(0, 10, 10) }];
+    let streams = [vec![], answers(&[(0, 10)])];
+    let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 10), streams) });
+    rig.expect(&[Attached(0, 10), Detached, Attached(0, 10), Happened::Partial(0, 10)]).await;
+    assert_eq!(rig.sizes(), [2 << 20, 65 << 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_module_that_answers_nothing_is_named_with_the_command_that_mends_it() {
+    let mut rig = Rig::new(BEGINNING, Script { another_module: true, ..script((0, 10), [vec![], vec![]]) });
+    let error = rig.error().await;
+    assert!(matches!(error, SourceError::NothingComes { partition: 3, position: 0, end: 10, .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("`isotherm-consumer deploy --replace --cluster 127.0.0.1:9003`"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_evicted_before_anything_was_read_is_not_missed() {
+    let evicted = ErrorCode::OffsetEvicted { offset: 0, next_available: 50 };
+    let mut rig = Rig::new(BEGINNING, script((0, 60), [vec![Step::Error(evicted)], answers(&[(50, 10)])]));
+    rig.expect(&[Attached(0, 60)]).await;
+    rig.script.lock().unwrap().extent = (50, 60);
+    rig.expect(&[Detached, Attached(50, 60), Happened::Partial(50, 60)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_evicted_later_ends_the_run() {
+    for by_code in [true, false] {
+        let code = ErrorCode::OffsetEvicted { offset: 10, next_available: 50 };
+        let last = if by_code { Step::Error(code) } else { Step::Break };
+        let streams = [[answers(&[(0, 10)]), vec![last]].concat(), vec![]];
+        let mut rig = Rig::new(BEGINNING, script((0, 60), streams));
+        rig.expect(&[Attached(0, 60), Happened::Partial(0, 10)]).await;
+        rig.script.lock().unwrap().extent = (50, 60);
+        let error = rig.error().await;
+        assert!(matches!(error, SourceError::Evicted { position: 10, start: 50, .. }), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_lost_its_end_ends_the_run() {
+    let mut rig = Rig::new(BEGINNING, script((0, 10), [[answers(&[(0, 10)]), vec![Step::Break]].concat(), vec![]]));
+    rig.expect(&[Attached(0, 10), Happened::Partial(0, 10)]).await;
+    rig.script.lock().unwrap().extent = (0, 9);
+    let error = rig.error().await;
+    assert!(matches!(error, SourceError::Shorter { position: 10, end: 9, .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_goes_on_begins_exactly_where_it_is_told() {
+    let at = |offset, accept_gap| Begin::At { offset, accept_gap };
+    for (begin, extent) in [(at(20, false), (0, 30)), (at(20, false), (20, 20)), (at(20, true), (5, 30))] {
+        let mut rig = Rig::new(begin, script(extent, [vec![]]));
+        rig.expect(&[Attached(20, extent.1)]).await;
+        assert_eq!(rig.did(), [Did::Stream(20, 2 << 20)]);
+    }
+    let mut rig = Rig::new(at(20, true), script((25, 30), [vec![]]));
+    rig.expect(&[Attached(25, 30)]).await;
+    let error = Rig::new(at(20, false), script((25, 30), [vec![]])).error().await;
+    assert!(matches!(error, SourceError::Behind { partition: 3, resume: 20, start: 25, .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("--accept-gap") && text.contains("--reset"), "{text}");
+    for accept_gap in [true, false] {
+        let error = Rig::new(at(20, accept_gap), script((0, 19), [vec![]])).error().await;
+        assert!(matches!(error, SourceError::Shorter { position: 20, end: 19, .. }), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_falls_silent_is_known_to_be_lost_well_before_idle() {
+    let mut rig = Rig::new(BEGINNING, script((0, 10), [answers(&[(0, 10)]), vec![]]));
+    rig.expect(&[Attached(0, 10), Happened::Partial(0, 10)]).await;
+    assert!(rig.within(Duration::from_secs(600)).await.is_none(), "quiet is not silent");
+    let since = Instant::now();
+    rig.script.lock().unwrap().silent = true;
+    rig.expect(&[Detached]).await;
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    rig.script.lock().unwrap().silent = false;
+    rig.expect(&[Attached(10, 10)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_partial_within_a_stream_is_waited_out() {
+    let first = vec![Step::Answer(vec![partial(0, 10), foreign(10, 10)])];
+    let mut rig =
+        Rig::new(BEGINNING, script((0, 20), [first, vec![Step::Answer(vec![foreign(10, 10)])], answers(&[(10, 10)])]));
+    let (before, after) = (Happened::Partial(0, 10), Happened::Partial(10, 20));
+    rig.expect(&[Attached(0, 20), before, Detached, Attached(10, 20), Detached, Attached(10, 20), after]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_module_that_stays_is_for_the_materializer_to_refuse() {
+    let streams = (0..100).map(|_| vec![Step::Answer(vec![foreign(0, 10)])]);
+    let mut rig = Rig::new(BEGINNING, script((0, 10), streams));
+    let mut happened = rig.next().await;
+    while let Attached(0, 10) | Detached = happened {
+        happened = rig.next().await;
+    }
+    assert_eq!(happened, Happened::Partial(0, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_holds_the_rest_of_an_answer() {
+    let partials: Vec<_> = (0..10).map(|number| (number * 10, 10)).collect();
+    let mut rig = Rig::new(BEGINNING, script((0, 100), [answers(&partials)]));
+    rig.expect(&[Attached(0, 100), Happened::Partial(0, 10)]).await;
+    rig.gate.send_replace(true);
+    let mut came = 1;
+    while let Some(Ok(Happened::Partial(..))) = rig.within(Duration::from_secs(3_600)).await {
+        came += 1;
+    }
+    assert!(came <= 3, "{came} came: more than were under way");
+    assert_eq!(rig.did(), [Did::Stream(0, 2 << 20)], "nothing is acknowledged before all of it is handed on");
+    rig.gate.send_replace(false);
+    for number in came..10 {
+        rig.expect(&[Happened::Partial(number * 10, number * 10 + 10)]).await;
+    }
+    assert!(rig.within(Duration::from_secs(60)).await.is_none());
+    assert_eq!(rig.did().last(), Some(&Did::Acknowledge(100)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_be_taken_takes_room() {
+    let mut rig = Rig::new(BEGINNING, script((0, 20), [answers(&[(0, 10), (10, 10)])]));
+    // The reader has not run yet.
+    let all = rig.terms.room.clone().try_acquire_many_owned(ROOM).expect("nothing waits");
+    rig.expect(&[Attached(0, 20)]).await;
+    assert!(rig.within(Duration::from_secs(60)).await.is_none(), "there is no room");
+    drop(all);
+    rig.expect(&[Happened::Partial(0, 10), Happened::Partial(10, 20)]).await;
+    assert!(rig.within(Duration::from_secs(60)).await.is_none());
+    assert_eq!(rig.terms.room.available_permits(), ROOM as usize, "what was taken gives its room back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_between_two_batches_is_passed_without_reading_again() {
+    let stored = vec![stored(0, 4, 10), stored(10, 2, 12)];
+    let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 12), [answers(&[(0, 4), (10, 2)])]) });
+    rig.expect(&[Attached(0, 12), Happened::Partial(0, 4), Hole(10), Happened::Partial(10, 12)]).await;
+    assert!(rig.within(Duration::from_secs(60)).await.is_none());
+    assert_eq!(rig.did(), [Did::Stream(0, 2 << 20), Did::Acknowledge(12)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_at_the_end_of_the_log_is_passed_soon() {
+    let mut rig =
+        Rig::new(BEGINNING, Script { stored: vec![stored(0, 4, 10)], ..script((0, 10), [answers(&[(0, 4)])]) });
+    rig.expect(&[Attached(0, 10), Happened::Partial(0, 4), Hole(10)]).await;
+    assert!(rig.began.elapsed() < Duration::from_secs(5), "{:?}", rig.began.elapsed());
+    assert!(rig.within(Duration::from_secs(3_600)).await.is_none());
+    assert_eq!(rig.did(), [Did::Stream(0, 2 << 20), Did::Acknowledge(4), Did::Acknowledge(10)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_comes_again_because_of_its_hole_is_dropped() {
+    // Told to go on at 4, which lies within the first batch, the broker begins with that one again.
+    for streams in [
+        vec![[answers(&[(0, 4)]), answers(&[(0, 4), (10, 2)])].concat()],
+        vec![[answers(&[(0, 4)]), vec![Step::Break]].concat(), answers(&[(0, 4), (10, 2)])],
+    ] {
+        let again = streams.len() > 1;
+        let mut rig = Rig::new(BEGINNING, Script { stored: vec![stored(0, 4, 10)], ..script((0, 12), streams) });
+        rig.expect(&[Attached(0, 12), Happened::Partial(0, 4)]).await;
+        if again {
+            rig.expect(&[Detached, Attached(4, 12)]).await;
+        }
+        rig.expect(&[Hole(10), Happened::Partial(10, 12)]).await;
+        assert!(rig.within(Duration::from_secs(60)).await.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_not_the_one_that_was_read_makes_no_hole() {
+    let stored = vec![Stored { digest: 1, ..stored(0, 4, 10) }];
+    let streams = (0..9).map(|_| answers(&[(0, 4), (10, 2)]));
+    let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 12), streams) });
+    rig.expect(&[Attached(0, 12), Happened::Partial(0, 4)]).await;
+    let mut happened = rig.next().await;
+    while let Attached(4, 12) | Detached = happened {
+        happened = rig.next().await;
+    }
+    assert_eq!(happened, Happened::Partial(0, 4), "the materializer refuses it as an overlap");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_takes_connections_and_drops_them_is_not_hammered() {
+    let mut rig = Rig::new(BEGINNING, script((0, 10), (0..20).map(|_| vec![Step::Break])));
+    for _ in 0..20 {
+        rig.expect(&[Attached(0, 10), Detached]).await;
+    }
+    let took = rig.began.elapsed();
+    assert!(took > Duration::from_secs(60), "{took:?} for 20 connections");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_broker_that_says_deleted_ends_the_run() {
+    let missing = vec![Step::Error(ErrorCode::TopicNotFound)];
+    let mut rig = Rig::new(BEGINNING, script((0, 10), [missing.clone(), missing, answers(&[(0, 10)])]));
+    rig.expect(&[Attached(0, 10), Detached, Attached(0, 10), Detached, Attached(0, 10), Happened::Partial(0, 10)])
+        .await;
+    let mut rig = Rig::new(BEGINNING, script((0, 10), [vec![Step::Error(ErrorCode::TopicDeleted)]]));
+    let error = rig.error().await;
+    assert!(error.to_string().contains("deploy --topic sensors --cluster 127.0.0.1:9003"), "{error}");
+}

@@ -1,0 +1,69 @@
+//! Where bytes and texts are written to: into memory, or nowhere, to know their length before any memory is taken.
+
+use std::fmt;
+
+use crate::stats::SensorHash;
+
+/// Takes bytes in their order.
+pub(super) trait Sink {
+    fn push(&mut self, byte: u8);
+    fn put(&mut self, bytes: &[u8]);
+    fn put_sensors(&mut self, sensors: &[SensorHash]);
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        Vec::push(self, byte);
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn put_sensors(&mut self, sensors: &[SensorHash]) {
+        self.reserve(size_of_val(sensors));
+        for sensor in sensors {
+            self.extend_from_slice(&sensor.to_le_bytes());
+        }
+    }
+}
+
+/// Counts bytes, and forgets them.
+#[derive(Debug, Default)]
+pub(super) struct Length(pub(super) usize);
+
+impl Sink for Length {
+    #[inline]
+    fn push(&mut self, _byte: u8) {
+        self.0 += 1;
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+
+    #[inline]
+    fn put_sensors(&mut self, sensors: &[SensorHash]) {
+        self.0 += size_of_val(sensors);
+    }
+}
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
+}
+
+/// Appends text to bytes.
+pub(super) struct Text<'a>(pub(super) &'a mut Vec<u8>);
+
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
