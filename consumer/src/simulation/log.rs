@@ -6,6 +6,7 @@ use isotherm_model::codec;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
 use isotherm_model::rejection::{RejectedCounts, Rejection};
+use isotherm_model::schema::ValueRange;
 use isotherm_model::settings::{Fingerprint, Settings};
 use isotherm_model::stats::Stats;
 use isotherm_model::window::{Millis, WindowSize};
@@ -139,7 +140,7 @@ fn reading(random: &mut Random, clock: Millis) -> Reading {
         _ => clock,
     };
     let micros = match random.below(50) {
-        0 => random.pick(&[i64::MAX, i64::MIN, 0]),
+        0 => random.pick(&[ValueRange::LIMIT.micros(), -ValueRange::LIMIT.micros(), 0]),
         _ => random.between(-60_000_000, 120_000_000),
     };
     Reading {
