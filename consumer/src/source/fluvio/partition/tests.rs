@@ -3,8 +3,9 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use isotherm_model::codec;
 use isotherm_model::combine::{Record, combine};
-use isotherm_model::partial::ModuleVersion;
+use isotherm_model::partial::{ModuleVersion, Partial};
 use isotherm_model::settings::Settings;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;

@@ -3,6 +3,7 @@
 mod damage;
 mod opening;
 mod outbox;
+mod place;
 mod round_trip;
 mod windows;
 mod world;

@@ -2,61 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::SourceRange;
 use isotherm_model::rejection::Rejection;
-use isotherm_model::settings::Settings;
 use isotherm_model::stats::Stats;
 use isotherm_model::window::{Millis, Window};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
+pub(super) use super::place::{Place, open, options, subject};
 use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Account, Gap, KeyedRange, Ledger, Ranges};
 use crate::results::{ClosedBy, GroupResult, Totals, WindowResult};
-use crate::store::sqlite::{LostBatch, Options, SqliteStore, StoreReader, Subject, Windows};
+use crate::store::sqlite::{LostBatch, StoreReader, Windows};
 use crate::store::{
     Commit, DeadBatch, GroupState, LastBatch, PartitionState, RangeKey, RangeState, Saved, Sighting, Store, StoreError,
     StoreFault, TopicState,
 };
-
-/// A store's path in a folder that goes away.
-pub(super) struct Place {
-    folder: tempfile::TempDir,
-    pub(super) path: PathBuf,
-}
-
-impl Place {
-    pub(super) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store.db");
-        Self { folder, path }
-    }
-
-    /// The names of the files in it.
-    pub(super) fn files(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-}
-
-pub(super) fn subject() -> Subject {
-    Subject::new("sensors", "local", &Settings::default())
-}
-
-/// Small pages: a small store then has pages of every kind.
-pub(super) fn options() -> Options {
-    Options { page_size: 1024, ..Options::default() }
-}
-
-pub(super) fn open(path: &Path) -> Result<SqliteStore, StoreFault> {
-    SqliteStore::open(path, &subject(), options())
-}
 
 /// What is stored, or is to be.
 #[derive(Debug, Clone, Default)]
