@@ -7,6 +7,8 @@ pub mod materializer;
 pub mod progress;
 pub mod results;
 pub mod run;
+#[cfg(test)]
+mod simulation;
 pub mod sink;
 pub mod source;
 pub mod store;

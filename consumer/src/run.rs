@@ -1,10 +1,12 @@
 //! A run: what a source tells goes to the materializer, and what that decides is done, in order.
 //!
-//! [`drive`] is the whole of it, over the seams of source, store and sink; [`run`] puts the real ones in.
+//! [`drive`] is the whole of it, over the seams of source, store and sink; [`run`] puts the real ones in. What is done, and
+//! when, is decided in [`turn`].
 
 mod pending;
 #[cfg(test)]
 mod tests;
+pub(crate) mod turn;
 
 use std::io;
 use std::time::Duration;
@@ -13,11 +15,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use self::pending::{Closed, Pending};
-use crate::materializer::event::{Effect, Event};
+use self::pending::Closed;
+use self::turn::{Turn, Turns};
+use crate::materializer::event::Event;
 use crate::materializer::fault::Fault;
 use crate::materializer::{Materializer, Options};
-use crate::progress::Progress;
 use crate::results::Totals;
 use crate::sink::Sink;
 use crate::source::fluvio::cluster::Cluster;
@@ -160,13 +162,13 @@ pub async fn drive(
     habits: Habits,
     shutdown: CancellationToken,
 ) -> Result<Outcome, Error> {
-    let mut last = Instant::now();
+    let began = Instant::now();
+    let mut last = began;
     let mut now = Duration::ZERO;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut progress = Progress::default();
     let mut log = Log { next: LOG_PERIOD, wanted: habits.log_progress, done: false };
-    let mut pending = Pending::new();
+    let mut turns = Turns::new(began.elapsed());
     let read_before = materializer.ledger().read();
     loop {
         let read = materializer.ledger().read() - read_before;
@@ -183,44 +185,33 @@ pub async fn drive(
             event = source.next() => event.map_err(Error::from),
         };
         let (stopped, ticked) = (matches!(event, Ok(Event::Stop)), matches!(event, Ok(Event::Tick { .. })));
-        let effects = event.and_then(|event| {
-            progress.observe(&event);
-            Ok(materializer.handle(event)?)
-        });
-        let effects = match effects {
-            Ok(effects) => effects,
+        let turn = event.and_then(|event| Ok(turns.handle(materializer, event, began.elapsed())?));
+        let Turn { flow, due, finished, closed } = match turn {
+            Ok(turn) => turn,
             Err(error) => {
                 // What has been merged so far is as right as it was.
-                commit_and_publish(materializer, store, sink, &mut pending).await?;
+                let closed = turns.commit(materializer, store, began.elapsed())?;
+                publish(closed, sink).await?;
                 return Err(error);
             }
         };
-        let mut just_closed = false;
-        let mut finished = None;
-        for effect in effects {
-            match effect {
-                Effect::Pause { partition } => source.pause(partition),
-                Effect::Resume { partition } => source.resume(partition),
-                Effect::Close { windows, totals } => {
-                    pending.add(windows, totals);
-                    just_closed = true;
-                }
-                Effect::Finished { totals } => finished = Some(totals),
+        for (partition, waits) in flow {
+            if waits { source.pause(partition) } else { source.resume(partition) }
+        }
+        if due {
+            let closed = turns.commit(materializer, store, began.elapsed())?;
+            if !publish(closed, sink).await? {
+                return Ok(Outcome::Unread);
             }
         }
-        let caught_up = || pending.has_closes() && progress.behind() == 0;
-        let due = finished.is_some() || pending.is_due(caught_up(), materializer.uncommitted());
-        if due && !commit_and_publish(materializer, store, sink, &mut pending).await? {
-            return Ok(Outcome::Unread);
-        }
         if let Some(totals) = finished {
-            if !said(sink.finish(&totals, just_closed).await)? {
+            if !said(sink.finish(&totals, closed).await)? {
                 return Ok(Outcome::Unread);
             }
             return Ok(if stopped { Outcome::Interrupted(*totals) } else { Outcome::Complete(*totals) });
         }
         if ticked {
-            let snapshot = progress.snapshot();
+            let snapshot = turns.progress();
             log.tell(&snapshot);
             if !said(sink.progress(&snapshot).await)? {
                 return Ok(Outcome::Unread);
@@ -229,16 +220,9 @@ pub async fn drive(
     }
 }
 
-/// Makes everything so far lasting, then publishes what closed. False when nobody reads it any longer.
-async fn commit_and_publish(
-    materializer: &mut Materializer,
-    store: &mut dyn Store,
-    sink: &mut dyn Sink,
-    pending: &mut Pending,
-) -> Result<bool, Error> {
-    store.commit(&materializer.commit(&pending.windows()))?;
-    materializer.committed();
-    for Closed { windows, totals } in pending.take() {
+/// Publishes what has been committed. False when nobody reads it any longer.
+async fn publish(closed: Vec<Closed>, sink: &mut dyn Sink) -> Result<bool, Error> {
+    for Closed { windows, totals } in closed {
         if !said(sink.publish(&windows, &totals).await)? {
             return Ok(false);
         }

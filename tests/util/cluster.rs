@@ -155,6 +155,18 @@ impl Cluster {
         self.read(topic, partition, Vec::new(), count).expect("the topic can be read")
     }
 
+    /// How many records a topic holds.
+    #[track_caller]
+    pub(crate) fn records(&self, topic: &str, partitions: u32) -> u64 {
+        let ends = (0..partitions).map(|partition| block_on(self.end(topic, partition)) as u64);
+        ends.sum()
+    }
+
+    /// Whether it is the test's own node, which may be killed.
+    pub(crate) fn is_own(&self) -> bool {
+        self.node.is_some()
+    }
+
     /// How many records a partition's leader says there are.
     async fn end(&self, topic: &str, partition: u32) -> usize {
         let admin = self.client().await.admin().await;

@@ -1,4 +1,4 @@
-//! The one command surface: `cargo xtask demo | test | build | wasm | bench`.
+//! The one command surface: `cargo xtask demo | test | build | wasm | bench | simulate | crash`.
 //!
 //! Every subcommand is one file. None of Isotherm's crates is linked here, so that `cargo xtask` itself compiles in
 //! seconds; the binaries and modules are built and started as processes.
@@ -6,9 +6,11 @@
 mod bench;
 mod build;
 mod cargo;
+mod crash;
 mod demo;
 mod paths;
 mod process;
+mod simulate;
 mod test;
 mod wasm;
 
@@ -36,6 +38,10 @@ enum Task {
     Wasm(wasm::Wasm),
     /// Measure the scanner, the module and the engine in one table from one run
     Bench(bench::Bench),
+    /// Simulate whole histories of runs, one a seed
+    Simulate(simulate::Simulate),
+    /// Kill node, producer and consumer in turn under load, then compare with the log
+    Crash(crash::Crash),
 }
 
 /// What went wrong, as one sentence that a person can act on.
@@ -48,6 +54,8 @@ fn main() -> ExitCode {
         Task::Build(task) => task.run().map(|()| ExitCode::SUCCESS),
         Task::Wasm(task) => task.run().map(|()| ExitCode::SUCCESS),
         Task::Bench(task) => task.run().map(|()| ExitCode::SUCCESS),
+        Task::Simulate(task) => task.run().map(|()| ExitCode::SUCCESS),
+        Task::Crash(task) => task.run().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error}");

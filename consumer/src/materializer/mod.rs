@@ -339,8 +339,10 @@ impl Materializer {
         let (merged, known) = (clock.merged_offset().unwrap_or(expected), clock.known);
         self.check(partition, expected, &partial)?;
         let Partial { source, aggregate, .. } = partial;
+        // A batch without records can stand before the one that begins at the same offset, and may not come again.
+        let empty = source.next == source.first;
         let other = |known: LastBatch| match source.first == known.first {
-            true => digest != known.digest,
+            true => digest != known.digest && !empty,
             false => source.next > known.first,
         };
         // A merged offset is the end of a batch: where it is none, another log stands.
@@ -349,7 +351,7 @@ impl Materializer {
             return Err(Fault::OtherLog { partition, offset: source.first });
         }
         if let Some(clock) = self.clock(partition)? {
-            clock.known = known.filter(|known| known.first != source.first);
+            clock.known = known.filter(|known| known.first != source.first || empty);
             if source.first < merged {
                 clock.refilled(source.next, now);
             }

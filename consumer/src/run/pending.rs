@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::results::{Totals, WindowResult};
 
 /// How long what has closed may wait while there is more to read.
@@ -18,9 +16,11 @@ const MOST_ROWS: usize = 1 << 16;
 
 /// Windows that closed together, and the totals of that moment.
 #[derive(Debug)]
-pub(super) struct Closed {
-    pub(super) windows: Vec<WindowResult>,
-    pub(super) totals: Box<Totals>,
+pub(crate) struct Closed {
+    /// The windows, ascending by start.
+    pub(crate) windows: Vec<WindowResult>,
+    /// The run at that moment.
+    pub(crate) totals: Box<Totals>,
 }
 
 /// What waits for a commit.
@@ -28,20 +28,20 @@ pub(super) struct Closed {
 pub(super) struct Pending {
     closes: Vec<Closed>,
     rows: usize,
-    since: Option<Instant>,
-    committed: Instant,
+    since: Option<Duration>,
+    committed: Duration,
 }
 
 impl Pending {
     /// Nothing.
-    pub(super) fn new() -> Self {
-        Self { closes: Vec::new(), rows: 0, since: None, committed: Instant::now() }
+    pub(super) fn new(now: Duration) -> Self {
+        Self { closes: Vec::new(), rows: 0, since: None, committed: now }
     }
 
     /// Takes what has closed.
-    pub(super) fn add(&mut self, windows: Vec<WindowResult>, totals: Box<Totals>) {
+    pub(super) fn add(&mut self, windows: Vec<WindowResult>, totals: Box<Totals>, now: Duration) {
         self.rows += windows.iter().map(|window| 1 + window.groups.len()).sum::<usize>() + totals.groups.len();
-        self.since.get_or_insert_with(Instant::now);
+        self.since.get_or_insert(now);
         self.closes.push(Closed { windows, totals });
     }
 
@@ -51,13 +51,13 @@ impl Pending {
     }
 
     /// Whether a commit is due, with so many other rows to commit.
-    pub(super) fn is_due(&self, caught_up: bool, others: usize) -> bool {
+    pub(super) fn is_due(&self, caught_up: bool, others: usize, now: Duration) -> bool {
         if self.rows.saturating_add(others) >= MOST_ROWS {
             return true;
         }
         match self.since {
-            Some(since) => caught_up || since.elapsed() >= PATIENCE,
-            None => others > 0 && self.committed.elapsed() >= QUIET_PATIENCE,
+            Some(since) => caught_up || now.saturating_sub(since) >= PATIENCE,
+            None => others > 0 && now.saturating_sub(self.committed) >= QUIET_PATIENCE,
         }
     }
 
@@ -67,10 +67,10 @@ impl Pending {
     }
 
     /// What is to be published, now that it has been committed.
-    pub(super) fn take(&mut self) -> Vec<Closed> {
+    pub(super) fn take(&mut self, now: Duration) -> Vec<Closed> {
         self.rows = 0;
         self.since = None;
-        self.committed = Instant::now();
+        self.committed = now;
         std::mem::take(&mut self.closes)
     }
 }

@@ -225,6 +225,19 @@ fn another_log_is_known_by_its_last_batch() {
 }
 
 #[test]
+fn a_batch_without_records_before_the_last_one_is_not_taken_for_it() {
+    let saved = committed(&options(), &[0, 1]);
+    let mut run = resumed(options(), saved);
+    run.attach(0, 0, 2);
+    run.event(again(0, 0, 0));
+    let empty = |digest| Event::Partial { partition: 0, partial: Box::new(partial(1, &[], &[])), digest };
+    run.event(empty(99));
+    assert_eq!(run.try_event(again(1, 1, 99)), Err(Fault::OtherLog { partition: 0, offset: 1 }));
+    run.event(again(1, 1, 0));
+    assert!(!run.materializer.is_refilling());
+}
+
+#[test]
 fn what_the_log_no_longer_holds_is_a_gap_that_has_to_be_accepted() {
     let saved = committed(&options(), &[0, 1, 2]);
     let mut run = resumed(options(), saved.clone());

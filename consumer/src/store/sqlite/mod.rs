@@ -141,6 +141,15 @@ impl SqliteStore {
         self.epoch
     }
 
+    /// Has SQLite say that the disk is full as soon as the file is to grow, or not any more.
+    #[cfg(test)]
+    pub(crate) fn limit(&self, full: bool) {
+        // It is never less than what is there.
+        let most = if full { 1 } else { i64::from(u32::MAX) - 1 };
+        let set = self.connection.pragma_update_and_check(None, "max_page_count", most, |row| row.get::<_, i64>(0));
+        set.expect("the most pages can be set");
+    }
+
     /// The outbox, on a connection of its own.
     ///
     /// # Errors

@@ -1,0 +1,104 @@
+//! One partition, stopped and resumed at every boundary: the final store says the same, byte for byte.
+
+use std::fmt::Write;
+use std::ops::ControlFlow;
+
+use isotherm_model::settings::Settings;
+
+use super::log::{Log, digest};
+use super::random::Random;
+use super::store::{Folder, Troubled};
+use crate::materializer::event::Event;
+use crate::materializer::{Materializer, Options};
+use crate::results::jsonl::JsonLines;
+use crate::run::turn::Turns;
+use crate::store::Store;
+use crate::store::sqlite::{self, StoreReader, Subject, Windows};
+use crate::topology::Topology;
+
+/// How a run stops.
+#[derive(Debug, Clone, Copy)]
+enum Stop {
+    /// In good order.
+    Clean,
+    /// It dies, with what it had not committed.
+    Kill,
+}
+
+/// Reads the log's only partition to its end, stopping after each of these numbers of batches of a run; what the final
+/// store says, as JSON lines.
+fn read(log: &Log, settings: &Settings, stops: &[usize], stop: Stop) -> String {
+    let mut folder = Folder::new();
+    let subject = Subject::new("sensors", "simulation", settings);
+    let topology = Topology { settings: settings.clone(), ..Topology::default() };
+    let batches = &log.partitions[0].batches;
+    let end = batches.last().map_or(0, |batch| batch.next);
+    for stop_after in stops.iter().copied().map(Some).chain([None]) {
+        let mut store = Troubled::open(&folder, &subject, sqlite::Options::default());
+        let saved = store.load().expect("what was committed can be read").unwrap_or_default();
+        let position = saved.partitions.get(&0).map_or(0, |state| state.resume());
+        let options = Options { leave_open: stop_after.is_some(), ..Options::new(&topology, true) };
+        let mut materializer = Materializer::resume(options, saved);
+        let (mut turns, now) = (Turns::new(Default::default()), Default::default());
+        let rest = batches.iter().filter(|batch| batch.first >= position);
+        let batches = rest.take(stop_after.unwrap_or(usize::MAX)).map(|batch| {
+            let partial = log.partial(batch);
+            let digest = digest(&partial);
+            Event::Partial { partition: 0, partial: Box::new(partial), digest }
+        });
+        let first = [Event::Found { partition: 0 }, Event::Listed, Event::Attached { partition: 0, position, end }];
+        let last = matches!(stop, Stop::Clean).then_some(Event::Stop);
+        for event in first.into_iter().chain(batches).chain(last) {
+            let turn = turns.handle(&mut materializer, event, now).expect("a sound event");
+            if turn.due {
+                turns.commit(&mut materializer, &mut store, now).expect("a commit succeeds");
+            }
+        }
+        if matches!(stop, Stop::Kill) && stop_after.is_some() {
+            folder.die();
+        }
+        drop(store);
+    }
+    let mut reader = StoreReader::open(&folder.path()).expect("the store opens to be read");
+    let snapshot = reader.snapshot().expect("the store can be read");
+    let (lines, mut text) = (JsonLines::new(&settings.schema.group), String::new());
+    let each = |window| {
+        writeln!(text, "{} {:?}", lines.window(&window), window.merged).expect("a text grows");
+        ControlFlow::Continue(())
+    };
+    snapshot.windows(Windows::All, each).expect("windows can be read");
+    let totals = snapshot.totals().expect("totals can be read");
+    writeln!(text, "{}", lines.totals(&totals)).expect("a text grows");
+    text
+}
+
+/// Logs of one partition, with late, future and rejected records in them.
+fn logs(settings: &Settings) -> impl Iterator<Item = Log> {
+    let log = |seed| Log::new(&mut Random::new(seed), settings);
+    (0..).map(log).filter(|log| log.partitions.len() == 1 && log.partitions[0].batches.len() >= 8)
+}
+
+#[test]
+fn stopped_once_at_any_boundary_a_run_ends_with_the_same_store() {
+    let settings = Settings::default();
+    for log in logs(&settings).take(5) {
+        let whole = read(&log, &settings, &[], Stop::Clean);
+        for boundary in 0..=log.partitions[0].batches.len() {
+            for stop in [Stop::Clean, Stop::Kill] {
+                assert_eq!(read(&log, &settings, &[boundary], stop), whole, "{stop:?} after {boundary} batches");
+            }
+        }
+    }
+}
+
+#[test]
+fn stopped_at_every_boundary_a_run_ends_with_the_same_store() {
+    let settings = Settings::default();
+    for log in logs(&settings).take(5) {
+        let whole = read(&log, &settings, &[], Stop::Clean);
+        // Each run reads so many batches, those that it reads again among them.
+        let stops: Vec<usize> = (0..log.partitions[0].batches.len()).flat_map(|most| [most, most]).collect();
+        assert_eq!(read(&log, &settings, &stops, Stop::Clean), whole, "stopped {} times", stops.len());
+        assert_eq!(read(&log, &settings, &stops, Stop::Kill), whole, "killed {} times", stops.len());
+    }
+}

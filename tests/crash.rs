@@ -1,0 +1,273 @@
+//! Real kills: node, producer and consumer on a real folder get kill -9 in turn, at random moments under load. Then
+//! everything is read, and what was printed and stored is held against the log.
+//!
+//! 20 kills by default; `cargo xtask crash --kills N` sets any number. A killed producer loses what it had not sent: the log
+//! is the truth.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::util::cluster::Cluster;
+use crate::util::program::{self, Ended, Running, command};
+
+/// The longest time between two kills, in milliseconds.
+const MOST_PAUSE: u64 = 600;
+
+/// After so many kills the consumer must have said something new: work is to go on between them.
+const ROUND: u64 = 6;
+
+#[test]
+fn whatever_is_killed_nothing_is_lost_doubled_or_closed_twice() {
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        Some(text.parse::<u64>().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
+    };
+    let kills = number("ISOTHERM_KILLS").unwrap_or(20);
+    let seed = number("ISOTHERM_KILL_SEED").unwrap_or_else(|| std::process::id().into());
+    let partitions = number("ISOTHERM_KILL_PARTITIONS").unwrap_or(3);
+    let partitions = u32::try_from(partitions).expect("partitions are few");
+    println!("{kills} kills, seed {seed}, {partitions} partitions");
+    let mut trial = Trial::start(seed, partitions);
+    for kill in 0..kills {
+        if kill % ROUND == ROUND - 1 {
+            trial.consumer.as_mut().expect("the consumer runs").wait_for(r#""type":"window""#);
+        }
+        trial.kill_one(kill);
+    }
+    trial.finish();
+}
+
+/// Who can be killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Victim {
+    Consumer,
+    Node,
+    Producer,
+}
+
+/// The programs, and what has become of them.
+struct Trial {
+    cluster: Cluster,
+    topic: String,
+    partitions: u32,
+    folder: TempDir,
+    random: u64,
+    producer: Option<Running>,
+    consumer: Option<Running>,
+    kills: BTreeMap<Victim, u64>,
+    printed: Printed,
+}
+
+/// The window lines of all lives of the consumer.
+#[derive(Default)]
+struct Printed {
+    /// By start.
+    windows: BTreeMap<String, Value>,
+    doubled: u64,
+    closed_twice: u64,
+    totals: Option<Value>,
+}
+
+impl Printed {
+    /// Takes what a life said. Of one that was killed the last line may be cut.
+    fn take(&mut self, said: &str, killed: bool) {
+        let lines: Vec<&str> = said.lines().collect();
+        for (place, line) in lines.iter().enumerate() {
+            let line: Value = match serde_json::from_str(line) {
+                Ok(line) => line,
+                Err(_) if killed && place + 1 == lines.len() => return,
+                Err(error) => panic!("{error}: {line}"),
+            };
+            match line["type"].as_str() {
+                Some("window") => self.window(line),
+                Some("totals") => self.totals = Some(line),
+                _ => panic!("no result: {line}"),
+            }
+        }
+    }
+
+    fn window(&mut self, line: Value) {
+        let start = line["start"].as_str().expect("a window has a start").to_owned();
+        match self.windows.get(&start) {
+            None => drop(self.windows.insert(start, line)),
+            Some(before) if *before == line => {
+                eprintln!("printed twice: {line}");
+                self.doubled += 1;
+            }
+            Some(before) => {
+                eprintln!("closed twice: {before}\n         then: {line}");
+                self.closed_twice += 1;
+            }
+        }
+    }
+}
+
+impl Trial {
+    fn start(seed: u64, partitions: u32) -> Self {
+        let cluster = Cluster::start();
+        let topic = cluster.deployed("crash", partitions);
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (kills, printed) = (BTreeMap::new(), Printed::default());
+        let mut trial =
+            Self { cluster, topic, partitions, folder, random: seed, producer: None, consumer: None, kills, printed };
+        trial.producer = Some(trial.produce());
+        trial.consumer = Some(trial.consume());
+        trial
+    }
+
+    /// SplitMix64.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+
+    fn store(&self) -> PathBuf {
+        self.folder.path().join("crash.db")
+    }
+
+    fn produce(&mut self) -> Running {
+        let seed = self.below(1 << 32).to_string();
+        let mut produce = command("isotherm-producer");
+        produce.args(["--cluster", self.cluster.address(), "--topic", &self.topic, "--seed", &seed]);
+        produce.args(["--rate", "3000", "--linger", "20ms", "--disorder", "300", "--sensors", "500"]);
+        produce.args(["--late", "0.01", "--malformed", "0.02", "--quiet"]);
+        Running::start(&mut produce)
+    }
+
+    fn consumer(&self) -> std::process::Command {
+        let mut consume = command("isotherm-consumer");
+        consume.args(["--cluster", self.cluster.address(), "--topic", &self.topic, "--format", "jsonl"]);
+        consume.args(["--window", "1s", "--grace", "500ms", "--idle", "2s"]);
+        consume
+    }
+
+    fn consume(&self) -> Running {
+        Running::start(self.consumer().arg("--store").arg(self.store()))
+    }
+
+    /// Waits for a moment, and kills whose turn it is.
+    fn kill_one(&mut self, turn: u64) {
+        let victims: &[Victim] = match self.cluster.is_own() {
+            true => &[Victim::Consumer, Victim::Node, Victim::Producer],
+            false => &[Victim::Consumer, Victim::Producer],
+        };
+        let victim = victims[usize::try_from(turn).expect("kills are few") % victims.len()];
+        // No event says when the worst moment is.
+        let pause = Duration::from_millis(self.below(MOST_PAUSE));
+        std::thread::sleep(pause);
+        *self.kills.entry(victim).or_default() += 1;
+        match victim {
+            Victim::Node => self.cluster.kill_and_restart(),
+            Victim::Producer => {
+                killed(self.producer.take().expect("the producer runs"), victim);
+                self.producer = Some(self.produce());
+            }
+            Victim::Consumer => {
+                let ended = killed(self.consumer.take().expect("the consumer runs"), victim);
+                self.printed.take(&ended.stdout, true);
+                self.consumer = Some(self.consume());
+            }
+        }
+    }
+
+    /// Lets everything be read, and compares.
+    fn finish(mut self) {
+        let producer = self.producer.take().expect("the producer runs");
+        producer.signal(Signal::SIGINT);
+        producer.wait().code(130);
+        let consumer = self.consumer.take().expect("the consumer runs");
+        consumer.signal(Signal::SIGTERM);
+        let ended = consumer.wait().code(130);
+        self.printed.take(&ended.stdout, false);
+        let last = Running::start(self.consumer().arg("--until-end").arg("--store").arg(self.store())).wait().code(0);
+        self.printed.take(&last.stdout, false);
+        let anew = Running::start(self.consumer().args(["--until-end", "--store", "memory"])).wait().code(0);
+        let records = self.cluster.records(&self.topic, self.partitions);
+        self.compare(records, &anew);
+    }
+
+    fn compare(&self, records: u64, anew: &Ended) {
+        let help = program::run("isotherm-consumer", ["--help"]).code(0).stdout;
+        let knows = |subcommand: &str| help.contains(&format!("\n  {subcommand} "));
+        let totals = self.printed.totals.as_ref().expect("a run says its totals");
+        let again: Value = serde_json::from_str(anew.stdout.lines().last().unwrap_or_default()).expect("totals");
+        let stored =
+            if knows("query") { self.query("windows") } else { self.printed.windows.values().cloned().collect() };
+        let starts: BTreeSet<&str> = stored.iter().filter_map(|window| window["start"].as_str()).collect();
+        let closed_twice = self.printed.closed_twice + (stored.len() - starts.len()) as u64;
+        let read = count(totals, "messages");
+        let (lost, doubled) = (records.saturating_sub(read), read.saturating_sub(records) + self.printed.doubled);
+        let kills = |victim| self.kills.get(&victim).copied().unwrap_or(0);
+        let rejected = sum(&totals["rejected"]);
+        let unspoken = stored.len() - self.printed.windows.len().min(stored.len());
+        println!(
+            "| killed: node | producer | consumer | records | counted | late | rejected | windows | stored, but unspoken | \
+             lost | doubled | closed twice |\n\
+             | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n\
+             | {} | {} | {} | {records} | {} | {} | {rejected} | {} | {unspoken} | {lost} | {doubled} | {closed_twice} |",
+            kills(Victim::Node),
+            kills(Victim::Producer),
+            kills(Victim::Consumer),
+            count(totals, "counted"),
+            count(totals, "late"),
+            stored.len(),
+        );
+        assert_eq!((lost, doubled, closed_twice), (0, 0, 0), "lost, doubled, closed twice: {totals}");
+        assert!(records > 0 && !stored.is_empty(), "nothing was under way");
+        // Who is late may depend on the order across partitions; what is no reading, or is none that counts, does not.
+        let accounted = |totals: &Value| count(totals, "counted") + count(totals, "late");
+        assert_eq!(read, accounted(totals) + rejected, "{totals}");
+        assert_eq!(count(&again, "messages"), read, "a run from the beginning: {again}\n{totals}");
+        assert_eq!(again["rejected"], totals["rejected"], "a run from the beginning");
+        assert_eq!(accounted(&again), accounted(totals), "a run from the beginning: {again}\n{totals}");
+        let by_start: BTreeMap<&str, &Value> =
+            stored.iter().filter_map(|window| Some((window["start"].as_str()?, window))).collect();
+        for (start, window) in &self.printed.windows {
+            assert_eq!(by_start.get(start.as_str()), Some(&window), "stored and printed");
+        }
+        if knows("query") {
+            assert_eq!(self.query("totals").last(), Some(totals), "the last words are what is stored");
+        }
+        if knows("verify") {
+            let mut verify = command("isotherm-consumer");
+            verify.args(["verify", "--cluster", self.cluster.address(), "--topic", &self.topic, "--store"]);
+            let ended = Running::start(verify.arg(self.store())).wait().code(0);
+            println!("{}", ended.stdout.trim_end());
+        }
+    }
+
+    /// What the store says, line by line.
+    fn query(&self, what: &str) -> Vec<Value> {
+        let mut query = command("isotherm-consumer");
+        query.args(["query", what, "--format", "jsonl", "--store"]);
+        let ended = Running::start(query.arg(self.store())).wait().code(0);
+        let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        ended.stdout.lines().map(line).collect()
+    }
+}
+
+/// Ends a program as a power cut would, and fails if it had ended before.
+fn killed(running: Running, victim: Victim) -> Ended {
+    running.signal(Signal::SIGKILL);
+    let ended = running.wait();
+    let by = ended.status.signal();
+    assert_eq!(by, Some(Signal::SIGKILL as i32), "the {victim:?} had ended by itself:\n{}", ended.stderr);
+    ended
+}
+
+fn count(totals: &Value, member: &str) -> u64 {
+    totals[member].as_u64().unwrap_or_else(|| panic!("no {member}: {totals}"))
+}
+
+fn sum(counts: &Value) -> u64 {
+    counts.as_object().map_or(0, |counts| counts.values().filter_map(Value::as_u64).sum())
+}
