@@ -1,8 +1,9 @@
 //! Isotherm's integration tests, one binary: the index.
 //!
-//! Every test goes through the binaries, against a node of its own on a free loopback port. With
-//! `ISOTHERM_TEST_CLUSTER=HOST:PORT` the same tests run against the Fluvio cluster at that address instead; only those
-//! that kill their node (in `reconnect` and `delivery`), and the demo, which brings its own, keep a node of their own.
+//! Every test goes through the binaries (`raw` looks at the consumer's own reader besides), against a node of its own on
+//! a free loopback port. With `ISOTHERM_TEST_CLUSTER=HOST:PORT` the same tests run against the Fluvio cluster at that
+//! address instead; only those that kill their node (in `reconnect`, `delivery` and `raw`), and the demo, which brings its
+//! own, keep a node of their own.
 
 mod util;
 
@@ -18,4 +19,5 @@ mod live;
 mod modules;
 mod partitions;
 mod pipes;
+mod raw;
 mod reconnect;

@@ -252,7 +252,7 @@ fn unique(name: &str) -> String {
 }
 
 /// Runs a future of the published client to its end.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().expect("a runtime can be made").block_on(future)
 }
 

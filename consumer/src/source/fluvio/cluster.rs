@@ -35,10 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How long the creation of a topic may take: the controller answers when its partitions are there.
 const CREATE_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The way to a cluster's controller. Connects when first asked, and anew when the connection is lost.
+/// The way to a cluster's controller. Connects when first asked, and anew when the connection is lost. Clones share the
+/// connection.
+#[derive(Clone)]
 pub struct Cluster {
     config: FluvioClusterConfig,
-    socket: Mutex<Option<Arc<VersionedSerialSocket>>>,
+    socket: Arc<Mutex<Option<Arc<VersionedSerialSocket>>>>,
 }
 
 /// What is known of a topic.
@@ -77,7 +79,7 @@ impl Cluster {
             Some(address) => FluvioClusterConfig::new(address),
             None => profile().unwrap_or_else(|| FluvioClusterConfig::new(DEFAULT_ADDRESS)),
         };
-        Self { config, socket: Mutex::new(None) }
+        Self { config, socket: Arc::default() }
     }
 
     /// The controller's address.

@@ -89,7 +89,8 @@ pub enum SourceError {
     /// The log does not reach back to where reading is to go on.
     #[error(
         "partition {partition} of `{topic}` begins at offset {start} by now, but is read up to {position} only: the \
-         broker's retention has cut what lies between. Start anew, or keep the log for longer."
+         broker's retention has cut what lies between. Keep the log for longer, and run again: with --accept-gap it goes on \
+         without what is missing, and enters the gap in the ledger; with --reset it begins anew."
     )]
     Evicted {
         /// The topic.
@@ -101,10 +102,27 @@ pub enum SourceError {
         /// Where the log begins.
         start: i64,
     },
+    /// The log begins beyond the offset at which a run before this one said to go on.
+    #[error(
+        "partition {partition} of `{topic}` begins at offset {start} by now, but the store says to go on at {resume}: the \
+         broker's retention has cut what lies between. Go on without it with --accept-gap, which enters the gap in the \
+         ledger, or begin anew with --reset."
+    )]
+    Behind {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where reading was to go on.
+        resume: i64,
+        /// Where the log begins.
+        start: i64,
+    },
     /// The log is shorter than what has been read of it.
     #[error(
         "partition {partition} of `{topic}` ends at offset {end}, but has been read up to {position}: it is not the log \
-         that was read (deleted and created again, restored, or cut by a broker that lost its tail). Start anew."
+         that was read (deleted and created again, restored, another cluster's, or cut by a broker that lost its tail). \
+         Read it with a store of its own (--store PATH), or begin anew with --reset."
     )]
     Shorter {
         /// The topic.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fluvio::Isolation;
 use fluvio::dataplane::link::ErrorCode;
-use fluvio::dataplane::record::{Batch, RecordData, ReplicaKey};
+use fluvio::dataplane::record::{Batch, RawRecords, RecordData, ReplicaKey};
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
 use fluvio_socket::{
     AsyncResponse, ClientConfig, MultiplexerSocket, SharedMultiplexerSocket, SocketError, StreamSocket,
@@ -26,7 +26,7 @@ use futures_util::StreamExt;
 use crate::materializer::event::PartitionId;
 
 /// How long a connect or a question may take. Generous: a broker that works on a backlog with every core answers late.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A link that does not work.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +35,8 @@ pub(super) enum LinkError {
     #[error("{0}")]
     Socket(#[from] SocketError),
     /// No answer.
-    #[error("no answer from the SPU within {} s", PATIENCE.as_secs())]
-    Silent,
+    #[error("no answer from the SPU within {:.1} s", .0.as_secs_f64())]
+    Silent(Duration),
     /// The SPU ended the stream.
     #[error("the SPU closed the connection")]
     Closed,
@@ -53,21 +53,39 @@ pub(super) enum LinkError {
 
 /// Where a partition's log begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Extent {
+pub struct Extent {
     /// The first offset that is still there.
-    pub(super) start: i64,
+    pub start: i64,
     /// The offset after the last committed record.
-    pub(super) end: i64,
+    pub end: i64,
 }
 
 /// What to stream.
 #[derive(Debug, Clone)]
 pub(super) struct Fetch {
-    pub(super) module: String,
-    pub(super) params: SmartModuleExtraParams,
+    /// Through which module; `None` for batches as they are stored.
+    pub(super) module: Option<Module>,
     pub(super) offset: i64,
     pub(super) max_bytes: i32,
     pub(super) isolation: Isolation,
+}
+
+/// A module, and what it is told.
+#[derive(Debug, Clone)]
+pub(super) struct Module {
+    pub(super) name: String,
+    pub(super) params: SmartModuleExtraParams,
+}
+
+impl From<Module> for SmartModuleInvocation {
+    fn from(Module { name, params }: Module) -> Self {
+        Self {
+            wasm: SmartModuleInvocationWasm::Predefined(name.clone()),
+            kind: SmartModuleKind::Generic(SmartModuleContextData::None),
+            params,
+            name: Some(name),
+        }
+    }
 }
 
 /// A connection to a partition's leader.
@@ -80,7 +98,7 @@ pub(super) struct Link {
 impl Link {
     /// Connects.
     pub(super) async fn connect(config: ClientConfig, topic: &str, partition: PartitionId) -> Result<Self, LinkError> {
-        let (socket, config, versions) = in_time(config.connect()).await?.split();
+        let (socket, config, versions) = in_time(PATIENCE, config.connect()).await?.split();
         let socket: SharedMultiplexerSocket = MultiplexerSocket::shared(socket);
         Ok(Self {
             replica: ReplicaKey::new(topic, partition),
@@ -90,9 +108,9 @@ impl Link {
     }
 
     /// Asks where the partition begins and ends.
-    pub(super) async fn extent(&self) -> Result<Extent, LinkError> {
+    pub(super) async fn extent(&self, patience: Duration) -> Result<Extent, LinkError> {
         let request = FetchOffsetsRequest::new(self.replica.topic.clone(), self.replica.partition);
-        let response = in_time(self.requests.send_receive(request)).await?;
+        let response = in_time(patience, self.requests.send_receive(request)).await?;
         match response.find_partition(&self.replica) {
             Some(found) if found.error_code.is_ok() => {
                 Ok(Extent { start: found.start_offset, end: found.last_stable_offset })
@@ -106,29 +124,23 @@ impl Link {
     pub(super) async fn stream(&mut self, fetch: Fetch) -> Result<Answers, LinkError> {
         let version = self.requests.versions().lookup_version::<DefaultStreamFetchRequest>();
         let version = version.filter(|version| *version >= CHAIN_SMARTMODULE_API).ok_or(LinkError::TooOld)?;
-        let invocation = SmartModuleInvocation {
-            wasm: SmartModuleInvocationWasm::Predefined(fetch.module.clone()),
-            kind: SmartModuleKind::Generic(SmartModuleContextData::None),
-            params: fetch.params,
-            name: Some(fetch.module),
-        };
         let request = DefaultStreamFetchRequest::builder()
             .topic(self.replica.topic.clone())
             .partition(self.replica.partition)
             .fetch_offset(fetch.offset)
             .max_bytes(fetch.max_bytes)
             .isolation(fetch.isolation)
-            .smartmodules(vec![invocation])
+            .smartmodules(fetch.module.into_iter().map(SmartModuleInvocation::from).collect::<Vec<_>>())
             .build()
             .map_err(|error| LinkError::Garbled(error.to_string()))?;
-        let responses = in_time(self.streams.create_stream_with_version(request, version)).await?;
+        let responses = in_time(PATIENCE, self.streams.create_stream_with_version(request, version)).await?;
         Ok(Answers { responses })
     }
 
     /// Tells the SPU that everything before `offset` has been taken; it goes on from there.
-    pub(super) async fn acknowledge(&self, session: u32, offset: i64) -> Result<(), LinkError> {
+    pub(super) async fn acknowledge(&self, session: u32, offset: i64, patience: Duration) -> Result<(), LinkError> {
         let request = UpdateOffsetsRequest::new(vec![OffsetUpdate { offset, session_id: session }]);
-        let response = in_time(self.requests.send_receive(request)).await?;
+        let response = in_time(patience, self.requests.send_receive(request)).await?;
         match response.status.into_iter().find(|status| status.error.is_error()) {
             Some(status) => Err(LinkError::Code(status.error)),
             None => Ok(()),
@@ -154,13 +166,35 @@ pub(super) struct Answer {
 }
 
 impl Answers {
-    /// The next answer. Dropping the future loses nothing.
+    /// The next answer of a module. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Result<Answer, LinkError> {
-        match self.responses.next().await {
-            None => Err(LinkError::Closed),
-            Some(response) => Answer::read(response?),
+        Answer::read(self.response().await?)
+    }
+
+    /// The next answer without a module. Dropping the future loses nothing.
+    pub(super) async fn next_stored(&mut self) -> Result<Stored, LinkError> {
+        let response = self.response().await?;
+        let partition = response.partition;
+        match partition.error_code {
+            ErrorCode::None => Ok(Stored { session: response.stream_id, batches: partition.records.batches }),
+            code => Err(LinkError::Code(code)),
         }
     }
+
+    async fn response(&mut self) -> Result<DefaultStreamFetchResponse, LinkError> {
+        match self.responses.next().await {
+            None => Err(LinkError::Closed),
+            Some(response) => Ok(response?),
+        }
+    }
+}
+
+/// An answer without a module: batches as they are stored, the last perhaps cut off.
+pub(super) struct Stored {
+    /// The stream's number on this connection.
+    pub(super) session: u32,
+    /// The batches, in order.
+    pub(super) batches: Vec<Batch<RawRecords>>,
 }
 
 impl Answer {
@@ -180,9 +214,9 @@ impl Answer {
     }
 }
 
-async fn in_time<T>(answer: impl Future<Output = Result<T, SocketError>>) -> Result<T, LinkError> {
-    match tokio::time::timeout(PATIENCE, answer).await {
+async fn in_time<T>(patience: Duration, answer: impl Future<Output = Result<T, SocketError>>) -> Result<T, LinkError> {
+    match tokio::time::timeout(patience, answer).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(LinkError::Silent),
+        Err(_) => Err(LinkError::Silent(patience)),
     }
 }

@@ -5,8 +5,10 @@
 //! decided in [`policy`]. The offsets that brokers and clients give to a module's output are never looked at: every
 //! partial says itself which part of the log it stands for.
 
+pub mod batches;
 pub mod cluster;
 pub(crate) mod error;
+pub mod raw;
 
 mod discover;
 mod link;
@@ -28,7 +30,7 @@ use tokio::task::JoinSet;
 use self::cluster::Cluster;
 use self::discover::Discovery;
 use self::error::SourceError;
-use self::partition::{Message, Reader};
+use self::partition::{Begin, Message, Reader};
 use self::policy::Policy;
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::{From, Source};
@@ -39,12 +41,19 @@ use crate::topology::Topology;
 const QUEUE: usize = 64;
 
 /// How a topic is to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reading {
-    /// Where partitions that are there at the start are read from. Those added later are read from their beginning.
+    /// Where partitions that are there at the start are read from in a run that begins anew (`resume` is empty). Those
+    /// added later are read from their beginning.
     pub from: From,
     /// Whether partitions that are added later are left alone.
     pub fixed_partitions: bool,
+    /// Where partitions that have been read before are to be read from: batch boundaries
+    /// ([`PartitionState::resume`](crate::store::PartitionState::resume)). Partitions that are not named here, although
+    /// others are, are new: they are read from their beginning.
+    pub resume: BTreeMap<PartitionId, i64>,
+    /// Whether a partition of `resume` whose log begins later by now is read from there on.
+    pub accept_gap: bool,
 }
 
 /// What all readers of a topic know.
@@ -125,13 +134,18 @@ impl FluvioSource {
             added: additions,
             tasks: JoinSet::new(),
         };
-        source.take_up(known.partitions, reading.from);
+        // What a store does not know was added after it was last written.
+        let others = if reading.resume.is_empty() { reading.from } else { From::Beginning };
+        source.take_up(known.partitions, |partition| match reading.resume.get(&partition) {
+            Some(offset) => Begin::At { offset: *offset, accept_gap: reading.accept_gap },
+            None => others.into(),
+        });
         source.tasks.spawn(Discovery { shared, known: known.partitions, fixed: reading.fixed_partitions, added }.run());
         Ok(source)
     }
 
     /// Starts readers for partitions up to `count` that have none.
-    fn take_up(&mut self, count: u32, from: From) {
+    fn take_up(&mut self, count: u32, begin: impl Fn(PartitionId) -> Begin) {
         for partition in 0..count {
             if self.gates.contains_key(&partition) {
                 continue;
@@ -142,7 +156,7 @@ impl FluvioSource {
             let reader = Reader {
                 shared: self.shared.clone(),
                 partition,
-                from,
+                begin: begin(partition),
                 messages: self.sender.clone(),
                 paused,
                 position: None,
@@ -175,7 +189,7 @@ impl Source for FluvioSource {
                     // This end holds a sender, so that the channel is never closed.
                     None => std::future::pending().await,
                 },
-                Some(count) = self.added.recv() => self.take_up(count?, From::Beginning),
+                Some(count) = self.added.recv() => self.take_up(count?, |_| Begin::Beginning),
                 Some(Err(error)) = self.tasks.join_next() => {
                     return Err(SourceError::ReaderFailed { reason: error.to_string() });
                 }

@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::Shared;
 use super::error::SourceError;
-use super::link::{Answer, Answers, Extent, Fetch, Link, LinkError};
+use super::link::{Answer, Answers, Extent, Fetch, Link, LinkError, Module, PATIENCE};
 use super::policy::{Next, Policy, Trouble, Verdict};
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::From;
@@ -23,6 +23,31 @@ const SAY_AGAIN: Duration = Duration::from_secs(30);
 
 /// What readers send.
 pub(super) type Message = Result<Event, SourceError>;
+
+/// Where a partition of which nothing has been read in this run is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// Its first record that is still there.
+    Beginning,
+    /// Its end at the first look.
+    End,
+    /// Where a run before this one said.
+    At {
+        /// A batch boundary.
+        offset: i64,
+        /// Whether to begin where the log begins, if that is later.
+        accept_gap: bool,
+    },
+}
+
+impl std::convert::From<From> for Begin {
+    fn from(from: From) -> Self {
+        match from {
+            From::Beginning => Self::Beginning,
+            From::End => Self::End,
+        }
+    }
+}
 
 /// Why a session ended.
 enum End {
@@ -53,7 +78,7 @@ pub(super) struct Reader {
     pub(super) shared: Arc<Shared>,
     pub(super) partition: PartitionId,
     /// Where to begin if nothing has been read yet.
-    pub(super) from: From,
+    pub(super) begin: Begin,
     pub(super) messages: mpsc::Sender<Message>,
     /// Whether to wait.
     pub(super) paused: watch::Receiver<bool>,
@@ -110,11 +135,10 @@ impl Reader {
             }
             link => link?,
         };
-        let extent = link.extent().await?;
+        let extent = link.extent(PATIENCE).await?;
         let position = self.start(extent).map_err(End::Fatal)?;
         let fetch = Fetch {
-            module: self.shared.module.clone(),
-            params: self.shared.params.clone(),
+            module: Some(Module { name: self.shared.module.clone(), params: self.shared.params.clone() }),
             offset: position,
             max_bytes: self.policy.max_bytes(),
             isolation: if leader.replicated { Isolation::ReadCommitted } else { Isolation::ReadUncommitted },
@@ -135,16 +159,20 @@ impl Reader {
 
     /// Where to read from: the position, if the log still has it.
     fn start(&self, extent: Extent) -> Result<i64, SourceError> {
-        let (topic, partition) = (&self.shared.topic, self.partition);
-        match (self.position, self.from) {
-            (None, From::Beginning) => Ok(extent.start),
-            (None, From::End) => Ok(extent.end),
-            (Some(position), _) if position > extent.end => {
-                Err(SourceError::Shorter { topic: topic.clone(), partition, position, end: extent.end })
+        let (topic, partition) = (self.shared.topic.clone(), self.partition);
+        let Extent { start, end } = extent;
+        match (self.position, self.begin) {
+            (None, Begin::Beginning) => Ok(start),
+            (None, Begin::End) => Ok(end),
+            (None, Begin::At { offset: resume, .. }) if resume > end => {
+                Err(SourceError::Shorter { topic, partition, position: resume, end })
             }
-            (Some(position), _) if position < extent.start => {
-                Err(SourceError::Evicted { topic: topic.clone(), partition, position, start: extent.start })
+            (None, Begin::At { offset: resume, accept_gap: false }) if resume < start => {
+                Err(SourceError::Behind { topic, partition, resume, start })
             }
+            (None, Begin::At { offset, .. }) => Ok(offset.max(start)),
+            (Some(position), _) if position > end => Err(SourceError::Shorter { topic, partition, position, end }),
+            (Some(position), _) if position < start => Err(SourceError::Evicted { topic, partition, position, start }),
             (Some(position), _) => Ok(position),
         }
     }
@@ -176,12 +204,12 @@ impl Reader {
                         return Err(End::Broken(LinkError::Code(code)));
                     }
                     if let Some(position) = moved {
-                        link.acknowledge(session, position).await?;
+                        link.acknowledge(session, position, PATIENCE).await?;
                         waiting_since = Instant::now();
                     }
                 }
                 _ = poll.tick() => {
-                    end = end.max(link.extent().await?.end);
+                    end = end.max(link.extent(PATIENCE).await?.end);
                     self.send(Event::End { partition: self.partition, end }).await?;
                     let behind = self.position.is_some_and(|position| position < end);
                     if paused || !behind {

@@ -1,0 +1,133 @@
+//! Against what the protocol's own crate writes: every compression, tails that are cut off, bytes that are none.
+
+use fluvio_protocol::record::{Record as WireRecord, RecordSet};
+use fluvio_protocol::{Decoder, Encoder};
+use isotherm_model::combine::{Record, combine};
+use isotherm_model::settings::Settings;
+
+use super::*;
+
+const ALL: [Compression; 5] =
+    [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
+/// A batch of readings with keys on every other one, from this offset on.
+fn stored(base_offset: i64, count: usize, compression: Compression, timestamp: i64) -> Batch<RawRecords> {
+    let mut records = Vec::new();
+    for number in 0..count {
+        let reading = format!(
+            r#"{{"guid":"s{number}","state":"AK","eventTime":"2026-01-02T03:04:05Z","payload":{{"data":{{"temperature":{number}.5}}}}}}"#
+        );
+        let mut record = match number % 2 {
+            0 => WireRecord::new(reading),
+            _ => WireRecord::new_key_value(format!("key {number}"), reading),
+        };
+        record.preamble.set_timestamp_delta(number as i64 * 3);
+        records.push(record);
+    }
+    let mut batch = Batch::from(records);
+    batch.base_offset = base_offset;
+    batch.header.first_timestamp = timestamp;
+    batch.header.set_compression(compression);
+    Batch::try_from(batch).expect("it can be compressed")
+}
+
+/// What a broker sends for these batches, the last `cut` bytes missing, as the client decodes it.
+fn sent(batches: Vec<Batch<RawRecords>>, cut: usize) -> Vec<Batch<RawRecords>> {
+    let mut bytes = Vec::new();
+    RecordSet { batches }.encode(&mut bytes, 0).expect("they can be encoded");
+    let len = i32::try_from(bytes.len() - 4 - cut).expect("small");
+    bytes.truncate(bytes.len() - cut);
+    bytes[..4].copy_from_slice(&len.to_be_bytes());
+    let mut set = RecordSet::<RawRecords>::default();
+    set.decode(&mut bytes.as_slice(), 0).expect("it can be decoded");
+    set.batches
+}
+
+#[test]
+fn every_compression_gives_the_records_that_went_in() {
+    for compression in ALL {
+        let answer = whole(sent(vec![stored(40, 5, compression, 1_000), stored(45, 1, compression, -1)], 0));
+        let Whole { batches, cut } = answer.expect("sound");
+        assert_eq!((batches.len(), cut), (2, None), "{compression}");
+        let opened: Vec<_> = batches.into_iter().map(|batch| open(batch).expect("sound")).collect();
+        let ranges: Vec<_> = opened.iter().map(|batch| (batch.base_offset, batch.next)).collect();
+        assert_eq!(ranges, [(40, 45), (45, 46)], "{compression}");
+        for (number, record) in opened[0].records.iter().enumerate() {
+            let key = (number % 2 == 1).then(|| Bytes::from(format!("key {number}")));
+            assert_eq!(record.key, key, "{compression}");
+            assert_eq!((record.offset_delta, record.timestamp), (number as i64, Some(1_000 + 3 * number as i64)));
+            assert!(record.value.starts_with(format!(r#"{{"guid":"s{number}""#).as_bytes()), "{compression}");
+        }
+        assert_eq!(opened[1].records[0].timestamp, None, "{compression}: -1 is no timestamp");
+    }
+}
+
+#[test]
+fn what_is_cut_off_is_dropped_wherever_it_is_cut() {
+    for compression in ALL {
+        let batches = || vec![stored(0, 3, compression, 7), stored(3, 4, compression, 7)];
+        let last = BATCH_FILE_HEADER_SIZE + batches()[1].records().0.len();
+        let all = 4 + BATCH_FILE_HEADER_SIZE + batches()[0].records().0.len() + last;
+        for cut in 1..all - 4 {
+            let answer = whole(sent(batches(), cut)).expect("sound");
+            let (wanted, records) = (if cut <= last { 1 } else { 0 }, last - BATCH_FILE_HEADER_SIZE);
+            assert_eq!(answer.batches.len(), wanted, "{compression}, {cut} bytes cut off");
+            // Within its header, nothing says how long it is.
+            if cut <= records {
+                assert_eq!(answer.cut, Some(last), "{compression}, {cut} bytes cut off");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_native_partial_is_that_of_the_records() {
+    let settings = Settings::default();
+    let batch = open(stored(70, 9, Compression::Zstd, 1_767_323_045_000)).expect("sound");
+    let records = batch.records.iter().map(|record| Record {
+        offset_delta: record.offset_delta,
+        timestamp: record.timestamp,
+        value: &record.value,
+    });
+    let partial = batch.partial(&mut Combiner::new(&settings));
+    assert_eq!(partial, combine(&settings, 70, records));
+    assert_eq!((partial.aggregate.records, partial.source.next), (9, 79));
+    assert_eq!(partial.aggregate.counted(), 9, "{partial:?}");
+}
+
+#[test]
+fn a_header_that_counts_dropped_records_says_where_the_next_batch_begins() {
+    let mut batch = stored(10, 3, Compression::None, 7);
+    batch.header.last_offset_delta = 9;
+    let batch = open(batch).expect("sound");
+    assert_eq!((batch.next, batch.records.len()), (20, 3));
+    assert_eq!(batch.partial(&mut Combiner::new(&Settings::default())).source.next, 13);
+}
+
+#[test]
+fn hostile_bytes_are_refused_or_hold_no_record() {
+    let open_records = |bytes: &'static [u8]| records(Bytes::from_static(bytes), None);
+    assert_eq!(open_records(b""), Ok(Vec::new()));
+    assert_eq!(open_records(b"\0\0\0\0"), Ok(Vec::new()));
+    assert!(open_records(b"\0\0").is_err());
+    assert!(open_records(b"\0\0\0\0rest").is_err());
+    assert!(open_records(b"\x7f\xff\xff\xff").is_err());
+    // A record that says it has 2^62 bytes.
+    assert!(open_records(b"\0\0\0\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01").is_err());
+    for len in [i32::MIN, -1, 0, BATCH_HEADER_SIZE as i32 - 1, i32::MAX] {
+        let mut batch = stored(5, 1, Compression::None, 7);
+        batch.batch_len = len;
+        assert_eq!(whole(vec![batch]).expect_err("no length").base_offset, 5);
+    }
+    for compression in ALL.into_iter().skip(1) {
+        let packed = compression.compress(&[0; 5_000]).expect("packed");
+        assert!(decompress(compression, packed.clone(), 5_000).is_ok(), "{compression}");
+        assert!(decompress(compression, packed, 4_999).is_err(), "{compression}: a bomb");
+        let mut batch = stored(5, 1, Compression::None, 7);
+        batch.header.set_compression(compression);
+        assert!(open(batch).is_err(), "{compression}: not compressed at all");
+    }
+    let mut batch = stored(5, 1, Compression::None, 7);
+    batch.header.attributes = 7;
+    assert!(open(batch).is_err(), "an unknown compression");
+}

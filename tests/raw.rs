@@ -1,0 +1,81 @@
+//! Reading stored batches without a module, and what the consumer itself makes of them: byte for byte what the module
+//! makes of them at the broker.
+
+use isotherm_consumer::source::fluvio::batches::RawBatch;
+use isotherm_consumer::source::fluvio::cluster::Cluster as Controller;
+use isotherm_consumer::source::fluvio::raw::{RawError, RawReader};
+use isotherm_model::combine::Combiner;
+use isotherm_model::settings::Settings;
+
+use crate::util::cluster::{Cluster, block_on};
+use crate::util::golden;
+
+/// All batches from the one that holds `from` on.
+async fn read(reader: &mut RawReader) -> Vec<RawBatch> {
+    let mut batches = Vec::new();
+    while let Some(batch) = reader.next().await.expect("the log can be read") {
+        batches.push(batch);
+    }
+    batches
+}
+
+#[test]
+fn the_native_partials_are_those_of_the_module_for_every_compression() {
+    let cluster = Cluster::start();
+    let controller = Controller::at(Some(cluster.address()));
+    let readings = golden("faults.jsonl");
+    let readings = readings.to_str().expect("the path is UTF-8");
+    let settings = Settings::default();
+    let mut combiner = Combiner::new(&settings);
+    let params = settings.to_params();
+    let params: Vec<(&str, &str)> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let topic = cluster.deployed("raw", 1);
+        for size in ["5000", "40000"] {
+            let how = ["--input", readings, "--quiet", "--compression", compression, "--batch-size", size];
+            cluster.produce(&topic, &how);
+        }
+        let batches = block_on(async {
+            let mut reader = RawReader::open(&controller, &topic, 0, 0).await.expect("the node answers");
+            read(&mut reader).await
+        });
+        let values: Vec<Vec<u8>> =
+            batches.iter().flat_map(|batch| &batch.records).map(|record| record.value.to_vec()).collect();
+        assert!(values == cluster.values(&topic, 0), "{compression}: other values than the client reads");
+        let partials = cluster.transformed(&topic, 0, "window-stats", &params, batches.len());
+        let partials = partials.expect("the module answers");
+        assert!(batches.len() > 2, "{compression}: {} batches", batches.len());
+        for (batch, partial) in batches.iter().zip(partials) {
+            let mut native = Vec::new();
+            batch.combine(&mut combiner).encode_into(&mut native);
+            assert!(native == partial, "{compression}: the batch at offset {} differs", batch.base_offset);
+        }
+    }
+}
+
+#[test]
+fn reading_begins_within_a_batch_and_goes_on_after_the_node_was_killed() {
+    let mut cluster = Cluster::own();
+    let controller = Controller::at(Some(cluster.address()));
+    let topic = cluster.deployed("raw-killed", 1);
+    // More than one answer holds.
+    cluster.produce(&topic, &["60000", "--seed", "1", "--quiet", "--batch-size", "100000"]);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+    let mut reader = runtime.block_on(RawReader::open(&controller, &topic, 0, 0)).expect("the node answers");
+    assert_eq!((reader.extent().start, reader.extent().end), (0, 60_000));
+    let first = runtime.block_on(reader.next()).expect("the log can be read").expect("a batch");
+    cluster.kill_and_restart();
+    let rest = runtime.block_on(read(&mut reader));
+    let ends: Vec<i64> = rest.iter().map(|batch| batch.next).collect();
+    assert_eq!((first.base_offset, reader.position()), (0, 60_000));
+    assert_eq!(rest.iter().map(|batch| batch.records.len()).sum::<usize>(), 60_000 - first.records.len());
+    for (before, after) in std::iter::once(&first).chain(&rest).zip(&rest) {
+        assert_eq!(before.next, after.base_offset, "of {ends:?}");
+    }
+    let within = rest.last().map(|batch| batch.base_offset + 1).expect("several batches");
+    reader.seek(within, 60_000);
+    let last = runtime.block_on(read(&mut reader));
+    assert!(last == rest[rest.len() - 1..], "from {within} on: {} batches", last.len());
+    let beyond = runtime.block_on(RawReader::open(&controller, &topic, 0, 60_001));
+    assert!(matches!(beyond, Err(RawError::Shorter { offset: 60_001, end: 60_000, .. })), "{:?}", beyond.err());
+}
