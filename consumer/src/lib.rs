@@ -10,3 +10,4 @@ pub mod sink;
 pub mod source;
 pub mod store;
 pub mod topology;
+pub mod verify;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::{Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, log, signals, stores};
+use super::{Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, log, signals, stores, verify};
 use crate::deploy;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
@@ -25,7 +25,7 @@ pub(super) const INTERRUPTED: u8 = 130;
 const USAGE: u8 = 2;
 
 /// What ends a command before its time: what to say on standard error.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Executes a parsed command line.
 pub(super) fn execute(cli: Cli) -> ExitCode {
@@ -34,6 +34,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Some(Command::Deploy(flags)) => deploy(flags),
         Some(Command::Topology { place, format }) => topology(&place, format),
         Some(Command::Check { place }) => check(&place),
+        Some(Command::Verify(flags)) => verify::execute(flags),
         Some(Command::Completions { shell }) => completions(shell),
     };
     match result {
@@ -157,12 +158,12 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
 }
 
 /// One line on standard output.
-fn say(line: &str) -> io::Result<()> {
+pub(super) fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
 }
 
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -9,6 +9,7 @@ mod execute;
 mod load;
 mod signals;
 mod stores;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use clap_complete::Shell;
 use isotherm_model::settings::parse_duration;
 
 use self::log::LogFormat;
+pub use self::verify::{VerifyFlags, VerifyFormat};
 use crate::source::From;
 use crate::topology::StoreKind;
 
@@ -117,6 +119,12 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Read the log again, and compare all that a store says with it
+    ///
+    /// Recomputes every window, total and ledger entry natively, without the SmartModule, and trusts of the store nothing
+    /// but the offsets at which each window closed.
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(VerifyFlags),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

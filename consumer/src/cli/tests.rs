@@ -54,10 +54,11 @@ fn wrong_usage_exits_with_2() {
 
 #[test]
 fn subcommands_take_the_place_too() {
-    for name in ["deploy", "topology", "check"] {
+    for name in ["deploy", "topology", "check", "verify"] {
         let cli = parse(&format!("{name} --config a.yaml --cluster h:1 --topic t")).expect(name);
         let place = match cli.command {
             Some(Command::Deploy(flags)) => flags.place,
+            Some(Command::Verify(flags)) => flags.place,
             Some(Command::Topology { place, .. } | Command::Check { place }) => place,
             other => panic!("{name} is {other:?}"),
         };
@@ -68,7 +69,7 @@ fn subcommands_take_the_place_too() {
 
 #[test]
 fn every_help_has_examples() {
-    for line in ["--help", "deploy --help", "topology --help", "check --help", "completions --help"] {
+    for line in ["--help", "deploy --help", "topology --help", "check --help", "verify --help", "completions --help"] {
         let error = parse(line).expect_err("help ends parsing");
         assert_eq!((error.kind(), error.exit_code()), (ErrorKind::DisplayHelp, 0), "{line}");
         assert!(error.to_string().contains("Examples:"), "{line}: {error}");
