@@ -21,3 +21,4 @@ mod partitions;
 mod pipes;
 mod raw;
 mod reconnect;
+mod verify;

@@ -12,11 +12,7 @@ use crate::store::{Store, StoreFault};
 use crate::topology::{StoreKind, Topology};
 
 /// Opens the store of a run.
-pub(super) fn open(
-    topology: &Topology,
-    cluster: Option<&str>,
-    flags: &RunFlags,
-) -> Result<Box<dyn Store>, StoreFault> {
+pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags) -> Result<Box<dyn Store>, StoreFault> {
     let Some(path) = path(topology, cluster)? else {
         return Ok(Box::new(MemoryStore));
     };

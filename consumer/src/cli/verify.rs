@@ -50,7 +50,8 @@ pub enum VerifyFormat {
 pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     log::start(flags.logs.verbose, flags.logs.log_format, None);
     let config = config(&flags)?;
-    let mut tell = |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
+    let mut tell =
+        |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
     let report = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         signals::watch(shutdown.clone());

@@ -196,6 +196,7 @@ impl Materializer {
                 newest: self.clocks.newest(),
                 oldest_open: self.open.oldest().map(|(start, _)| start),
                 open_windows: self.open.len() as u64,
+                sensors: self.run.sensors(),
             },
             partitions: self.clocks.partitions.iter().filter_map(state).collect(),
             ledger: &self.ledger,

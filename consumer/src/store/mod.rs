@@ -4,7 +4,9 @@
 //! totals by group, ledger and sensors change together or not at all. A commit says what has changed since the one
 //! before it; [`Saved`] is what all commits so far add up to, and where the next run goes on.
 
+pub mod error;
 pub mod memory;
+pub mod sqlite;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +15,7 @@ use isotherm_model::rejection::Rejection;
 use isotherm_model::stats::{SensorHash, Stats};
 use isotherm_model::window::{Millis, Window};
 
+pub use self::error::{StoreError, StoreFault};
 use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Account, KeyedRange, Ledger};
 use crate::materializer::sensors::Sensors;
@@ -31,6 +34,8 @@ pub struct TopicState {
     pub oldest_open: Option<Millis>,
     /// Windows that hold readings and are open.
     pub open_windows: u64,
+    /// Distinct sensors of the counted readings, over all groups.
+    pub sensors: u64,
 }
 
 /// A partition, at a commit.
@@ -156,11 +161,6 @@ pub struct Saved {
     /// Who reported from where.
     pub sensors: Sensors,
 }
-
-/// Why a commit did not happen. Then nothing of it did, and nothing of it may be published.
-#[derive(Debug, thiserror::Error)]
-#[error("the results could not be stored: {0}; nothing was published of them")]
-pub struct StoreError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Where commits go.
 pub trait Store: Send {

@@ -70,7 +70,9 @@ impl StoreKind {
             "default" => Ok(Self::Default),
             "memory" => Ok(Self::Memory),
             path if path.contains('/') || path.ends_with(".db") => Ok(Self::File(PathBuf::from(path))),
-            other => Err(format!("there is no store `{other}`; write `default`, `memory`, or a path such as ./{other}.db")),
+            other => {
+                Err(format!("there is no store `{other}`; write `default`, `memory`, or a path such as ./{other}.db"))
+            }
         }
     }
 }

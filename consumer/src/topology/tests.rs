@@ -250,6 +250,7 @@ fn flags_override_the_file_and_are_checked_alike() {
         grace: Some(Duration::ZERO),
         idle: Some(Duration::from_secs(1)),
         max_ahead: Some(Duration::from_secs(5)),
+        ..Overrides::default()
     };
     let topology = read(SHIPPED).expect("the shipped file").with(&overrides).expect("sound flags");
     assert_eq!((topology.topic.as_str(), topology.partitions), ("other", 5));
@@ -264,6 +265,7 @@ fn flags_override_the_file_and_are_checked_alike() {
         grace: Some(Duration::from_nanos(1)),
         idle: Some(Duration::ZERO),
         max_ahead: Some(Duration::MAX),
+        ..Overrides::default()
     };
     let error = Topology::default().with(&overrides).expect_err("wrong flags");
     let flags: Vec<_> = error.problems.iter().map(|problem| problem.origin.to_string()).collect();

@@ -41,17 +41,17 @@ impl<K> Default for List<K> {
 impl<K: Copy + Ord> List<K> {
     /// `records` records of this key stand in a batch.
     pub(super) fn add(&mut self, key: K, batch: SourceRange, records: u64) {
-        let last = self.last.get(&key).and_then(|place| self.listed.get_mut(*place));
-        match last.filter(|last| [batch.first, batch.next].contains(&last.range.next)) {
-            Some(last) => {
-                last.range.next = batch.next;
-                last.records = last.records.saturating_add(records);
-            }
-            None if self.listed.len() < MAX_RANGES => {
-                self.last.insert(key, self.listed.len());
-                self.listed.push(KeyedRange { key, range: batch, records });
-            }
-            None => self.unlisted = self.unlisted.saturating_add(records),
+        if let Some(place) = self.last.get(&key)
+            && let Some(last) = self.listed.get_mut(*place)
+            && [batch.first, batch.next].contains(&last.range.next)
+        {
+            last.range.next = batch.next;
+            last.records = last.records.saturating_add(records);
+        } else if self.listed.len() < MAX_RANGES {
+            self.last.insert(key, self.listed.len());
+            self.listed.push(KeyedRange { key, range: batch, records });
+        } else {
+            self.unlisted = self.unlisted.saturating_add(records);
         }
     }
 }
@@ -111,7 +111,16 @@ pub(super) fn compare(
     ranges(&what("late ranges"), late.listed(), unlisted.0, &recount.late_ranges, scope, dropped, name, findings);
     let (listed, recounted) = (rejected.listed(), &recount.rejected_ranges);
     let scope = Scope { dropped_before: None, ..scope };
-    ranges(&what("rejected ranges"), listed, unlisted.1, recounted, scope, |_| false, |reason| reason.to_string(), findings);
+    ranges(
+        &what("rejected ranges"),
+        listed,
+        unlisted.1,
+        recounted,
+        scope,
+        |_| false,
+        |reason| reason.to_string(),
+        findings,
+    );
 }
 
 /// A range as it is compared: where nothing has been cut, all of it.

@@ -324,7 +324,8 @@ impl Audit {
         let windows = self.findings.windows;
         if let Some((first, last)) = windows.unverifiable_from_to {
             let what = format!("{} windows from {} to {}", windows.unverifiable, Utc(first), Utc(last));
-            self.findings.skip(what, "a part of the log that they may have counted is gone; the rest does not contradict them");
+            self.findings
+                .skip(what, "a part of the log that they may have counted is gone; the rest does not contradict them");
         }
         self.findings.windows.dropped = self.stored.dropped;
         if let Some(first) = self.stored.rows.first().filter(|_| self.stored.dropped > 0) {

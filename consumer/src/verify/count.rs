@@ -38,7 +38,7 @@ impl Counted {
 
     /// What it comes to. Cost: linear in groups and sensors.
     pub(super) fn figures(&self) -> Figures {
-        let mut all = HashSet::new();
+        let mut all: HashSet<SensorHash> = HashSet::new();
         let mut groups = Vec::with_capacity(self.groups.len());
         for (name, Group { stats, sensors }) in &self.groups {
             groups.push(GroupResult {
@@ -145,7 +145,12 @@ fn group(what: &str, stored: &GroupResult, counted: &GroupResult, extent: Extent
     let fits = |whole_fits: bool, part_fits: bool| if whole { whole_fits } else { part_fits };
     let (s, c) = (stored, counted);
     let numbers = [
-        ("messages", fits(s.messages == c.messages, s.messages > c.messages), s.messages.to_string(), c.messages.to_string()),
+        (
+            "messages",
+            fits(s.messages == c.messages, s.messages > c.messages),
+            s.messages.to_string(),
+            c.messages.to_string(),
+        ),
         ("sensors", fits(s.sensors == c.sensors, s.sensors >= c.sensors), s.sensors.to_string(), c.sensors.to_string()),
         ("sum", fits(s.sum == c.sum, true), micros(s.sum), micros(c.sum)),
         ("avg", fits(s.avg == c.avg, true), s.avg.to_string(), c.avg.to_string()),

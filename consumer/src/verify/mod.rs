@@ -172,7 +172,8 @@ fn ended(path: &std::path::Path) -> StoreFault {
 fn check(config: &Config, subject: &Subject) -> Result<Settings, Error> {
     let path = config.store.clone();
     let settings = settings(&subject.settings).map_err(|reason| Error::Settings { path: path.clone(), reason })?;
-    let other = |what, stored: String, asked: String| Err(Error::OtherSubject { path: path.clone(), what, stored, asked });
+    let other =
+        |what, stored: String, asked: String| Err(Error::OtherSubject { path: path.clone(), what, stored, asked });
     if let Some(asked) = config.topic.as_ref().filter(|asked| **asked != subject.topic) {
         return other("topic", format!("`{}`", subject.topic), format!("`{asked}`"));
     }

@@ -200,7 +200,12 @@ impl Display for Json<'_> {
         let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
         let result = if findings.is_clean() { "same" } else { "different" };
         let store = store.display().to_string();
-        write!(f, r#"{{"type":"verify","result":"{result}","topic":{},"run":"{run}","store":{},"#, Quoted(topic), Quoted(&store))?;
+        write!(
+            f,
+            r#"{{"type":"verify","result":"{result}","topic":{},"run":"{run}","store":{},"#,
+            Quoted(topic),
+            Quoted(&store)
+        )?;
         let Windows { verified, different, unverifiable: lost, unverifiable_from_to: _, dropped, open } = windows;
         write!(f, r#""windows":{{"verified":{verified},"different":{different},"unverifiable":{lost},"#)?;
         write!(f, r#""dropped":{dropped},"open":{open}}},"partitions":["#)?;

@@ -92,6 +92,7 @@ fn the_commit_holds_what_belongs_together() {
         newest: Some(60_000),
         oldest_open: Some(60_000),
         open_windows: 1,
+        sensors: 1,
     };
     assert_eq!(commit.topic, topic);
     let last = Some(LastBatch { first: 1, digest: 0 });

@@ -1,0 +1,252 @@
+//! What can be wrong with a store, and what to do about it.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use super::sqlite::Holder;
+
+/// Why a commit did not happen (then nothing of it did, and nothing of it may be published), or what was committed could
+/// not be read.
+#[derive(Debug)]
+pub struct StoreError(pub StoreFault);
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            fault @ (StoreFault::Sqlite { doing: Doing::Commit, .. } | StoreFault::Other(_)) => {
+                write!(f, "the results could not be stored: {fault}; nothing was published of them")
+            }
+            fault => fault.fmt(f),
+        }
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<StoreFault> for StoreError {
+    fn from(fault: StoreFault) -> Self {
+        Self(fault)
+    }
+}
+
+/// What was being done with a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// Opening it.
+    Open,
+    /// Reading what was committed.
+    Read,
+    /// Committing.
+    Commit,
+    /// Noting which dead letters have been copied.
+    Outbox,
+}
+
+impl std::fmt::Display for Doing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open => "opening the store",
+            Self::Read => "reading the store",
+            Self::Commit => "a commit to the store",
+            Self::Outbox => "noting copied dead letters in the store",
+        })
+    }
+}
+
+/// What is wrong with a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreFault {
+    /// The database could not do it.
+    #[error("{doing} {} failed: {}", .path.display(), plain(.source))]
+    Sqlite {
+        /// The store.
+        path: PathBuf,
+        /// At what.
+        doing: Doing,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A file beside the database could not be used.
+    #[error("{doing} {} failed: {source}", .path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// At what.
+        doing: Doing,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// What is stored is not what was stored.
+    #[error(
+        "the store {} is damaged ({table}: {what}); restore a copy of it, or start again with --reset and read the log \
+         from the start: the log is the truth, and no number is taken from a damaged store",
+        .path.display()
+    )]
+    Damaged {
+        /// The store.
+        path: PathBuf,
+        /// Where.
+        table: &'static str,
+        /// What is wrong there.
+        what: String,
+    },
+    /// Another consumer has taken the store over.
+    #[error(
+        "another consumer took the store {} over ({by}); this one has written nothing since, and stops. What it had not \
+         committed is read from the log again by the other one",
+        .path.display()
+    )]
+    Fenced {
+        /// The store.
+        path: PathBuf,
+        /// Who.
+        by: Holder,
+    },
+    /// The store is of something else.
+    #[error(
+        "the store {} is of another {what}: {stored} there, {asked} here; give another --store PATH for this, or --reset to \
+         throw away what is stored and read the log again",
+        .path.display()
+    )]
+    OtherIdentity {
+        /// The store.
+        path: PathBuf,
+        /// In what it differs: `topic`, `window`, or the name of a setting.
+        what: String,
+        /// What is stored.
+        stored: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// A consumer uses the store.
+    #[error(
+        "the store {} is in use ({holder}); stop that consumer, give another --store PATH, or go on in its place with \
+         --take-over: it then writes nothing any more",
+        .path.display()
+    )]
+    Locked {
+        /// The store.
+        path: PathBuf,
+        /// Who uses it.
+        holder: Holder,
+    },
+    /// Another version made the store.
+    #[error(
+        "the store {} has format {found}, this program knows {ours}; {}, or give another --store PATH",
+        .path.display(),
+        if .found > .ours { "use the version that made it, or a newer one" } else { "open it once with `isotherm-consumer run` of this version" }
+    )]
+    OtherFormat {
+        /// The store.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest format that is known here.
+        ours: i64,
+    },
+    /// The file is something else. It has not been touched.
+    #[error(
+        "{} is no store of Isotherm ({why}), and has been left as it is; give another --store PATH, or remove the file \
+         yourself if it is of no use",
+        .path.display()
+    )]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// How it shows.
+        why: String,
+    },
+    /// There is no store.
+    #[error("there is no store at {}; a consumer with `--store {}` makes one", .path.display(), .path.display())]
+    Missing {
+        /// Where.
+        path: PathBuf,
+    },
+    /// No folder to put it into.
+    #[error("no folder for the user's data is known (set XDG_DATA_HOME or HOME); give --store PATH, or --store memory")]
+    NoDataFolder,
+    /// A commit contradicts what is stored.
+    #[error("a commit contradicts the store {} ({what}); this is a fault of the program, please report it", .path.display())]
+    Unsound {
+        /// The store.
+        path: PathBuf,
+        /// How.
+        what: String,
+    },
+    /// A store of another make failed.
+    #[error("{0}")]
+    Other(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl From<&str> for StoreFault {
+    fn from(text: &str) -> Self {
+        Self::Other(text.into())
+    }
+}
+
+/// SQLite's reason, and in plain words what usually is behind it.
+fn plain(error: &rusqlite::Error) -> String {
+    use rusqlite::ErrorCode;
+    let hint = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full: make room and start again, nothing that was committed is lost",
+        Some(ErrorCode::SystemIoFailure) => "the disk, or the file system, reported an error",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process kept it locked for too long",
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "this user may not write there",
+        Some(ErrorCode::CannotOpen) => "the file cannot be opened: look at its folder and its permissions",
+        Some(ErrorCode::OutOfMemory) => "memory is exhausted",
+        _ => return error.to_string(),
+    };
+    format!("{hint} ({error})")
+}
+
+/// What went wrong inside the store, before it is known of which file and at what.
+#[derive(Debug)]
+pub(super) enum Wrong {
+    Sqlite(rusqlite::Error),
+    Damaged {
+        table: &'static str,
+        what: String,
+    },
+    Fenced,
+    Unsound(String),
+    /// What a caller of ours wants to be stopped by.
+    Fault(StoreFault),
+}
+
+impl From<rusqlite::Error> for Wrong {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Wrong {
+    /// A row, or a set of them, is not what was stored.
+    pub(super) fn damaged(table: &'static str, what: impl Into<String>) -> Self {
+        Self::Damaged { table, what: what.into() }
+    }
+
+    /// The whole truth. `by` says who has fenced us, if so.
+    pub(super) fn at(self, path: &Path, doing: Doing, by: impl FnOnce() -> Holder) -> StoreFault {
+        use rusqlite::{Error, ErrorCode};
+        let path = path.to_owned();
+        let damaged = |path, what: String| StoreFault::Damaged { path, table: "the file", what };
+        match self {
+            Self::Damaged { table, what } => StoreFault::Damaged { path, table, what },
+            Self::Fenced => StoreFault::Fenced { path, by: by() },
+            Self::Unsound(what) => StoreFault::Unsound { path, what },
+            Self::Fault(fault) => fault,
+            Self::Sqlite(source) => match (source.sqlite_error_code(), &source) {
+                (Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation), _)
+                | (Some(ErrorCode::TooBig | ErrorCode::TypeMismatch | ErrorCode::SchemaChanged), _)
+                | (None, Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::Utf8Error(..)) => {
+                    damaged(path, source.to_string())
+                }
+                _ => StoreFault::Sqlite { path, doing, source },
+            },
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! One consumer at a time: a lock of the operating system on `PATH.lock`, whose text says who holds it. It ends with its
+//! process, however that ends. Whoever takes a store over puts a new lock file in its place; the epoch in the head then
+//! keeps the other one from writing.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::files::beside;
+use crate::store::error::{Doing, StoreFault};
+
+/// Who holds a lock, as far as its text says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holder(Option<String>);
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.as_deref().unwrap_or("by whom is not known"))
+    }
+}
+
+impl Holder {
+    /// This process.
+    fn this() -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let host = host.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
+        let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty()).unwrap_or("this host");
+        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        Self(Some(format!("by process {} on {host} since {now}", std::process::id())))
+    }
+
+    /// Who holds the store's lock, as far as its file says.
+    pub(super) fn of(path: &Path) -> Self {
+        const MOST: u64 = 400;
+        let mut text = String::new();
+        let read = File::open(beside(path, ".lock")).and_then(|file| file.take(MOST).read_to_string(&mut text));
+        let line = text.lines().next().map(str::trim).filter(|line| read.is_ok() && !line.is_empty());
+        Self(line.map(|line| line.chars().filter(|c| !c.is_control()).collect()))
+    }
+}
+
+/// A held lock. It is let go when this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock of the store at `path`; with `take_over` whoever holds it.
+    pub(super) fn take(path: &Path, take_over: bool) -> Result<Self, StoreFault> {
+        let place = beside(path, ".lock");
+        let failed = |source| StoreFault::Io { path: place.clone(), doing: Doing::Open, source };
+        if take_over {
+            return Self::replace(&place).map_err(failed);
+        }
+        loop {
+            let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place);
+            let mut lock = Self { file: open.map_err(failed)?, path: place.clone() };
+            match lock.file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreFault::Locked { path: path.to_owned(), holder: Holder::of(path) });
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+            // Meanwhile another file can have been put there.
+            if lock.is_in_place() {
+                lock.sign().map_err(failed)?;
+                return Ok(lock);
+            }
+        }
+    }
+
+    fn replace(place: &Path) -> io::Result<Self> {
+        let unique = beside(place, &format!(".{}-{:016x}", std::process::id(), rand::random::<u64>()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&unique)?;
+        let mut lock = Self { file, path: place.to_owned() };
+        let placed = match lock.file.try_lock() {
+            Ok(()) => lock.sign().and_then(|()| std::fs::rename(&unique, place)),
+            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        if placed.is_err() {
+            // Best effort: the first error is the one that tells.
+            let _ = std::fs::remove_file(&unique);
+        }
+        placed.map(|()| lock)
+    }
+
+    fn sign(&mut self) -> io::Result<()> {
+        let Holder(text) = Holder::this();
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(format!("{}\n", text.unwrap_or_default()).as_bytes())?;
+        self.file.flush()
+    }
+
+    /// Whether the file that is locked is the one that stands in its place.
+    pub(super) fn is_in_place(&self) -> bool {
+        match (self.file.metadata(), std::fs::metadata(&self.path)) {
+            (Ok(held), Ok(there)) => same_file(&held, &there),
+            _ => false,
+        }
+    }
+
+    /// Removes the lock's file, if it is still the one in place, and lets go.
+    pub(super) fn remove(self) -> io::Result<()> {
+        if self.is_in_place() { super::files::remove(&self.path) } else { Ok(()) }
+    }
+}
+
+#[cfg(unix)]
+fn same_file(held: &std::fs::Metadata, there: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (held.dev(), held.ino()) == (there.dev(), there.ino())
+}
+
+/// Where a file cannot be replaced while it is open, it is the same.
+#[cfg(not(unix))]
+fn same_file(_held: &std::fs::Metadata, _there: &std::fs::Metadata) -> bool {
+    true
+}

@@ -1,0 +1,102 @@
+//! The outbox: the store's dead batches, for the copier of dead letters. It has a connection of its own, so that it can
+//! work beside the consumer.
+
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+
+use super::dead::{DEAD, LOST, LostBatch, encode_lost};
+use super::head::Head;
+use super::identity::Identity;
+use super::lock::Holder;
+use super::row::Check;
+use super::write::transact;
+use super::{read, schema};
+use crate::store::DeadBatch;
+use crate::store::error::{Doing, StoreFault, Wrong};
+
+/// See the module's text. Made by [`SqliteStore::outbox`](super::SqliteStore::outbox).
+#[derive(Debug)]
+pub struct Outbox {
+    path: PathBuf,
+    connection: Connection,
+    epoch: u64,
+    identity: Identity,
+}
+
+impl Outbox {
+    /// Of the consumer that holds this epoch of the store.
+    pub(super) fn open(path: PathBuf, epoch: u64, identity: &Identity) -> Result<Self, StoreFault> {
+        let open = || {
+            let connection = schema::connect(&path, true)?;
+            // Another store can have been put there meanwhile.
+            match Identity::read(&connection)?.run == identity.run {
+                true => Ok(connection),
+                false => Err(Wrong::Fenced),
+            }
+        };
+        let opened = open().map_err(|wrong| wrong.at(&path, Doing::Outbox, || Holder::of(&path)));
+        Ok(Self { connection: opened?, path, epoch, identity: identity.clone() })
+    }
+
+    /// What the store is of, and its run.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The oldest batches that are to be copied, at most `most`, ascending by number. The number of a batch is never given
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreFault`] if they cannot be read, or if another consumer has taken the store over.
+    pub fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
+        let (path, epoch) = (&self.path, self.epoch);
+        let mut read = || {
+            let transaction = self.connection.transaction()?;
+            let head = Head::read(&transaction)?;
+            if head.epoch == epoch { read::dead(&transaction, &head, most) } else { Err(Wrong::Fenced) }
+        };
+        read().map_err(|wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
+    }
+
+    /// The batches up to number `last` are done with: all of their letters have been copied, but for `lost`, which the log no
+    /// longer holds. Both are noted together. Batches that were done with before are left alone, and `lost` with them, so
+    /// that it does no harm to say it twice.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreFault`] if it could not be noted (nothing of it is then), or if another consumer has taken the store over.
+    pub fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
+        let (path, epoch) = (&self.path, self.epoch);
+        let settled = transact(&mut self.connection, epoch, |connection, head| settle(connection, head, last, lost));
+        settled.map_err(|wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
+    }
+}
+
+fn settle(connection: &Connection, head: &mut Head, last: u64, lost: &[LostBatch]) -> Result<(), Wrong> {
+    if last < head.dead_first {
+        return Ok(());
+    }
+    if last >= head.dead_next {
+        return Err(Wrong::Unsound(format!("dead batch {last} has never been there")));
+    }
+    let range = (head.dead_first.cast_signed(), last.cast_signed());
+    let mut digest = head.dead;
+    let mut checks = connection.prepare_cached("SELECT \"check\" FROM dead WHERE id >= ?1 AND id <= ?2")?;
+    for check in checks.query_map(range, |row| row.get(0))? {
+        digest.remove(Check(check?));
+    }
+    let removed = connection.prepare_cached("DELETE FROM dead WHERE id >= ?1 AND id <= ?2")?.execute(range)? as u64;
+    let next = last.saturating_add(1);
+    let left = head.dead_next.saturating_sub(next);
+    if removed != next.saturating_sub(head.dead_first) || digest.rows != left {
+        return Err(DEAD.damaged("rows are missing"));
+    }
+    (head.dead, head.dead_first) = (digest, next);
+    for lost in lost {
+        head.lost.add(LOST.insert(connection, encode_lost(head.lost_next, lost))?);
+        head.lost_next = head.lost_next.saturating_add(1);
+    }
+    Ok(())
+}

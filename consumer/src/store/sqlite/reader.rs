@@ -1,0 +1,182 @@
+//! Reading a store, also while a consumer writes it. A [`Snapshot`] stands still: its answers belong together.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use isotherm_model::window::Millis;
+use rusqlite::{Connection, Transaction};
+
+use super::dead::LostBatch;
+use super::head::Head;
+use super::identity::Identity;
+use super::lock::Holder;
+use super::windows::Windows;
+use super::{files, read, schema, windows};
+use crate::materializer::event::PartitionId;
+use crate::materializer::ledger::Account;
+use crate::results::{Totals, WindowResult};
+use crate::store::error::{Doing, StoreFault, Wrong};
+use crate::store::{DeadBatch, GroupState, PartitionState, TopicState};
+
+/// A store, open to be read.
+#[derive(Debug)]
+pub struct StoreReader {
+    path: PathBuf,
+    connection: Connection,
+    identity: Identity,
+}
+
+/// How much a store holds, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overview {
+    /// How often a consumer has opened it to write.
+    pub epoch: u64,
+    /// How many commits there were.
+    pub commits: u64,
+    /// The topic at the last one.
+    pub topic: TopicState,
+    /// Closed windows that are kept.
+    pub windows: u64,
+    /// Closed windows that retention has dropped.
+    pub dropped: u64,
+    /// The start of the oldest window that is kept.
+    pub first: Option<Millis>,
+    /// The start of the newest window.
+    pub last: Option<Millis>,
+    /// Batches that are still to be copied to the dead letters.
+    pub dead: u64,
+    /// Batches that can no longer be copied there.
+    pub lost: u64,
+}
+
+impl StoreReader {
+    /// Opens the store at `path`.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreFault`] if there is none, if it is of another format, or if it is damaged.
+    pub fn open(path: &Path) -> Result<Self, StoreFault> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if !schema::inspect(&path)? {
+            return Err(match files::beside(&path, "-wal").exists() {
+                true => super::without_database(&path),
+                false => StoreFault::Missing { path },
+            });
+        }
+        let open = || {
+            let mut connection = schema::connect(&path, false)?;
+            let transaction = connection.transaction()?;
+            let migrations = schema::MIGRATIONS;
+            if !schema::is_current(&transaction, &path, migrations)? {
+                let (found, ours) = (schema::format(&transaction)?, migrations.len() as i64);
+                return Err(Wrong::Fault(StoreFault::OtherFormat { path: path.clone(), found, ours }));
+            }
+            schema::verify(&transaction)?;
+            let identity = Identity::read(&transaction)?;
+            Head::read(&transaction)?;
+            drop(transaction);
+            Ok((connection, identity))
+        };
+        let (connection, identity) = open().map_err(|wrong: Wrong| wrong.at(&path, Doing::Open, Holder::default))?;
+        Ok(Self { path, connection, identity })
+    }
+
+    /// What the store is of, and its run.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Where it stands.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The store as it is now, for as many questions as are to be answered together. As long as it is held, what is written
+    /// meanwhile takes room on the disk in addition.
+    ///
+    /// # Errors
+    ///
+    /// A [`StoreFault`] if it cannot be read, or cannot be trusted.
+    pub fn snapshot(&mut self) -> Result<Snapshot<'_>, StoreFault> {
+        let Self { path, connection, .. } = self;
+        let fault = |wrong: Wrong| wrong.at(path, Doing::Read, Holder::default);
+        let transaction = connection.transaction().map_err(|error| fault(error.into()))?;
+        let head = Head::read(&transaction).map_err(fault)?;
+        Ok(Snapshot { path, transaction, head })
+    }
+}
+
+/// A store at one moment.
+#[derive(Debug)]
+pub struct Snapshot<'a> {
+    path: &'a Path,
+    transaction: Transaction<'a>,
+    head: Head,
+}
+
+/// Each answer is an error if the rows that it is taken from cannot be read, or are not what was written.
+#[expect(clippy::missing_errors_doc, reason = "stands above, for all of them")]
+impl Snapshot<'_> {
+    fn answer<T>(&self, ask: impl FnOnce(&Connection, &Head) -> Result<T, Wrong>) -> Result<T, StoreFault> {
+        ask(&self.transaction, &self.head).map_err(|wrong| wrong.at(self.path, Doing::Read, Holder::default))
+    }
+
+    /// Where the store stands.
+    pub fn overview(&self) -> Overview {
+        let Head { epoch, commits, topic, first, last, dropped, windows, dead, lost, .. } = self.head;
+        let (windows, dead, lost) = (windows.rows, dead.rows, lost.rows);
+        Overview { epoch, commits, topic, windows, dropped, first, last, dead, lost }
+    }
+
+    /// The topic at the last commit.
+    pub fn topic(&self) -> TopicState {
+        self.head.topic
+    }
+
+    /// Partitions.
+    pub fn partitions(&self) -> Result<BTreeMap<PartitionId, PartitionState>, StoreFault> {
+        self.answer(|connection, head| Ok(read::states(&read::partitions(connection, head)?)))
+    }
+
+    /// The accounts of all records, with their ranges and gaps.
+    pub fn accounts(&self) -> Result<BTreeMap<PartitionId, Account>, StoreFault> {
+        self.answer(|connection, head| read::accounts(connection, head, &read::partitions(connection, head)?))
+    }
+
+    /// Groups, in the order of their numbers.
+    pub fn groups(&self) -> Result<Vec<GroupState>, StoreFault> {
+        self.answer(read::groups)
+    }
+
+    /// The whole run so far, open windows included.
+    pub fn totals(&self) -> Result<Totals, StoreFault> {
+        self.answer(read::totals)
+    }
+
+    /// Closed windows, ascending by start, one by one, as long as `each` says so. Each that comes is what was committed; that
+    /// none is missing between two of them is known when the second comes, and at the end when this succeeds.
+    pub fn windows(&self, which: Windows, each: impl FnMut(WindowResult) -> ControlFlow<()>) -> Result<(), StoreFault> {
+        self.answer(|connection, head| windows::windows(connection, head, which, each))
+    }
+
+    /// The newest closed window.
+    pub fn latest(&self) -> Result<Option<WindowResult>, StoreFault> {
+        let mut latest = None;
+        self.windows(Windows::Newest(1), |window| {
+            latest = Some(window);
+            ControlFlow::Continue(())
+        })?;
+        Ok(latest)
+    }
+
+    /// The oldest batches that are still to be copied to the dead letters, at most so many, with their numbers.
+    pub fn dead(&self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
+        self.answer(|connection, head| read::dead(connection, head, most))
+    }
+
+    /// What the log no longer held when it was to be copied to the dead letters.
+    pub fn lost(&self) -> Result<Vec<LostBatch>, StoreFault> {
+        self.answer(read::lost)
+    }
+}
