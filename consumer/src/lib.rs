@@ -1,6 +1,7 @@
 //! The consumer: reads partials of a topic, merges them into windows and totals, and publishes what closed.
 
 pub mod cli;
+pub mod dead_letters;
 pub mod deploy;
 pub mod materializer;
 pub mod progress;

@@ -190,6 +190,9 @@ pub struct RunFlags {
     /// Go on where the log no longer holds what is to be read; the gap is entered in the ledger
     #[arg(long)]
     pub accept_gap: bool,
+    /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays
+    #[arg(long, value_name = "TOPIC")]
+    pub dead_letters: Option<String>,
     /// How long closed windows are kept, counted back from the newest one [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub keep: Option<Duration>,
