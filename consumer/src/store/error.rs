@@ -170,7 +170,11 @@ pub enum StoreFault {
     #[error("no folder for the user's data is known (set XDG_DATA_HOME or HOME); give --store PATH, or --store memory")]
     NoDataFolder,
     /// A commit contradicts what is stored.
-    #[error("a commit contradicts the store {} ({what}); this is a fault of the program, please report it", .path.display())]
+    #[error(
+        "a commit contradicts the store {} ({what}): the file is damaged, or this is a fault of the program; start again, with \
+         --reset if that does not help, and please report it",
+        .path.display()
+    )]
     Unsound {
         /// The store.
         path: PathBuf,
@@ -185,6 +189,12 @@ pub enum StoreFault {
 impl From<&str> for StoreFault {
     fn from(text: &str) -> Self {
         Self::Other(text.into())
+    }
+}
+
+impl From<Box<dyn Error + Send + Sync>> for StoreFault {
+    fn from(error: Box<dyn Error + Send + Sync>) -> Self {
+        Self::Other(error)
     }
 }
 

@@ -19,6 +19,8 @@ mod read;
 mod reader;
 mod row;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod window;
 mod windows;
 mod write;

@@ -1,0 +1,285 @@
+//! A damaged store says what it said at some earlier commit, or is refused. It never says anything else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+
+use super::super::files::beside;
+use super::round_trip::checkpoint;
+use super::world::{Place, SMALL, Size, World, ask, open, options, subject};
+use crate::store::sqlite::{Options, SqliteStore, StoreReader};
+use crate::store::{Store, StoreFault};
+
+/// How many bits are turned round on each page: more with `ISOTHERM_DAMAGE`.
+fn rounds() -> usize {
+    std::env::var("ISOTHERM_DAMAGE").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(4)
+}
+
+/// How large commits are: some blobs then do not fit a page.
+const SIZE: Size = Size { windows: 10, sensors: 120 };
+
+/// Windows are dropped: some pages are then free.
+const KEEP: i64 = 60_000;
+
+/// The files of a store, and every state that it has been in.
+struct Scene {
+    database: Vec<u8>,
+    wal: Vec<u8>,
+    states: Vec<World>,
+    /// The database after each checkpoint.
+    images: Vec<Vec<u8>>,
+}
+
+impl Scene {
+    /// A store with so many commits, whose consumer was killed after the last one; its log is copied into the database after
+    /// some of them.
+    fn killed(commits: u64, checkpoints: &[u64]) -> Self {
+        let (place, mut world) = (Place::new(), World::default());
+        let mut states = vec![world.clone()];
+        let keep = Some(Duration::from_millis(KEEP.unsigned_abs()));
+        let mut store = SqliteStore::open(&place.path, &subject(), Options { keep, ..options() }).unwrap();
+        let read = |ending| std::fs::read(beside(&place.path, ending)).unwrap();
+        let mut images = Vec::new();
+        for commit in 0..commits {
+            world.go_on(commit, SIZE, &mut store).unwrap();
+            world.drop_older(KEEP, usize::MAX);
+            states.push(world.clone());
+            if checkpoints.contains(&commit) {
+                checkpoint(&place.path);
+                images.push(read(""));
+            }
+        }
+        Self { database: read(""), wal: read("-wal"), states, images }
+    }
+
+    /// A store whose consumer has ended.
+    fn closed(commits: u64) -> Self {
+        let scene = Self::killed(commits, &[]);
+        let place = scene.lay(&scene.database, Some(&scene.wal));
+        drop(open(&place.path).unwrap());
+        Self { database: std::fs::read(&place.path).unwrap(), wal: Vec::new(), ..scene }
+    }
+
+    fn lay(&self, database: &[u8], wal: Option<&[u8]>) -> Place {
+        let place = Place::new();
+        std::fs::write(&place.path, database).unwrap();
+        if let Some(wal) = wal {
+            std::fs::write(beside(&place.path, "-wal"), wal).unwrap();
+        }
+        place
+    }
+
+    /// Which state a store is in, by all that a reader and a consumer can ask; and it goes on from there, or is refused.
+    fn judge(&self, what: &str, database: &[u8], wal: Option<&[u8]>) -> Verdict {
+        let place = self.lay(database, wal);
+        let answers = match ask(&place.path) {
+            Ok(answers) => answers,
+            Err(fault) => {
+                typed(what, &fault);
+                // Nor does a consumer get anything wrong out of it: it may lack less than the reader.
+                if let Ok(mut store) = open(&place.path)
+                    && let Ok(saved) = store.load()
+                {
+                    let known = self.states.iter().any(|state| state.difference_saved(saved.as_ref()).is_none());
+                    assert!(known, "{what}: a consumer goes on from a state that never was");
+                }
+                return Verdict::Refused;
+            }
+        };
+        let differences: Vec<_> = self.states.iter().map(|state| state.difference(&answers)).collect();
+        let Some(at) = differences.iter().position(Option::is_none) else {
+            panic!("{what}: a state that never was; against the last: {:?}", differences.last());
+        };
+        self.go_on(what, &place.path, at)
+    }
+
+    fn go_on(&self, what: &str, path: &Path, at: usize) -> Verdict {
+        let opened = open(path).and_then(|mut store| Ok((store.load().map_err(|error| error.0)?, store)));
+        let (saved, mut store) = match opened {
+            Ok(opened) => opened,
+            Err(fault) => {
+                typed(what, &fault);
+                return Verdict::Refused;
+            }
+        };
+        let mut world = self.states[at].clone();
+        assert_eq!(world.difference_saved(saved.as_ref()), None, "{what}: a reader says state {at}");
+        for seed in 1_000..1_003 {
+            let before = world.clone();
+            let committed = world.go_on(seed, SMALL, &mut store);
+            match (&committed, ask(path)) {
+                (Ok(()), Ok(answers)) => assert_eq!(world.difference(&answers), None, "{what}: after a commit"),
+                (Err(_), Ok(answers)) => assert_eq!(before.difference(&answers), None, "{what}: after none"),
+                (_, Err(fault)) => typed(what, &fault),
+            }
+            if let Err(error) = committed {
+                typed(what, &error.0);
+                return Verdict::Refused;
+            }
+        }
+        Verdict::State(at)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    /// It goes on from this one.
+    State(usize),
+    /// It does not.
+    Refused,
+}
+
+/// A refusal says what is wrong with the store; it blames nobody else.
+#[track_caller]
+fn typed(what: &str, fault: &StoreFault) {
+    let fits = matches!(
+        fault,
+        StoreFault::Damaged { .. }
+            | StoreFault::Sqlite { .. }
+            | StoreFault::NotAStore { .. }
+            | StoreFault::OtherFormat { .. }
+            | StoreFault::Unsound { .. }
+    );
+    assert!(fits, "{what}: {fault:?}");
+}
+
+/// Bits to turn round: `each` at random places of every stretch of `stretch` bytes.
+fn flips(length: usize, stretch: usize, each: usize, seed: u64) -> Vec<(usize, u8)> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut flips = Vec::new();
+    for start in (0..length).step_by(stretch) {
+        // The first bytes of a page say what it is.
+        let near = random.random_range(start..length.min(start + 12));
+        flips.push((near, 1 << random.random_range(0..8)));
+        for _ in 1..each {
+            flips.push((random.random_range(start..length.min(start + stretch)), 1 << random.random_range(0..8)));
+        }
+    }
+    flips
+}
+
+fn count(verdicts: impl IntoIterator<Item = Verdict>) -> BTreeMap<Verdict, usize> {
+    let mut counts = BTreeMap::new();
+    verdicts.into_iter().for_each(|verdict| *counts.entry(verdict).or_default() += 1);
+    counts
+}
+
+fn flipped(bytes: &[u8], (at, bit): (usize, u8)) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[at] ^= bit;
+    bytes
+}
+
+#[test]
+fn an_undamaged_store_is_in_its_last_state() {
+    for scene in [Scene::closed(6), Scene::killed(6, &[]), Scene::killed(6, &[2, 4])] {
+        let verdict = scene.judge("undamaged", &scene.database, Some(&scene.wal));
+        assert_eq!(verdict, Verdict::State(6));
+    }
+}
+
+#[test]
+fn bits_turned_round_in_the_database() {
+    let scene = Scene::closed(10);
+    let flips = flips(scene.database.len(), 1024, rounds(), 1);
+    let pages = scene.database.len() / 1024;
+    assert!(pages > 30, "{pages} pages");
+    let verdicts = flips.iter().map(|flip| {
+        let what = format!("bit {:#x} of byte {} of the database", flip.1, flip.0);
+        scene.judge(&what, &flipped(&scene.database, *flip), None)
+    });
+    let counts = count(verdicts);
+    println!("{} flips on {pages} pages: {counts:?}", flips.len());
+    // What is not noticed lies where nothing is stored.
+    assert!(counts.keys().all(|verdict| matches!(verdict, Verdict::Refused | Verdict::State(10))), "{counts:?}");
+    assert!(counts[&Verdict::Refused] > flips.len() / 4, "{counts:?}");
+}
+
+#[test]
+fn bits_turned_round_in_the_log_or_below_it() {
+    let scene = Scene::killed(8, &[3, 5]);
+    assert!(scene.wal.len() > 20 * 1024, "{}", scene.wal.len());
+    let frame = 1024 + 24;
+    let in_log = flips(scene.wal.len(), 3 * frame, rounds() / 2, 2).into_iter().map(|flip| {
+        let what = format!("bit {:#x} of byte {} of the log", flip.1, flip.0);
+        scene.judge(&what, &scene.database, Some(&flipped(&scene.wal, flip)))
+    });
+    println!("in the log: {:?}", count(in_log));
+    let below = flips(scene.database.len(), 1024, 1, 3).into_iter().map(|flip| {
+        let what = format!("bit {:#x} of byte {} below the log", flip.1, flip.0);
+        scene.judge(&what, &flipped(&scene.database, flip), Some(&scene.wal))
+    });
+    println!("below the log: {:?}", count(below));
+}
+
+#[test]
+fn files_cut_short_or_gone() {
+    for scene in [Scene::killed(8, &[]), Scene::killed(8, &[4])] {
+        let cut = |length: usize, parts: usize| (0..parts).map(move |part| length * part / parts + part % 7);
+        let wal = cut(scene.wal.len(), 40).map(|length| {
+            scene.judge(&format!("the log cut to {length}"), &scene.database, Some(&scene.wal[..length]))
+        });
+        println!("the log cut: {:?}", count(wal));
+        let database = cut(scene.database.len(), 20).map(|length| {
+            let what = format!("the database cut to {length}");
+            scene.judge(&what, &scene.database[..length], Some(&scene.wal))
+        });
+        println!("the database cut: {:?}", count(database));
+        println!("without the log: {:?}", scene.judge("without the log", &scene.database, None));
+    }
+    let scene = Scene::closed(8);
+    let lengths = (0..scene.database.len()).step_by(1024 * 3 - 100);
+    let cut = lengths.map(|length| scene.judge(&format!("cut to {length}"), &scene.database[..length], None));
+    let counts = count(cut);
+    println!("a closed store cut: {counts:?}");
+    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), [Verdict::Refused]);
+}
+
+#[test]
+fn pages_of_an_earlier_state_among_those_of_a_later_one() {
+    // As after a checkpoint of which only a part has reached the disk, and the loss of the log.
+    let scene = Scene::killed(10, &[3, 4, 5, 6, 7, 8, 9]);
+    let mut random = StdRng::seed_from_u64(5);
+    let mut verdicts = Vec::new();
+    for _ in 0..rounds() * 20 {
+        let [mut old, mut new] = [0, 0].map(|_| random.random_range(0..scene.images.len()));
+        (old, new) = (old.min(new), old.max(new));
+        let share = *[0.03, 0.2, 0.5, 0.8, 0.97].choose(&mut random).unwrap();
+        let (mut mixed, mut stale) = (scene.images[new].clone(), Vec::new());
+        for page in 0..scene.images[old].len() / 1024 {
+            let bytes = page * 1024..(page + 1) * 1024;
+            if random.random_bool(share) && mixed[bytes.clone()] != scene.images[old][bytes.clone()] {
+                mixed[bytes.clone()].copy_from_slice(&scene.images[old][bytes]);
+                stale.push(page);
+            }
+        }
+        let what = format!("pages {stale:?} of image {old} in image {new}");
+        verdicts.push(scene.judge(&what, &mixed, None));
+    }
+    println!("stale pages: {:?}", count(verdicts));
+}
+
+#[test]
+fn an_index_of_the_log_that_is_garbage_is_made_anew() {
+    let scene = Scene::killed(6, &[3]);
+    for length in [0, 1, 100, 32 * 1024, 70_000] {
+        let place = scene.lay(&scene.database, Some(&scene.wal));
+        let mut garbage = vec![0; length];
+        StdRng::seed_from_u64(length as u64).fill(&mut garbage[..]);
+        std::fs::write(beside(&place.path, "-shm"), garbage).unwrap();
+        assert_eq!(scene.states[6].difference(&ask(&place.path).unwrap()), None, "{length} bytes of garbage");
+    }
+}
+
+#[test]
+fn a_database_that_is_gone_is_not_made_anew_below_its_log() {
+    let scene = Scene::killed(3, &[]);
+    let place = scene.lay(&scene.database, Some(&scene.wal));
+    std::fs::remove_file(&place.path).unwrap();
+    let errors = [open(&place.path).unwrap_err(), StoreReader::open(&place.path).unwrap_err()];
+    assert!(errors.iter().all(|error| matches!(error, StoreFault::Damaged { .. })), "{errors:?}");
+}

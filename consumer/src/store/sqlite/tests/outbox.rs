@@ -1,0 +1,71 @@
+//! The outbox: its batches come in order, go together with what is lost of them, and never come back.
+
+use std::sync::mpsc;
+
+use isotherm_model::partial::SourceRange;
+
+use super::world::{Place, SMALL, World, expect, open};
+use crate::store::StoreFault;
+use crate::store::sqlite::LostBatch;
+
+#[test]
+fn batches_leave_in_order_and_once() {
+    let (place, mut world) = (Place::new(), World::default());
+    let mut store = open(&place.path).unwrap();
+    let mut outbox = store.outbox().unwrap();
+    assert_eq!(outbox.oldest(5).unwrap(), []);
+    (0..12).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    assert!(world.dead.len() > 5, "{:?}", world.dead);
+    assert_eq!(outbox.oldest(3).unwrap(), world.dead[..3]);
+    assert_eq!(outbox.oldest(u64::MAX).unwrap(), world.dead);
+
+    let lost = LostBatch { partition: 7, range: SourceRange { first: 3, next: 9 }, records: 2 };
+    // Twice: the second time it is known.
+    for _ in 0..2 {
+        outbox.settle(2, &[lost]).unwrap();
+    }
+    world.dead.drain(..3);
+    world.lost.push(lost);
+    assert_eq!(outbox.oldest(u64::MAX).unwrap(), world.dead);
+    expect(&world, &place.path);
+    assert!(matches!(outbox.settle(world.dead_next, &[]), Err(StoreFault::Unsound { .. })));
+
+    outbox.settle(world.dead_next - 1, &[]).unwrap();
+    world.dead.clear();
+    expect(&world, &place.path);
+    drop((store, outbox));
+    let mut store = open(&place.path).unwrap();
+    (20..30).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    assert_eq!(store.outbox().unwrap().oldest(u64::MAX).unwrap(), world.dead);
+    expect(&world, &place.path);
+}
+
+#[test]
+fn a_copier_and_a_consumer_work_side_by_side() {
+    let (place, mut world) = (Place::new(), World::default());
+    let mut store = open(&place.path).unwrap();
+    let mut outbox = store.outbox().unwrap();
+    let (committed, commits) = mpsc::channel::<()>();
+    let copier = std::thread::spawn(move || {
+        let mut copied = Vec::new();
+        // Once for each commit, and once more when there are no further ones.
+        loop {
+            let more = commits.recv().is_ok();
+            for (id, batch) in outbox.oldest(u64::MAX).unwrap() {
+                copied.push((id, batch));
+                outbox.settle(id, &[]).unwrap();
+            }
+            if !more {
+                return copied;
+            }
+        }
+    });
+    for seed in 0..40 {
+        world.go_on(seed, SMALL, &mut store).unwrap();
+        committed.send(()).unwrap();
+    }
+    drop(committed);
+    assert_eq!(copier.join().unwrap(), world.dead);
+    world.dead.clear();
+    expect(&world, &place.path);
+}
