@@ -9,6 +9,7 @@ mod util;
 
 mod commands;
 mod compression;
+mod dead_letters;
 mod delivery;
 #[cfg(target_os = "linux")]
 mod demo;

@@ -91,7 +91,7 @@ fn told() -> Told {
         // Closes the first window; what comes for it then is late.
         (1, vec![at(7_500), at(100), ca(9, 200, 3)], vec![]),
         (0, vec![at(10), ca(9, 7_000, 8)], vec![]),
-        (0, vec![at(20), at(10_100)], vec![Rejection::Future]),
+        (0, vec![at(20), at(9_500)], vec![Rejection::Future]),
         (1, vec![at(11_000), at(30), at(3_000)], vec![]),
     ];
     for (partition, readings, rejected) in batches {
