@@ -6,7 +6,10 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::{Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, inspect, log, signals, stores};
+use super::{
+    Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, inspect, log, signals, stores, verify,
+};
+use crate::dead_letters::{self, DeadLetters};
 use crate::deploy;
 use crate::inspect::InspectError;
 use crate::results::jsonl::JsonLines;
@@ -38,6 +41,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Some(Command::Query { what }) => inspect::query(what),
         Some(Command::Ledger(flags)) => inspect::ledger(&flags),
         Some(Command::Why(flags)) => inspect::why(&flags),
+        Some(Command::Verify(flags)) => verify::execute(flags),
         Some(Command::Completions { shell }) => completions(shell),
     };
     match result {
@@ -70,7 +74,12 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Some(screen) => Box::new(Bar::new(sink, screen)),
         None => sink,
     };
-    let mut store = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
+    let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
+    let letters = cli.run.dead_letters.clone().map(|letters| dead_letters::Config {
+        letters,
+        topic: topology.topic.clone(),
+        settings: topology.settings.clone(),
+    });
     let config = run::Config {
         topology,
         cluster: cli.place.cluster.clone(),
@@ -78,13 +87,21 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         until_end: cli.run.until_end,
         leave_open: cli.run.leave_open,
         accept_gap: cli.run.accept_gap,
+        dead_letters: letters.is_some(),
         stop_after: cli.run.stop_after,
         log_progress,
     };
     let outcome = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         signals::watch(shutdown.clone());
-        run::run(config, &mut *store, &mut *sink, shutdown).await
+        let Some(((outbox, path), letters)) = outbox.zip(letters) else {
+            return Ok(run::run(config, &mut *store, &mut *sink, shutdown).await?);
+        };
+        let cluster = Cluster::at(config.cluster.as_deref());
+        let letters = DeadLetters::start(cluster, letters, outbox, &path).await?;
+        let outcome = run::run(config, &mut letters.tell(&mut *store), &mut *sink, shutdown).await;
+        letters.finish().await;
+        Ok::<_, Failure>(outcome?)
     });
     Ok(match outcome? {
         Outcome::Complete(_) | Outcome::Unread => ExitCode::SUCCESS,
@@ -162,7 +179,7 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
 }
 
 /// One line on standard output.
-fn say(line: &str) -> io::Result<()> {
+pub(super) fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()

@@ -10,6 +10,7 @@ mod inspect;
 mod load;
 mod signals;
 mod stores;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use clap_complete::Shell;
 use isotherm_model::settings::parse_duration;
 
 use self::log::LogFormat;
+pub use self::verify::{VerifyFlags, VerifyFormat};
 use crate::source::From;
 use crate::topology::StoreKind;
 
@@ -139,6 +141,12 @@ pub enum Command {
     /// event time is missing, whether a consumer runs, and what will close it.
     #[command(after_help = inspect::WHY_EXAMPLES)]
     Why(inspect::WhyFlags),
+    /// Read the log again, and compare all that a store says with it
+    ///
+    /// Recomputes every window, total and ledger entry natively, without the SmartModule, and trusts of the store nothing
+    /// but the offsets at which each window closed.
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(VerifyFlags),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -204,6 +212,9 @@ pub struct RunFlags {
     /// Go on where the log no longer holds what is to be read; the gap is entered in the ledger
     #[arg(long)]
     pub accept_gap: bool,
+    /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays
+    #[arg(long, value_name = "TOPIC")]
+    pub dead_letters: Option<String>,
     /// How long closed windows are kept, counted back from the newest one [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub keep: Option<Duration>,

@@ -58,13 +58,14 @@ fn wrong_usage_exits_with_2() {
 
 #[test]
 fn subcommands_take_the_place_too() {
-    for name in ["deploy", "topology", "check", "query latest", "ledger", "why"] {
+    for name in ["deploy", "topology", "check", "query latest", "ledger", "why", "verify"] {
         let cli = parse(&format!("{name} --config a.yaml --cluster h:1 --topic t")).expect(name);
         let place = match cli.command {
             Some(Command::Deploy(flags)) => flags.place,
             Some(Command::Query { what: inspect::Query::Latest(flags) }) => flags.store.place,
             Some(Command::Ledger(flags)) => flags.store.place,
             Some(Command::Why(flags)) => flags.store.place,
+            Some(Command::Verify(flags)) => flags.place,
             Some(Command::Topology { place, .. } | Command::Check { place }) => place,
             other => panic!("{name} is {other:?}"),
         };
@@ -86,6 +87,7 @@ fn every_help_has_examples() {
         "query totals --help",
         "ledger --help",
         "why --help",
+        "verify --help",
         "completions --help",
     ] {
         let error = parse(line).expect_err("help ends parsing");
