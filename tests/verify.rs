@@ -98,8 +98,10 @@ fn a_reading_changed_in_the_log_is_found() {
     cluster.produce(&topic, &["--input", input, "--quiet", "--batch-size", "20000"]);
     go_on(&cluster, &topic, &store, &[]);
     assert_eq!(verify(&cluster, &store, 0)["result"], "same");
-    let changed = std::fs::read_to_string(&readings).expect("the readings are UTF-8");
-    let changed = changed.replacen(r#""temperature":49.0"#, r#""temperature":49.5"#, 1);
+    let mut changed = std::fs::read(&readings).expect("the readings can be read");
+    let (from, to) = (br#""temperature":49.0"#, br#""temperature":49.5"#);
+    let at = changed.windows(from.len()).position(|bytes| bytes == from).expect("there is such a reading");
+    changed[at..at + to.len()].copy_from_slice(to);
     let other = folder.path().join("changed.jsonl");
     std::fs::write(&other, changed).expect("the folder can be written to");
     cluster.delete(&topic);
