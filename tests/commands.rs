@@ -14,6 +14,12 @@ fn every_help_shows_examples() {
         &["isotherm-consumer", "deploy"],
         &["isotherm-consumer", "topology"],
         &["isotherm-consumer", "check"],
+        &["isotherm-consumer", "query"],
+        &["isotherm-consumer", "query", "windows"],
+        &["isotherm-consumer", "query", "latest"],
+        &["isotherm-consumer", "query", "totals"],
+        &["isotherm-consumer", "ledger"],
+        &["isotherm-consumer", "why"],
         &["isotherm-node"],
     ] {
         let help = run(words[0], words[1..].iter().chain([&"--help"])).code(0).stdout;

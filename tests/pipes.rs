@@ -45,6 +45,18 @@ fn a_consumer_whose_reader_goes_away_ends_quietly() {
 }
 
 #[test]
+fn a_query_whose_reader_goes_away_ends_quietly() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("closed-query", 1);
+    cluster.produce(&topic, &["100000", "--start", "2026-03-14T09:00:00Z", "--rate", "100", "--quiet"]);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = folder.path().join("a.db");
+    let store = store.to_str().expect("the path is UTF-8");
+    cluster.read_to_end(&topic, &["--store", store]);
+    ends_quietly("isotherm-consumer", &["query", "windows", "--store", store, "--format", "jsonl"]);
+}
+
+#[test]
 fn lines_from_standard_input_are_sent_as_they_stand() {
     let cluster = Cluster::start();
     let topic = cluster.deployed("stdin", 1);

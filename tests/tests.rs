@@ -10,6 +10,7 @@ mod util;
 mod commands;
 mod compression;
 mod crash;
+mod dead_letters;
 mod delivery;
 #[cfg(target_os = "linux")]
 mod demo;
@@ -22,3 +23,5 @@ mod partitions;
 mod pipes;
 mod raw;
 mod reconnect;
+mod store;
+mod verify;

@@ -1,7 +1,9 @@
 //! The consumer: reads partials of a topic, merges them into windows and totals, and publishes what closed.
 
 pub mod cli;
+pub mod dead_letters;
 pub mod deploy;
+pub mod inspect;
 pub mod materializer;
 pub mod progress;
 pub mod results;
@@ -12,3 +14,4 @@ pub mod sink;
 pub mod source;
 pub mod store;
 pub mod topology;
+pub mod verify;

@@ -53,6 +53,8 @@ pub struct Config {
     pub leave_open: bool,
     /// Whether to go on where the log no longer holds what is to be read.
     pub accept_gap: bool,
+    /// Whether commits are to name the batches that hold late or rejected records.
+    pub dead_letters: bool,
     /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
     /// may be counted.
     pub stop_after: Option<u64>,
@@ -121,6 +123,7 @@ pub async fn run(
     let options = Options {
         leave_open: config.leave_open,
         accept_gap: config.accept_gap,
+        dead_letters: config.dead_letters,
         ..Options::new(&config.topology, config.until_end)
     };
     let mut materializer = Materializer::resume(options, saved);

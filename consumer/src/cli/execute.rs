@@ -6,8 +6,12 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::{Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, log, signals, stores};
+use super::{
+    Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, inspect, log, signals, stores, verify,
+};
+use crate::dead_letters::{self, DeadLetters};
 use crate::deploy;
+use crate::inspect::InspectError;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
 use crate::sink::Sink;
@@ -25,7 +29,7 @@ pub(super) const INTERRUPTED: u8 = 130;
 const USAGE: u8 = 2;
 
 /// What ends a command before its time: what to say on standard error.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Executes a parsed command line.
 pub(super) fn execute(cli: Cli) -> ExitCode {
@@ -34,6 +38,10 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Some(Command::Deploy(flags)) => deploy(flags),
         Some(Command::Topology { place, format }) => topology(&place, format),
         Some(Command::Check { place }) => check(&place),
+        Some(Command::Query { what }) => inspect::query(what),
+        Some(Command::Ledger(flags)) => inspect::ledger(&flags),
+        Some(Command::Why(flags)) => inspect::why(&flags),
+        Some(Command::Verify(flags)) => verify::execute(flags),
         Some(Command::Completions { shell }) => completions(shell),
     };
     match result {
@@ -42,7 +50,8 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Err(error) => {
             // If standard error is closed too, the exit code is all that is left.
             let _ = writeln!(io::stderr(), "error: {error}");
-            let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage);
+            let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage)
+                || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage);
             if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }
@@ -65,7 +74,12 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Some(screen) => Box::new(Bar::new(sink, screen)),
         None => sink,
     };
-    let mut store = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
+    let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
+    let letters = cli.run.dead_letters.clone().map(|letters| dead_letters::Config {
+        letters,
+        topic: topology.topic.clone(),
+        settings: topology.settings.clone(),
+    });
     let config = run::Config {
         topology,
         cluster: cli.place.cluster.clone(),
@@ -73,13 +87,21 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         until_end: cli.run.until_end,
         leave_open: cli.run.leave_open,
         accept_gap: cli.run.accept_gap,
+        dead_letters: letters.is_some(),
         stop_after: cli.run.stop_after,
         log_progress,
     };
     let outcome = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         signals::watch(shutdown.clone());
-        run::run(config, &mut *store, &mut *sink, shutdown).await
+        let Some(((outbox, path), letters)) = outbox.zip(letters) else {
+            return Ok(run::run(config, &mut *store, &mut *sink, shutdown).await?);
+        };
+        let cluster = Cluster::at(config.cluster.as_deref());
+        let letters = DeadLetters::start(cluster, letters, outbox, &path).await?;
+        let outcome = run::run(config, &mut letters.tell(&mut *store), &mut *sink, shutdown).await;
+        letters.finish().await;
+        Ok::<_, Failure>(outcome?)
     });
     Ok(match outcome? {
         Outcome::Complete(_) | Outcome::Unread => ExitCode::SUCCESS,
@@ -157,12 +179,12 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
 }
 
 /// One line on standard output.
-fn say(line: &str) -> io::Result<()> {
+pub(super) fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
 }
 
-fn runtime() -> io::Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::inspect::StoreFlags;
 use super::{DeployFlags, Place, RunFlags};
 use crate::topology::{Origin, Overrides, Topology, TopologyError};
 
@@ -48,6 +49,7 @@ pub(super) enum Flags<'a> {
     None,
     Run(&'a RunFlags),
     Deploy(&'a DeployFlags),
+    Store(&'a StoreFlags),
 }
 
 /// The topology that flags leave of the file's, or of the one that is built in.
@@ -57,6 +59,13 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
     let overrides = match flags {
         Flags::None => Overrides { topic, ..Overrides::default() },
         Flags::Deploy(flags) => Overrides { topic, partitions: flags.partitions, ..Overrides::default() },
+        Flags::Store(flags) => Overrides {
+            topic,
+            window: flags.window,
+            max_ahead: flags.max_ahead,
+            store: flags.store.clone(),
+            ..Overrides::default()
+        },
         Flags::Run(flags) => Overrides {
             topic,
             partitions: None,

@@ -6,9 +6,11 @@
 pub mod log;
 
 mod execute;
+mod inspect;
 mod load;
 mod signals;
 mod stores;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use clap_complete::Shell;
 use isotherm_model::settings::parse_duration;
 
 use self::log::LogFormat;
+pub use self::verify::{VerifyFlags, VerifyFormat};
 use crate::source::From;
 use crate::topology::StoreKind;
 
@@ -117,6 +120,33 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Print windows or totals that a store holds
+    ///
+    /// Also while a consumer writes it: the answer is the store as it was at the last commit.
+    #[command(after_help = inspect::QUERY_EXAMPLES)]
+    Query {
+        /// What to print.
+        #[command(subcommand)]
+        what: inspect::Query,
+    },
+    /// Print the account of all records, and where the late and the rejected ones stand
+    ///
+    /// For the run and by partition: read = counted + late + rejected by reason, gaps, records read again to refill
+    /// windows, dead letters that wait or are lost, and the batches that hold late or rejected records.
+    #[command(after_help = inspect::LEDGER_EXAMPLES)]
+    Ledger(inspect::LedgerFlags),
+    /// Say what keeps the oldest open window from closing
+    ///
+    /// Which partitions hold it back, each one's watermark and lag (the cluster is asked how much there is to read), how much
+    /// event time is missing, whether a consumer runs, and what will close it.
+    #[command(after_help = inspect::WHY_EXAMPLES)]
+    Why(inspect::WhyFlags),
+    /// Read the log again, and compare all that a store says with it
+    ///
+    /// Recomputes every window, total and ledger entry natively, without the SmartModule, and trusts of the store nothing
+    /// but the offsets at which each window closed.
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(VerifyFlags),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -182,6 +212,9 @@ pub struct RunFlags {
     /// Go on where the log no longer holds what is to be read; the gap is entered in the ledger
     #[arg(long)]
     pub accept_gap: bool,
+    /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays
+    #[arg(long, value_name = "TOPIC")]
+    pub dead_letters: Option<String>,
     /// How long closed windows are kept, counted back from the newest one [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub keep: Option<Duration>,

@@ -5,16 +5,29 @@ use std::path::PathBuf;
 use tracing::info;
 
 use super::RunFlags;
+use super::execute::Failure;
 use crate::source::fluvio::cluster::Cluster;
 use crate::store::memory::MemoryStore;
-use crate::store::sqlite::{self, SqliteStore, Subject};
+use crate::store::sqlite::{self, Outbox, SqliteStore, Subject};
 use crate::store::{Store, StoreFault};
 use crate::topology::{StoreKind, Topology};
 
+/// The store of a run.
+pub(super) struct Opened {
+    pub(super) store: Box<dyn Store>,
+    /// Where the copier of dead letters takes them from, and where that lies.
+    pub(super) outbox: Option<(Outbox, PathBuf)>,
+}
+
 /// Opens the store of a run.
-pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags) -> Result<Box<dyn Store>, StoreFault> {
+pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags) -> Result<Opened, Failure> {
     let Some(path) = path(topology, cluster)? else {
-        return Ok(Box::new(MemoryStore));
+        if flags.dead_letters.is_some() {
+            return Err(
+                "--dead-letters needs a store that stays, to know what has been copied: give --store PATH".into()
+            );
+        }
+        return Ok(Opened { store: Box::new(MemoryStore), outbox: None });
     };
     let cluster = Cluster::at(cluster);
     let subject = Subject::new(topology.topic.clone(), cluster.address(), &topology.settings);
@@ -25,7 +38,12 @@ pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags)
         ..sqlite::Options::default()
     };
     info!("the store is {}", path.display());
-    Ok(Box::new(SqliteStore::open(&path, &subject, options)?))
+    let store = SqliteStore::open(&path, &subject, options)?;
+    let outbox = match flags.dead_letters {
+        Some(_) => Some((store.outbox()?, path)),
+        None => None,
+    };
+    Ok(Opened { store: Box::new(store), outbox })
 }
 
 /// Where the store of a topology lies; `None` for memory.

@@ -46,6 +46,10 @@ fn wrong_usage_exits_with_2() {
         "deploy --until-end",
         "completions",
         "undeploy",
+        "query windows --newest 0",
+        "query windows --from noon",
+        "query windows --newest 1 --to 2026-11-22T10:00:00Z",
+        "why --format jsonl",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
@@ -54,10 +58,14 @@ fn wrong_usage_exits_with_2() {
 
 #[test]
 fn subcommands_take_the_place_too() {
-    for name in ["deploy", "topology", "check"] {
+    for name in ["deploy", "topology", "check", "query latest", "ledger", "why", "verify"] {
         let cli = parse(&format!("{name} --config a.yaml --cluster h:1 --topic t")).expect(name);
         let place = match cli.command {
             Some(Command::Deploy(flags)) => flags.place,
+            Some(Command::Query { what: inspect::Query::Latest(flags) }) => flags.store.place,
+            Some(Command::Ledger(flags)) => flags.store.place,
+            Some(Command::Why(flags)) => flags.store.place,
+            Some(Command::Verify(flags)) => flags.place,
             Some(Command::Topology { place, .. } | Command::Check { place }) => place,
             other => panic!("{name} is {other:?}"),
         };
@@ -68,7 +76,20 @@ fn subcommands_take_the_place_too() {
 
 #[test]
 fn every_help_has_examples() {
-    for line in ["--help", "deploy --help", "topology --help", "check --help", "completions --help"] {
+    for line in [
+        "--help",
+        "deploy --help",
+        "topology --help",
+        "check --help",
+        "query --help",
+        "query windows --help",
+        "query latest --help",
+        "query totals --help",
+        "ledger --help",
+        "why --help",
+        "verify --help",
+        "completions --help",
+    ] {
         let error = parse(line).expect_err("help ends parsing");
         assert_eq!((error.kind(), error.exit_code()), (ErrorKind::DisplayHelp, 0), "{line}");
         assert!(error.to_string().contains("Examples:"), "{line}: {error}");

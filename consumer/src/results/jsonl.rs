@@ -17,7 +17,7 @@ use isotherm_model::json::Quoted;
 use isotherm_model::schema::Pointer;
 use isotherm_model::time::Utc;
 
-use super::{ClosedBy, GroupResult, Totals, WindowResult};
+use super::{ClosedBy, GroupResult, Reasons, Totals, WindowResult};
 
 /// Writes results as JSON lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +69,12 @@ struct TotalsLine<'a>(&'a str, &'a Totals);
 impl Display for TotalsLine<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(member, Totals { messages, counted, late, rejected, sensors, groups }) = self;
-        write!(f, r#"{{"type":"totals","messages":{messages},"counted":{counted},"late":{late},"rejected":{{"#)?;
-        for (i, (reason, count)) in rejected.iter().enumerate() {
-            write!(f, r#"{}"{reason}":{count}"#, if i == 0 { "" } else { "," })?;
-        }
-        write!(f, r#"}},"sensors":{sensors},"groups":{}}}"#, GroupList(member, groups))
+        let rejected = Reasons(rejected);
+        write!(
+            f,
+            r#"{{"type":"totals","messages":{messages},"counted":{counted},"late":{late},"rejected":{rejected},"#
+        )?;
+        write!(f, r#""sensors":{sensors},"groups":{}}}"#, GroupList(member, groups))
     }
 }
 

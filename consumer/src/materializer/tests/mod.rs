@@ -1,5 +1,6 @@
 //! Tests of the materializer: each sentence of `docs/semantics.md`, and laws against a plain reference.
 
+mod audit;
 mod catch_up;
 mod faults;
 mod golden;

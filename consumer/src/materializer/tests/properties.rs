@@ -28,7 +28,7 @@ pub(super) fn batch() -> impl Strategy<Value = Batch> {
 
 /// What may happen next, if it can.
 #[derive(Debug, Clone)]
-enum Op {
+pub(super) enum Op {
     Find,
     List,
     Attach(usize),
@@ -46,7 +46,7 @@ fn partition() -> impl Strategy<Value = usize> {
     0_usize..12
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         1 => Just(Op::Find),
         2 => Just(Op::List),
@@ -74,7 +74,7 @@ impl Partition {
 }
 
 /// Makes a sound history of wishes: each is left out where it cannot happen.
-fn history(ops: Vec<Op>) -> Vec<Happening> {
+pub(super) fn history(ops: Vec<Op>) -> Vec<Happening> {
     let (mut partitions, mut happenings, mut now) = (Vec::<Partition>::new(), vec![], Duration::ZERO);
     // In the end everything that was written is read, and all fall quiet.
     let read_all = (0..4).flat_map(|index| std::iter::repeat_n(Op::Read(index), 40));

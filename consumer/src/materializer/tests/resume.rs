@@ -29,10 +29,10 @@ pub(super) fn apply(before: &Saved, materializer: &Materializer, windows: &[&Win
 }
 
 /// The log of one partition: batches, each with its first offset.
-struct Log(Vec<(i64, Batch)>);
+pub(super) struct Log(pub(super) Vec<(i64, Batch)>);
 
 impl Log {
-    fn new(batches: Vec<Batch>) -> Self {
+    pub(super) fn new(batches: Vec<Batch>) -> Self {
         let mut next = 0;
         let place = |batch: Batch| {
             let first = next;
@@ -50,20 +50,32 @@ impl Log {
     fn at(&self, partition: u32, offset: i64) -> Option<Event> {
         let (first, batch) = self.0.iter().find(|(first, _)| *first == offset)?;
         let partial = Box::new(partial(*first, &batch.readings, &batch.rejected));
-        Some(Event::Partial { partition, partial, digest: first.cast_unsigned() ^ 0x5eed })
+        Some(Event::Partial { partition, partial, digest: digest(*first) })
     }
+}
+
+/// The digest of the batch that begins here.
+pub(super) fn digest(first: i64) -> u64 {
+    first.cast_unsigned() ^ 0x5eed
 }
 
 /// What a whole history of runs has said.
 #[derive(Default)]
-struct Said {
-    windows: Vec<WindowResult>,
-    totals: Totals,
+pub(super) struct Said {
+    pub(super) windows: Vec<WindowResult>,
+    pub(super) totals: Totals,
 }
 
 /// Reads the logs to their ends in the order of `picks`, stopping and going on after each of `stops` partials: what had not
-/// been committed is forgotten. A commit follows every `every`-th partial.
-fn read(logs: &[Log], picks: &[Index], stops: &[usize], every: usize) -> Said {
+/// been committed is forgotten. A commit follows every `every`-th partial, and `look` sees what it left.
+pub(super) fn read(
+    options: &Options,
+    logs: &[Log],
+    picks: &[Index],
+    stops: &[usize],
+    every: usize,
+    look: &mut dyn FnMut(&Saved, &Said),
+) -> Said {
     let mut saved = Saved::default();
     let mut said = Said::default();
     let mut stops = stops.iter().copied();
@@ -71,7 +83,7 @@ fn read(logs: &[Log], picks: &[Index], stops: &[usize], every: usize) -> Said {
         let mut left = stops.next();
         let last = left.is_none();
         let mut run = Run {
-            materializer: Materializer::resume(Options { leave_open: !last, ..until_end() }, saved.clone()),
+            materializer: Materializer::resume(Options { leave_open: !last, ..options.clone() }, saved.clone()),
             now: Duration::ZERO,
         };
         for (partition, _) in (0_u32..).zip(logs) {
@@ -87,10 +99,8 @@ fn read(logs: &[Log], picks: &[Index], stops: &[usize], every: usize) -> Said {
         let (mut closed, mut handled, mut turn) = (vec![], 0, 0);
         loop {
             for effect in effects.drain(..) {
-                match effect {
-                    Effect::Close { windows, .. } => closed.extend(windows),
-                    Effect::Finished { totals } => said.totals = *totals,
-                    _ => {}
+                if let Effect::Close { windows, .. } = effect {
+                    closed.extend(windows);
                 }
             }
             let over = run.materializer.finished;
@@ -99,6 +109,8 @@ fn read(logs: &[Log], picks: &[Index], stops: &[usize], every: usize) -> Said {
                 saved = apply(&saved, &run.materializer, &windows);
                 run.materializer.committed();
                 said.windows.append(&mut closed);
+                said.totals = run.totals();
+                look(&saved, &said);
             }
             if over && last {
                 return said;
@@ -138,7 +150,8 @@ proptest! {
         every in 1_usize..4,
     ) {
         let logs: Vec<Log> = logs.into_iter().map(Log::new).collect();
-        let (whole, parts) = (read(&logs, &picks, &[], 1), read(&logs, &picks, &stops, every));
+        let read = |stops: &[usize], every| read(&until_end(), &logs, &picks, stops, every, &mut |_, _| {});
+        let (whole, parts) = (read(&[], 1), read(&stops, every));
         prop_assert_eq!(&parts.totals, &whole.totals);
         let plain = |window: &WindowResult| (window.start, window.messages, window.sensors, window.groups.clone());
         let of = |said: &Said| said.windows.iter().map(plain).collect::<Vec<_>>();

@@ -4,7 +4,7 @@ use chrono::{DateTime, Timelike, Utc};
 use isotherm_model::window::Millis;
 
 /// `1234567` as `1,234,567`.
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -43,7 +43,7 @@ pub(super) fn change(from: Option<i64>, to: i64, decimals: u32) -> String {
 }
 
 /// A window's time range in UTC; the day stands twice only if there are two.
-pub(super) fn time_range(start: Millis, end: Millis) -> String {
+pub(crate) fn time_range(start: Millis, end: Millis) -> String {
     match (DateTime::from_timestamp_millis(start), DateTime::from_timestamp_millis(end)) {
         (Some(start), Some(end)) if start.date_naive() == end.date_naive() => {
             format!("{} {} – {} UTC", start.format("%Y-%m-%d"), clock(start), clock(end))
@@ -61,7 +61,7 @@ fn clock(time: DateTime<Utc>) -> String {
 }
 
 /// Text from outside, safe for a terminal: control characters become `·`; what is longer than `most` characters is cut.
-pub(super) fn foreign(text: &str, most: usize) -> String {
+pub(crate) fn foreign(text: &str, most: usize) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() || is_bidi(c) { '·' } else { c }).collect();
     fit(&clean, most)
 }

@@ -1,10 +1,11 @@
 //! The table for people: live in place on a terminal, each window once where output is piped.
 
-mod format;
+pub(crate) mod format;
 mod layout;
 mod paint;
 pub(crate) mod render;
 mod screen;
+mod stored;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use isotherm_model::fixed::Fixed;
 use self::paint::Paint;
 use self::render::{Space, View};
 pub use self::screen::Screen;
+pub use self::stored::Stored;
 use super::Sink;
 use crate::progress::Snapshot;
 use crate::results::{Totals, WindowResult};
@@ -47,7 +49,7 @@ impl<W: Write + Send> Table<W> {
     fn picture(&self, status: String, lines: usize, width: usize) -> Vec<String> {
         let mut picture = Vec::new();
         if let Some((window, before, totals)) = &self.shown {
-            let view = View { window, before, totals, group: &self.group };
+            let view = View { window, before, totals: Some(totals), group: &self.group };
             // A line for the status, one above it, and one for the cursor.
             let space = Space { width, height: Some(lines.saturating_sub(3)) };
             picture = render::window(&view, space, self.paint);
@@ -77,7 +79,7 @@ impl<W: Write + Send> Sink for Table<W> {
             if self.screen.is_some() {
                 self.shown = Some((window.clone(), before, totals.clone()));
             } else {
-                let view = View { window, before: &before, totals, group: &self.group };
+                let view = View { window, before: &before, totals: Some(totals), group: &self.group };
                 let lines = render::window(&view, Space { width: PLAIN_WIDTH, height: None }, self.paint);
                 self.print(&lines)?;
             }

@@ -27,7 +27,8 @@ pub(super) struct View<'a> {
     pub(super) window: &'a WindowResult,
     /// The averages of the window before, by group.
     pub(super) before: &'a BTreeMap<String, Fixed>,
-    pub(super) totals: &'a Totals,
+    /// The run at the moment when the window was published; `None` if only a later moment's figures are known.
+    pub(super) totals: Option<&'a Totals>,
     /// What a group is called.
     pub(super) group: &'a str,
 }
@@ -53,9 +54,10 @@ const STYLES: [Style; 6] = [
 pub(super) fn window(view: &View<'_>, space: Space, paint: Paint) -> Vec<String> {
     let mut lines = heading(view, space.width, paint);
     lines.push(String::new());
-    let run: BTreeMap<&str, &GroupResult> =
-        view.totals.groups.iter().map(|group| (group.group.as_str(), group)).collect();
-    let styles: Vec<Grid> = STYLES.iter().map(|style| window_grid(view, &run, style)).collect();
+    let groups = view.totals.map_or(&[][..], |totals| &totals.groups);
+    let run: BTreeMap<&str, &GroupResult> = groups.iter().map(|group| (group.group.as_str(), group)).collect();
+    let styles = STYLES.iter().filter(|style| view.totals.is_some() || !style.run);
+    let styles: Vec<Grid> = styles.map(|style| window_grid(view, &run, style)).collect();
     let height = space.height.map(|height| height.saturating_sub(lines.len()));
     lines.extend(grid_lines(&styles, space.width, height, view.group, paint));
     lines
@@ -64,7 +66,7 @@ pub(super) fn window(view: &View<'_>, space: Space, paint: Paint) -> Vec<String>
 /// The run's table: all groups, side by side as far as the space's height asks for it.
 pub(super) fn totals(totals: &Totals, group: &str, space: Space, paint: Paint) -> Vec<String> {
     let mut lines = vec![paint.strong("Totals of the run")];
-    lines.extend(figures(None, totals, space.width, paint));
+    lines.extend(figures(None, Some(totals), space.width, paint));
     if totals.groups.is_empty() {
         return lines;
     }
@@ -132,15 +134,16 @@ fn heading(view: &View<'_>, width: usize, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// The figures of the window, if there is one, and of the run.
-fn figures(window: Option<&WindowResult>, totals: &Totals, width: usize, paint: Paint) -> Vec<String> {
+/// The figures of the window and of the run, whichever there are.
+fn figures(window: Option<&WindowResult>, totals: Option<&Totals>, width: usize, paint: Paint) -> Vec<String> {
     let line = |name: &str, cells: [String; 6]| {
         let [messages, sensors, groups, average, late, rejected] = cells;
         format!("{name:<7}{messages:>15}{sensors:>12}{groups:>9}{average:>12}{late:>11}{rejected:>11}")
             .trim_end()
             .to_owned()
     };
-    let names = ["messages", "sensors", "groups", "average", "late", "rejected"].map(str::to_owned);
+    let [late, rejected_records] = if totals.is_some() { ["late", "rejected"] } else { ["", ""] };
+    let names = ["messages", "sensors", "groups", "average", late, rejected_records].map(str::to_owned);
     let mut lines = vec![paint.faint(&line("", names))];
     if let Some(window) = window {
         let cells = [
@@ -153,6 +156,9 @@ fn figures(window: Option<&WindowResult>, totals: &Totals, width: usize, paint: 
         ];
         lines.push(line("window", cells));
     }
+    let Some(totals) = totals else {
+        return lines;
+    };
     let cells = [
         thousands(totals.messages),
         thousands(totals.sensors),

@@ -81,7 +81,7 @@ fn before(groups: &[GroupResult]) -> BTreeMap<String, Fixed> {
 fn picture(width: usize, height: Option<usize>) -> Vec<String> {
     let window = window(groups(1));
     let (before, totals) = (before(&window.groups), run_totals());
-    let view = View { window: &window, before: &before, totals: &totals, group: "state" };
+    let view = View { window: &window, before: &before, totals: Some(&totals), group: "state" };
     let lines = render::window(&view, Space { width, height }, Paint { on: false });
     for line in &lines {
         assert!(console::measure_text_width(line) <= width, "wider than {width}: {line}");
@@ -116,6 +116,25 @@ fn a_window_where_output_is_piped() {
 }
 
 #[test]
+fn a_stored_window_shows_no_figures_of_another_moment() {
+    let window = window(groups(1));
+    let stored = Stored::new("state", PLAIN_WIDTH, None, false).window(&window);
+    check("window-stored.txt", &stored);
+    assert!(stored.iter().all(|line| !line.contains("run") && !line.contains("late")), "{stored:#?}");
+}
+
+#[test]
+fn stored_windows_show_what_has_changed_from_one_to_the_next() {
+    let mut stored = Stored::new("state", PLAIN_WIDTH, None, false);
+    let (mut window, changed) = (window(groups(1)), |line: &String| line.contains('▲'));
+    assert!(!stored.window(&window).iter().any(changed), "nothing was before the first one");
+    for group in &mut window.groups {
+        group.avg = Fixed::from_micros(group.avg.micros() + 500_000);
+    }
+    assert_eq!(stored.window(&window).iter().filter(|line| changed(line)).count(), window.groups.len());
+}
+
+#[test]
 fn the_totals_of_a_run() {
     let totals = run_totals();
     check("totals-80.txt", &render::totals(&totals, "state", Space { width: 80, height: None }, Paint { on: false }));
@@ -130,7 +149,7 @@ fn a_stranger_s_groups_cannot_break_the_table() {
     let hostile = ["\u{1b}[2J", "a very long name of a group that goes on and on", "", "x\ny"];
     let window = window(hostile.iter().zip(0..).map(|(name, seed)| group(name, seed, 1)).collect());
     let (before, totals) = (BTreeMap::new(), Totals::default());
-    let view = View { window: &window, before: &before, totals: &totals, group: "\u{7}room" };
+    let view = View { window: &window, before: &before, totals: Some(&totals), group: "\u{7}room" };
     let lines = render::window(&view, Space { width: 80, height: Some(24) }, Paint { on: false });
     assert!(lines.iter().all(|line| line.chars().all(|c| !c.is_control())), "{lines:?}");
 }
@@ -139,7 +158,7 @@ fn a_stranger_s_groups_cannot_break_the_table() {
 fn colours_change_nothing_but_colours() {
     let window = window(groups(1));
     let (before, totals) = (before(&window.groups), run_totals());
-    let view = View { window: &window, before: &before, totals: &totals, group: "state" };
+    let view = View { window: &window, before: &before, totals: Some(&totals), group: "state" };
     let space = Space { width: 80, height: Some(40) };
     let plain = render::window(&view, space, Paint { on: false });
     let painted = render::window(&view, space, Paint { on: true });

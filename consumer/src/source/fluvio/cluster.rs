@@ -54,13 +54,13 @@ pub struct TopicInfo {
 
 /// Who leads a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Leader {
+pub(crate) struct Leader {
     /// The SPU's key: the prefix of its name for TLS.
     pub(super) key: String,
     /// Its address for clients.
     pub(super) address: String,
     /// Whether the partition has followers.
-    pub(super) replicated: bool,
+    pub(crate) replicated: bool,
 }
 
 /// Why a question has no answer.
@@ -90,7 +90,7 @@ impl Cluster {
     }
 
     /// How commands find it.
-    pub(super) fn flag(&self) -> ClusterFlag {
+    pub(crate) fn flag(&self) -> ClusterFlag {
         self.flag.clone()
     }
 
@@ -144,7 +144,7 @@ impl Cluster {
     }
 
     /// Who leads a partition; `None` while it has no leader that the controller knows.
-    pub(super) async fn leader(&self, topic: &str, partition: PartitionId) -> Result<Option<Leader>, ClusterError> {
+    pub(crate) async fn leader(&self, topic: &str, partition: PartitionId) -> Result<Option<Leader>, ClusterError> {
         let name = format!("{topic}-{partition}");
         let partitions = self.list::<PartitionSpec>(Vec::new(), false).await?;
         let Some(found) = partitions.into_iter().find(|partition| partition.name == name) else {
@@ -163,7 +163,7 @@ impl Cluster {
     }
 
     /// How to connect to an SPU of this cluster.
-    pub(super) fn spu_config(&self, leader: &Leader) -> Result<ClientConfig, SourceError> {
+    pub(crate) fn spu_config(&self, leader: &Leader) -> Result<ClientConfig, SourceError> {
         let config = self
             .client_config()
             .map_err(|error| SourceError::Settings { address: self.address().to_owned(), reason: error.to_string() })?;

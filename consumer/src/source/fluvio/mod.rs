@@ -7,6 +7,7 @@
 
 pub mod batches;
 pub mod cluster;
+pub mod ends;
 pub(crate) mod error;
 pub mod raw;
 

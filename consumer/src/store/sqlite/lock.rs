@@ -39,6 +39,25 @@ impl Holder {
     }
 }
 
+/// Who uses the store at `path` to write it; `None` if nobody does.
+///
+/// # Errors
+///
+/// A [`StoreFault`] if the lock's file cannot be looked at.
+pub fn holder(path: &Path) -> Result<Option<Holder>, StoreFault> {
+    let place = beside(path, ".lock");
+    let looked = match File::open(&place) {
+        Ok(file) => file.try_lock_shared(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => Err(TryLockError::Error(error)),
+    };
+    match looked {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(Holder::of(path))),
+        Err(TryLockError::Error(source)) => Err(StoreFault::Io { path: place, doing: Doing::Read, source }),
+    }
+}
+
 /// A held lock. It is let go when this is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
@@ -59,9 +78,14 @@ impl Lock {
             let mut lock = Self { file: open.map_err(failed)?, path: place.clone() };
             match lock.file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(StoreFault::Locked { path: path.to_owned(), holder: Holder::of(path) });
-                }
+                // Whoever only looks who holds it shares it, for a moment.
+                Err(TryLockError::WouldBlock) => match lock.file.try_lock_shared() {
+                    Ok(()) => continue,
+                    Err(TryLockError::WouldBlock) => {
+                        return Err(StoreFault::Locked { path: path.to_owned(), holder: Holder::of(path) });
+                    }
+                    Err(TryLockError::Error(error)) => return Err(failed(error)),
+                },
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
             // Meanwhile another file can have been put there.
@@ -120,4 +144,31 @@ fn same_file(held: &std::fs::Metadata, there: &std::fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn same_file(_held: &std::fs::Metadata, _there: &std::fs::Metadata) -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_a_lock_can_be_seen_and_whoever_looks_keeps_nobody_out() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("a.db");
+        assert_eq!(holder(&path).expect("no lock is no error"), None);
+        let lock = Lock::take(&path, false).expect("free");
+        let held = holder(&path).expect("it can be looked at").expect("it is held");
+        assert!(held.to_string().contains(&format!("by process {} on ", std::process::id())), "{held}");
+        assert!(matches!(Lock::take(&path, false), Err(StoreFault::Locked { .. })));
+        drop(lock);
+        assert_eq!(holder(&path).expect("it can be looked at"), None);
+        // Somebody looks while it is taken.
+        let looks = File::open(beside(&path, ".lock")).expect("it is there");
+        looks.lock_shared().expect("free");
+        let wants = {
+            let path = path.clone();
+            std::thread::spawn(move || Lock::take(&path, false).map(drop))
+        };
+        drop(looks);
+        assert!(wants.join().expect("no panic").is_ok(), "who only looks is waited for");
+    }
 }

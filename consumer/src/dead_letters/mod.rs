@@ -1,0 +1,206 @@
+//! Dead letters: each late reading and each rejected record is copied to a topic of its own, its value untouched.
+//!
+//! Which ones these are is committed first, with the windows and totals that lack them: the store is the outbox. The
+//! copier then fetches each batch from the log again, picks them natively, sends them, waits for the acknowledgement, and
+//! settles the batch in the outbox. It runs beside the consumer, on a connection to the store of its own.
+//! `docs/dead-letters.md` says what is promised.
+
+mod copier;
+mod letter;
+mod post;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isotherm_model::scan::Scanner;
+use isotherm_model::settings::Settings;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use self::copier::Copier;
+use self::letter::Envelope;
+use self::post::Post;
+use crate::materializer::event::PartitionId;
+use crate::source::SourceError;
+use crate::source::fluvio::cluster::Cluster;
+use crate::source::fluvio::raw::RawError;
+use crate::store::sqlite::{Outbox, StoreReader};
+use crate::store::{Commit, Saved, Store, StoreError, StoreFault};
+
+/// How long the end of a run waits for letters that have not been copied.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// What a run with dead letters wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The topic that they are copied to.
+    pub letters: String,
+    /// The topic that is read.
+    pub topic: String,
+    /// What readings are.
+    pub settings: Settings,
+}
+
+/// Why letters cannot be copied.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The cluster, or the topic of dead letters, is not there.
+    #[error("dead letters: {0}")]
+    Source(#[from] SourceError),
+    /// It is the topic that is read.
+    #[error(
+        "dead letters cannot go to `{topic}`: it is the topic that is read, and they would be read, and die, again"
+    )]
+    Itself {
+        /// The topic.
+        topic: String,
+    },
+    /// The outbox.
+    #[error("dead letters: {0}")]
+    Store(#[source] StoreFault),
+    /// The batches that they are in.
+    #[error("dead letters: {0}")]
+    Log(#[from] RawError),
+    /// The broker does not take them.
+    #[error("dead letters: {reason}; mend the topic, and start the consumer again: what is left in the store goes on")]
+    Refused {
+        /// What it said.
+        reason: String,
+    },
+    /// A batch holds other records than when it was read.
+    #[error(
+        "dead letters: the batch of partition {partition} of `{topic}` at offset {offset} holds {found} late or rejected \
+         records, the store says {stored}: it is not the log that was read"
+    )]
+    AnotherLog {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// The batch's first offset.
+        offset: i64,
+        /// How many the store says.
+        stored: u64,
+        /// How many there are.
+        found: usize,
+    },
+}
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Letters that were sent.
+    pub copied: u64,
+    /// Letters that the log no longer held.
+    pub lost: u64,
+}
+
+/// A copier that runs.
+pub struct DeadLetters {
+    bell: Arc<Notify>,
+    drain: CancellationToken,
+    task: JoinHandle<Result<Outcome, Error>>,
+    store: std::path::PathBuf,
+    letters: String,
+}
+
+impl DeadLetters {
+    /// Starts a copier.
+    ///
+    /// # Errors
+    /// The cluster does not answer, or the topic of dead letters is none to send them to.
+    pub async fn start(
+        cluster: Cluster,
+        config: Config,
+        outbox: Outbox,
+        store: &std::path::Path,
+    ) -> Result<Self, Error> {
+        let Config { letters, topic, settings } = config;
+        if letters == topic {
+            return Err(Error::Itself { topic });
+        }
+        let post = Post::open(&cluster, &letters).await?;
+        let (bell, drain) = (Arc::new(Notify::new()), CancellationToken::new());
+        let envelope = Envelope::new(&topic, &outbox.identity().run.to_string());
+        let copier = Copier {
+            outbox,
+            cluster,
+            topic,
+            scanner: Scanner::new(&settings),
+            settings,
+            post,
+            envelope,
+            readers: BTreeMap::new(),
+            there: None,
+            bell: bell.clone(),
+            drain: drain.clone(),
+            outcome: Outcome::default(),
+        };
+        let task = tokio::spawn(async move {
+            let outcome = copier.run().await;
+            if let Err(error) = &outcome {
+                error!("{error}");
+            }
+            outcome
+        });
+        Ok(Self { bell, drain, task, store: store.to_owned(), letters })
+    }
+
+    /// A store whose commits tell the copier.
+    pub fn tell<'a>(&self, store: &'a mut dyn Store) -> impl Store + use<'a> {
+        Telling { store, bell: self.bell.clone() }
+    }
+
+    /// The run is over: waits until all letters are copied, within a bound, and says what is left.
+    pub async fn finish(self) {
+        self.drain.cancel();
+        let Self { mut task, letters, .. } = self;
+        match timeout(DRAIN, &mut task).await {
+            Ok(Ok(Ok(Outcome { copied, lost }))) => {
+                if copied > 0 || lost > 0 {
+                    info!("{copied} dead letters were copied to `{letters}`, {lost} are lost");
+                }
+                return;
+            }
+            // It has said what is wrong.
+            Ok(Ok(Err(_))) => {}
+            Ok(Err(panic)) => error!("the copier of dead letters ended before its time: {panic}"),
+            Err(_) => {
+                task.abort();
+                warn!("dead letters are not all copied after {} s", DRAIN.as_secs());
+            }
+        }
+        let left = StoreReader::open(&self.store).and_then(|mut store| Ok(store.snapshot()?.overview().dead));
+        match left {
+            Ok(0) => {}
+            Ok(left) => warn!(
+                "the dead letters of {left} batches are left in the store; the next run with --dead-letters {letters} copies them"
+            ),
+            Err(fault) => warn!("how many dead letters are left in the store is not known: {fault}"),
+        }
+    }
+}
+
+/// A store that rings a bell after commits with something for the outbox.
+struct Telling<'a> {
+    store: &'a mut dyn Store,
+    bell: Arc<Notify>,
+}
+
+impl Store for Telling<'_> {
+    fn load(&mut self) -> Result<Option<Saved>, StoreError> {
+        self.store.load()
+    }
+
+    fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StoreError> {
+        self.store.commit(commit)?;
+        if !commit.dead.is_empty() {
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+}

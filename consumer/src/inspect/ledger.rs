@@ -1,0 +1,271 @@
+//! `ledger`: the account of all records, and where to find those that count into no window.
+
+use std::collections::BTreeMap;
+
+use isotherm_model::partial::SourceRange;
+use isotherm_model::rejection::RejectedCounts;
+use isotherm_model::settings::Settings;
+use isotherm_model::time::Utc;
+
+use super::columns::{Column, lines};
+use crate::materializer::event::PartitionId;
+use crate::materializer::ledger::{Account, KeyedRange};
+use crate::results::ledger::{Counts, LedgerReport, Letters, PartitionLedger, Ranges};
+use crate::sink::table::format::{foreign, thousands};
+use crate::store::sqlite::LostBatch;
+use crate::store::{DeadBatch, PartitionState};
+
+/// How many ranges of each kind the table shows.
+const MOST_RANGES: usize = 20;
+/// How much of a text from outside a table shows.
+const MOST_TEXT: usize = 4_000;
+
+/// What a store answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Stored<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The run.
+    pub run: &'a str,
+    /// The settings that readings are read with.
+    pub settings: &'a Settings,
+    /// How many commits there were.
+    pub commits: u64,
+    /// The partitions.
+    pub partitions: &'a BTreeMap<PartitionId, PartitionState>,
+    /// Their accounts.
+    pub accounts: &'a BTreeMap<PartitionId, Account>,
+    /// Batches that are still to be copied to the dead letters.
+    pub dead: &'a [(u64, DeadBatch)],
+    /// What the log no longer held when it was to be copied there.
+    pub lost: &'a [LostBatch],
+}
+
+/// The ledger of a store.
+pub fn report(stored: &Stored<'_>) -> LedgerReport {
+    let mut partitions: BTreeMap<PartitionId, PartitionLedger> = BTreeMap::new();
+    for (partition, state) in stored.partitions {
+        let account = stored.accounts.get(partition).map(|account| account_of(account, stored.settings));
+        let ledger = account.unwrap_or_default();
+        partitions.insert(*partition, PartitionLedger { start: state.start, next: state.merged, ..ledger });
+    }
+    for (_, batch) in stored.dead {
+        partitions.entry(batch.partition).or_default().counts.waiting.add(batch.records);
+    }
+    for batch in stored.lost {
+        let ledger = partitions.entry(batch.partition).or_default();
+        ledger.counts.lost.add(batch.records);
+        ledger.lost.push((batch.range, batch.records));
+    }
+    let mut counts = Counts::default();
+    for (partition, ledger) in &mut partitions {
+        ledger.partition = *partition;
+        counts.add(&ledger.counts);
+    }
+    LedgerReport {
+        topic: stored.topic.to_owned(),
+        run: stored.run.to_owned(),
+        commits: stored.commits,
+        counts,
+        partitions: partitions.into_values().collect(),
+    }
+}
+
+fn account_of(account: &Account, settings: &Settings) -> PartitionLedger {
+    let late = account.late_ranges.listed().iter().map(|range| range.keyed(|window| settings.window.start(window)));
+    PartitionLedger {
+        counts: Counts {
+            read: account.read,
+            counted: account.counted,
+            late: account.late,
+            rejected: account.rejected,
+            replayed: account.replayed,
+            unread: account.gaps.iter().fold(0, |sum, gap| gap.unread.saturating_add(sum)),
+            ..Counts::default()
+        },
+        gaps: account.gaps.clone(),
+        late: Ranges { listed: late.collect(), unlisted: account.late_ranges.unlisted() },
+        rejected: Ranges {
+            listed: account.rejected_ranges.listed().to_vec(),
+            unlisted: account.rejected_ranges.unlisted(),
+        },
+        ..PartitionLedger::default()
+    }
+}
+
+/// The ledger for people.
+pub fn text(report: &LedgerReport, settings: &Settings) -> Vec<String> {
+    let topic = foreign(&report.topic, MOST_TEXT);
+    let commits = if report.commits == 1 { "commit" } else { "commits" };
+    let mut text = vec![format!("Ledger of `{topic}`, run {}, {} {commits}", report.run, thousands(report.commits))];
+    text.extend(accounts(report));
+    text.extend(reasons(&report.counts.rejected));
+    text.extend(gaps(report));
+    text.extend(letters(&report.counts));
+    text.extend(lost(report));
+    let late = places(report, "late readings", "window", |ledger| &ledger.late, |start| Utc(start).to_string());
+    text.extend(late);
+    text.extend(places(report, "rejected records", "reason", |ledger| &ledger.rejected, |reason| reason.to_string()));
+    text.extend(examples(report, settings));
+    text
+}
+
+fn accounts(report: &LedgerReport) -> Vec<String> {
+    let row = |name: String, next: String, counts: &Counts| {
+        let Counts { read, counted, late, rejected, replayed, unread, .. } = counts;
+        let [read, counted, late] = [read, counted, late].map(|count| thousands(*count));
+        let [replayed, unread] = [replayed, unread].map(|count| thousands(*count));
+        [name, next, read, counted, late, thousands(rejected.total()), replayed, unread]
+    };
+    let mut rows: Vec<_> = (report.partitions.iter())
+        .map(|ledger| row(ledger.partition.to_string(), offset(ledger.next), &ledger.counts))
+        .collect();
+    rows.push(row("all".to_owned(), String::new(), &report.counts));
+    let right = ["read to", "read", "counted", "late", "rejected", "replayed", "in gaps"].map(Column::Right);
+    let [next, read, counted, late, rejected, replayed, unread] = right;
+    lines([Column::Left("partition"), next, read, counted, late, rejected, replayed, unread], &rows)
+}
+
+fn reasons(rejected: &RejectedCounts) -> Option<String> {
+    let reasons: Vec<String> =
+        rejected.iter().map(|(reason, count)| format!("{reason} {}", thousands(count))).collect();
+    (!reasons.is_empty()).then(|| format!("rejected: {}", reasons.join(", ")))
+}
+
+fn gaps(report: &LedgerReport) -> Vec<String> {
+    let rows: Vec<_> = (report.partitions.iter())
+        .flat_map(|ledger| ledger.gaps.iter().map(|gap| (ledger.partition, gap)))
+        .map(|(partition, gap)| {
+            let SourceRange { first, next } = gap.range;
+            [partition.to_string(), offset(first), offset(next), thousands(gap.unread)]
+        })
+        .collect();
+    let columns =
+        [Column::Left("partition"), Column::Right("first"), Column::Right("next"), Column::Right("never read")];
+    section("Gaps: what the log no longer held when it was to be read", columns, &rows)
+}
+
+/// What the dead letters still lack.
+fn letters(counts: &Counts) -> Vec<String> {
+    let number = |letters: Letters| {
+        let batches = if letters.batches == 1 { "batch" } else { "batches" };
+        format!("{} late and rejected records in {} {batches}", thousands(letters.records), thousands(letters.batches))
+    };
+    let mut text = Vec::new();
+    if counts.waiting.batches > 0 {
+        text.push(format!("Still to be copied to the dead letters: {}", number(counts.waiting)));
+    }
+    if counts.lost.batches > 0 {
+        text.push(format!("Lost to the dead letters, because the log was cut before: {}", number(counts.lost)));
+    }
+    if !text.is_empty() {
+        text.insert(0, String::new());
+    }
+    text
+}
+
+fn lost(report: &LedgerReport) -> Vec<String> {
+    let rows: Vec<_> = (report.partitions.iter())
+        .flat_map(|ledger| ledger.lost.iter().map(|lost| (ledger.partition, lost)))
+        .map(|(partition, (range, records))| {
+            [partition.to_string(), offset(range.first), offset(range.next), thousands(*records)]
+        })
+        .collect();
+    let columns = [Column::Left("partition"), Column::Right("first"), Column::Right("next"), Column::Right("records")];
+    section("What was lost to the dead letters", columns, &rows)
+}
+
+/// A title and a table of limited length, if there is anything in it.
+fn section<const N: usize>(title: &str, columns: [Column; N], rows: &[[String; N]]) -> Vec<String> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let mut text = vec![String::new(), title.to_owned()];
+    text.extend(lines(columns, rows.get(..MOST_RANGES).unwrap_or(rows)));
+    if let Some(more) = rows.len().checked_sub(MOST_RANGES).filter(|more| *more > 0) {
+        text.push(format!("… {} more; --format json shows all", thousands(more as u64)));
+    }
+    text
+}
+
+/// Where records of one kind stand.
+fn places<K: Copy>(
+    report: &LedgerReport,
+    what: &str,
+    key_name: &'static str,
+    ranges: impl Fn(&PartitionLedger) -> &Ranges<K>,
+    key: impl Fn(K) -> String,
+) -> Vec<String> {
+    let rows: Vec<_> = (report.partitions.iter())
+        .flat_map(|ledger| ranges(ledger).listed.iter().map(|range| (ledger.partition, range)))
+        .map(|(partition, KeyedRange { key: of, range, records })| {
+            [partition.to_string(), offset(range.first), offset(range.next), thousands(*records), key(*of)]
+        })
+        .collect();
+    let [first, next, records] = ["first", "next", "records"].map(Column::Right);
+    let columns = [Column::Left("partition"), first, next, records, Column::Left(key_name)];
+    let mut text = section(&format!("Batches with {what}"), columns, &rows);
+    let unlisted = report.partitions.iter().fold(0_u64, |sum, ledger| sum.saturating_add(ranges(ledger).unlisted));
+    if unlisted > 0 {
+        text.push(format!("{} further {what} stand in batches that the ledger does not name", thousands(unlisted)));
+    }
+    text
+}
+
+/// Command lines that fetch what stands first in each list.
+fn examples(report: &LedgerReport, settings: &Settings) -> Vec<String> {
+    let topic = quoted(&report.topic);
+    let (mut late, mut rejected) = (None, None);
+    for ledger in &report.partitions {
+        let partition = ledger.partition;
+        late = late.or_else(|| {
+            let SourceRange { first, next } = ledger.late.listed.first()?.range;
+            // The command's end is inclusive.
+            Some(format!("  fluvio consume {topic} -p {partition} --start {first} --end {}", next.saturating_sub(1)))
+        });
+        rejected = rejected.or_else(|| {
+            let range = ledger.rejected.listed.first()?;
+            let (first, reason) = (range.range.first, range.key);
+            let module = format!("--smartmodule reading-gate -e reason={reason}{}", params(settings));
+            Some(format!("  fluvio consume {topic} -p {partition} --start {first} {module}"))
+        });
+    }
+    let mut text = Vec::new();
+    if let Some(late) = late {
+        text.extend([
+            String::new(),
+            "To read the first batches with late readings (other readings stand in them, too):".to_owned(),
+            late,
+        ]);
+    }
+    if let Some(rejected) = rejected {
+        let title = "To read the first rejected records, and what follows of the kind (Ctrl-C ends it):".to_owned();
+        text.extend([String::new(), title, rejected]);
+    }
+    text
+}
+
+/// The parameters that a module needs beyond its defaults.
+fn params(settings: &Settings) -> String {
+    let defaults = Settings::default().to_params();
+    let differ = settings.to_params().into_iter().filter(|param| !defaults.contains(param));
+    differ.map(|(name, value)| format!(" -e {}", quoted(&format!("{name}={value}")))).collect()
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+~".contains(c);
+    let word = foreign(word, MOST_TEXT);
+    if !word.is_empty() && !word.starts_with('~') && word.chars().all(plain) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// An offset as commands take it.
+fn offset(offset: i64) -> String {
+    offset.to_string()
+}
+
+#[cfg(test)]
+mod tests;

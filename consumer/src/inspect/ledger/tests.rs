@@ -1,0 +1,129 @@
+//! Ledgers of stores as values, and their tables.
+
+use std::time::Duration;
+
+use isotherm_model::rejection::Rejection;
+use isotherm_model::schema::{Groups, Pointer};
+use isotherm_model::window::{Window, WindowSize};
+
+use super::*;
+use crate::materializer::ledger::{self, Gap};
+
+fn range<K>(key: K, first: i64, next: i64, records: u64) -> KeyedRange<K> {
+    KeyedRange { key, range: SourceRange { first, next }, records }
+}
+
+struct Store {
+    settings: Settings,
+    partitions: BTreeMap<PartitionId, PartitionState>,
+    accounts: BTreeMap<PartitionId, Account>,
+    dead: Vec<(u64, DeadBatch)>,
+    lost: Vec<LostBatch>,
+}
+
+impl Store {
+    /// Of three partitions, the last of which has not had a record.
+    fn new() -> Self {
+        let state = |merged| PartitionState { merged, refill: merged, ..PartitionState::default() };
+        let mut rejected = RejectedCounts::default();
+        rejected.add(Rejection::NotJson, 1_000);
+        rejected.add(Rejection::BadTime, 2);
+        let late = (0..23).map(|k| range(Window(k), 100 * k, 100 * k + 50, 1)).collect();
+        let first = Account {
+            read: 12_345,
+            counted: 11_313,
+            late: 30,
+            rejected,
+            late_ranges: ledger::Ranges::restored(late, 7),
+            rejected_ranges: ledger::Ranges::restored(
+                vec![range(Rejection::NotJson, 50, 2_000, 1_000), range(Rejection::BadTime, 70, 90, 2)],
+                0,
+            ),
+            replayed: 40,
+            gaps: vec![Gap { range: SourceRange { first: 12_300, next: 12_400 }, unread: 55 }],
+        };
+        let second = Account { read: 7, counted: 7, ..Account::default() };
+        let batch = |partition, records| DeadBatch {
+            partition,
+            range: SourceRange { first: 0, next: 50 },
+            late: Vec::new(),
+            records,
+        };
+        Self {
+            settings: Settings::default(),
+            partitions: [(0, state(12_400)), (1, state(7)), (2, state(0))].into(),
+            accounts: [(0, first), (1, second)].into(),
+            dead: vec![(8, batch(0, 3)), (9, batch(0, 4))],
+            lost: vec![LostBatch { partition: 1, range: SourceRange { first: 0, next: 5 }, records: 2 }],
+        }
+    }
+
+    fn report(&self) -> LedgerReport {
+        report(&Stored {
+            topic: "sensors",
+            run: "7f8c1d1e-9a51-4d0e-8a5b-0d9a4f4f1c55",
+            settings: &self.settings,
+            commits: 1_234,
+            partitions: &self.partitions,
+            accounts: &self.accounts,
+            dead: &self.dead,
+            lost: &self.lost,
+        })
+    }
+
+    fn text(&self) -> String {
+        text(&self.report(), &self.settings).iter().map(|line| format!("{line}\n")).collect()
+    }
+}
+
+#[test]
+fn everything_adds_up() {
+    let report = Store::new().report();
+    let Counts { read, counted, late, rejected, replayed, unread, waiting, lost } = report.counts;
+    assert_eq!((read, counted, late, rejected.total(), replayed, unread), (12_352, 11_320, 30, 1_002, 40, 55));
+    assert_eq!(read, counted + late + rejected.total());
+    assert_eq!(waiting, Letters { batches: 2, records: 7 });
+    assert_eq!(lost, Letters { batches: 1, records: 2 });
+    let of: Vec<_> =
+        report.partitions.iter().map(|ledger| (ledger.partition, ledger.next, ledger.counts.read)).collect();
+    assert_eq!(of, [(0, 12_400, 12_345), (1, 7, 7), (2, 0, 0)]);
+    let late = &report.partitions[0].late;
+    assert_eq!((late.listed.len(), late.listed[2].key, late.unlisted), (23, 6_000, 7), "windows by their start");
+}
+
+#[test]
+fn the_table_says_all_of_it() {
+    let text = Store::new().text();
+    let golden = include_str!("table.txt");
+    assert!(text == golden, "now:\n{text}\nbefore:\n{golden}");
+}
+
+#[test]
+fn a_store_without_faults_has_a_short_ledger() {
+    let mut store = Store::new();
+    store.accounts.remove(&0);
+    (store.dead, store.lost) = (Vec::new(), Vec::new());
+    let text = store.text();
+    assert_eq!(text.lines().count(), 6, "{text}");
+    for line in ["partition  read to  read  counted  late  rejected  replayed  in gaps", "all"] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn the_example_has_the_parameters_that_the_store_was_made_with() {
+    let mut store = Store::new();
+    store.settings.schema.group = Pointer::parse("/it's/plant").expect("a pointer");
+    store.settings.schema.groups = Groups::Any;
+    store.settings.window = WindowSize::new(Duration::from_secs(10)).expect("a size");
+    let text = store.text();
+    let wanted = r"reading-gate -e reason=not-json -e 'group=/it'\''s/plant' -e groups=any -e window=10s";
+    assert!(text.contains(wanted), "{text}");
+}
+
+#[test]
+fn foreign_text_cannot_steer_a_terminal() {
+    let mut store = Store::new();
+    store.settings.schema.group = Pointer::parse("/a\u{1b}[2Jb").expect("a pointer");
+    assert!(!store.text().contains('\u{1b}'));
+}

@@ -1,0 +1,305 @@
+//! `isotherm-consumer verify`: the log is read again from the start, and everything that the store says is recomputed,
+//! natively and without the module. `audit` compares; here is what it needs read. `docs/verify.md` says what is shown.
+
+mod account;
+pub mod audit;
+mod count;
+pub mod report;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use isotherm_model::codec;
+use isotherm_model::combine::Combiner;
+use isotherm_model::partial::SourceRange;
+use isotherm_model::settings::Settings;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::Instant;
+
+use self::audit::{Audit, Stored};
+use self::report::{Findings, Report};
+use self::stored::Said;
+use crate::materializer::event::PartitionId;
+use crate::source::SourceError;
+use crate::source::fluvio::cluster::Cluster;
+use crate::source::fluvio::raw::{RawError, RawReader};
+use crate::store::StoreFault;
+use crate::store::sqlite::Subject;
+
+/// How often progress is told.
+const TELL_PERIOD: Duration = Duration::from_secs(2);
+
+/// What is to be verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The store.
+    pub store: PathBuf,
+    /// The controller's address; `None` for the current Fluvio profile's, else the default one.
+    pub cluster: Option<String>,
+    /// The topic that the store is to be of, if that was said.
+    pub topic: Option<String>,
+    /// The settings that the store is to be of, if they were said.
+    pub settings: Option<Settings>,
+}
+
+/// How far a verification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Offsets that have been read again.
+    pub read: u64,
+    /// How many there are.
+    pub of: u64,
+    /// Windows that have been compared.
+    pub windows: u64,
+}
+
+/// Why nothing could be verified, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+    /// The cluster cannot be asked.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The log cannot be read. If retention cut it meanwhile, another try takes it as it is then.
+    #[error("{0}; nothing can be said of the store")]
+    Log(#[from] RawError),
+    /// The store is of something else than was said.
+    #[error("the store {} is of another {what}: {stored} there, {asked} here", .path.display())]
+    OtherSubject {
+        /// The store.
+        path: PathBuf,
+        /// `topic` or `configuration`.
+        what: &'static str,
+        /// What is stored.
+        stored: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// Its settings say nothing to this version.
+    #[error(
+        "the settings that the store {} was made with cannot be read: {reason}; use the version of this program that \
+         made it",
+        .path.display()
+    )]
+    Settings {
+        /// The store.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Verifies a store against the log that it was read from. `tell` hears how far it is, every few seconds.
+///
+/// Memory: the windows that are open at once, the sensors of the run, and the ledger's ranges.
+///
+/// # Errors
+/// An [`Error`] if store or log cannot be read. That they differ is none: the report says it.
+pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Result<Report, Error> {
+    let mut said = stored::read(config.store.clone());
+    let (identity, stored) = match next(&mut said).await? {
+        Said::Run(run) => *run,
+        Said::Window(_) | Said::End => return Err(ended(&config.store).into()),
+    };
+    let settings = check(config, &identity.subject)?;
+    let topic = identity.subject.topic.clone();
+    let report = |findings| Report {
+        topic: topic.clone(),
+        run: identity.run.to_string(),
+        store: config.store.clone(),
+        findings,
+    };
+    let cluster = Cluster::at(config.cluster.as_deref());
+    let (logs, another) = Logs::open(&cluster, &topic, &stored).await?;
+    if !another.is_clean() {
+        return Ok(report(another));
+    }
+    let mut reading = Reading {
+        audit: Audit::new(settings.window, stored, &logs.from),
+        readers: logs.readers,
+        combiner: Combiner::new(&settings),
+        bytes: Vec::new(),
+        progress: Progress::default(),
+        told: Instant::now(),
+        tell,
+    };
+    let ends: BTreeMap<PartitionId, i64> = reading.audit.ends().into_iter().collect();
+    let left = |(partition, end): (&PartitionId, &i64)| {
+        let position = reading.audit.position(*partition).unwrap_or(*end);
+        u64::try_from(end.saturating_sub(position)).unwrap_or(0)
+    };
+    reading.progress.of = ends.iter().map(left).sum();
+    loop {
+        match next(&mut said).await? {
+            Said::Window(window) => {
+                for (partition, offset) in &window.merged {
+                    // Beyond the end of the run nothing is known to be there; the audit says so.
+                    let end = ends.get(partition).copied().unwrap_or(*offset);
+                    reading.read(*partition, end.min(*offset), end).await?;
+                }
+                reading.audit.window(&window);
+                reading.progress.windows += 1;
+                reading.tell();
+            }
+            Said::End => break,
+            Said::Run(_) => return Err(ended(&config.store).into()),
+        }
+    }
+    for (partition, end) in ends {
+        reading.read(partition, end, end).await?;
+    }
+    Ok(report(reading.audit.finish()))
+}
+
+async fn next(said: &mut Receiver<Result<Said, StoreFault>>) -> Result<Said, StoreFault> {
+    match said.recv().await {
+        Some(said) => said,
+        None => Err("the thread that reads the store ended before its time".into()),
+    }
+}
+
+fn ended(path: &std::path::Path) -> StoreFault {
+    format!("the store {} was not read in its order", path.display()).as_str().into()
+}
+
+/// The settings that the store is of; an error if it is of another subject than was said.
+fn check(config: &Config, subject: &Subject) -> Result<Settings, Error> {
+    let path = config.store.clone();
+    let settings = settings(&subject.settings).map_err(|reason| Error::Settings { path: path.clone(), reason })?;
+    let other =
+        |what, stored: String, asked: String| Err(Error::OtherSubject { path: path.clone(), what, stored, asked });
+    if let Some(asked) = config.topic.as_ref().filter(|asked| **asked != subject.topic) {
+        return other("topic", format!("`{}`", subject.topic), format!("`{asked}`"));
+    }
+    let asked = config.settings.as_ref().unwrap_or(&settings).fingerprint();
+    if asked != subject.fingerprint {
+        return other("configuration", subject.fingerprint.to_string(), asked.to_string());
+    }
+    if settings.fingerprint() != subject.fingerprint || settings.window.millis() != subject.window {
+        let reason = format!("their fingerprint is {}, not {}", settings.fingerprint(), subject.fingerprint);
+        return Err(Error::Settings { path, reason });
+    }
+    Ok(settings)
+}
+
+/// Settings from the text that a fingerprint is a digest of: [`Settings::fingerprint`] says how it is made.
+fn settings(text: &str) -> Result<Settings, String> {
+    let mut rest = text.strip_prefix(Settings::CANONICAL).ok_or("they begin in another way")?;
+    let mut params = Vec::new();
+    while !rest.is_empty() {
+        let (name, after) = rest.split_once(' ').ok_or("a name is cut off")?;
+        let (length, after) = after.split_once(' ').ok_or("a length is cut off")?;
+        let length: usize = length.parse().map_err(|error| format!("{error}: `{length}`"))?;
+        let (value, after) = after.split_at_checked(length).ok_or("a value is cut off")?;
+        rest = after.strip_prefix('\n').ok_or("a value goes on beyond its length")?;
+        params.push((name, value));
+    }
+    Settings::from_params(params).map_err(|error| error.to_string())
+}
+
+/// What is left of the log.
+struct Logs {
+    readers: BTreeMap<PartitionId, RawReader>,
+    /// Where each begins.
+    from: BTreeMap<PartitionId, i64>,
+}
+
+impl Logs {
+    /// Opens every partition that was read. What shows that it is another log than the one that was read is a finding.
+    async fn open(cluster: &Cluster, topic: &str, stored: &Stored) -> Result<(Self, Findings), Error> {
+        cluster.connect().await?;
+        let known = cluster.topic(topic).await.map_err(|error| cluster.no_cluster(&error))?;
+        let Some(known) = known else {
+            let address = cluster.address().to_owned();
+            return Err(SourceError::NoTopic { address, topic: topic.to_owned(), cluster: cluster.flag() }.into());
+        };
+        let (mut logs, mut another) = (Self { readers: BTreeMap::new(), from: BTreeMap::new() }, Findings::default());
+        for (partition, state) in &stored.partitions {
+            if *partition >= known.partitions {
+                let has = format!("the topic has {} partitions", known.partitions);
+                another.differ(format!("partition {partition}"), "there", has);
+                continue;
+            }
+            let mut begin = stored.begin(*partition, state);
+            let ends = |end: i64| format!("the log ends at {end}");
+            let what = || format!("merged offset of partition {partition}");
+            loop {
+                match RawReader::open(cluster, topic, *partition, begin).await {
+                    Ok(reader) if reader.extent().end < state.merged => {
+                        another.differ(what(), state.merged, ends(reader.extent().end));
+                    }
+                    Ok(reader) => {
+                        logs.from.insert(*partition, begin);
+                        logs.readers.insert(*partition, reader);
+                    }
+                    Err(RawError::Shorter { end, .. }) => another.differ(what(), state.merged, ends(end)),
+                    Err(RawError::Evicted { start, .. }) if start < state.merged => {
+                        begin = start;
+                        continue;
+                    }
+                    // Nothing is left of it.
+                    Err(RawError::Evicted { .. }) => drop(logs.from.insert(*partition, state.merged)),
+                    Err(error) => return Err(error.into()),
+                }
+                break;
+            }
+        }
+        Ok((logs, another))
+    }
+}
+
+/// A verification under way.
+struct Reading<'a> {
+    audit: Audit,
+    readers: BTreeMap<PartitionId, RawReader>,
+    combiner: Combiner,
+    bytes: Vec<u8>,
+    progress: Progress,
+    told: Instant,
+    tell: &'a mut (dyn FnMut(Progress) + Send),
+}
+
+impl Reading<'_> {
+    /// Reads a partition on, up to `offset`. It was merged up to `end`.
+    async fn read(&mut self, partition: PartitionId, offset: i64, end: i64) -> Result<(), RawError> {
+        let (Some(reader), Some(position)) = (self.readers.get_mut(&partition), self.audit.position(partition)) else {
+            return Ok(());
+        };
+        if position >= offset {
+            return Ok(());
+        }
+        reader.seek(position, offset);
+        while let Some(batch) = reader.next().await? {
+            let combined = batch.combine(&mut self.combiner);
+            let mut digest = 0;
+            // Only the last batch's is stored.
+            if batch.next >= end {
+                self.bytes.clear();
+                combined.encode_into(&mut self.bytes);
+                digest = codec::digest(&self.bytes);
+            }
+            let source = SourceRange { first: batch.base_offset, next: batch.next };
+            self.audit.batch(partition, source, &combined.to_partial().aggregate, digest);
+            let offsets = u64::try_from(batch.next.saturating_sub(batch.base_offset)).unwrap_or(0);
+            self.progress.read = self.progress.read.saturating_add(offsets);
+            if self.told.elapsed() >= TELL_PERIOD {
+                self.told = Instant::now();
+                (self.tell)(self.progress);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self) {
+        if self.told.elapsed() >= TELL_PERIOD {
+            self.told = Instant::now();
+            (self.tell)(self.progress);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What a verification found, and how it is said.
+
+use std::fmt::{self, Display, Formatter, Write};
+use std::path::PathBuf;
+
+use isotherm_model::fixed::Micros;
+use isotherm_model::json::Quoted;
+use isotherm_model::time::Utc;
+use isotherm_model::window::Millis;
+
+use crate::materializer::event::PartitionId;
+
+/// How many differences are named. What comes later is counted.
+pub const MOST_DIFFERENCES: usize = 1_000;
+
+/// Something that is stored otherwise than it is recomputed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// What.
+    pub what: String,
+    /// What the store says.
+    pub stored: String,
+    /// What the log says.
+    pub recomputed: String,
+}
+
+/// Something that can no longer be recomputed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverifiable {
+    /// What.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Closed windows, by how they fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Windows {
+    /// Recomputed, and the same.
+    pub verified: u64,
+    /// Recomputed, and another.
+    pub different: u64,
+    /// What is left of the log gives no more than a part of it.
+    pub unverifiable: u64,
+    /// The start of the first and of the last one that is unverifiable.
+    pub unverifiable_from_to: Option<(Millis, Millis)>,
+    /// No longer in the store.
+    pub dropped: u64,
+    /// Not closed: they count in totals and ledger only.
+    pub open: u64,
+}
+
+/// What was read again of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadAgain {
+    /// Which.
+    pub partition: PartitionId,
+    /// From this offset on.
+    pub from: i64,
+    /// Up to this one.
+    pub to: i64,
+    /// How many records there were.
+    pub records: u64,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// The differences, at most [`MOST_DIFFERENCES`].
+    pub differences: Vec<Difference>,
+    /// How many more there are.
+    pub unlisted: u64,
+    /// What cannot be verified.
+    pub unverifiable: Vec<Unverifiable>,
+    /// The closed windows.
+    pub windows: Windows,
+    /// The partitions, ascending.
+    pub partitions: Vec<ReadAgain>,
+}
+
+impl Findings {
+    /// Whether all that could be recomputed is as it is stored.
+    pub fn is_clean(&self) -> bool {
+        self.different() == 0
+    }
+
+    /// How many differences there are.
+    pub fn different(&self) -> u64 {
+        self.unlisted.saturating_add(self.differences.len() as u64)
+    }
+
+    /// Notes a difference.
+    pub(super) fn differ(&mut self, what: impl Into<String>, stored: impl Display, recomputed: impl Display) {
+        if self.differences.len() == MOST_DIFFERENCES {
+            self.unlisted = self.unlisted.saturating_add(1);
+            return;
+        }
+        let (stored, recomputed) = (stored.to_string(), recomputed.to_string());
+        self.differences.push(Difference { what: what.into(), stored, recomputed });
+    }
+
+    /// Notes a difference where there is one.
+    pub(super) fn compare<T: PartialEq + Display>(&mut self, what: impl Into<String>, stored: T, recomputed: T) {
+        if stored != recomputed {
+            self.differ(what, stored, recomputed);
+        }
+    }
+
+    /// Notes that something cannot be verified.
+    pub(super) fn skip(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.unverifiable.push(Unverifiable { what: what.into(), why: why.into() });
+    }
+}
+
+/// A number that may be missing.
+pub(super) fn optional(number: Option<impl Display>) -> String {
+    number.map_or("none".to_owned(), |number| number.to_string())
+}
+
+/// A sum of values.
+pub(super) fn micros(sum: i128) -> String {
+    Micros(sum).to_string()
+}
+
+/// A verification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Of which topic.
+    pub topic: String,
+    /// The run that the store holds.
+    pub run: String,
+    /// Where the store stands.
+    pub store: PathBuf,
+    /// What was found.
+    pub findings: Findings,
+}
+
+impl Report {
+    /// For people, without the last line feed.
+    pub fn text(&self) -> impl Display + '_ {
+        Text(self)
+    }
+
+    /// One line of JSON, without the line feed: see `docs/verify.md`.
+    pub fn json(&self) -> impl Display + '_ {
+        Json(self)
+    }
+}
+
+struct Text<'a>(&'a Report);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Report { topic, run, store, findings } = self.0;
+        let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
+        writeln!(f, "{}: run {run} of `{topic}`", store.display())?;
+        for ReadAgain { partition, from, to, records } in partitions {
+            writeln!(f, "partition {partition}: {records} records read again, from offset {from} to {to}")?;
+        }
+        let Windows { verified, different, unverifiable: lost, dropped, open, .. } = windows;
+        let all = verified.saturating_add(*different).saturating_add(*lost);
+        write!(f, "closed windows: {verified} of {all} recomputed and the same")?;
+        for (number, how) in [(different, "different"), (lost, "unverifiable"), (dropped, "dropped from the store")] {
+            if *number > 0 {
+                write!(f, ", {number} {how}")?;
+            }
+        }
+        writeln!(f, "; open windows: {open}")?;
+        if !unverifiable.is_empty() {
+            writeln!(f, "\nUnverifiable:")?;
+            for Unverifiable { what, why } in unverifiable {
+                writeln!(f, "  {what}: {why}")?;
+            }
+        }
+        if findings.is_clean() {
+            let what = if unverifiable.is_empty() { "Everything" } else { "All that can be recomputed" };
+            return write!(f, "\n{what} is as it is stored.");
+        }
+        let width = |text: &str| text.chars().count();
+        let column = |text: fn(&Difference) -> &str, title: &str| {
+            differences.iter().map(|difference| width(text(difference))).max().unwrap_or(0).max(width(title))
+        };
+        let (what, stored) = (column(|d| &d.what, "different"), column(|d| &d.stored, "stored"));
+        writeln!(f, "\n{:<what$}  {:<stored$}  recomputed", "different", "stored")?;
+        for difference in differences {
+            writeln!(f, "{:<what$}  {:<stored$}  {}", difference.what, difference.stored, difference.recomputed)?;
+        }
+        if *unlisted > 0 {
+            writeln!(f, "and {unlisted} more differences")?;
+        }
+        write!(f, "\nThe store is not what the log says.")
+    }
+}
+
+struct Json<'a>(&'a Report);
+
+impl Display for Json<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Report { topic, run, store, findings } = self.0;
+        let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
+        let result = if findings.is_clean() { "same" } else { "different" };
+        let store = store.display().to_string();
+        write!(
+            f,
+            r#"{{"type":"verify","result":"{result}","topic":{},"run":"{run}","store":{},"#,
+            Quoted(topic),
+            Quoted(&store)
+        )?;
+        let Windows { verified, different, unverifiable: lost, unverifiable_from_to: _, dropped, open } = windows;
+        write!(f, r#""windows":{{"verified":{verified},"different":{different},"unverifiable":{lost},"#)?;
+        write!(f, r#""dropped":{dropped},"open":{open}}},"partitions":["#)?;
+        list(f, partitions, |f, ReadAgain { partition, from, to, records }| {
+            write!(f, r#"{{"partition":{partition},"from":{from},"to":{to},"records":{records}}}"#)
+        })?;
+        f.write_str(r#"],"differences":["#)?;
+        list(f, differences, |f, Difference { what, stored, recomputed }| {
+            let (what, stored, recomputed) = (Quoted(what), Quoted(stored), Quoted(recomputed));
+            write!(f, r#"{{"what":{what},"stored":{stored},"recomputed":{recomputed}}}"#)
+        })?;
+        write!(f, r#"],"unlisted":{unlisted},"unverifiable":["#)?;
+        list(f, unverifiable, |f, Unverifiable { what, why }| {
+            write!(f, r#"{{"what":{},"why":{}}}"#, Quoted(what), Quoted(why))
+        })?;
+        f.write_str("]}")
+    }
+}
+
+/// Things with commas between them.
+fn list<T>(
+    f: &mut Formatter<'_>,
+    things: &[T],
+    mut one: impl FnMut(&mut Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    for (place, thing) in things.iter().enumerate() {
+        if place > 0 {
+            f.write_char(',')?;
+        }
+        one(f, thing)?;
+    }
+    Ok(())
+}
+
+/// A window's name.
+pub(super) fn window_name(start: Millis) -> String {
+    format!("window {}", Utc(start))
+}

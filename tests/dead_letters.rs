@@ -1,0 +1,177 @@
+//! `--dead-letters TOPIC`: every late reading and every rejected record arrives there, its value untouched.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use isotherm_consumer::source::fluvio::cluster::Cluster as Controller;
+use isotherm_consumer::source::fluvio::raw::RawReader;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::util::cluster::{Cluster, block_on};
+use crate::util::program::{self, Running, command};
+use crate::util::{golden, golden_text};
+
+/// A letter as it stands in the topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Letter {
+    reason: String,
+    origin: (u64, u64),
+    id: String,
+    window: Option<String>,
+    value: Vec<u8>,
+}
+
+/// All letters of a topic, by id and as often as they are there.
+#[track_caller]
+fn letters(cluster: &Cluster, topic: &str, partitions: u32) -> Vec<Letter> {
+    let controller = Controller::at(Some(cluster.address()));
+    let mut letters = Vec::new();
+    for partition in 0..partitions {
+        let records = block_on(async {
+            let mut reader = RawReader::open(&controller, topic, partition, 0).await.expect("the node answers");
+            let mut records = Vec::new();
+            while let Some(batch) = reader.next().await.expect("the log can be read") {
+                records.extend(batch.records);
+            }
+            records
+        });
+        for record in records {
+            let key = record.key.expect("a letter has a key");
+            let key: Value = serde_json::from_slice(&key).expect("its key is JSON");
+            let text = |name: &str| key[name].as_str().map(str::to_owned);
+            let number = |name: &str| key[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {key}"));
+            let (partition, offset) = (number("partition"), number("offset"));
+            let (run, id) = (text("run").expect("a run"), text("id").expect("an id"));
+            assert_eq!(id, format!("{run}/{partition}/{offset}"));
+            let reason = text("reason").expect("a reason");
+            assert_eq!(key["window"].is_string(), reason == "late", "{key}");
+            let (origin, window) = ((partition, offset), text("window"));
+            letters.push(Letter { reason, origin, id, window, value: record.value.to_vec() });
+        }
+    }
+    letters
+}
+
+/// Each letter once, by where it comes from.
+#[track_caller]
+fn each_once(letters: Vec<Letter>) -> BTreeMap<(u64, u64), Letter> {
+    let mut by_origin = BTreeMap::new();
+    for letter in letters {
+        let double = by_origin.insert(letter.origin, letter);
+        assert!(double.is_none(), "twice: {double:?}");
+    }
+    by_origin
+}
+
+/// A topic of dead letters.
+fn grave(cluster: &Cluster, partitions: u32) -> String {
+    cluster.deployed("dead", partitions)
+}
+
+fn consumer(cluster: &Cluster, topic: &str, store: &Path, dead: &str, more: &[&str]) -> Running {
+    let mut consume = command("isotherm-consumer");
+    consume.args(["--cluster", cluster.address(), "--topic", topic, "--dead-letters", dead, "--format", "jsonl"]);
+    consume.arg("--store").arg(store).args(more);
+    Running::start(&mut consume)
+}
+
+/// Late and rejected records by the last line of totals.
+#[track_caller]
+fn lost_to(jsonl: &str) -> BTreeMap<String, u64> {
+    let last: Value = serde_json::from_str(jsonl.lines().last().expect("totals")).expect("totals are JSON");
+    let rejected = last["rejected"].as_object().expect("`rejected` holds reasons");
+    let count = |count: &Value| count.as_u64().expect("a count");
+    let mut all: BTreeMap<_, _> = rejected.iter().map(|(reason, records)| (reason.clone(), count(records))).collect();
+    if count(&last["late"]) > 0 {
+        all.insert("late".to_owned(), count(&last["late"]));
+    }
+    all
+}
+
+fn by_reason<'a>(letters: impl IntoIterator<Item = &'a Letter>) -> BTreeMap<String, u64> {
+    let mut reasons = BTreeMap::new();
+    for letter in letters {
+        *reasons.entry(letter.reason.clone()).or_default() += 1;
+    }
+    reasons
+}
+
+#[test]
+fn rejected_records_arrive_with_their_reasons_and_untouched() {
+    let cluster = Cluster::start();
+    let (topic, dead) = (cluster.deployed("faults", 1), grave(&cluster, 3));
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = folder.path().join("run.db");
+    let readings = golden("faults.jsonl");
+    let input = readings.to_str().expect("the path is UTF-8");
+    cluster.produce(&topic, &["--input", input, "--quiet", "--batch-size", "20000"]);
+    let ended = consumer(&cluster, &topic, &store, &dead, &["--until-end"]).wait().code(0);
+    let letters = each_once(letters(&cluster, &dead, 3));
+    let values = cluster.values(&topic, 0);
+    let reasons = golden_text("faults.reasons");
+    let mut rejected = 0;
+    for (offset, (reason, value)) in (0..).zip(reasons.lines().zip(&values)) {
+        let letter = letters.get(&(0, offset)).filter(|letter| letter.reason != "late");
+        let told = letter.map_or("accepted", |letter| &letter.reason);
+        assert_eq!(told, reason, "offset {offset}: {}", String::from_utf8_lossy(value));
+        if let Some(letter) = letter {
+            assert!(letter.value == *value, "offset {offset} is another value");
+            rejected += 1;
+        }
+    }
+    assert!(rejected > 300, "{rejected} rejected records");
+    assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "{}", ended.stderr);
+    // Nothing comes a second time.
+    consumer(&cluster, &topic, &store, &dead, &["--until-end"]).wait().code(0);
+    assert_eq!(each_once(self::letters(&cluster, &dead, 3)), letters);
+}
+
+#[test]
+fn a_consumer_that_is_killed_again_and_again_loses_none() {
+    let cluster = Cluster::start();
+    let (topic, dead) = (cluster.deployed("killed-dead", 2), grave(&cluster, 2));
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = folder.path().join("run.db");
+    let mut windows = 0;
+    for round in 0..4_u64 {
+        let (seed, start) = (round.to_string(), format!("2026-03-14T09:{:02}:00Z", 5 * round));
+        let faulty = ["--late", "0.05", "--malformed", "0.05", "--seed", &seed, "--start", &start];
+        cluster.produce(&topic, &[&["20000", "--quiet", "--batch-size", "6000"][..], &faulty].concat());
+        let mut killed = consumer(&cluster, &topic, &store, &dead, &["--idle", "1s"]);
+        // In the middle of reading, and of copying.
+        for _line in 0..=round {
+            killed.wait_for(r#""type":"window""#);
+            windows += 1;
+        }
+        killed.signal(Signal::SIGKILL);
+        drop(killed);
+    }
+    let ended = consumer(&cluster, &topic, &store, &dead, &["--until-end"]).wait().code(0);
+    let letters = each_once(letters(&cluster, &dead, 2));
+    assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "after {windows} windows: {}", ended.stderr);
+    assert!(letters.values().any(|letter| letter.reason == "late"), "some are late");
+    let values: Vec<_> = (0..2).map(|partition| cluster.values(&topic, partition)).collect();
+    for Letter { origin: (partition, offset), value, .. } in letters.values() {
+        assert!(values[*partition as usize][*offset as usize] == *value, "{partition}/{offset} is another value");
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("dead-refused", 1);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = folder.path().join("run.db");
+    let store = store.to_str().expect("the path is UTF-8");
+    let missing = cluster.topic_name("no-such");
+    for (dead, store, wanted) in [
+        (topic.as_str(), store, "it is the topic that is read"),
+        (missing.as_str(), store, "isotherm-consumer deploy --topic"),
+        (missing.as_str(), "memory", "needs a store that stays"),
+    ] {
+        let args = ["--cluster", cluster.address(), "--topic", &topic, "--store", store, "--dead-letters", dead];
+        let said = program::run("isotherm-consumer", args.iter().chain(&["--until-end"])).code(1).stderr;
+        assert!(said.contains(wanted), "{said}");
+    }
+}
