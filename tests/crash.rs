@@ -13,8 +13,9 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::dead_letters::letters;
 use crate::util::cluster::Cluster;
-use crate::util::program::{self, Ended, Running, command};
+use crate::util::program::{Ended, Running, command};
 
 /// The longest time between two kills, in milliseconds.
 const MOST_PAUSE: u64 = 600;
@@ -34,11 +35,13 @@ fn whatever_is_killed_nothing_is_lost_doubled_or_closed_twice() {
     let partitions = u32::try_from(partitions).expect("partitions are few");
     println!("{kills} kills, seed {seed}, {partitions} partitions");
     let mut trial = Trial::start(seed, partitions);
-    for kill in 0..kills {
-        if kill % ROUND == ROUND - 1 {
-            trial.consumer.as_mut().expect("the consumer runs").wait_for(r#""type":"window""#);
+    let mut turn = 0;
+    while trial.kills.values().sum::<u64>() < kills {
+        trial.kill_one(turn);
+        turn += 1;
+        if turn.is_multiple_of(ROUND) {
+            trial.wait_for_window();
         }
-        trial.kill_one(kill);
     }
     trial.finish();
 }
@@ -55,6 +58,8 @@ enum Victim {
 struct Trial {
     cluster: Cluster,
     topic: String,
+    /// Where late and rejected records are copied to.
+    dead: String,
     partitions: u32,
     folder: TempDir,
     random: u64,
@@ -111,11 +116,21 @@ impl Printed {
 impl Trial {
     fn start(seed: u64, partitions: u32) -> Self {
         let cluster = Cluster::start();
-        let topic = cluster.deployed("crash", partitions);
+        let (topic, dead) = (cluster.deployed("crash", partitions), cluster.deployed("crash-dead", partitions));
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (kills, printed) = (BTreeMap::new(), Printed::default());
-        let mut trial =
-            Self { cluster, topic, partitions, folder, random: seed, producer: None, consumer: None, kills, printed };
+        let mut trial = Self {
+            cluster,
+            topic,
+            dead,
+            partitions,
+            folder,
+            random: seed,
+            producer: None,
+            consumer: None,
+            kills,
+            printed,
+        };
         trial.producer = Some(trial.produce());
         trial.consumer = Some(trial.consume());
         trial
@@ -150,8 +165,30 @@ impl Trial {
         consume
     }
 
+    /// A consumer with all that outlives it.
+    fn lasting(&self) -> std::process::Command {
+        let mut consume = self.consumer();
+        consume.args(["--dead-letters", &self.dead, "--store"]).arg(self.store());
+        consume
+    }
+
     fn consume(&self) -> Running {
-        Running::start(self.consumer().arg("--store").arg(self.store()))
+        Running::start(&mut self.lasting())
+    }
+
+    /// Waits until the consumer publishes a window, started again if it found no cluster at its start.
+    fn wait_for_window(&mut self) {
+        while self.consumer.as_mut().expect("the consumer runs").next_line_with(r#""type":"window""#).is_none() {
+            self.restart_consumer();
+        }
+    }
+
+    /// Kills the consumer, and starts it again; false if it had found no cluster at its start.
+    fn restart_consumer(&mut self) -> bool {
+        let (ended, killed) = end(self.consumer.take().expect("the consumer runs"), Signal::SIGKILL);
+        self.printed.take(&ended.stdout, true);
+        self.consumer = Some(self.consume());
+        killed
     }
 
     /// Waits for a moment, and kills whose turn it is.
@@ -164,31 +201,27 @@ impl Trial {
         // No event says when the worst moment is.
         let pause = Duration::from_millis(self.below(MOST_PAUSE));
         std::thread::sleep(pause);
-        *self.kills.entry(victim).or_default() += 1;
-        match victim {
-            Victim::Node => self.cluster.kill_and_restart(),
+        let killed = match victim {
+            Victim::Node => {
+                self.cluster.kill_and_restart();
+                true
+            }
             Victim::Producer => {
-                killed(self.producer.take().expect("the producer runs"), victim);
+                let (_, killed) = end(self.producer.take().expect("the producer runs"), Signal::SIGKILL);
                 self.producer = Some(self.produce());
+                killed
             }
-            Victim::Consumer => {
-                let ended = killed(self.consumer.take().expect("the consumer runs"), victim);
-                self.printed.take(&ended.stdout, true);
-                self.consumer = Some(self.consume());
-            }
-        }
+            Victim::Consumer => self.restart_consumer(),
+        };
+        *self.kills.entry(victim).or_default() += u64::from(killed);
     }
 
     /// Lets everything be read, and compares.
     fn finish(mut self) {
-        let producer = self.producer.take().expect("the producer runs");
-        producer.signal(Signal::SIGINT);
-        producer.wait().code(130);
-        let consumer = self.consumer.take().expect("the consumer runs");
-        consumer.signal(Signal::SIGTERM);
-        let ended = consumer.wait().code(130);
+        end(self.producer.take().expect("the producer runs"), Signal::SIGINT);
+        let (ended, _) = end(self.consumer.take().expect("the consumer runs"), Signal::SIGTERM);
         self.printed.take(&ended.stdout, false);
-        let last = Running::start(self.consumer().arg("--until-end").arg("--store").arg(self.store())).wait().code(0);
+        let last = Running::start(self.lasting().arg("--until-end")).wait().code(0);
         self.printed.take(&last.stdout, false);
         let anew = Running::start(self.consumer().args(["--until-end", "--store", "memory"])).wait().code(0);
         let records = self.cluster.records(&self.topic, self.partitions);
@@ -196,12 +229,9 @@ impl Trial {
     }
 
     fn compare(&self, records: u64, anew: &Ended) {
-        let help = program::run("isotherm-consumer", ["--help"]).code(0).stdout;
-        let knows = |subcommand: &str| help.contains(&format!("\n  {subcommand} "));
         let totals = self.printed.totals.as_ref().expect("a run says its totals");
         let again: Value = serde_json::from_str(anew.stdout.lines().last().unwrap_or_default()).expect("totals");
-        let stored =
-            if knows("query") { self.query("windows") } else { self.printed.windows.values().cloned().collect() };
+        let stored = self.query("windows");
         let starts: BTreeSet<&str> = stored.iter().filter_map(|window| window["start"].as_str()).collect();
         let closed_twice = self.printed.closed_twice + (stored.len() - starts.len()) as u64;
         let read = count(totals, "messages");
@@ -209,17 +239,23 @@ impl Trial {
         let kills = |victim| self.kills.get(&victim).copied().unwrap_or(0);
         let rejected = sum(&totals["rejected"]);
         let unspoken = stored.len() - self.printed.windows.len().min(stored.len());
+        let letters = letters(&self.cluster, &self.dead, self.partitions);
+        let ids: BTreeSet<&str> = letters.iter().map(|letter| letter.id.as_str()).collect();
+        let missing = (count(totals, "late") + rejected).saturating_sub(ids.len() as u64);
+        let letters_twice = letters.len() - ids.len();
         println!(
             "| killed: node | producer | consumer | records | counted | late | rejected | windows | stored, but unspoken | \
-             lost | doubled | closed twice |\n\
-             | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n\
-             | {} | {} | {} | {records} | {} | {} | {rejected} | {} | {unspoken} | {lost} | {doubled} | {closed_twice} |",
+             lost | doubled | closed twice | letters | missing | twice |\n\
+             | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n\
+             | {} | {} | {} | {records} | {} | {} | {rejected} | {} | {unspoken} | {lost} | {doubled} | {closed_twice} | \
+             {} | {missing} | {letters_twice} |",
             kills(Victim::Node),
             kills(Victim::Producer),
             kills(Victim::Consumer),
             count(totals, "counted"),
             count(totals, "late"),
             stored.len(),
+            ids.len(),
         );
         assert_eq!((lost, doubled, closed_twice), (0, 0, 0), "lost, doubled, closed twice: {totals}");
         assert!(records > 0 && !stored.is_empty(), "nothing was under way");
@@ -234,15 +270,14 @@ impl Trial {
         for (start, window) in &self.printed.windows {
             assert_eq!(by_start.get(start.as_str()), Some(&window), "stored and printed");
         }
-        if knows("query") {
-            assert_eq!(self.query("totals").last(), Some(totals), "the last words are what is stored");
-        }
-        if knows("verify") {
-            let mut verify = command("isotherm-consumer");
-            verify.args(["verify", "--cluster", self.cluster.address(), "--topic", &self.topic, "--store"]);
-            let ended = Running::start(verify.arg(self.store())).wait().code(0);
-            println!("{}", ended.stdout.trim_end());
-        }
+        assert_eq!(self.query("totals").last(), Some(totals), "the last words are what is stored");
+        let dead = count(totals, "late") + rejected;
+        assert_eq!((ids.len() as u64, missing), (dead, 0), "late and rejected records are letters, each by its id");
+        let mut verify = command("isotherm-consumer");
+        verify.args(["verify", "--cluster", self.cluster.address(), "--topic", &self.topic, "--store"]);
+        let verified = Running::start(verify.arg(self.store())).wait();
+        println!("{}", verified.stdout.trim_end());
+        verified.code(0);
     }
 
     /// What the store says, line by line.
@@ -255,13 +290,17 @@ impl Trial {
     }
 }
 
-/// Ends a program as a power cut would, and fails if it had ended before.
-fn killed(running: Running, victim: Victim) -> Ended {
-    running.signal(Signal::SIGKILL);
+/// Ends a program with this signal. False if it had ended by itself, which is right only for one that found no cluster at its
+/// start: the node had just been killed.
+fn end(running: Running, signal: Signal) -> (Ended, bool) {
+    running.signal(signal);
     let ended = running.wait();
-    let by = ended.status.signal();
-    assert_eq!(by, Some(Signal::SIGKILL as i32), "the {victim:?} had ended by itself:\n{}", ended.stderr);
-    ended
+    // At its very start a program has not yet asked to be told.
+    let by_signal = ended.status.signal() == Some(signal as i32) || ended.status.code() == Some(130);
+    let no_cluster = ["no Fluvio cluster answers at", "cannot reach a Fluvio cluster at"];
+    let too_early = no_cluster.iter().any(|text| ended.stderr.contains(text));
+    assert!(by_signal || too_early, "{} instead of {signal}:\n{}\n{}", ended.status, ended.stdout, ended.stderr);
+    (ended, by_signal)
 }
 
 fn count(totals: &Value, member: &str) -> u64 {

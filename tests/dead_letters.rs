@@ -14,17 +14,18 @@ use crate::util::{golden, golden_text};
 
 /// A letter as it stands in the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Letter {
+pub(crate) struct Letter {
     reason: String,
     origin: (u64, u64),
-    id: String,
+    /// The same for each copy.
+    pub(crate) id: String,
     window: Option<String>,
     value: Vec<u8>,
 }
 
 /// All letters of a topic, by id and as often as they are there.
 #[track_caller]
-fn letters(cluster: &Cluster, topic: &str, partitions: u32) -> Vec<Letter> {
+pub(crate) fn letters(cluster: &Cluster, topic: &str, partitions: u32) -> Vec<Letter> {
     let controller = Controller::at(Some(cluster.address()));
     let mut letters = Vec::new();
     for partition in 0..partitions {

@@ -153,6 +153,11 @@ impl Running {
         found.unwrap_or_else(|| self.fail(&format!("no line with `{text}` on standard error")))
     }
 
+    /// Waits for a line of standard output that holds `text`; `None` if the output ends before.
+    pub(crate) fn next_line_with(&mut self, text: &str) -> Option<String> {
+        self.stdout.find(text)
+    }
+
     /// What has been read of its standard output so far.
     pub(crate) fn said(&self) -> &str {
         &self.stdout.seen
