@@ -222,6 +222,8 @@ impl Cluster {
                 .partition(partition)
                 .offset_start(Offset::beginning())
                 .smartmodule(modules)
+                // A real SPU cuts an answer off at this size, within a batch, and the client loses the rest of that batch.
+                .max_bytes(64 << 20)
                 // Otherwise the client tries again and again, and never says what the broker answered.
                 .retry_mode(RetryMode::Disabled)
                 .build()

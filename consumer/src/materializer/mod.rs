@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use isotherm_model::partial::{Aggregate, ModuleVersion, Partial, SourceRange};
 use isotherm_model::settings::Fingerprint;
-use isotherm_model::window::WindowSize;
+use isotherm_model::window::{Millis, WindowSize};
 
 use self::catch_up::CatchUp;
 use self::changes::Changes;
@@ -96,6 +96,8 @@ pub struct Materializer {
     names: Names,
     spread: Spread,
     changes: Changes,
+    /// What a store said of open windows: it stays so until they are refilled.
+    saved_open: (Option<Millis>, u64),
     finished: bool,
 }
 
@@ -123,6 +125,7 @@ impl Materializer {
             run: Tally::restored(&saved.groups, saved.sensors),
             spread,
             changes: Changes::default(),
+            saved_open: (saved.topic.oldest_open, saved.topic.open_windows),
             finished: false,
             options,
         }
@@ -190,13 +193,19 @@ impl Materializer {
         let state = |(partition, clock): (&PartitionId, &Clock)| {
             Some((*partition, clock.state(firsts.get(partition).copied())?))
         };
+        let (mut oldest_open, mut open_windows) = (self.open.oldest().map(|(start, _)| start), self.open.len() as u64);
+        if self.is_refilling() {
+            let (oldest, windows) = self.saved_open;
+            oldest_open = oldest_open.into_iter().chain(oldest).min();
+            open_windows = open_windows.max(windows);
+        }
         Commit {
             topic: TopicState {
                 watermark: self.clocks.watermark(),
                 closed_until: self.open.closed_until(),
                 newest: self.clocks.newest(),
-                oldest_open: self.open.oldest().map(|(start, _)| start),
-                open_windows: self.open.len() as u64,
+                oldest_open,
+                open_windows,
                 sensors: self.run.sensors(),
             },
             partitions: self.clocks.partitions.iter().filter_map(state).collect(),
