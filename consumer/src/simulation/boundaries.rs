@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use isotherm_model::settings::Settings;
 
-use super::log::{Log, digest};
+use super::log::Log;
 use super::random::Random;
 use super::store::{Folder, Troubled};
 use crate::materializer::event::Event;
@@ -25,7 +25,7 @@ enum Stop {
     Kill,
 }
 
-/// Reads the log's only partition to its end, stopping after each of these numbers of batches of a run; what the final
+/// Reads the log's only partition to its end, stopping after each of these numbers of events of a run; what the final
 /// store says, as JSON lines.
 fn read(log: &Log, settings: &Settings, stops: &[usize], stop: Stop) -> String {
     let mut folder = Folder::new();
@@ -41,11 +41,7 @@ fn read(log: &Log, settings: &Settings, stops: &[usize], stop: Stop) -> String {
         let mut materializer = Materializer::resume(options, saved);
         let (mut turns, now) = (Turns::new(Default::default()), Default::default());
         let rest = batches.iter().filter(|batch| batch.first >= position);
-        let batches = rest.take(stop_after.unwrap_or(usize::MAX)).map(|batch| {
-            let partial = log.partial(batch);
-            let digest = digest(&partial);
-            Event::Partial { partition: 0, partial: Box::new(partial), digest }
-        });
+        let batches = rest.flat_map(|batch| log.events(0, batch)).take(stop_after.unwrap_or(usize::MAX));
         let first = [Event::Found { partition: 0 }, Event::Listed, Event::Attached { partition: 0, position, end }];
         let last = matches!(stop, Stop::Clean).then_some(Event::Stop);
         for event in first.into_iter().chain(batches).chain(last) {
@@ -78,14 +74,19 @@ fn logs(settings: &Settings) -> impl Iterator<Item = Log> {
     (0..).map(log).filter(|log| log.partitions.len() == 1 && log.partitions[0].batches.len() >= 8)
 }
 
+/// How many events a source tells of the log's only partition.
+fn events(log: &Log) -> usize {
+    log.partitions[0].batches.iter().map(|batch| log.events(0, batch).count()).sum()
+}
+
 #[test]
 fn stopped_once_at_any_boundary_a_run_ends_with_the_same_store() {
     let settings = Settings::default();
     for log in logs(&settings).take(5) {
         let whole = read(&log, &settings, &[], Stop::Clean);
-        for boundary in 0..=log.partitions[0].batches.len() {
+        for boundary in 0..=events(&log) {
             for stop in [Stop::Clean, Stop::Kill] {
-                assert_eq!(read(&log, &settings, &[boundary], stop), whole, "{stop:?} after {boundary} batches");
+                assert_eq!(read(&log, &settings, &[boundary], stop), whole, "{stop:?} after {boundary} events");
             }
         }
     }
@@ -96,8 +97,8 @@ fn stopped_at_every_boundary_a_run_ends_with_the_same_store() {
     let settings = Settings::default();
     for log in logs(&settings).take(5) {
         let whole = read(&log, &settings, &[], Stop::Clean);
-        // Each run reads so many batches, those that it reads again among them.
-        let stops: Vec<usize> = (0..log.partitions[0].batches.len()).flat_map(|most| [most, most]).collect();
+        // Each run takes so many events, those of batches that it reads again among them.
+        let stops: Vec<usize> = (0..events(&log)).flat_map(|most| [most, most]).collect();
         assert_eq!(read(&log, &settings, &stops, Stop::Clean), whole, "stopped {} times", stops.len());
         assert_eq!(read(&log, &settings, &stops, Stop::Kill), whole, "killed {} times", stops.len());
     }

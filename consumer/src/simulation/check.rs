@@ -30,7 +30,7 @@ impl World<'_> {
         let merged: BTreeMap<u32, i64> = states.iter().map(|(partition, state)| (*partition, state.merged)).collect();
         for (partition, offset) in &merged {
             let batches = &self.log.partitions[*partition as usize].batches;
-            let boundary = *offset == 0 || batches.iter().any(|batch| batch.next == *offset);
+            let boundary = *offset == 0 || batches.iter().any(|batch| batch.next == *offset || batch.reach == *offset);
             assert!(boundary, "partition {partition} is merged up to {offset}, within a batch");
         }
         let expected = recompute(&self.log, &stored, &topic, &merged);
@@ -94,7 +94,7 @@ impl World<'_> {
         }
         let heard = window.merged.iter().filter_map(|(partition, merged)| {
             let batches = self.log.partitions[*partition as usize].batches.iter();
-            let read = batches.filter(|batch| batch.next <= *merged);
+            let read = batches.filter(|batch| batch.reach <= *merged);
             read.flat_map(|batch| &batch.readings).map(|reading| reading.heard).max()
         });
         let due = window.end + i64::try_from(self.options.grace.as_millis()).expect("grace is short");

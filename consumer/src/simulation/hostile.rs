@@ -101,7 +101,9 @@ impl World<'_> {
             Wrong::NotAttached => return (!line.attached).then_some(Event::End { partition: number, end: log.end() }),
             Wrong::Elsewhere if line.target.is_none_or(|target| position < target) => {
                 let known = line.index.is_some() || line.saved.is_some();
-                let lower = line.index.is_none() || self.random.in_thousand(500);
+                // Where nothing has been read, the log may begin later by now.
+                let untouched = line.saved.is_none() && position == 0;
+                let lower = line.index.is_none() || untouched || self.random.in_thousand(500);
                 let position = if lower { position - 1 } else { position + 1 };
                 let end = log.end().max(position);
                 return (known && position >= 0).then_some(Event::Attached { partition: number, position, end });

@@ -12,6 +12,7 @@ use isotherm_model::stats::Stats;
 use isotherm_model::window::{Millis, WindowSize};
 
 use super::random::Random;
+use crate::materializer::event::Event;
 
 const GROUPS: [&str; 4] = ["AK", "AL", "WY", "Ω"];
 
@@ -30,6 +31,9 @@ pub(super) struct Reading {
 #[derive(Debug, Clone)]
 pub(super) struct Batch {
     pub(super) first: i64,
+    /// The offset after its last record.
+    pub(super) reach: i64,
+    /// Where the next batch begins: its last offsets may hold no record.
     pub(super) next: i64,
     pub(super) readings: Vec<Reading>,
     pub(super) rejected: Vec<Rejection>,
@@ -89,7 +93,7 @@ impl Log {
         Partial {
             version: ModuleVersion::CURRENT,
             fingerprint: self.fingerprint,
-            source: SourceRange { first: batch.first, next: batch.next },
+            source: SourceRange { first: batch.first, next: batch.reach },
             aggregate: Aggregate {
                 records: (batch.readings.len() + batch.rejected.len()) as u64,
                 newest: batch.readings.iter().map(|reading| reading.heard).max(),
@@ -97,6 +101,16 @@ impl Log {
                 cells,
             },
         }
+    }
+}
+
+impl Log {
+    /// What a source tells of a batch.
+    pub(super) fn events(&self, partition: u32, batch: &Batch) -> impl Iterator<Item = Event> + use<> {
+        let partial = self.partial(batch);
+        let digest = digest(&partial);
+        let hole = (batch.next > batch.reach).then_some(Event::Hole { partition, next: batch.next });
+        [Event::Partial { partition, partial: Box::new(partial), digest }].into_iter().chain(hole)
     }
 }
 
@@ -113,7 +127,7 @@ fn batches(random: &mut Random, begin: Millis, window: WindowSize) -> Vec<Batch>
         if random.in_thousand(40) {
             clock += random.between(10_000, 60_000);
         }
-        let mut batch = Batch { first, next: first, readings: Vec::new(), rejected: Vec::new() };
+        let mut batch = Batch { first, reach: first, next: first, readings: Vec::new(), rejected: Vec::new() };
         let records = random.pick(&[0, 1, 1, 2, 3, 5, 8]);
         for _ in 0..records {
             clock += random.between(0, step);
@@ -123,9 +137,10 @@ fn batches(random: &mut Random, begin: Millis, window: WindowSize) -> Vec<Batch>
                 batch.readings.push(reading(random, clock));
             }
         }
-        // Offsets that hold no record.
-        let holes = if records > 0 && random.in_thousand(60) { random.between(1, 3) } else { 0 };
-        batch.next = first + records + holes;
+        // Offsets that hold no record, among the others and at the end.
+        let mut hole = || if records > 0 && random.in_thousand(60) { random.between(1, 3) } else { 0 };
+        batch.reach = first + records + hole();
+        batch.next = batch.reach + hole();
         first = batch.next;
         batches.push(batch);
     }

@@ -53,7 +53,7 @@ pub(super) fn recompute(
     let (mut inside, mut counted) = (BTreeMap::<Millis, Vec<Reading>>::new(), Vec::new());
     for (&partition, &merged) in merged {
         let account = expected.accounts.entry(partition).or_default();
-        for batch in log.partitions[partition as usize].batches.iter().filter(|batch| batch.next <= merged) {
+        for batch in log.partitions[partition as usize].batches.iter().filter(|batch| batch.reach <= merged) {
             let mut late = BTreeMap::<i64, u64>::new();
             for reading in &batch.readings {
                 let window = reading.time.div_euclid(size);
@@ -101,7 +101,7 @@ fn enter(account: &mut Account, partition: u32, batch: &Batch, late: BTreeMap<i6
     if records > 0 {
         account.dead.push(DeadBatch {
             partition,
-            range: SourceRange { first: batch.first, next: batch.next },
+            range: SourceRange { first: batch.first, next: batch.reach },
             late: late.keys().map(|window| isotherm_model::window::Window(*window)).collect(),
             records,
         });
@@ -119,10 +119,10 @@ fn enter(account: &mut Account, partition: u32, batch: &Batch, late: BTreeMap<i6
 fn join(ranges: &mut Ranges, batch: &Batch, records: u64) {
     match ranges.last_mut() {
         Some((_, next, count)) if *next == batch.first => {
-            *next = batch.next;
+            *next = batch.reach;
             *count += records;
         }
-        _ => ranges.push((batch.first, batch.next, records)),
+        _ => ranges.push((batch.first, batch.reach, records)),
     }
 }
 

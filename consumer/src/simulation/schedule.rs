@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::life::{End, Life};
-use super::log::digest;
 use super::world::{Kind, World};
 use crate::materializer::event::Event;
 use crate::store::StoreFault;
@@ -153,17 +152,17 @@ impl World<'_> {
             return Ok(false);
         };
         let batch = &log.batches[index];
-        let partial = self.log.partial(batch);
-        let digest = digest(&partial);
         line.index = Some(index + 1);
         if !line.left_alone && line.target.is_none_or(|target| batch.first < target) {
             line.merged = line.merged.max(batch.next);
-            if batch.next > batch.first {
+            if batch.reach > batch.first {
                 line.known = line.known.filter(|known| known.first != batch.first);
             }
         }
-        self.note(format!("p{partition} {}..{}", batch.first, batch.next));
-        self.sound(life, Event::Partial { partition: partition as u32, partial: Box::new(partial), digest })?;
+        self.note(format!("p{partition} {}..{}, next {}", batch.first, batch.reach, batch.next));
+        for event in self.log.events(partition as u32, batch) {
+            self.sound(life, event)?;
+        }
         Ok(true)
     }
 
