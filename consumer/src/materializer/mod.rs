@@ -3,17 +3,19 @@
 //! No clock, I/O, thread or async lives here, so that a whole run can be replayed from a list of events. What the
 //! words mean stands in `docs/semantics.md`; each sentence there has a test in `tests/`.
 //!
-//! The way of an event, one module a step: the partial is checked (`fault`), its cells are merged into open windows
-//! (`open`, `tally`, `sensors`) or counted as late (`ledger`), its partition's clock moves (`watermark`), windows
-//! close, and whoever is far ahead waits (`catch_up`).
+//! The way of an event, one module a step: what it says of a partition is noted (`partitions`), or its partial is checked
+//! (`fault`) and merged (`merge`) into open windows (`open`, `tally`, `sensors`) or as late (`ledger`), its partition's clock moves
+//! (`watermark`), windows close, and whoever is far ahead waits (`catch_up`). `changes` is what the next commit says.
 
 mod catch_up;
 mod changes;
 pub mod event;
 pub mod fault;
 pub mod ledger;
+mod merge;
 mod names;
 mod open;
+mod partitions;
 pub mod sensors;
 pub mod status;
 mod tally;
@@ -25,7 +27,7 @@ mod tests;
 
 use std::time::Duration;
 
-use isotherm_model::partial::{Aggregate, ModuleVersion, Partial, SourceRange};
+use isotherm_model::partial::ModuleVersion;
 use isotherm_model::settings::Fingerprint;
 use isotherm_model::window::{Millis, WindowSize};
 
@@ -33,7 +35,7 @@ use self::catch_up::CatchUp;
 use self::changes::Changes;
 use self::event::{Effect, Event, PartitionId};
 use self::fault::Fault;
-use self::ledger::{Gap, Ledger};
+use self::ledger::Ledger;
 use self::names::Names;
 use self::open::OpenWindows;
 use self::sensors::Spread;
@@ -41,7 +43,7 @@ use self::status::{OldestWindow, PartitionStatus, Status};
 use self::tally::Tally;
 use self::watermark::{Clock, Clocks};
 use crate::results::{Totals, WindowResult};
-use crate::store::{Commit, DeadBatch, LastBatch, Saved, TopicState};
+use crate::store::{Commit, Saved, TopicState};
 use crate::topology::Topology;
 
 /// What a materializer must know before the first event.
@@ -247,232 +249,6 @@ impl Materializer {
             paused: self.catch_up.is_paused(partition),
         };
         self.clocks.partitions.iter().map(status).collect()
-    }
-
-    fn found(&mut self, partition: PartitionId) {
-        // The end that such a run reads to is that of the partitions that were there when it began.
-        if !(self.options.until_end && self.clocks.listed()) {
-            self.clocks.partitions.entry(partition).or_default().found = true;
-        }
-    }
-
-    fn listed(&mut self) -> Result<(), Fault> {
-        if let Some((partition, _)) = self.clocks.partitions.iter().find(|(_, clock)| !clock.found) {
-            return Err(Fault::Vanished { partition: *partition });
-        }
-        self.clocks.list();
-        Ok(())
-    }
-
-    /// The partition's clock; `None` for one that this run leaves alone.
-    fn clock(&mut self, partition: PartitionId) -> Result<Option<&mut Clock>, Fault> {
-        let left_alone = self.options.until_end && self.clocks.listed();
-        match self.clocks.partitions.get_mut(&partition) {
-            None if !left_alone => Err(Fault::Unknown { partition }),
-            clock => Ok(clock),
-        }
-    }
-
-    fn attached(&mut self, partition: PartitionId, position: i64, end: i64) -> Result<(), Fault> {
-        let (now, Options { until_end, accept_gap, .. }) = (self.clocks.now(), self.options.clone());
-        let Some(clock) = self.clock(partition)? else {
-            return Ok(());
-        };
-        // What lies beyond the end of the run is of no interest, wherever reading goes on.
-        if clock.is_at_target() {
-            clock.reattach();
-            return Ok(());
-        }
-        // Where nothing has been read, nothing is missed: the log's beginning has moved on.
-        let moved = clock.is_untouched() && clock.position.is_some_and(|before| before < position);
-        if let Some(merged) = clock.position.filter(|merged| *merged != position && !moved) {
-            return Err(Fault::Reattached { partition, merged, position });
-        }
-        let needed = clock.merged_offset().map_or(position, |merged| merged.max(position));
-        let mut gap = None;
-        if let (None, Some(saved)) = (clock.position, clock.saved) {
-            let (resume, merged) = (saved.resume(), saved.merged);
-            if position < resume {
-                return Err(Fault::Reattached { partition, merged: resume, position });
-            }
-            if position > resume {
-                if !accept_gap {
-                    return Err(Fault::Behind { partition, resume, position });
-                }
-                let unread = u64::try_from(position.saturating_sub(merged)).unwrap_or(0);
-                gap = Some(Gap { range: SourceRange { first: resume, next: position }, unread });
-            }
-        }
-        if end < needed {
-            return Err(Fault::EndsBefore { partition, position: needed, end });
-        }
-        clock.attach(position, end, until_end, now);
-        self.changes.note();
-        if let Some(gap) = gap {
-            self.ledger.accounts.entry(partition).or_default().gaps.push(gap);
-        }
-        Ok(())
-    }
-
-    fn detached(&mut self, partition: PartitionId) -> Result<(), Fault> {
-        if let Some(clock) = self.clock(partition)? {
-            clock.detach();
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, partition: PartitionId, end: i64) -> Result<(), Fault> {
-        let now = self.clocks.now();
-        match self.clock(partition)? {
-            None => Ok(()),
-            Some(clock) if !clock.is_attached() => Err(Fault::NotAttached { partition }),
-            Some(clock) => {
-                clock.set_end(end, now);
-                Ok(())
-            }
-        }
-    }
-
-    fn partial(&mut self, partition: PartitionId, partial: Partial, digest: u64) -> Result<(), Fault> {
-        let now = self.clocks.now();
-        let Some(clock) = self.clock(partition)? else {
-            return Ok(());
-        };
-        let Some(expected) = clock.position.filter(|_| clock.is_attached()) else {
-            return Err(Fault::NotAttached { partition });
-        };
-        let found = partial.source.first;
-        if clock.target.is_some_and(|target| found >= target) {
-            return Ok(());
-        }
-        let (merged, known) = (clock.merged_offset().unwrap_or(expected), clock.known);
-        self.check(partition, expected, &partial)?;
-        let Partial { source, aggregate, .. } = partial;
-        // A batch without records can stand before the one that begins at the same offset, and may not come again.
-        let empty = source.next == source.first;
-        let other = |known: LastBatch| match source.first == known.first {
-            true => digest != known.digest && !empty,
-            false => source.next > known.first,
-        };
-        // A merged offset is the end of a batch: where it is none, another log stands.
-        let across = source.first < merged && source.next > merged;
-        if across || known.is_some_and(other) {
-            return Err(Fault::OtherLog { partition, offset: source.first });
-        }
-        if let Some(clock) = self.clock(partition)? {
-            clock.known = known.filter(|known| known.first != source.first || empty);
-            if source.first < merged {
-                clock.refilled(source.next, now);
-            }
-        }
-        if source.first < merged {
-            self.refill(partition, source, aggregate);
-        } else {
-            let newest = aggregate.newest;
-            self.merge(partition, source, aggregate);
-            self.clocks.merged(partition, source.next, LastBatch { first: source.first, digest }, newest);
-        }
-        Ok(())
-    }
-
-    /// Goes on behind offsets that no record stands at. What was merged, and by what it is known again, stays as it is.
-    fn hole(&mut self, partition: PartitionId, next: i64) -> Result<(), Fault> {
-        let now = self.clocks.now();
-        let Some(clock) = self.clock(partition)? else {
-            return Ok(());
-        };
-        let Some(position) = clock.position.filter(|_| clock.is_attached()) else {
-            return Err(Fault::NotAttached { partition });
-        };
-        if clock.is_at_target() || next <= position {
-            return Ok(());
-        }
-        // A merged offset is the end of a batch, and so is what stands before the batch that must come again: neither lies
-        // within a hole.
-        let across = clock.is_refilling() && clock.merged_offset().is_some_and(|merged| next > merged);
-        if across || clock.known.is_some_and(|known| known.first < next) {
-            return Err(Fault::OtherLog { partition, offset: position });
-        }
-        clock.skip(next, now);
-        self.changes.note();
-        Ok(())
-    }
-
-    /// Counts a batch that had been merged before into the windows that are still open, and into nothing else.
-    fn refill(&mut self, partition: PartitionId, source: SourceRange, aggregate: Aggregate) {
-        let account = self.ledger.accounts.entry(partition).or_default();
-        account.replayed = account.replayed.saturating_add(aggregate.records);
-        self.changes.note();
-        for (key, cell) in aggregate.cells {
-            if !self.open.is_closed(key.window) {
-                let group = self.names.id(&key.group);
-                self.open.tally(key.window, partition, source.first, self.spread).add(group, cell);
-            }
-        }
-    }
-
-    fn check(&self, partition: PartitionId, expected: i64, partial: &Partial) -> Result<(), Fault> {
-        let Partial { version, fingerprint, source, aggregate } = partial;
-        let offset = source.first;
-        if *version != self.options.version {
-            return Err(Fault::OtherVersion { partition, offset, found: *version, ours: self.options.version });
-        }
-        if *fingerprint != self.options.fingerprint {
-            return Err(Fault::OtherSettings {
-                partition,
-                offset,
-                found: *fingerprint,
-                ours: self.options.fingerprint,
-            });
-        }
-        if offset > expected {
-            return Err(Fault::Gap { partition, expected, found: offset });
-        }
-        if offset < expected {
-            return Err(Fault::Overlap { partition, expected, found: offset });
-        }
-        let (records, counted, rejected) = (aggregate.records, aggregate.counted(), aggregate.rejected.total());
-        let offsets = u64::try_from(i128::from(source.next) - i128::from(source.first));
-        let fits = offsets.is_ok_and(|offsets| records <= offsets);
-        if !fits || Some(records) != counted.checked_add(rejected) {
-            let SourceRange { first, next } = *source;
-            return Err(Fault::Unsound { partition, first, next, records, counted, rejected });
-        }
-        Ok(())
-    }
-
-    /// Merges a checked partial. A cell is late if its window was closed before this partial came.
-    fn merge(&mut self, partition: PartitionId, source: SourceRange, aggregate: Aggregate) {
-        self.changes.note();
-        let mut dead = DeadBatch { partition, range: source, late: Vec::new(), records: aggregate.rejected.total() };
-        let account = self.ledger.accounts.entry(partition).or_default();
-        account.read = account.read.saturating_add(aggregate.records);
-        account.rejected.merge(&aggregate.rejected);
-        for (reason, records) in aggregate.rejected.iter() {
-            account.rejected_ranges.add(reason, source, records);
-        }
-        for (key, cell) in aggregate.cells {
-            let count = cell.stats.count;
-            if self.open.is_closed(key.window) {
-                account.late = account.late.saturating_add(count);
-                account.late_ranges.add(key.window, source, count);
-                dead.records = dead.records.saturating_add(count);
-                // Cells ascend by window.
-                if dead.late.last() != Some(&key.window) {
-                    dead.late.push(key.window);
-                }
-            } else {
-                account.counted = account.counted.saturating_add(count);
-                let group = self.names.id(&key.group);
-                // Whoever is not new to the window and group is not new to the run and group either.
-                let new = self.open.tally(key.window, partition, source.first, self.spread).add(group, cell);
-                let new = self.run.add(group, new);
-                self.changes.count(group, &new.sensors);
-            }
-        }
-        if self.options.dead_letters && dead.records > 0 {
-            self.changes.bury(dead);
-        }
     }
 
     /// After each event: the run ends, or windows close; then whoever is far ahead waits.
