@@ -2,9 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The controller's port where nothing else is said: that of a Fluvio cluster.
 pub const DEFAULT_PORT: u16 = 9003;
+
+/// How often a node looks for what retention does not keep, where nothing else is said: as often as the SPU.
+pub const DEFAULT_RETENTION_CHECK: Duration = Duration::from_secs(10);
 
 /// What a node is told at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +23,8 @@ pub struct Config {
     pub fsync: bool,
     /// Size in bytes from which on a partition starts a new file, unless its topic says otherwise.
     pub segment_bytes: u64,
+    /// How often the node looks for segments that a topic's retention does not keep.
+    pub retention_check: Duration,
 }
 
 impl Config {
@@ -30,6 +36,7 @@ impl Config {
             listen_spu: None,
             fsync: false,
             segment_bytes: 1 << 30,
+            retention_check: DEFAULT_RETENTION_CHECK,
         }
     }
 

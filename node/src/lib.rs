@@ -32,7 +32,7 @@ mod server;
 mod state;
 mod wire;
 
-pub use config::{Config, DEFAULT_PORT};
+pub use config::{Config, DEFAULT_PORT, DEFAULT_RETENTION_CHECK};
 pub use error::NodeError;
 pub use log::{LogError, PartitionId};
 pub use server::{Node, run};

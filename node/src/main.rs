@@ -40,6 +40,9 @@ struct Flags {
     /// Acknowledge only what the disk has confirmed: what was acknowledged survives a power cut; slower
     #[arg(long)]
     fsync: bool,
+    /// How often to look for what the topics' retention does not keep
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
+    retention_check: Duration,
     /// Log more (-v debug, -vv trace); RUST_LOG has the last word
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
     config.listen = flags.listen;
     config.listen_spu = flags.listen_spu;
     config.fsync = flags.fsync;
+    config.retention_check = flags.retention_check;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -88,6 +92,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| format!("{error}; give a time such as 10s"))?;
+    if duration.is_zero() { Err("it must be more than 0".into()) } else { Ok(duration) }
 }
 
 /// Takes as many open files as the system lets this process have: each connection and each partition needs one.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
@@ -37,6 +37,7 @@ pub struct Node {
     broker: TcpListener,
     address: SocketAddr,
     spu_address: SocketAddr,
+    retention_check: Duration,
     _stop: DropGuard,
 }
 
@@ -67,7 +68,8 @@ impl Node {
             tasks: TaskTracker::new(),
         });
         info!(%address, spu = %spu_address, data = %config.data.display(), "listening");
-        Ok(Self { shared, controller, broker, address, spu_address, _stop: stop.drop_guard() })
+        let retention_check = config.retention_check;
+        Ok(Self { shared, controller, broker, address, spu_address, retention_check, _stop: stop.drop_guard() })
     }
 
     /// Where the controller listens: the address to give to clients.
@@ -85,7 +87,7 @@ impl Node {
     /// # Errors
     /// None at present: what goes wrong later goes wrong for one client, and is logged.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
-        let Self { shared, controller, broker, _stop, .. } = self;
+        let Self { shared, controller, broker, retention_check, _stop, .. } = self;
         let serve_controller = accept(&shared, &controller, |shared, stream| async move {
             let host = stream.local_addr()?.ip();
             let (read, write) = stream.into_split();
@@ -99,6 +101,7 @@ impl Node {
             () = shutdown => info!("ending"),
             () = serve_controller => {}
             () = serve_broker => {}
+            () = clean(&shared, retention_check) => {}
         }
         shared.stop.cancel();
         shared.tasks.close();
@@ -133,6 +136,22 @@ async fn listen_near(controller: SocketAddr) -> Result<TcpListener, NodeError> {
 
 fn local(listener: &TcpListener, address: SocketAddr, flag: &'static str) -> Result<SocketAddr, NodeError> {
     listener.local_addr().map_err(|source| NodeError::Listen { address, flag, source })
+}
+
+/// Removes, for ever, what the topics' retention does not keep.
+async fn clean(shared: &Arc<Shared>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let catalog = shared.catalog.clone();
+        let work = move || {
+            for log in catalog.all_logs() {
+                if let Err(error) = log.clean(SystemTime::now()) {
+                    warn!(%error, "retention could not remove what it does not keep; it tries again");
+                }
+            }
+        };
+        shared.blocking(work).await;
+    }
 }
 
 /// Accepts for ever; each connection is a task.

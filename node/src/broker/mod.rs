@@ -78,12 +78,7 @@ impl Handler for Connection {
             Key::UpdateOffsets => 0..=UpdateOffsetsRequest::MAX_API_VERSION,
             _ => MIN_STREAM_VERSION..=DefaultStreamFetchRequest::MAX_API_VERSION,
         };
-        if !versions.contains(&version) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("a request {key:?} of version {version}; known are {} to {}", versions.start(), versions.end()),
-            ));
-        }
+        incoming.check_version(key, &versions)?;
         match key {
             Key::ApiVersion => {
                 let _: ApiVersionsRequest = incoming.decode()?;

@@ -11,16 +11,16 @@ use tokio::sync::watch;
 
 use crate::catalog::Catalog;
 
-/// First and end offset of each partition asked for. Nothing is ever removed, so that the first is 0; with one replica
-/// all that is written is committed, so that the end is the committed end too.
+/// First and end offset of each partition asked for. With one replica all that is written is committed, so that the end
+/// is the committed end too.
 pub(super) fn fetch(catalog: &Catalog, request: FetchOffsetsRequest) -> FetchOffsetsResponse {
     let partition = |topic: &str, partition_index| {
-        let log = catalog.log(topic, partition_index);
+        let tip = catalog.log(topic, partition_index).map(|log| log.tip());
         FetchOffsetPartitionResponse {
             partition_index,
-            error_code: if log.is_some() { ErrorCode::None } else { ErrorCode::PartitionNotLeader },
-            start_offset: 0,
-            last_stable_offset: log.map_or(0, |log| log.tip().end),
+            error_code: if tip.is_some() { ErrorCode::None } else { ErrorCode::PartitionNotLeader },
+            start_offset: tip.map_or(0, |tip| tip.start),
+            last_stable_offset: tip.map_or(0, |tip| tip.end),
         }
     };
     let topics = request.topics.into_iter().map(|topic| FetchOffsetTopicResponse {

@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 
 use super::{Connection, NO_CONSUMER_OFFSETS};
 use crate::engine::{Answer, Applied};
-use crate::log::{LogError, PartitionLog, Tip};
+use crate::log::{PartitionLog, Tip};
 use crate::state::Shared;
 use crate::wire::{RecordSetBytes, RecordSetLength, Reply, Sender};
 
@@ -118,10 +118,10 @@ impl Stream {
             return Err(ErrorCode::Other(NO_CONSUMER_OFFSETS.to_owned()).into());
         }
         let mut applied = self.chain(&request).await?;
-        let end = self.log.tip().end;
+        let Tip { start, end, .. } = self.log.tip();
         let mut next = request.fetch_offset;
-        if next < 0 {
-            return Err(ErrorCode::OffsetEvicted { offset: next, next_available: 0 }.into());
+        if next < start {
+            return Err(ErrorCode::OffsetEvicted { offset: next, next_available: start }.into());
         }
         if next > end {
             let message = format!("start offset: {next} is greater than leo: {end}");
@@ -165,7 +165,7 @@ impl Stream {
         let read = self.shared.blocking(move || log.read(from, max_bytes)).await;
         let read = read.ok_or(ErrorCode::UnknownServerError)?.map_err(|error| {
             warn!(%error, "a stream cannot be read on");
-            read_error(&error)
+            error.code()
         })?;
         if read.data.is_empty() {
             return Ok((from, false));
@@ -201,15 +201,16 @@ impl Stream {
 
     async fn send(&self, error_code: ErrorCode, next_filter_offset: i64, batches: Bytes) -> Result<(), End> {
         let records = RecordSetLength::of(&batches).map_err(|error| ErrorCode::Other(error.to_string()))?;
+        let tip = self.log.tip();
         let response = Response {
             topic: self.topic.clone(),
             stream_id: self.id,
             partition: FetchablePartitionResponse {
                 partition_index: self.partition,
                 error_code,
-                high_watermark: self.log.tip().end,
+                high_watermark: tip.end,
                 next_filter_offset,
-                log_start_offset: 0,
+                log_start_offset: tip.start,
                 records,
                 ..Default::default()
             },
@@ -259,14 +260,6 @@ impl Stream {
 
 fn gone_or_deleted(deleted: bool) -> End {
     if deleted { End::Error(ErrorCode::TopicDeleted) } else { End::Gone }
-}
-
-fn read_error(error: &LogError) -> ErrorCode {
-    match error {
-        LogError::BeforeStart { offset, .. } => ErrorCode::OffsetEvicted { offset: *offset, next_available: 0 },
-        LogError::Deleted { .. } => ErrorCode::TopicDeleted,
-        error => ErrorCode::Other(error.to_string()),
-    }
 }
 
 fn error_response(topic: String, partition_index: u32, stream_id: u32, error_code: ErrorCode) -> Response {

@@ -111,6 +111,11 @@ impl Catalog {
         self.known().topics.get(topic)?.logs.get(partition as usize).cloned()
     }
 
+    /// The logs of all partitions.
+    pub(crate) fn all_logs(&self) -> Vec<Arc<PartitionLog>> {
+        self.known().topics.values().flat_map(|topic| topic.logs.iter().cloned()).collect()
+    }
+
     /// A topic's settings.
     pub(crate) fn topic_spec(&self, topic: &str) -> Option<TopicSpec> {
         self.known().topics.get(topic).map(|topic| topic.spec.clone())

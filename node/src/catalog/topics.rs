@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use fluvio_controlplane_metadata::topic::{PartitionMap, ReplicaSpec, TopicSpec};
 use fluvio_protocol::link::ErrorCode;
@@ -13,7 +14,7 @@ use tracing::{info, warn};
 use super::{Catalog, Refusal, Topic, files};
 use crate::NodeError;
 use crate::broker::SPU_ID;
-use crate::log::{LogError, LogOptions, PartitionId, PartitionLog};
+use crate::log::{LogError, LogOptions, PartitionId, PartitionLog, Retention};
 
 /// The system topic that every Fluvio cluster has. Here it has no log, since consumer offsets are not kept; but a
 /// client whose first look at a cluster shows no topic at all waits a minute for one.
@@ -101,12 +102,6 @@ impl Catalog {
     pub(crate) fn create_topic(&self, name: &str, spec: TopicSpec) -> Result<(), Refusal> {
         let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_topic(name, &spec)?;
-        if spec.get_clean_policy().is_some() || spec.get_storage().is_some_and(|it| it.max_partition_size.is_some()) {
-            warn!(
-                topic = name,
-                "this node removes nothing by age or size: the topic's records stay until it is deleted"
-            );
-        }
         let folder = self.topics_folder();
         let made = tempfile::Builder::new().prefix(".new-").tempdir_in(&folder).map_err(storage)?;
         for number in 0..spec.partitions() {
@@ -214,7 +209,11 @@ impl Catalog {
         open: impl Fn(PartitionId, PathBuf, LogOptions) -> Result<PartitionLog, LogError>,
     ) -> Result<Vec<Arc<PartitionLog>>, NodeError> {
         let own = spec.get_storage().and_then(|storage| storage.segment_size).map(u64::from);
-        let options = LogOptions { segment_bytes: own.unwrap_or(self.segment_bytes), fsync: self.fsync };
+        let retention = Retention {
+            age: spec.get_clean_policy().map(|policy| Duration::from_secs(policy.retention_secs().into())),
+            bytes: spec.get_storage().and_then(|storage| storage.max_partition_size),
+        };
+        let options = LogOptions { segment_bytes: own.unwrap_or(self.segment_bytes), fsync: self.fsync, retention };
         let one = |number: u32| {
             let id = PartitionId { topic: topic.to_owned(), number };
             Ok(Arc::new(open(id, path.join(number.to_string()), options)?))

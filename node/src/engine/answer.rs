@@ -18,9 +18,9 @@ use fluvio_smartengine::SmartModuleChainInstance;
 use fluvio_smartmodule::dataplane::smartmodule::{SmartModuleInput, SmartModuleOutput};
 use tokio_util::sync::CancellationToken;
 
+use crate::log::PartitionLog;
 use crate::log::batch::{self, Header, NewBatch};
 use crate::log::records;
-use crate::log::{LogError, PartitionLog};
 
 const READ_BYTES: usize = 1024 * 1024;
 /// An answer that has output goes out after so many bytes of log, decompressed, so that a large backlog does not mean a long silence.
@@ -67,10 +67,7 @@ impl Applied {
         let mut next = from;
         let mut read = 0;
         while !stop.is_cancelled() && (read < MAX_LOG_BYTES || output.records.is_empty()) {
-            let chunk = log.read(next, READ_BYTES).map_err(|error| match error {
-                LogError::Deleted { .. } => ErrorCode::TopicDeleted,
-                error => ErrorCode::Other(error.to_string()),
-            })?;
+            let chunk = log.read(next, READ_BYTES).map_err(|error| error.code())?;
             if chunk.data.is_empty() {
                 break;
             }

@@ -10,7 +10,7 @@ use fluvio_smartengine::{Lookback, SmartModuleChainInstance};
 use futures_util::FutureExt;
 
 use crate::log::batch::{Header, raw_records};
-use crate::log::{LogError, PartitionLog};
+use crate::log::{LogError, PartitionLog, Tip};
 
 const READ_BYTES: usize = 1024 * 1024;
 /// The most that a module is shown, in bytes of decompressed batches: it is all in memory at once.
@@ -36,20 +36,27 @@ pub(super) fn show(chain: &mut SmartModuleChainInstance, log: &PartitionLog) -> 
 }
 
 fn records(log: &PartitionLog, wanted: Lookback) -> Result<Vec<Record>, LookBackError> {
-    let end = log.tip().end;
-    let newest = |count: u64| end.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX)).max(0);
+    let Tip { start, end, .. } = log.tip();
+    let newest = |count: u64| end.saturating_sub(i64::try_from(count).unwrap_or(i64::MAX)).max(start);
     let (from, oldest) = match wanted {
         Lookback::Last(count) => (newest(count), i64::MIN),
         Lookback::Age { age, last } => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let oldest = i64::try_from(now.saturating_sub(age).as_millis()).unwrap_or(i64::MAX);
-            (if last > 0 { newest(last) } else { 0 }, oldest)
+            (if last > 0 { newest(last) } else { start }, oldest)
         }
     };
     let mut found = Vec::new();
     let (mut next, mut bytes) = (from, 0);
     while next < end {
-        let chunk = log.read(next, READ_BYTES)?;
+        let chunk = match log.read(next, READ_BYTES) {
+            // Retention has been here meanwhile.
+            Err(LogError::BeforeStart { start, .. }) => {
+                next = start;
+                continue;
+            }
+            read => read?,
+        };
         let mut rest = chunk.data;
         while let Some(header) = Header::read(&rest) {
             let batch = rest.split_to(header.length);

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use fluvio_protocol::link::ErrorCode;
+
 use super::PartitionId;
 
 /// An error of the log of one partition.
@@ -50,13 +52,15 @@ pub enum LogError {
         /// Whose log it was.
         partition: PartitionId,
     },
-    /// A read starts before offset 0.
-    #[error("partition {partition}: offset {offset} is before the log's start 0")]
+    /// A read starts before what is kept.
+    #[error("partition {partition}: offset {offset} is before the log's start {start}")]
     BeforeStart {
         /// Whose log it is.
         partition: PartitionId,
         /// The offset asked for.
         offset: i64,
+        /// Where the log begins.
+        start: i64,
     },
     /// A read starts beyond the end.
     #[error("partition {partition}: start offset {offset} is greater than the log's end {end}")]
@@ -79,6 +83,17 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// What a client is told whose read failed.
+    pub(crate) fn code(&self) -> ErrorCode {
+        match self {
+            Self::BeforeStart { offset, start, .. } => {
+                ErrorCode::OffsetEvicted { offset: *offset, next_available: *start }
+            }
+            Self::Deleted { .. } => ErrorCode::TopicDeleted,
+            error => ErrorCode::Other(error.to_string()),
+        }
+    }
+
     /// Whether the disk is full.
     pub(crate) fn is_storage_full(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)

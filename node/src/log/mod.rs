@@ -7,7 +7,7 @@
 //! - `entry` one stored batch: length, checksum, bytes
 //! - `segment` one file of entries with a sparse index in memory
 //! - `recover` what a start does with a segment: check all of it, cut a torn tail, refuse other damage
-//! - `partition` the log of one partition: append, read, follow, delete
+//! - `partition` the log of one partition: append, read, follow, cut at its beginning, delete
 //!
 //! Offsets of one partition are dense: a batch begins where the one before it ended.
 
@@ -24,7 +24,7 @@ mod tests;
 
 pub use error::LogError;
 pub use partition::PartitionId;
-pub(crate) use partition::{LogOptions, PartitionLog, Tip};
+pub(crate) use partition::{LogOptions, PartitionLog, Retention, Tip};
 
 /// The largest batch that the log takes, in bytes as sent, and the most that its records may take decompressed.
 ///

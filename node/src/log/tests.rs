@@ -10,11 +10,13 @@ use tempfile::TempDir;
 
 use super::batch::{self, Header, NewBatch};
 use super::partition::Chunk;
-use super::{LogError, LogOptions, PartitionId, PartitionLog, records};
+use super::{LogError, LogOptions, PartitionId, PartitionLog, Retention, records};
 
+mod retention;
 mod torn;
 
-const OPTIONS: LogOptions = LogOptions { segment_bytes: 1 << 30, fsync: false };
+const OPTIONS: LogOptions =
+    LogOptions { segment_bytes: 1 << 30, fsync: false, retention: Retention { age: None, bytes: None } };
 
 fn open_with(folder: &Path, options: LogOptions) -> Result<PartitionLog, LogError> {
     PartitionLog::open(PartitionId { topic: "topic".into(), number: 3 }, folder.to_owned(), options)
@@ -83,7 +85,7 @@ proptest! {
     #[test]
     fn appends_reads_and_reopens_equal_a_plain_list(steps in steps(), segment_bytes in 200u64..20_000) {
         let folder = TempDir::new().unwrap();
-        let options = LogOptions { segment_bytes, fsync: false };
+        let options = LogOptions { segment_bytes, ..OPTIONS };
         let mut log = open_with(folder.path(), options).unwrap();
         let mut model: Vec<(i64, Vec<u8>)> = Vec::new();
         let (mut end, mut seed) = (0i64, 0);
@@ -274,7 +276,7 @@ fn damage_that_comes_later_is_found_by_the_read() {
 #[test]
 fn a_missing_segment_is_damage() {
     let folder = TempDir::new().unwrap();
-    let options = LogOptions { segment_bytes: 100, fsync: true };
+    let options = LogOptions { segment_bytes: 100, fsync: true, ..OPTIONS };
     let log = open_with(folder.path(), options).unwrap();
     for seed in 0..3 {
         log.append(&[batch(seed, 2, 50, Compression::None)]).unwrap();

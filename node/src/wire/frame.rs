@@ -1,6 +1,8 @@
 //! Frames from a connection. A length is believed only as far as bytes arrive: memory grows with what was sent.
 
+use std::fmt::Debug;
 use std::io;
+use std::ops::RangeInclusive;
 
 use bytes::{Buf, Bytes, BytesMut};
 use fluvio_protocol::Decoder;
@@ -23,6 +25,16 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
+    /// Refuses a request `key` whose version is none of `known`: its body would be read as something else.
+    pub(crate) fn check_version(&self, key: impl Debug, known: &RangeInclusive<i16>) -> io::Result<()> {
+        let version = self.header.api_version();
+        if known.contains(&version) {
+            return Ok(());
+        }
+        let message = format!("a request {key:?} of version {version}; known are {} to {}", known.start(), known.end());
+        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+    }
+
     /// Decodes the body at the request's version.
     pub(crate) fn decode<R: Decoder>(&mut self) -> io::Result<R> {
         guarded(|| R::decode_from(&mut self.body, self.header.api_version()))

@@ -1,7 +1,13 @@
 //! The log of one partition: append, read, follow, delete. One writer at a time, any number of readers beside it.
 //!
+//! - `open` what a start does with the folder of a partition
+//! - `retention` where the log begins: its oldest segments go when they are too old or too many
+//!
 //! A batch is acknowledged once `write` has returned: a killed process loses nothing that was. With `fsync` the disk has
 //! confirmed it too; without, a power cut may take the newest.
+
+mod open;
+mod retention;
 
 use std::fmt;
 use std::fs::File;
@@ -12,12 +18,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::warn;
 
+pub(crate) use self::retention::Retention;
 use super::LogError;
 use super::batch::Header;
 use super::entry::{self, PREFIX_BYTES, Parsed};
-use super::recover::{self, Outcome};
 use super::segment::{HEADER_BYTES, Segment};
 
 /// Bytes that a read takes beyond what it is asked for, to get from an indexed place to the entry it wants.
@@ -45,11 +51,15 @@ pub(crate) struct LogOptions {
     pub(crate) segment_bytes: u64,
     /// Whether an append waits for the disk.
     pub(crate) fsync: bool,
+    /// What may be removed.
+    pub(crate) retention: Retention,
 }
 
-/// Where a log ends now.
+/// Where a log begins and ends now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tip {
+    /// The offset of the first record that is still kept, or `end` if there is none.
+    pub(crate) start: i64,
     /// The offset that the next record will get.
     pub(crate) end: i64,
     /// Bytes of entries on disk.
@@ -77,6 +87,7 @@ pub(crate) struct Chunk {
 }
 
 struct Inner {
+    /// Ascending; at least one. The log begins with the first one's base offset.
     segments: Vec<Segment>,
     end: i64,
     failed: bool,
@@ -91,6 +102,12 @@ pub(crate) struct PartitionLog {
     tip: watch::Sender<Tip>,
 }
 
+impl Inner {
+    fn start(&self) -> i64 {
+        self.segments.first().map_or(self.end, |segment| segment.base)
+    }
+}
+
 impl fmt::Debug for PartitionLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PartitionLog").field("id", &self.id).field("tip", &*self.tip.borrow()).finish_non_exhaustive()
@@ -98,84 +115,6 @@ impl fmt::Debug for PartitionLog {
 }
 
 impl PartitionLog {
-    /// Makes the folder of a new log, and opens it.
-    ///
-    /// # Errors
-    /// As [`PartitionLog::open`].
-    pub(crate) fn create(id: PartitionId, folder: PathBuf, options: LogOptions) -> Result<Self, LogError> {
-        if let Err(source) = std::fs::create_dir_all(&folder) {
-            return Err(LogError::Io { partition: id, action: "make the folder", path: folder, source });
-        }
-        Self::open(id, folder, options)
-    }
-
-    /// Opens the log in `folder`, which must exist; checks all of it and cuts a torn tail.
-    ///
-    /// # Errors
-    /// [`LogError::Damaged`] if stored bytes are bad before the tail, or the folder is missing; [`LogError::Io`].
-    pub(crate) fn open(id: PartitionId, folder: PathBuf, options: LogOptions) -> Result<Self, LogError> {
-        let io_error = |action, path: &Path| {
-            let (partition, path) = (id.clone(), path.to_owned());
-            move |source| LogError::Io { partition, action, path, source }
-        };
-        if !folder.is_dir() {
-            // It is made before its topic is known: whatever stood in it is lost.
-            let what = "the partition's folder is missing";
-            return Err(LogError::Damaged { partition: id, path: folder, position: 0, offset: 0, what });
-        }
-        let files = Segment::list(&folder).map_err(io_error("list", &folder))?;
-        let mut segments: Vec<Segment> = Vec::with_capacity(files.len().max(1));
-        let mut end = 0;
-        let count = files.len();
-        for (at, (base, path)) in files.into_iter().enumerate() {
-            let last = at + 1 == count;
-            let damaged = |path: &Path, position, what| LogError::Damaged {
-                partition: id.clone(),
-                path: path.to_owned(),
-                position,
-                offset: end,
-                what,
-            };
-            if base != end {
-                return Err(damaged(&path, 0, "the segment before it ends elsewhere, or is missing"));
-            }
-            let Some(mut segment) = Segment::open(path.clone(), base).map_err(io_error("open", &path))? else {
-                let bytes = std::fs::metadata(&path).map_err(io_error("look at", &path))?.len();
-                if !last || bytes > HEADER_BYTES {
-                    return Err(damaged(&path, 0, "the segment's header is not sound"));
-                }
-                warn!(partition = %id, offset = end, bytes, "cut the torn header of the last segment");
-                segments.push(Segment::create(&folder, base, options.fsync).map_err(io_error("write", &path))?);
-                continue;
-            };
-            match recover::scan(&mut segment, last).map_err(io_error("read", &path))? {
-                Outcome::Whole(next) => end = next,
-                Outcome::Torn { next, bytes } => {
-                    let size = segment.size;
-                    segment.file().and_then(|file| file.set_len(size)).map_err(io_error("cut", &path))?;
-                    warn!(partition = %id, offset = next, bytes, file = %path.display(), "cut a torn tail");
-                    end = next;
-                }
-                Outcome::Damaged { offset, what } => {
-                    end = offset;
-                    let position = segment.size;
-                    return Err(LogError::Damaged { partition: id, path, position, offset: end, what });
-                }
-            }
-            if !last {
-                segment.close();
-            }
-            segments.push(segment);
-        }
-        if segments.is_empty() {
-            segments.push(Segment::create(&folder, 0, options.fsync).map_err(io_error("write", &folder))?);
-        }
-        let bytes = segments.iter().map(|segment| segment.size - HEADER_BYTES).sum();
-        info!(partition = %id, end, segments = segments.len(), "opened");
-        let tip = watch::Sender::new(Tip { end, bytes, deleted: false });
-        Ok(Self { id, folder, options, inner: Mutex::new(Inner { segments, end, failed: false }), tip })
-    }
-
     /// Whose log this is.
     pub(crate) fn id(&self) -> &PartitionId {
         &self.id
@@ -275,11 +214,11 @@ impl PartitionLog {
     /// # Errors
     /// [`LogError::BeforeStart`], [`LogError::BeyondEnd`], [`LogError::Damaged`], [`LogError::Deleted`], [`LogError::Io`].
     pub(crate) fn read(&self, from: i64, max_bytes: usize) -> Result<Chunk, LogError> {
-        if from < 0 {
-            return Err(LogError::BeforeStart { partition: self.id.clone(), offset: from });
-        }
         let (file, path, place, limit) = {
             let inner = self.lock();
+            if from < inner.start() {
+                return Err(self.before_start(from, inner.start()));
+            }
             if from > inner.end {
                 return Err(LogError::BeyondEnd { partition: self.id.clone(), offset: from, end: inner.end });
             }
@@ -295,21 +234,29 @@ impl PartitionLog {
         };
         let file = match file {
             Some(file) => file,
-            None => self.open_closed(&path)?,
+            None => self.open_closed(&path, from)?,
         };
         let reader = Reader { partition: &self.id, file: &file, path: &path, limit };
         reader.read(place, from, max_bytes)
     }
 
     /// Opens the file of a segment that takes no more entries.
-    fn open_closed(&self, path: &Path) -> Result<Arc<File>, LogError> {
+    fn open_closed(&self, path: &Path, from: i64) -> Result<Arc<File>, LogError> {
         let opened = File::open(path);
         // Looked at behind the opening: until then the name cannot be that of another topic's file.
-        if self.tip().deleted {
+        let tip = self.tip();
+        if tip.deleted {
             return Err(LogError::Deleted { partition: self.id.clone() });
+        }
+        if from < tip.start {
+            return Err(self.before_start(from, tip.start));
         }
         let (partition, path) = (self.id.clone(), path.to_owned());
         opened.map(Arc::new).map_err(|source| LogError::Io { partition, action: "open", path, source })
+    }
+
+    fn before_start(&self, offset: i64, start: i64) -> LogError {
+        LogError::BeforeStart { partition: self.id.clone(), offset, start }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

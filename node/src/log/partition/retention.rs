@@ -1,0 +1,103 @@
+//! Where the log begins. A topic says how old its records may get and how many bytes a partition may keep; what is
+//! beyond goes a whole segment at a time, the oldest first, never the one that takes entries. An entry is as old as its
+//! segment's last write, as on the SPU.
+//!
+//! A file beside the segments says where the log begins. It is on the disk before the segments before that place go, so
+//! that a start tells a log that was cut from one that has lost a file, whenever the last run was killed.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use tracing::info;
+
+use super::{Inner, LogError, PartitionLog};
+use crate::log::segment::{HEADER_BYTES, Segment};
+
+/// The file that says where the log begins: an offset in decimal. Without it the log begins at 0.
+pub(super) const START: &str = "start";
+
+/// What may be removed. The default is nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Retention {
+    /// A segment whose last write is longer ago may go.
+    pub(crate) age: Option<Duration>,
+    /// The oldest segments may go while the log has more bytes.
+    pub(crate) bytes: Option<u64>,
+}
+
+impl PartitionLog {
+    /// Removes the oldest segments that the topic's retention does not keep at `now`. Says where the log begins then.
+    /// Blocks on the disk if there is something to remove.
+    ///
+    /// # Errors
+    /// [`LogError::Io`]. What could not be removed is tried again by the next call, or the next start.
+    pub(crate) fn clean(&self, now: SystemTime) -> Result<i64, LogError> {
+        let mut inner = self.lock();
+        let expired = self.expired(&inner, now)?;
+        let kept = inner.segments.get(expired).map(|segment| segment.base);
+        let Some(start) = kept.filter(|_| expired > 0 && !self.tip().deleted) else {
+            return Ok(inner.start());
+        };
+        write_start(&self.folder, start)
+            .map_err(|source| self.failed("write where the log begins in", &self.folder, source))?;
+        let removed: Vec<Segment> = inner.segments.drain(..expired).collect();
+        // Under the lock, so that nobody looks for a segment that has gone.
+        self.tip.send_modify(|tip| {
+            tip.start = start;
+            tip.bytes -= removed.iter().map(|segment| segment.size - HEADER_BYTES).sum::<u64>();
+        });
+        drop(inner);
+        info!(partition = %self.id, start, segments = removed.len(), "removed what retention does not keep");
+        for segment in removed {
+            std::fs::remove_file(&segment.path).map_err(|source| self.failed("remove", &segment.path, source))?;
+        }
+        Ok(start)
+    }
+
+    /// How many of the oldest segments go. The last one stays: it takes entries.
+    fn expired(&self, inner: &Inner, now: SystemTime) -> Result<usize, LogError> {
+        let retention = self.options.retention;
+        let mut bytes = self.tip().bytes;
+        let mut count = 0;
+        for segment in inner.segments.iter().take(inner.segments.len().saturating_sub(1)) {
+            let old = match retention.age {
+                None => false,
+                Some(age) => {
+                    let written = std::fs::metadata(&segment.path).and_then(|found| found.modified());
+                    let written = written.map_err(|source| self.failed("look at", &segment.path, source))?;
+                    // A write in the future is not old.
+                    now.duration_since(written).is_ok_and(|elapsed| elapsed > age)
+                }
+            };
+            if !old && retention.bytes.is_none_or(|most| bytes <= most) {
+                break;
+            }
+            bytes = bytes.saturating_sub(segment.size - HEADER_BYTES);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> LogError {
+        LogError::Io { partition: self.id.clone(), action, path: path.to_owned(), source }
+    }
+}
+
+/// Where the log in `folder` begins; `None` if the file that says so is not sound.
+pub(super) fn read_start(folder: &Path) -> io::Result<Option<i64>> {
+    match std::fs::read_to_string(folder.join(START)) {
+        Ok(text) => Ok(text.trim_end().parse().ok().filter(|start| *start >= 0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(0)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write_start(folder: &Path, start: i64) -> io::Result<()> {
+    let mut file = tempfile::Builder::new().prefix(".start-").tempfile_in(folder)?;
+    writeln!(file, "{start}")?;
+    file.as_file().sync_all()?;
+    file.persist(folder.join(START)).map_err(|error| error.error)?;
+    std::fs::File::open(folder)?.sync_all()
+}

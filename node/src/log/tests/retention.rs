@@ -1,0 +1,174 @@
+//! What retention removes, and that a start tells what it removed from what is missing.
+
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(usize, usize),
+    Clean,
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1usize..6, 0usize..400).prop_map(|(count, bytes)| Step::Append(count, bytes)),
+        2 => Just(Step::Clean),
+        1 => Just(Step::Reopen),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+fn segments(folder: &Path) -> Vec<i64> {
+    super::super::segment::Segment::list(folder).unwrap().into_iter().map(|(base, _)| base).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_log_keeps_its_newest_segments_whole(steps in steps(), segment_bytes in 200u64..3_000, most in 0u64..5_000) {
+        let folder = TempDir::new().unwrap();
+        let options = LogOptions { segment_bytes, retention: Retention { age: None, bytes: Some(most) }, ..OPTIONS };
+        let mut log = open_with(folder.path(), options).unwrap();
+        let mut model: Vec<(i64, Vec<u8>)> = Vec::new();
+        let (mut start, mut end, mut seed) = (0, 0, 0);
+        for step in steps {
+            match step {
+                Step::Append(count, bytes) => {
+                    seed += 1;
+                    let batch = batch(seed, count, bytes, Compression::None);
+                    model.push((end, placed(&batch, end)));
+                    end += count as i64;
+                    log.append(&[batch]).unwrap();
+                }
+                Step::Clean => {
+                    let before = segments(folder.path());
+                    start = log.clean(SystemTime::now()).unwrap();
+                    let after = segments(folder.path());
+                    prop_assert!(before.ends_with(&after) && after.first() == Some(&start), "{:?} {:?}", before, after);
+                    let bytes_from = |base: i64| -> u64 {
+                        model.iter().filter(|(at, _)| *at >= base).map(|(_, bytes)| bytes.len() as u64 + 8).sum()
+                    };
+                    // No more than it may keep, unless one segment is left; and no segment less than it could keep.
+                    prop_assert!(after.len() == 1 || bytes_from(start) <= most);
+                    let removed = before.len() - after.len();
+                    prop_assert!(removed == 0 || bytes_from(before[removed - 1]) > most);
+                }
+                Step::Reopen => {
+                    let before = log.tip();
+                    drop(log);
+                    log = open_with(folder.path(), options).unwrap();
+                    prop_assert_eq!(log.tip(), before);
+                }
+            }
+            let kept: Vec<_> = model.iter().filter(|(base, _)| *base >= start).collect();
+            let tip = log.tip();
+            prop_assert_eq!((tip.start, tip.end), (start, end));
+            prop_assert_eq!(tip.bytes, kept.iter().map(|(_, bytes)| bytes.len() as u64 + 8).sum::<u64>());
+            let (mut data, mut next) = (Vec::new(), start);
+            while next < end {
+                let chunk = log.read(next, 1_000).unwrap();
+                data.extend_from_slice(&chunk.data);
+                next = chunk.next;
+            }
+            prop_assert_eq!(data, kept.iter().flat_map(|(_, bytes)| bytes.clone()).collect::<Vec<_>>());
+            let below = log.read(start - 1, 1);
+            let said = matches!(below, Err(LogError::BeforeStart { start: said, .. }) if said == start);
+            prop_assert!(said, "{:?}", below);
+        }
+    }
+}
+
+/// A log of three segments of two records each.
+fn three_segments(folder: &Path, retention: Retention) -> PartitionLog {
+    let log = open_with(folder, LogOptions { segment_bytes: 1, retention, ..OPTIONS }).unwrap();
+    for seed in 0..3 {
+        log.append(&[batch(seed, 2, 10, Compression::None)]).unwrap();
+    }
+    assert_eq!(segments(folder), [0, 2, 4]);
+    log
+}
+
+fn age_all(folder: &Path, by: Duration) {
+    for (_, path) in super::super::segment::Segment::list(folder).unwrap() {
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - by).unwrap();
+    }
+}
+
+#[test]
+fn old_segments_go_and_the_one_that_takes_entries_stays() {
+    let folder = TempDir::new().unwrap();
+    let age = Some(Duration::from_secs(60));
+    let log = three_segments(folder.path(), Retention { age, bytes: None });
+    assert_eq!(log.clean(SystemTime::now()).unwrap(), 0);
+    // A clock that was set back makes nothing old.
+    assert_eq!(log.clean(SystemTime::now() - Duration::from_secs(86_400)).unwrap(), 0);
+    age_all(folder.path(), Duration::from_secs(61));
+    log.append(&[batch(9, 2, 10, Compression::None)]).unwrap();
+    age_all(folder.path(), Duration::from_secs(61));
+    assert_eq!(log.clean(SystemTime::now()).unwrap(), 6);
+    assert_eq!(segments(folder.path()), [6]);
+    assert_eq!(log.append(&[batch(10, 1, 10, Compression::None)]).unwrap().base, 8);
+}
+
+#[test]
+fn without_retention_everything_stays() {
+    let folder = TempDir::new().unwrap();
+    let log = three_segments(folder.path(), Retention::default());
+    age_all(folder.path(), Duration::from_secs(3_650 * 86_400));
+    assert_eq!(log.clean(SystemTime::now()).unwrap(), 0);
+    assert_eq!(segments(folder.path()), [0, 2, 4]);
+}
+
+#[test]
+fn what_a_kill_left_of_a_removal_goes_at_the_next_start() {
+    for left in 0..3 {
+        let folder = TempDir::new().unwrap();
+        let retention = Retention { age: None, bytes: Some(1) };
+        let log = three_segments(folder.path(), retention);
+        let files = [0, 2].map(|base| folder.path().join(format!("{base:020}.log")));
+        let before = files.clone().map(|path| std::fs::read(path).unwrap());
+        assert_eq!(log.clean(SystemTime::now()).unwrap(), 4);
+        drop(log);
+        // It was killed before it had removed the last `left` of them.
+        for (path, bytes) in files.iter().zip(before).skip(2 - left) {
+            std::fs::write(path, bytes).unwrap();
+        }
+        let log = open_with(folder.path(), LogOptions { segment_bytes: 1, retention, ..OPTIONS }).unwrap();
+        assert_eq!((log.tip().start, log.tip().end), (4, 6));
+        assert_eq!(segments(folder.path()), [4]);
+    }
+}
+
+#[test]
+fn a_missing_first_segment_is_damage() {
+    let damaged = |folder: &Path| match open_with(folder, OPTIONS) {
+        Err(LogError::Damaged { what, .. }) => what,
+        other => panic!("{other:?}"),
+    };
+    let folder = TempDir::new().unwrap();
+    drop(three_segments(folder.path(), Retention::default()));
+    std::fs::remove_file(first_file(folder.path())).unwrap();
+    assert!(damaged(folder.path()).contains("is missing"));
+    // It was cut before offset 2, and then more went.
+    std::fs::write(folder.path().join("start"), "2\n").unwrap();
+    assert_eq!(open(folder.path()).tip().start, 2);
+    for base in [2, 4] {
+        std::fs::remove_file(folder.path().join(format!("{base:020}.log"))).unwrap();
+        assert!(damaged(folder.path()).contains("missing"));
+    }
+}
+
+#[test]
+fn a_start_that_cannot_be_read_is_damage() {
+    for text in [&b""[..], b"two", b"-1", b"2 3", b"\xff"] {
+        let folder = TempDir::new().unwrap();
+        drop(three_segments(folder.path(), Retention::default()));
+        std::fs::write(folder.path().join("start"), text).unwrap();
+        let opened = open_with(folder.path(), OPTIONS);
+        assert!(matches!(&opened, Err(LogError::Damaged { path, .. }) if path.ends_with("start")), "{opened:?}");
+    }
+}
