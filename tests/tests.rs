@@ -23,5 +23,6 @@ mod partitions;
 mod pipes;
 mod raw;
 mod reconnect;
+mod retention;
 mod store;
 mod verify;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use fluvio::consumer::{ConsumerConfigExtBuilder, RetryMode};
 use fluvio::dataplane::record::ReplicaKey;
@@ -21,7 +22,7 @@ use futures_util::StreamExt;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::program::{self, Ended, Running};
+use super::program::{self, Ended, Running, STUCK};
 
 /// The environment variable that names a cluster.
 const EXTERNAL: &str = "ISOTHERM_TEST_CLUSTER";
@@ -106,14 +107,48 @@ impl Cluster {
     /// A topic with the modules deployed, by `isotherm-consumer deploy`.
     #[track_caller]
     pub(crate) fn deployed(&self, name: &str, partitions: u32) -> String {
+        let topic = self.topic_name(name);
+        self.deploy(&["--topic", &topic, "--partitions", &partitions.to_string()]);
+        topic
+    }
+
+    /// `isotherm-consumer deploy`, with the modules of this build.
+    #[track_caller]
+    fn deploy(&self, args: &[&str]) {
         // One at a time: on a shared cluster two of them would race to create the modules.
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let common = ["deploy", "--cluster", &self.address, "--replace"];
+        program::run("isotherm-consumer", common.iter().chain(args)).code(0);
+    }
+
+    /// A topic with one partition that keeps about so many bytes, in segments of a tenth of that.
+    #[track_caller]
+    pub(crate) fn kept_short(&self, name: &str, bytes: u64) -> String {
         let topic = self.topic_name(name);
-        let partitions = partitions.to_string();
-        let args = ["deploy", "--cluster", &self.address, "--topic", &topic, "--partitions", &partitions, "--replace"];
-        program::run("isotherm-consumer", args).code(0);
+        let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        let segment = bytes / 10;
+        let yaml = format!(
+            "version: 0.1.0\nmeta: {{name: {topic}}}\npartition: {{count: 1, max-size: {bytes} B}}\nretention: {{segment-size: {segment} B}}\n"
+        );
+        std::fs::write(file.path(), yaml).expect("it can be written to");
+        let path = file.path().to_str().expect("the path is UTF-8");
+        self.deploy(&["--config", path]);
         topic
+    }
+
+    /// Waits until retention has removed all below an offset; where the log begins then.
+    #[track_caller]
+    pub(crate) fn wait_for_start(&self, topic: &str, offset: i64) -> i64 {
+        let until = Instant::now() + STUCK;
+        loop {
+            let (start, end) = block_on(self.extent(topic, 0));
+            if start >= offset {
+                return start;
+            }
+            assert!(Instant::now() < until, "{topic} holds {start} to {end}, and is not cut at {offset}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Produces with `isotherm-producer`.
@@ -151,14 +186,15 @@ impl Cluster {
     /// when it is not to go on comes too early where a log is longer than one answer.)
     #[track_caller]
     pub(crate) fn values(&self, topic: &str, partition: u32) -> Vec<Vec<u8>> {
-        let count = block_on(self.end(topic, partition));
+        let (start, end) = block_on(self.extent(topic, partition));
+        let count = usize::try_from(end - start).expect("a log does not end before it begins");
         self.read(topic, partition, Vec::new(), count).expect("the topic can be read")
     }
 
     /// How many records a topic holds.
     #[track_caller]
     pub(crate) fn records(&self, topic: &str, partitions: u32) -> u64 {
-        let ends = (0..partitions).map(|partition| block_on(self.end(topic, partition)) as u64);
+        let ends = (0..partitions).map(|partition| block_on(self.extent(topic, partition)).1 as u64);
         ends.sum()
     }
 
@@ -167,8 +203,8 @@ impl Cluster {
         self.node.is_some()
     }
 
-    /// How many records a partition's leader says there are.
-    async fn end(&self, topic: &str, partition: u32) -> usize {
+    /// The first and the end offset of a partition, as its leader says.
+    async fn extent(&self, topic: &str, partition: u32) -> (i64, i64) {
         let admin = self.client().await.admin().await;
         let spus = admin.list::<SpuSpec, _>(Vec::<String>::new()).await.expect("the SPUs can be listed");
         for spu in spus {
@@ -182,7 +218,7 @@ impl Cluster {
             if let Some(found) = answer.find_partition(&replica)
                 && found.error_code.is_ok()
             {
-                return usize::try_from(found.last_stable_offset).expect("an offset is not negative");
+                return (found.start_offset, found.last_stable_offset);
             }
         }
         panic!("no SPU leads partition {partition} of {topic}");
@@ -283,7 +319,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 #[track_caller]
 fn start_node(folder: &Path, listen: &str) -> (Running, String) {
     let mut command = program::command("isotherm-node");
-    command.arg("--data").arg(folder).args(["--listen", listen]).stdin(Stdio::null());
+    command.arg("--data").arg(folder).args(["--listen", listen, "--retention-check", "20ms"]).stdin(Stdio::null());
     let mut node = Running::start(&mut command);
     let line = node.wait_for("listening on ");
     let address = line.trim().strip_prefix("listening on ").expect("the line is only that").to_owned();
