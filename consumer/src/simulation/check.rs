@@ -15,7 +15,7 @@ use crate::store::sqlite::{StoreReader, Windows};
 
 impl World<'_> {
     /// Looks at the store as it is now; at the end everything must have been read, closed and said.
-    pub(super) fn check(&self, end: bool) {
+    pub(super) fn check(&mut self, end: bool) {
         let mut reader = StoreReader::open(&self.folder.path()).expect("the store opens to be read");
         let snapshot = reader.snapshot().expect("the store can be read");
         let (mut stored, topic) = (Vec::new(), snapshot.topic());
@@ -27,13 +27,14 @@ impl World<'_> {
         let states = snapshot.partitions().expect("partitions can be read");
         let accounts = snapshot.accounts().expect("accounts can be read");
         let totals = snapshot.totals().expect("totals can be read");
+        self.settle(&accounts);
         let merged: BTreeMap<u32, i64> = states.iter().map(|(partition, state)| (*partition, state.merged)).collect();
         for (partition, offset) in &merged {
             let batches = &self.log.partitions[*partition as usize].batches;
             let boundary = *offset == 0 || batches.iter().any(|batch| batch.next == *offset || batch.reach == *offset);
             assert!(boundary, "partition {partition} is merged up to {offset}, within a batch");
         }
-        let expected = recompute(&self.log, &stored, &topic, &merged);
+        let expected = recompute(&self.log, &stored, &topic, &states);
 
         let windows = stored.iter().map(|w| (w.start, (w.messages, w.sensors, w.groups.clone()))).collect();
         assert_same(&windows, &expected.windows, "windows");
@@ -94,7 +95,7 @@ impl World<'_> {
         }
         let heard = window.merged.iter().filter_map(|(partition, merged)| {
             let batches = self.log.partitions[*partition as usize].batches.iter();
-            let read = batches.filter(|batch| batch.reach <= *merged);
+            let read = batches.filter(|batch| batch.reach <= *merged && !batch.fate.unread);
             read.flat_map(|batch| &batch.readings).map(|reading| reading.heard).max()
         });
         let due = window.end + i64::try_from(self.options.grace.as_millis()).expect("grace is short");

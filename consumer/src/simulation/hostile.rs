@@ -102,7 +102,7 @@ impl World<'_> {
             Wrong::Elsewhere if line.target.is_none_or(|target| position < target) => {
                 let known = line.index.is_some() || line.saved.is_some();
                 // Where nothing has been read, the log may begin later by now.
-                let untouched = line.saved.is_none() && position == 0;
+                let untouched = line.is_untouched();
                 let lower = line.index.is_none() || untouched || self.random.in_thousand(500);
                 let position = if lower { position - 1 } else { position + 1 };
                 let end = log.end().max(position);

@@ -33,6 +33,8 @@ pub(super) struct Line {
     pub(super) found: bool,
     /// Whether this run has nothing to do with it.
     pub(super) left_alone: bool,
+    /// Whether anything of it has come in this run.
+    pub(super) touched: bool,
 }
 
 impl Line {
@@ -40,6 +42,11 @@ impl Line {
     pub(super) fn position(&self, log: &Log, partition: usize) -> i64 {
         let before = |index: usize| index.checked_sub(1).map_or(0, |last| log.partitions[partition].batches[last].next);
         self.index.map_or(self.saved.map_or(0, |saved| saved.resume()), before)
+    }
+
+    /// Whether it stands at the beginning of the log, wherever that is by now.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.saved.is_none() && !self.touched
     }
 }
 
@@ -50,6 +57,8 @@ pub(super) struct Life {
     pub(super) store: Troubled,
     pub(super) lines: Vec<Line>,
     pub(super) kind: Kind,
+    /// Whether it goes on over what retention has cut.
+    pub(super) accepts_gaps: bool,
     /// The last tick.
     pub(super) now: Duration,
     /// What a clock would say at this moment: ticks come late.
@@ -82,6 +91,8 @@ impl World<'_> {
         assert!(self.allowed.contains(&stand), "the store holds {stand:?}\ncommitted was {:?}", self.allowed);
         self.allowed = vec![stand];
         let saved = saved.unwrap_or_default();
+        self.settle(&saved.accounts);
+        let accepts_gaps = self.calm || self.random.in_thousand(600);
         let line = |partition: u32| {
             let saved = saved.partitions.get(&partition).copied();
             let merged = saved.map_or(0, |saved| saved.merged);
@@ -91,11 +102,12 @@ impl World<'_> {
         let options = crate::materializer::Options {
             until_end: kind != Kind::Live,
             leave_open: kind == Kind::LeaveOpen,
+            accept_gap: accepts_gaps,
             ..self.options.clone()
         };
         let (now, turns) = (Duration::ZERO, Turns::new(Duration::ZERO));
         let materializer = Materializer::resume(options, saved);
-        let mut life = Life { materializer, turns, store, lines, kind, now, elapsed: now };
+        let mut life = Life { materializer, turns, store, lines, kind, accepts_gaps, now, elapsed: now };
         self.note(format!("a run begins: {kind:?}, take over {take_over}"));
         self.tally.lives.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut begin = || {

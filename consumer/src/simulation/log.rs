@@ -12,7 +12,9 @@ use isotherm_model::stats::Stats;
 use isotherm_model::window::{Millis, WindowSize};
 
 use super::random::Random;
+use super::retention::Fate;
 use crate::materializer::event::Event;
+use crate::materializer::ledger::Gap;
 
 const GROUPS: [&str; 4] = ["AK", "AL", "WY", "Ω"];
 
@@ -37,6 +39,8 @@ pub(super) struct Batch {
     pub(super) next: i64,
     pub(super) readings: Vec<Reading>,
     pub(super) rejected: Vec<Rejection>,
+    /// What retention has made of it.
+    pub(super) fate: Fate,
 }
 
 /// A partition.
@@ -47,9 +51,18 @@ pub(super) struct Partition {
     pub(super) shown: usize,
     /// Whether the topic has it by now.
     pub(super) exists: bool,
+    /// How many of its batches retention has removed.
+    pub(super) cut: usize,
+    /// The gaps that were committed.
+    pub(super) gaps: Vec<Gap>,
 }
 
 impl Partition {
+    /// Where the log begins by now.
+    pub(super) fn start(&self) -> i64 {
+        self.batches.get(self.cut).filter(|_| self.cut < self.shown).map_or_else(|| self.end(), |batch| batch.first)
+    }
+
     /// The offset after the last record by now.
     pub(super) fn end(&self) -> i64 {
         self.shown.checked_sub(1).map_or(0, |last| self.batches[last].next)
@@ -75,7 +88,12 @@ impl Log {
             let batches = batches(random, begin, settings.window);
             let shown = random.below(batches.len() + 1);
             let exists = partition < there;
-            partitions.push(Partition { batches, shown: if exists { shown } else { 0 }, exists });
+            partitions.push(Partition {
+                batches,
+                shown: if exists { shown } else { 0 },
+                exists,
+                ..Partition::default()
+            });
         }
         Self { partitions, window: settings.window, fingerprint: settings.fingerprint() }
     }
@@ -127,7 +145,14 @@ fn batches(random: &mut Random, begin: Millis, window: WindowSize) -> Vec<Batch>
         if random.in_thousand(40) {
             clock += random.between(10_000, 60_000);
         }
-        let mut batch = Batch { first, reach: first, next: first, readings: Vec::new(), rejected: Vec::new() };
+        let mut batch = Batch {
+            first,
+            reach: first,
+            next: first,
+            readings: Vec::new(),
+            rejected: Vec::new(),
+            fate: Fate::default(),
+        };
         let records = random.pick(&[0, 1, 1, 2, 3, 5, 8]);
         for _ in 0..records {
             clock += random.between(0, step);

@@ -5,7 +5,7 @@
 //! is written while runs go on. A life of the consumer (`life`) is the real materializer, the real turns of a run and the
 //! real store; source, clock and sink are the simulation's. What happens next is drawn (`schedule`): batches of any
 //! partition, repeated, skipped, overlapping, foreign and unsound partials (`hostile`), reconnects, news of ends, jumps of
-//! the monotonic clock, new partitions, ends of runs, errors of the disk, torn writes (`store`), deaths between any two
+//! the monotonic clock, new partitions, retention that cuts what was or was not read (`retention`), ends of runs, errors of the disk, torn writes (`store`), deaths between any two
 //! effects, and a second consumer that takes over. After each life the store is held against a plain reference (`reference`,
 //! `check`) that recomputes it from the log. No wall clock is ever asked.
 //!
@@ -18,6 +18,7 @@ mod life;
 mod log;
 mod random;
 mod reference;
+mod retention;
 mod schedule;
 mod store;
 mod world;
@@ -58,6 +59,10 @@ struct Tally {
     refused: AtomicU64,
     fenced: AtomicU64,
     late: AtomicU64,
+    /// Runs that needed what retention had cut.
+    cut: AtomicU64,
+    /// Gaps that were accepted and committed.
+    gaps: AtomicU64,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -108,8 +113,8 @@ fn ten_thousand_seeds() {
     println!("{done} seeds from {first} in {seconds:.1} s on {threads} threads: {rate:.0} seeds/s; {tally:?}");
     assert!(!failed.load(Ordering::Relaxed), "a seed failed: its number and schedule stand above");
     if seeds >= 1_000 {
-        let Tally { lives, commits, windows, crashes, torn, failed, refused, fenced, late } = &tally;
-        for count in [lives, commits, windows, crashes, torn, failed, refused, fenced, late] {
+        let Tally { lives, commits, windows, crashes, torn, failed, refused, fenced, late, cut, gaps } = &tally;
+        for count in [lives, commits, windows, crashes, torn, failed, refused, fenced, late, cut, gaps] {
             assert!(count.load(Ordering::Relaxed) > 0, "something never happened: {tally:?}");
         }
     }

@@ -10,7 +10,7 @@ use isotherm_model::window::Millis;
 
 use super::log::{Batch, Log, Reading};
 use crate::results::{GroupResult, Totals, WindowResult};
-use crate::store::{DeadBatch, TopicState};
+use crate::store::{DeadBatch, PartitionState, TopicState};
 
 /// Which batches: first, next, how many records of the kind.
 pub(super) type Ranges = Vec<(i64, i64, u64)>;
@@ -39,36 +39,57 @@ pub(super) struct Expected {
     pub(super) open: BTreeSet<Millis>,
 }
 
-/// Recomputes. `merged` is where each partition stands.
+/// By window, how far each partition had been merged when it closed.
+pub(super) type Closed = BTreeMap<Millis, BTreeMap<u32, i64>>;
+
+/// Whether a reading came before its window closed.
+pub(super) fn in_time(
+    log: &Log,
+    closed: &Closed,
+    until: Option<Millis>,
+    partition: u32,
+    batch: &Batch,
+    reading: &Reading,
+) -> bool {
+    let start = reading.time.div_euclid(log.window.millis()) * log.window.millis();
+    match closed.get(&start) {
+        Some(merged) => merged.get(&partition).is_some_and(|merged| batch.first < *merged),
+        // A window that closed without a reading has no row.
+        None => until.is_none_or(|until| start + log.window.millis() > until),
+    }
+}
+
+/// Recomputes. `states` is where each partition begins and stands.
 pub(super) fn recompute(
     log: &Log,
     stored: &[WindowResult],
     topic: &TopicState,
-    merged: &BTreeMap<u32, i64>,
+    states: &BTreeMap<u32, PartitionState>,
 ) -> Expected {
     let size = log.window.millis();
-    let closed: BTreeMap<Millis, BTreeMap<u32, i64>> =
-        stored.iter().map(|window| (window.start, window.merged.iter().copied().collect())).collect();
+    let closed: Closed = stored.iter().map(|window| (window.start, window.merged.iter().copied().collect())).collect();
     let mut expected = Expected::default();
     let (mut inside, mut counted) = (BTreeMap::<Millis, Vec<Reading>>::new(), Vec::new());
-    for (&partition, &merged) in merged {
+    for (&partition, state) in states {
         let account = expected.accounts.entry(partition).or_default();
-        for batch in log.partitions[partition as usize].batches.iter().filter(|batch| batch.reach <= merged) {
+        let batches = log.partitions[partition as usize].batches.iter();
+        let read = |batch: &&Batch| batch.first >= state.start && batch.reach <= state.merged && !batch.fate.unread;
+        for batch in batches.filter(read) {
             let mut late = BTreeMap::<i64, u64>::new();
-            for reading in &batch.readings {
+            for (place, reading) in batch.readings.iter().enumerate() {
                 let window = reading.time.div_euclid(size);
                 let (start, end) = (window * size, window * size + size);
-                let in_time = match closed.get(&start) {
-                    Some(merged) => merged.get(&partition).is_some_and(|merged| batch.first < *merged),
-                    // A window that closed without a reading has no row.
-                    None => topic.closed_until.is_none_or(|until| end > until),
-                };
-                if !in_time {
+                let known = batch.fate.in_time.as_ref().map(|in_time| in_time[place]);
+                let in_time = || in_time(log, &closed, topic.closed_until, partition, batch, reading);
+                if !known.unwrap_or_else(in_time) {
                     *late.entry(window).or_default() += 1;
                     continue;
                 }
                 account.counted += 1;
                 counted.push(*reading);
+                if !batch.fate.is_kept(end) {
+                    continue;
+                }
                 inside.entry(start).or_default().push(*reading);
                 if !closed.contains_key(&start) {
                     expected.open.insert(start);

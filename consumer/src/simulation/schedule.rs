@@ -30,8 +30,12 @@ impl World<'_> {
             }
             975..980 => self.sound(life, Event::Stop),
             980..985 => self.sound(life, Event::Finish),
-            985..994 => Err(End::Crash),
-            _ => Err(End::Zombie),
+            985..991 => Err(End::Crash),
+            991..994 => Err(End::Zombie),
+            _ => {
+                self.cut();
+                Ok(())
+            }
         }
     }
 
@@ -111,18 +115,26 @@ impl World<'_> {
 
     /// Connects at the last good boundary.
     pub(super) fn attach(&mut self, life: &mut Life, partition: usize) -> Result<(), End> {
-        let position = life.lines[partition].position(&self.log, partition);
+        let mut position = life.lines[partition].position(&self.log, partition);
+        let (start, line) = (self.log.partitions[partition].start(), &mut life.lines[partition]);
+        if line.is_untouched() {
+            (position, line.index) = (start, line.index.filter(|_| position == start));
+        } else if position < start && line.index.is_some() {
+            return self.evicted(life, partition);
+        } else if position < start {
+            position = self.behind(life, partition)?;
+        }
         let log = &self.log.partitions[partition];
         let line = &mut life.lines[partition];
         if line.index.is_none() {
             let place = log.batches.iter().position(|batch| batch.first >= position);
-            let mut place = place.unwrap_or(log.batches.len());
+            let mut place = place.unwrap_or(log.batches.len()).max(log.cut);
             // A batch without records may not come again.
             while log.batches.get(place).is_some_and(|b| b.next == position) && self.random.in_thousand(500) {
                 place += 1;
             }
             line.index = Some(place);
-            line.target = (life.kind != Kind::Live).then_some(log.end());
+            line.target = line.target.or((life.kind != Kind::Live).then_some(log.end()));
         }
         line.attached = true;
         let end = log.end();
@@ -151,8 +163,15 @@ impl World<'_> {
         let Some(index) = line.index.filter(|index| *index < log.shown) else {
             return Ok(false);
         };
+        if index < log.cut {
+            // A reader to whom nothing has come yet begins where the log does.
+            let told =
+                if line.is_untouched() { self.reconnect(life, partition) } else { self.evicted(life, partition) };
+            return told.map(|()| false);
+        }
         let batch = &log.batches[index];
         line.index = Some(index + 1);
+        line.touched |= batch.next > batch.first;
         if !line.left_alone && line.target.is_none_or(|target| batch.first < target) {
             line.merged = line.merged.max(batch.next);
             if batch.reach > batch.first {

@@ -11,6 +11,7 @@ use isotherm_model::window::{Millis, WindowSize};
 use super::life::{End, Life};
 use super::log::Log;
 use super::random::Random;
+use super::retention::Accepted;
 use super::store::{Folder, Stand};
 use super::{Script, Tally};
 use crate::materializer::Options;
@@ -47,6 +48,8 @@ pub(super) struct World<'a> {
     pub(super) closed_until: Option<Millis>,
     /// The last words of the last run.
     pub(super) said: Option<Totals>,
+    /// Gaps that the last run has accepted, whether or not it has committed them.
+    pub(super) accepted: Vec<Accepted>,
     /// A consumer that hangs, while another one has taken its place.
     pub(super) zombie: Option<Life>,
     /// Nothing goes wrong any more.
@@ -87,6 +90,7 @@ impl<'a> World<'a> {
             silent: BTreeMap::new(),
             closed_until: None,
             said: None,
+            accepted: Vec::new(),
             zombie: None,
             calm: false,
             tally,
