@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
@@ -62,6 +63,7 @@ impl Node {
         let shared = Arc::new(Shared {
             catalog: Arc::new(catalog),
             engine: Engine::new(),
+            compiling: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             watchers: Watchers::default(),
             spu_port: spu_address.port(),
             stop: stop.clone(),

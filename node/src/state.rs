@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,6 +14,9 @@ use crate::engine::Engine;
 pub(crate) struct Shared {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) engine: Engine,
+    /// A place for each chain of modules that is compiled at a time: as many as there are processors. More would all be
+    /// done late, when those who asked first have given up waiting.
+    pub(crate) compiling: Semaphore,
     pub(crate) watchers: Watchers,
     /// The port that the SPU listens on.
     pub(crate) spu_port: u16,

@@ -144,6 +144,11 @@ impl Stream {
         if request.smartmodules.is_empty() {
             return Ok(None);
         }
+        // Whoever has gone in the meantime needs none.
+        let _place = tokio::select! {
+            () = self.stop.cancelled() => return Err(End::Gone),
+            place = self.shared.compiling.acquire() => place,
+        };
         let (shared, log, version) = (self.shared.clone(), self.log.clone(), self.header.api_version());
         let invocations = request.smartmodules.clone();
         let build = move || shared.engine.chain(&shared.catalog, invocations, version, &log);
