@@ -15,7 +15,8 @@ use crate::bytes::Bytes;
 /// One record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its offset, less the batch's first one.
+    /// What it says of its offset, less the batch's first one. No broker checks that and no client heeds it: records are
+    /// numbered by their place.
     pub offset_delta: i64,
     /// Its log timestamp in milliseconds since the epoch, if the batch has one.
     pub timestamp: Option<i64>,

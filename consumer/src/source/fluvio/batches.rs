@@ -1,6 +1,6 @@
 //! Stored batches as they come without a SmartModule: which of an answer are whole, and what their records say.
 //!
-//! A record's log timestamp and offset delta are read exactly as the module reads them (`smartmodules/abi`), so that
+//! A record's log timestamp and value are read exactly as the module reads them (`smartmodules/abi`), so that
 //! [`RawBatch::combine`] gives, byte for byte, the partial that the module gives for the same batch.
 
 use std::io::{self, Read};
@@ -35,11 +35,9 @@ pub struct RawBatch {
     pub records: Vec<RawRecord>,
 }
 
-/// A record of a stored batch.
+/// A record of a stored batch. Its offset is the batch's first one and its place; what it says of that itself counts nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRecord {
-    /// Its offset less the batch's first one.
-    pub offset_delta: i64,
     /// Its log timestamp in milliseconds since the epoch, if the batch has one.
     pub timestamp: Option<i64>,
     /// Its key, if it has one.
@@ -53,11 +51,7 @@ impl RawBatch {
     pub fn combine<'a>(&self, combiner: &'a mut Combiner) -> Combined<'a> {
         combiner.begin(self.base_offset);
         for record in &self.records {
-            combiner.push(&Record {
-                offset_delta: record.offset_delta,
-                timestamp: record.timestamp,
-                value: &record.value,
-            });
+            combiner.push(&Record { timestamp: record.timestamp, value: &record.value });
         }
         combiner.finish()
     }
@@ -177,7 +171,7 @@ fn records(mut bytes: Bytes, base_timestamp: Option<i64>) -> Result<Vec<RawRecor
 fn record(mut body: Bytes, base_timestamp: Option<i64>) -> Option<RawRecord> {
     let _attributes = body.try_get_i8().ok()?;
     let timestamp_delta = varint(&mut body)?;
-    let offset_delta = varint(&mut body)?;
+    let _offset_delta = varint(&mut body)?;
     let key = match body.try_get_u8().ok()? {
         0 => None,
         1 => Some(sized(&mut body)?),
@@ -186,7 +180,7 @@ fn record(mut body: Bytes, base_timestamp: Option<i64>) -> Option<RawRecord> {
     let value = sized(&mut body)?;
     let _headers = varint(&mut body)?;
     let timestamp = base_timestamp.map(|base| base.saturating_add(timestamp_delta));
-    body.is_empty().then_some(RawRecord { offset_delta, timestamp, key, value })
+    body.is_empty().then_some(RawRecord { timestamp, key, value })
 }
 
 /// A varint that is a length, and so many bytes.

@@ -55,7 +55,7 @@ fn every_compression_gives_the_records_that_went_in() {
         for (number, record) in opened[0].records.iter().enumerate() {
             let key = (number % 2 == 1).then(|| Bytes::from(format!("key {number}")));
             assert_eq!(record.key, key, "{compression}");
-            assert_eq!((record.offset_delta, record.timestamp), (number as i64, Some(1_000 + 3 * number as i64)));
+            assert_eq!(record.timestamp, Some(1_000 + 3 * number as i64));
             assert!(record.value.starts_with(format!(r#"{{"guid":"s{number}""#).as_bytes()), "{compression}");
         }
         assert_eq!(opened[1].records[0].timestamp, None, "{compression}: -1 is no timestamp");
@@ -84,11 +84,7 @@ fn what_is_cut_off_is_dropped_wherever_it_is_cut() {
 fn the_native_partial_is_that_of_the_records() {
     let settings = Settings::default();
     let batch = open(stored(70, 9, Compression::Zstd, 1_767_323_045_000)).expect("sound");
-    let records = batch.records.iter().map(|record| Record {
-        offset_delta: record.offset_delta,
-        timestamp: record.timestamp,
-        value: &record.value,
-    });
+    let records = batch.records.iter().map(|record| Record { timestamp: record.timestamp, value: &record.value });
     let partial = batch.partial(&mut Combiner::new(&settings));
     assert_eq!(partial, combine(&settings, 70, records));
     assert_eq!((partial.aggregate.records, partial.source.next), (9, 79));

@@ -207,8 +207,7 @@ impl std::convert::From<Event> for Happened {
 use Happened::{Attached, Detached, Hole};
 
 fn made(first: i64, count: i64) -> Partial {
-    let record = |offset_delta| Record { offset_delta, timestamp: None, value: b"no reading" };
-    combine(&Settings::default(), first, (0..count).map(record))
+    combine(&Settings::default(), first, (0..count).map(|_| Record { timestamp: None, value: b"no reading" }))
 }
 
 /// A batch's partial.
