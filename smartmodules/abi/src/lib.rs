@@ -24,7 +24,7 @@ pub mod wasm;
 pub use input::Batch;
 pub use instance::{Answer, Instance, Transform};
 pub use output::{Kind, Output};
-pub use records::{Damaged, Record};
+pub use records::{Damaged, Record, Records};
 
 /// The least version of the engine's protocol that is understood: the first in which a batch has a timestamp.
 pub const LEAST_VERSION: i32 = 22;
