@@ -84,6 +84,13 @@ impl Cluster {
         *node = Some(start_node(folder.path(), &self.address).0);
     }
 
+    /// Has two nodes that have ended change their folders.
+    pub(crate) fn swap(&mut self, other: &mut Self) {
+        let (one, other) = (self.node.as_mut(), other.node.as_mut());
+        let ((_, one), (_, other)) = one.zip(other).expect("nodes of the test's own");
+        std::mem::swap(one, other);
+    }
+
     /// Kills the test's own node, and starts it again.
     #[track_caller]
     pub(crate) fn kill_and_restart(&mut self) {
@@ -115,7 +122,7 @@ impl Cluster {
 
     /// `isotherm-consumer deploy`, with the modules of this build.
     #[track_caller]
-    fn deploy(&self, args: &[&str]) {
+    pub(crate) fn deploy(&self, args: &[&str]) {
         // One at a time: on a shared cluster two of them would race to create the modules.
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

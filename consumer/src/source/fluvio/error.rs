@@ -161,6 +161,20 @@ pub enum SourceError {
         /// Where the log ends.
         end: i64,
     },
+    /// The log is not the one that was read.
+    #[error(
+        "partition {partition} of `{topic}`: since the connection was lost, another batch stands at offset {offset} than the \
+         one that was counted: the topic was deleted and made again, restored, is another cluster's, or its broker lost its \
+         tail. Read it with a store of its own (--store PATH), or begin anew with --reset."
+    )]
+    OtherLog {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where the batch stands.
+        offset: i64,
+    },
     /// The broker speaks too old a protocol.
     #[error(
         "the broker at {address} is too old: its stream fetch knows no SmartModules by name. Use Fluvio 0.50 or newer."

@@ -35,6 +35,9 @@ impl Reader {
             End::OtherModule(reason) => (Trouble::OtherModule, reason),
             End::NoController(reason) => (Trouble::Connection, reason),
             End::NoLeader => (Trouble::Connection, "the controller knows no leader for it".to_owned()),
+            End::Unchecked(reason) => {
+                (Trouble::Connection, format!("what was read last of it cannot be looked at again: {reason}"))
+            }
             End::Broken(LinkError::TooOld(address)) => return Err(Some(SourceError::TooOld { address })),
             End::Broken(LinkError::Code(code)) => (self.judge_code(&code).map_err(Some)?, code.to_string()),
             End::Broken(error) => (Trouble::Connection, error.to_string()),

@@ -20,7 +20,7 @@ use super::Terms;
 use super::error::SourceError;
 use super::link::{Answer, Extent, LinkError, PATIENCE};
 use super::policy::Policy;
-use super::way::{Line, NoWay, Stream, Way};
+use super::way::{Line, Look, NoWay, Stream, Way};
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::From;
 
@@ -76,6 +76,8 @@ pub(super) enum End {
     Broken(LinkError),
     /// The leader is not known.
     NoLeader,
+    /// It cannot be known whether it is the log that was read: why.
+    Unchecked(String),
     /// The controller did not answer.
     NoController(String),
     /// The run is over.
@@ -198,6 +200,7 @@ impl Reader {
         let mut line = self.way.connect().await?;
         let extent = line.extent(PATIENCE).await?;
         let position = self.start(extent).map_err(End::Fatal)?;
+        self.recognize(extent).await?;
         let answers = line.stream(position, self.policy.max_bytes()).await?;
         let (topic, partition) = (&self.terms.topic, self.partition);
         // With another module each attachment succeeds: that is no way back.
@@ -242,6 +245,26 @@ impl Reader {
                 }
             }
             (Some(position), _) => Ok(position),
+        }
+    }
+
+    /// Makes sure that it is the log that was read: behind a connection that was lost another one may stand under the same
+    /// address and name, restored, made anew, or by a broker that lost its tail and took other records since. The batch that was
+    /// handed on last must stand where it stood, unless retention has cut it.
+    async fn recognize(&self, extent: Extent) -> Result<(), End> {
+        // A batch without records says nothing of a log, and may be gone.
+        let Some(last) = self.last.filter(|last| last.first < last.next && extent.start <= last.first) else {
+            return Ok(());
+        };
+        match self.way.look(last.first).await {
+            Ok(Look::Cut) => Ok(()),
+            Ok(Look::Batch(stored)) if (stored.first, stored.digest) == (last.first, last.digest) => Ok(()),
+            Ok(found) => {
+                debug!(self.partition, ?last, ?found, "another log");
+                let (topic, partition, offset) = (self.terms.topic.clone(), self.partition, last.first);
+                Err(End::Fatal(SourceError::OtherLog { topic, partition, offset }))
+            }
+            Err(reason) => Err(End::Unchecked(reason)),
         }
     }
 

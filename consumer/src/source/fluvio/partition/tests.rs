@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::super::error::ClusterFlag;
-use super::super::way::Stored;
+use super::super::way::{Look, Stored};
 use super::*;
 
 /// What a stream gives, one after the other; after the last nothing more comes.
@@ -30,6 +30,7 @@ enum Step {
 enum Did {
     Stream(i64, i32),
     Acknowledge(i64),
+    Look(i64),
 }
 
 /// The cluster that is played.
@@ -42,6 +43,10 @@ struct Script {
     silent: bool,
     another_module: bool,
     stored: Vec<Stored>,
+    /// What has been given: it is in the log, too.
+    given: Vec<Stored>,
+    /// What a look at the log says instead of what is there.
+    looks: VecDeque<Result<Look, String>>,
     did: Vec<Did>,
 }
 
@@ -49,7 +54,7 @@ type Shared = Arc<Mutex<Script>>;
 
 struct ScriptedWay(Shared);
 struct ScriptedLine(Shared, Vec<Step>);
-struct ScriptedStream(VecDeque<Step>);
+struct ScriptedStream(Shared, VecDeque<Step>);
 
 #[async_trait]
 impl Way for ScriptedWay {
@@ -65,6 +70,17 @@ impl Way for ScriptedWay {
     async fn stored(&self, offset: i64) -> Option<Stored> {
         let script = self.0.lock().unwrap();
         script.stored.iter().find(|stored| (stored.first..stored.next).contains(&offset)).copied()
+    }
+
+    async fn look(&self, offset: i64) -> Result<Look, String> {
+        let mut script = self.0.lock().unwrap();
+        script.did.push(Did::Look(offset));
+        if let Some(look) = script.looks.pop_front() {
+            return look;
+        }
+        let mut log = script.stored.iter().chain(&script.given);
+        let found = log.find(|stored| (stored.first..stored.next).contains(&offset));
+        Ok(Look::Batch(*found.expect("only what was read is looked at")))
     }
 }
 
@@ -84,7 +100,7 @@ impl Line for ScriptedLine {
 
     async fn stream(&mut self, offset: i64, max_bytes: i32) -> Result<Box<dyn Stream>, LinkError> {
         self.0.lock().unwrap().did.push(Did::Stream(offset, max_bytes));
-        Ok(Box::new(ScriptedStream(std::mem::take(&mut self.1).into())))
+        Ok(Box::new(ScriptedStream(self.0.clone(), std::mem::take(&mut self.1).into())))
     }
 
     async fn acknowledge(&self, _session: u32, offset: i64, _patience: Duration) -> Result<(), LinkError> {
@@ -96,8 +112,16 @@ impl Line for ScriptedLine {
 #[async_trait]
 impl Stream for ScriptedStream {
     async fn next(&mut self) -> Result<Answer, LinkError> {
-        match self.0.pop_front() {
-            Some(Step::Answer(values)) => Ok(Answer { session: 1, values, ..Answer::default() }),
+        match self.1.pop_front() {
+            Some(Step::Answer(values)) => {
+                let given = values.iter().filter_map(|value| {
+                    let source = codec::decode(value.as_ref()).ok()?.source;
+                    let (bytes, digest) = (value.len(), codec::digest(value.as_ref()));
+                    Some(Stored { first: source.first, next: source.next, bytes, digest })
+                });
+                self.0.lock().unwrap().given.extend(given);
+                Ok(Answer { session: 1, values, ..Answer::default() })
+            }
             Some(Step::Error(code)) => Ok(Answer { session: 1, error: Some(code), ..Answer::default() }),
             Some(Step::Break) => Err(LinkError::Closed),
             None => std::future::pending().await,
@@ -246,7 +270,7 @@ async fn what_was_skipped_is_fetched_again_with_a_larger_size() {
     let partial = |first| Happened::Partial(first, first + 10);
     rig.expect(&[Attached(0, 30), partial(0), Detached, Attached(10, 30), partial(10), partial(20)]).await;
     assert!(rig.within(Duration::from_secs(3_600)).await.is_none());
-    let wanted = [Did::Stream(0, 2 << 20), Did::Stream(10, 8 << 20), Did::Acknowledge(30)];
+    let wanted = [Did::Stream(0, 2 << 20), Did::Look(0), Did::Stream(10, 8 << 20), Did::Acknowledge(30)];
     assert_eq!(rig.did(), wanted);
 }
 
@@ -457,14 +481,51 @@ async fn a_batch_that_comes_again_because_of_its_hole_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_not_the_one_that_was_read_makes_no_hole() {
     let stored = vec![Stored { digest: 1, ..stored(0, 4, 10) }];
-    let streams = (0..9).map(|_| answers(&[(0, 4), (10, 2)]));
-    let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 12), streams) });
-    rig.expect(&[Attached(0, 12), Happened::Partial(0, 4)]).await;
-    let mut happened = rig.next().await;
-    while let Attached(4, 12) | Detached = happened {
-        happened = rig.next().await;
+    let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 12), [answers(&[(0, 4), (10, 2)]), vec![]]) });
+    rig.expect(&[Attached(0, 12), Happened::Partial(0, 4), Detached]).await;
+    let error = rig.error().await;
+    assert!(matches!(error, SourceError::OtherLog { partition: 3, offset: 0, .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_log_behind_a_new_connection_is_refused() {
+    let other = Ok(Look::Batch(stored(0, 11, 11)));
+    for look in
+        [other, Ok(Look::Batch(Stored { digest: 1, ..stored(0, 10, 10) })), Ok(Look::Rubbish("cut off".to_owned()))]
+    {
+        let streams = [[answers(&[(0, 10)]), vec![Step::Break]].concat(), answers(&[(10, 10)])];
+        let mut rig = Rig::new(BEGINNING, Script { looks: [look].into(), ..script((0, 20), streams) });
+        rig.expect(&[Attached(0, 20), Happened::Partial(0, 10), Detached]).await;
+        let error = rig.error().await;
+        assert!(matches!(error, SourceError::OtherLog { partition: 3, offset: 0, .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains("partition 3 of `sensors`") && text.contains("--reset"), "{text}");
     }
-    assert_eq!(happened, Happened::Partial(0, 4), "the materializer refuses it as an overlap");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_cannot_be_looked_at_is_tried_again() {
+    let looks = [Err("no answer".to_owned()), Err("no answer".to_owned())].into();
+    let broken = [answers(&[(0, 10)]), vec![Step::Break]].concat();
+    let streams = [broken, vec![], vec![], answers(&[(10, 10)])];
+    let mut rig = Rig::new(BEGINNING, Script { looks, ..script((0, 20), streams) });
+    rig.expect(&[Attached(0, 20), Happened::Partial(0, 10), Detached]).await;
+    rig.expect(&[Attached(10, 20), Happened::Partial(10, 20)]).await;
+    let looks = rig.did().into_iter().filter(|did| *did == Did::Look(0)).count();
+    assert_eq!(looks, 3, "nothing is read before it is known whose it is: {:?}", rig.did());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_retention_has_cut_is_not_looked_at() {
+    for (start, looks) in [(10, vec![]), (0, vec![Ok(Look::Cut)])] {
+        let streams = [[answers(&[(0, 10)]), vec![Step::Break]].concat(), answers(&[(10, 10)])];
+        let looked = looks.len();
+        let mut rig = Rig::new(BEGINNING, Script { looks: looks.into(), ..script((0, 20), streams) });
+        rig.expect(&[Attached(0, 20), Happened::Partial(0, 10)]).await;
+        rig.script.lock().unwrap().extent = (start, 20);
+        rig.expect(&[Detached, Attached(10, 20), Happened::Partial(10, 20)]).await;
+        assert_eq!(rig.did().into_iter().filter(|did| *did == Did::Look(0)).count(), looked);
+    }
 }
 
 #[tokio::test(start_paused = true)]
