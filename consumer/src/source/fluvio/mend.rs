@@ -19,6 +19,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(30);
 impl Reader {
     /// Decides what to do after a session; `Err` when the reader is to end, with what to tell.
     pub(super) async fn mend(&mut self, end: End) -> Result<(), Option<SourceError>> {
+        let mut last_word = None;
         let (trouble, reason) = match end {
             End::Unheard => return Err(None),
             End::Fatal(error) => return Err(Some(error)),
@@ -38,12 +39,16 @@ impl Reader {
             End::Unchecked(reason) => {
                 (Trouble::Connection, format!("what was read last of it cannot be looked at again: {reason}"))
             }
+            End::Lagging(error) => {
+                last_word = Some(error);
+                (Trouble::Lagging, "it ends before what has been read of it, as far as its leader knows yet".to_owned())
+            }
             End::Broken(LinkError::TooOld(address)) => return Err(Some(SourceError::TooOld { address })),
             End::Broken(LinkError::Code(code)) => (self.judge_code(&code).map_err(Some)?, code.to_string()),
             End::Broken(error) => (Trouble::Connection, error.to_string()),
         };
         let Next::After(pause) = self.policy.after(trouble, jitter()) else {
-            return Err(Some(self.given_up(trouble, reason)));
+            return Err(Some(last_word.unwrap_or_else(|| self.given_up(trouble, reason))));
         };
         self.say(trouble, &reason, pause);
         tokio::time::sleep(pause).await;
@@ -96,7 +101,7 @@ impl Reader {
                 module: self.terms.module.clone(),
             },
             Trouble::OtherModule => self.module_fails(reason),
-            Trouble::Connection | Trouble::Refusal => SourceError::Refused {
+            Trouble::Connection | Trouble::Lagging | Trouble::Refusal => SourceError::Refused {
                 topic: self.terms.topic.clone(),
                 partition: self.partition,
                 position: self.position.unwrap_or_default(),

@@ -1,6 +1,7 @@
-//! The reader of one partition: attaches, streams, and hands on what comes ([`hand_on`]), in the log's order. What it does
+//! The reader of one partition: attaches ([`attach`]), streams, and hands on what comes ([`hand_on`]), in the log's order. What it does
 //! when that breaks off is in [`super::mend`].
 
+mod attach;
 mod hand_on;
 #[cfg(test)]
 mod tests;
@@ -14,13 +15,13 @@ use fluvio::dataplane::record::RecordData;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{debug, info, warn};
+use tracing::warn;
 
 use super::Terms;
 use super::error::SourceError;
 use super::link::{Answer, Extent, LinkError, PATIENCE};
 use super::policy::Policy;
-use super::way::{Line, Look, NoWay, Stream, Way};
+use super::way::{Line, NoWay, Stream, Way};
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::From;
 
@@ -80,6 +81,8 @@ pub(super) enum End {
     Unchecked(String),
     /// The controller did not answer.
     NoController(String),
+    /// The log ends before the position, as far as its leader knows: the error, if that stays.
+    Lagging(SourceError),
     /// The run is over.
     Fatal(SourceError),
 }
@@ -193,84 +196,6 @@ impl Reader {
             },
             Err(end) => end,
         }
-    }
-
-    /// Finds the leader, connects, and opens a stream at the position.
-    async fn attach(&mut self) -> Result<(Box<dyn Line>, Box<dyn Stream>, Extent), End> {
-        let mut line = self.way.connect().await?;
-        let extent = line.extent(PATIENCE).await?;
-        let position = self.start(extent).map_err(End::Fatal)?;
-        self.recognize(extent).await?;
-        let answers = line.stream(position, self.policy.max_bytes()).await?;
-        let (topic, partition) = (&self.terms.topic, self.partition);
-        // With another module each attachment succeeds: that is no way back.
-        let waiting = self.policy.waits_for_replacement();
-        match self.said_lost.take_if(|_| !waiting) {
-            Some(_) => info!("partition {partition} of `{topic}` is back; reading on from offset {position}"),
-            None => debug!(partition, position, end = extent.end, "attached"),
-        }
-        self.attached = Some(Instant::now());
-        self.looked_up = None;
-        self.position = Some(position);
-        self.send(Event::Attached { partition, position, end: extent.end }).await?;
-        Ok((line, answers, extent))
-    }
-
-    /// Where to read from: the position, if the log still has it.
-    fn start(&self, extent: Extent) -> Result<i64, SourceError> {
-        let (topic, partition) = (self.terms.topic.clone(), self.partition);
-        let Extent { start, end } = extent;
-        match (self.position, self.begin) {
-            (None, Begin::Beginning) => Ok(start),
-            (None, Begin::End) => Ok(end),
-            (None, Begin::At { offset: resume, .. }) if resume > end => {
-                Err(SourceError::Shorter { topic, partition, position: resume, end })
-            }
-            (None, Begin::At { offset: resume, accept_gap }) if resume < start => {
-                if !accept_gap {
-                    return Err(SourceError::Behind { topic, partition, resume, start });
-                }
-                warn!(
-                    "partition {partition} of `{topic}` begins at offset {start} by now: going on without {resume} to it"
-                );
-                Ok(start)
-            }
-            (None, Begin::At { offset, .. }) => Ok(offset),
-            (Some(position), _) if position > end => Err(SourceError::Shorter { topic, partition, position, end }),
-            (Some(position), _) if position < start => {
-                if self.is_untouched() {
-                    Ok(start)
-                } else {
-                    Err(self.evicted(position, start))
-                }
-            }
-            (Some(position), _) => Ok(position),
-        }
-    }
-
-    /// Makes sure that it is the log that was read: behind a connection that was lost another one may stand under the same
-    /// address and name, restored, made anew, or by a broker that lost its tail and took other records since. The batch that was
-    /// handed on last must stand where it stood, unless retention has cut it.
-    async fn recognize(&self, extent: Extent) -> Result<(), End> {
-        // A batch without records says nothing of a log, and may be gone.
-        let Some(last) = self.last.filter(|last| last.first < last.next && extent.start <= last.first) else {
-            return Ok(());
-        };
-        match self.way.look(last.first).await {
-            Ok(Look::Cut) => Ok(()),
-            Ok(Look::Batch(stored)) if (stored.first, stored.digest) == (last.first, last.digest) => Ok(()),
-            Ok(found) => {
-                debug!(self.partition, ?last, ?found, "another log");
-                let (topic, partition, offset) = (self.terms.topic.clone(), self.partition, last.first);
-                Err(End::Fatal(SourceError::OtherLog { topic, partition, offset }))
-            }
-            Err(reason) => Err(End::Unchecked(reason)),
-        }
-    }
-
-    /// Whether it stands at the beginning of the log, wherever that is by now: nothing has come yet.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.last.is_none() && self.begin == Begin::Beginning
     }
 
     /// Hands on what comes until something breaks.

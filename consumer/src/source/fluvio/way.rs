@@ -51,6 +51,9 @@ pub(super) trait Way: Send + Sync {
 /// A connection to the partition's leader.
 #[async_trait]
 pub(super) trait Line: Send + Sync {
+    /// Whether the partition has followers, any of which may lead it one day.
+    fn is_replicated(&self) -> bool;
+
     /// Where the partition begins and ends; an error if nothing is heard for so long.
     async fn extent(&self, patience: Duration) -> Result<Extent, LinkError>;
 
@@ -213,6 +216,10 @@ struct ClusterLine {
 
 #[async_trait]
 impl Line for ClusterLine {
+    fn is_replicated(&self) -> bool {
+        self.isolation == Isolation::ReadCommitted
+    }
+
     async fn extent(&self, patience: Duration) -> Result<Extent, LinkError> {
         self.link.extent(patience).await
     }

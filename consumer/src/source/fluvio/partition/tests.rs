@@ -39,6 +39,8 @@ struct Script {
     /// The streams of one connection after the other. When there are no more, nobody leads the partition.
     streams: VecDeque<Vec<Step>>,
     extent: (i64, i64),
+    /// Whether the partition has followers.
+    replicated: bool,
     /// Whether questions remain without an answer.
     silent: bool,
     another_module: bool,
@@ -86,6 +88,10 @@ impl Way for ScriptedWay {
 
 #[async_trait]
 impl Line for ScriptedLine {
+    fn is_replicated(&self) -> bool {
+        self.0.lock().unwrap().replicated
+    }
+
     async fn extent(&self, patience: Duration) -> Result<Extent, LinkError> {
         let (silent, (start, end)) = {
             let script = self.0.lock().unwrap();
@@ -353,6 +359,32 @@ async fn a_log_that_lost_its_end_ends_the_run() {
     rig.script.lock().unwrap().extent = (0, 9);
     let error = rig.error().await;
     assert!(matches!(error, SourceError::Shorter { position: 10, end: 9, .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_that_lags_is_given_time_but_not_for_ever() {
+    let at = Begin::At { offset: 10, accept_gap: false };
+    for begin in [BEGINNING, at] {
+        // It lost its leader at 10, or begins there.
+        let first = if begin == BEGINNING { answers(&[(0, 10)]) } else { vec![] };
+        let streams = std::iter::once([first, vec![Step::Break]].concat()).chain((0..100).map(|_| vec![]));
+        let mut rig = Rig::new(begin, Script { replicated: true, ..script((0, 10), streams) });
+        if begin == BEGINNING {
+            rig.expect(&[Attached(0, 10), Happened::Partial(0, 10)]).await;
+        } else {
+            rig.expect(&[Attached(10, 10)]).await;
+        }
+        rig.script.lock().unwrap().extent = (0, 9);
+        rig.expect(&[Detached]).await;
+        assert!(rig.within(Duration::from_secs(20)).await.is_none(), "it is waited for");
+        rig.script.lock().unwrap().extent = (0, 10);
+        rig.expect(&[Attached(10, 10)]).await;
+    }
+    let since = Instant::now();
+    let mut rig = Rig::new(at, Script { replicated: true, ..script((0, 9), (0..100).map(|_| vec![])) });
+    let error = rig.error().await;
+    assert!(matches!(error, SourceError::Shorter { position: 10, end: 9, .. }), "{error:?}");
+    assert!(since.elapsed() >= Duration::from_secs(30), "{:?}", since.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
