@@ -22,7 +22,7 @@ pub mod records;
 pub mod wasm;
 
 pub use input::Batch;
-pub use instance::{Answer, Instance, Transform};
+pub use instance::{Answer, DAMAGED, Instance, Transform};
 pub use output::{Kind, Output};
 pub use records::{Damaged, Record, Records};
 

@@ -184,6 +184,7 @@ fn a_damaged_batch_is_an_error_that_names_its_offset() {
     let whole = raw(&parts);
     let said = answered(&mut module, &whole[..whole.len() - 1], 500, NOON).expect_err("damaged");
     assert!(said.contains("500") && said.contains("509"), "{said}");
+    assert!(said.contains(isotherm_smartmodule_abi::DAMAGED), "the consumer knows it by these words: {said}");
     // And the module goes on.
     check(&mut module, &Settings::default(), &parts, 500, NOON);
 }

@@ -64,15 +64,38 @@ pub enum SourceError {
     },
     /// The module refuses its parameters or fails.
     #[error(
-        "the SmartModule `{module}` on the cluster fails: {reason}\nIt may be of another version: \
-         `isotherm-consumer deploy --replace{cluster}` uploads this one's."
+        "the SmartModule `{module}` on the cluster fails for partition {partition} of `{topic}`, from offset {position} on: \
+         {reason}\nIt may be of another version: `isotherm-consumer deploy --replace{cluster}` uploads this one's."
     )]
     ModuleFails {
         /// How commands find the cluster.
         cluster: ClusterFlag,
         /// The module.
         module: String,
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where reading is to go on.
+        position: i64,
         /// What the broker said.
+        reason: String,
+    },
+    /// The records of a batch cannot be told apart.
+    #[error(
+        "partition {partition} of `{topic}` is read up to offset {position}: {reason}. No client can read that batch whole, \
+         and no run can go past it. Produce what can be read of the topic into another one, or count only what comes from \
+         now on, with --from end: beside what is counted (--store PATH, of a file that is not there yet), or in its place \
+         (--reset)."
+    )]
+    DamagedBatch {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where reading is to go on.
+        position: i64,
+        /// Which batch, and what the module said of it.
         reason: String,
     },
     /// What the module gives is no partial.

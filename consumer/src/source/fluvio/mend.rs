@@ -5,6 +5,7 @@ use std::time::Duration;
 use fluvio::dataplane::link::ErrorCode;
 use isotherm_model::codec;
 use isotherm_model::partial::ModuleVersion;
+use isotherm_smartmodule_abi::DAMAGED;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -77,6 +78,12 @@ impl Reader {
                 // Some brokers do not say where the log begins.
                 Err(self.evicted(position, (*next_available).max(position.saturating_add(1))))
             }
+            // It is our module that says so, of whatever version: it does not pass.
+            ErrorCode::SmartModuleRuntimeError(error) if error.hint.starts_with(DAMAGED) => {
+                let (topic, partition) = (self.terms.topic.clone(), self.partition);
+                let position = self.position.unwrap_or_default();
+                Err(SourceError::DamagedBatch { topic, partition, position, reason: error.hint.clone() })
+            }
             ErrorCode::SmartModuleInvalid { .. }
             | ErrorCode::SmartModuleInvalidExports { .. }
             | ErrorCode::SmartModuleRuntimeError(_)
@@ -112,7 +119,9 @@ impl Reader {
 
     fn module_fails(&self, reason: String) -> SourceError {
         let (cluster, module) = (self.terms.cluster.clone(), self.terms.module.clone());
-        SourceError::ModuleFails { cluster, module, reason }
+        let (topic, partition, position) =
+            (self.terms.topic.clone(), self.partition, self.position.unwrap_or_default());
+        SourceError::ModuleFails { cluster, module, topic, partition, position, reason }
     }
 
     pub(super) fn evicted(&self, position: i64, start: i64) -> SourceError {

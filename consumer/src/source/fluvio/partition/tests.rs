@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use fluvio_protocol::link::smartmodule::SmartModuleTransformRuntimeError;
 use isotherm_model::codec;
 use isotherm_model::combine::{Record, combine};
 use isotherm_model::partial::{ModuleVersion, Partial};
@@ -568,6 +569,38 @@ async fn a_leader_that_takes_connections_and_drops_them_is_not_hammered() {
     }
     let took = rig.began.elapsed();
     assert!(took > Duration::from_secs(60), "{took:?} for 20 connections");
+}
+
+/// What the module says with this text.
+fn says(hint: &str) -> Step {
+    let error = SmartModuleTransformRuntimeError { hint: hint.to_owned(), offset: 12, ..Default::default() };
+    Step::Error(ErrorCode::SmartModuleRuntimeError(Box::new(error)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_batch_ends_the_run_at_once_with_its_place_and_the_way_on() {
+    let damaged = says("the batch that begins at offset 10 is damaged at offset 12: a record is cut off");
+    let mut rig = Rig::new(BEGINNING, script((0, 20), [[answers(&[(0, 10)]), vec![damaged]].concat()]));
+    rig.expect(&[Attached(0, 20), Happened::Partial(0, 10)]).await;
+    let error = rig.error().await;
+    assert!(matches!(error, SourceError::DamagedBatch { partition: 3, position: 10, .. }), "{error:?}");
+    assert_eq!(rig.began.elapsed(), Duration::ZERO, "it does not pass by waiting");
+    let text = error.to_string();
+    for part in ["partition 3 of `sensors`", "begins at offset 10", "at offset 12", "--from end", "--reset"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_module_that_fails_is_named_with_its_partition_and_offset() {
+    let streams = (0..20).map(|_| vec![says("something else")]);
+    let begin = Begin::At { offset: 10, accept_gap: false };
+    let error = Rig::new(begin, script((0, 20), streams)).error().await;
+    assert!(matches!(error, SourceError::ModuleFails { partition: 3, position: 10, .. }), "{error:?}");
+    let text = error.to_string();
+    for part in ["partition 3 of `sensors`", "offset 10", "something else", "deploy --replace"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
