@@ -139,10 +139,17 @@ pub enum SourceError {
     /// The log does not reach back to where reading is to go on.
     #[error(
         "partition {partition} of `{topic}` begins at offset {start} by now, but is read up to {position} only: the \
-         broker's retention has cut what lies between. Keep the log for longer, and run again: with --accept-gap it goes on \
-         without what is missing, and enters the gap in the ledger; with --reset it begins anew."
+         broker's retention has cut what lies between. Keep the log for longer, and run again: {}, with --reset it begins \
+         anew. (With --store memory nothing is kept: it begins anew where the log begins.)",
+        if *accept_gap {
+            "as before it goes on without what is missing, since --accept-gap looks where the log begins when a run does"
+        } else {
+            "with --accept-gap it goes on without what is missing, and enters the gap in the ledger"
+        }
     )]
     Evicted {
+        /// Whether the run had been told to go on over gaps.
+        accept_gap: bool,
         /// The topic.
         topic: String,
         /// Of which partition.

@@ -125,7 +125,8 @@ impl Reader {
     }
 
     pub(super) fn evicted(&self, position: i64, start: i64) -> SourceError {
-        SourceError::Evicted { topic: self.terms.topic.clone(), partition: self.partition, position, start }
+        let (accept_gap, topic) = (self.terms.accept_gap, self.terms.topic.clone());
+        SourceError::Evicted { accept_gap, topic, partition: self.partition, position, start }
     }
 
     pub(super) fn not_a_partial(&self, error: &codec::DecodeError) -> SourceError {

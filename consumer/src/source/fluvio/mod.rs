@@ -75,6 +75,8 @@ struct Terms {
     address: String,
     /// How commands find the cluster.
     cluster: ClusterFlag,
+    /// Whether the run was told to go on over gaps.
+    accept_gap: bool,
     /// Room for partials that wait to be taken.
     room: Arc<Semaphore>,
 }
@@ -124,6 +126,7 @@ impl FluvioSource {
             patience: (topology.idle / 4).clamp(Duration::from_secs(1), Duration::from_secs(10)),
             address,
             cluster: cluster.flag(),
+            accept_gap: reading.accept_gap,
             room: Arc::new(Semaphore::new(ROOM as usize)),
         });
         let (sender, messages) = mpsc::channel(QUEUE);

@@ -155,6 +155,7 @@ impl Rig {
             patience: Duration::from_millis(2_500),
             address: "127.0.0.1:9003".to_owned(),
             cluster: ClusterFlag(Some("127.0.0.1:9003".to_owned())),
+            accept_gap: matches!(begin, Begin::At { accept_gap: true, .. }),
             room: Arc::new(Semaphore::new(ROOM as usize)),
         });
         let (gate, paused) = watch::channel(false);
@@ -350,6 +351,21 @@ async fn what_was_evicted_later_ends_the_run() {
         rig.script.lock().unwrap().extent = (50, 60);
         let error = rig.error().await;
         assert!(matches!(error, SourceError::Evicted { position: 10, start: 50, .. }), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_advice_for_a_gap_is_one_that_has_not_been_taken() {
+    for accept_gap in [true, false] {
+        let at = Begin::At { offset: 0, accept_gap };
+        let streams = [[answers(&[(0, 10)]), vec![Step::Break]].concat(), vec![]];
+        let mut rig = Rig::new(at, script((0, 60), streams));
+        rig.expect(&[Attached(0, 60), Happened::Partial(0, 10)]).await;
+        rig.script.lock().unwrap().extent = (50, 60);
+        let error = rig.error().await.to_string();
+        assert!(error.contains("is read up to 10 only"), "{error}");
+        assert_eq!(error.contains("run again: with --accept-gap"), !accept_gap, "{error}");
+        assert_eq!(error.contains("run again: as before"), accept_gap, "{error}");
     }
 }
 
