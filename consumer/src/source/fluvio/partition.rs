@@ -14,19 +14,31 @@ use fluvio::dataplane::link::ErrorCode;
 use fluvio::dataplane::record::RecordData;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::warn;
 
+use self::attach::Attached;
 use super::Terms;
 use super::error::SourceError;
 use super::link::{Answer, Extent, LinkError, PATIENCE};
 use super::policy::Policy;
-use super::way::{Line, NoWay, Stream, Way};
+use super::way::{Line, NoWay, Way};
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::From;
 
 /// How long nothing may come, although there is something to read, before it is looked up whether there is.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// So many streams may be opened at once, over all partitions. The broker makes a module ready for each; asked for hundreds
+/// at once it would be through with none before each is given up and asked for again.
+pub(super) const OPENING: usize = 8;
+
+/// How long a stream counts as being opened whose first answer does not come: longer, and a broker with a large backlog, or
+/// a partition that waits for others, would hold them up.
+const MADE_READY: Duration = Duration::from_secs(5);
+
+/// The same where there is nothing to read, so that no answer says when it is ready.
+const MADE_READY_UNSEEN: Duration = Duration::from_secs(1);
 
 /// What waits to be taken may have so many KiB of encoded partials, over all partitions. A larger partial passes alone.
 pub(super) const ROOM: u32 = 64 << 10;
@@ -190,7 +202,7 @@ impl Reader {
     /// One connection, from the leader's look-up to its end.
     async fn session(&mut self) -> End {
         match self.attach().await {
-            Ok((line, answers, extent)) => match self.stream(&*line, answers, extent).await {
+            Ok(attached) => match self.stream(attached).await {
                 Ok(()) => End::Unheard,
                 Err(end) => end,
             },
@@ -199,8 +211,12 @@ impl Reader {
     }
 
     /// Hands on what comes until something breaks.
-    async fn stream(&mut self, line: &dyn Line, mut answers: Box<dyn Stream>, extent: Extent) -> Result<(), End> {
-        let mut end = extent.end;
+    async fn stream(&mut self, attached: Attached) -> Result<(), End> {
+        let Attached { line, mut answers, extent, opening } = attached;
+        let (line, mut end) = (&*line, extent.end);
+        let made_ready = sleep(if self.behind(end) > 0 { MADE_READY } else { MADE_READY_UNSEEN });
+        tokio::pin!(made_ready);
+        let mut opening = Some(opening);
         let mut poll = interval(self.terms.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut asked: Option<BoxFuture<'_, Result<Extent, LinkError>>> = None;
@@ -235,6 +251,7 @@ impl Reader {
                 }
                 answer = answers.next(), if !paused && rest.is_none() => {
                     let Answer { session: number, end: news, values, error } = answer?;
+                    opening = None;
                     session = Some(number);
                     if let Some(news) = news.filter(|news| *news > end) {
                         end = news;
@@ -242,6 +259,7 @@ impl Reader {
                     }
                     rest = Some(Rest { session: number, values: values.into(), error });
                 }
+                () = &mut made_ready, if opening.is_some() => opening = None,
                 extent = answered(&mut asked) => {
                     asked = None;
                     end = end.max(extent?.end);

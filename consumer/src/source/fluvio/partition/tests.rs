@@ -1,9 +1,12 @@
-//! The reader over a scripted way to the leader, on a clock that the tests move.
+//! The reader over a scripted way to the leader, on a clock that the tests move: what it hands on, and how it fetches. How
+//! it attaches is in [`attaching`], what ends it in [`ending`].
+
+mod attaching;
+mod ending;
 
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use fluvio_protocol::link::smartmodule::SmartModuleTransformRuntimeError;
 use isotherm_model::codec;
 use isotherm_model::combine::{Record, combine};
 use isotherm_model::partial::{ModuleVersion, Partial};
@@ -12,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::super::error::ClusterFlag;
-use super::super::way::{Look, Stored};
+use super::super::way::{Look, Stored, Stream};
 use super::*;
 
 /// What a stream gives, one after the other; after the last nothing more comes.
@@ -155,6 +158,7 @@ impl Rig {
             patience: Duration::from_millis(2_500),
             address: "127.0.0.1:9003".to_owned(),
             cluster: ClusterFlag(Some("127.0.0.1:9003".to_owned())),
+            opening: Arc::new(Semaphore::new(OPENING)),
             accept_gap: matches!(begin, Begin::At { accept_gap: true, .. }),
             room: Arc::new(Semaphore::new(ROOM as usize)),
         });
@@ -323,108 +327,6 @@ async fn a_partial_that_does_not_fit_is_asked_for_with_what_it_needs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_module_that_answers_nothing_is_named_with_the_command_that_mends_it() {
-    let mut rig = Rig::new(BEGINNING, Script { another_module: true, ..script((0, 10), [vec![], vec![]]) });
-    let error = rig.error().await;
-    assert!(matches!(error, SourceError::NothingComes { partition: 3, position: 0, end: 10, .. }), "{error:?}");
-    let text = error.to_string();
-    assert!(text.contains("`isotherm-consumer deploy --replace --cluster 127.0.0.1:9003`"), "{text}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_evicted_before_anything_was_read_is_not_missed() {
-    let evicted = ErrorCode::OffsetEvicted { offset: 0, next_available: 50 };
-    let mut rig = Rig::new(BEGINNING, script((0, 60), [vec![Step::Error(evicted)], answers(&[(50, 10)])]));
-    rig.expect(&[Attached(0, 60)]).await;
-    rig.script.lock().unwrap().extent = (50, 60);
-    rig.expect(&[Detached, Attached(50, 60), Happened::Partial(50, 60)]).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_evicted_later_ends_the_run() {
-    for by_code in [true, false] {
-        let code = ErrorCode::OffsetEvicted { offset: 10, next_available: 50 };
-        let last = if by_code { Step::Error(code) } else { Step::Break };
-        let streams = [[answers(&[(0, 10)]), vec![last]].concat(), vec![]];
-        let mut rig = Rig::new(BEGINNING, script((0, 60), streams));
-        rig.expect(&[Attached(0, 60), Happened::Partial(0, 10)]).await;
-        rig.script.lock().unwrap().extent = (50, 60);
-        let error = rig.error().await;
-        assert!(matches!(error, SourceError::Evicted { position: 10, start: 50, .. }), "{error:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_advice_for_a_gap_is_one_that_has_not_been_taken() {
-    for accept_gap in [true, false] {
-        let at = Begin::At { offset: 0, accept_gap };
-        let streams = [[answers(&[(0, 10)]), vec![Step::Break]].concat(), vec![]];
-        let mut rig = Rig::new(at, script((0, 60), streams));
-        rig.expect(&[Attached(0, 60), Happened::Partial(0, 10)]).await;
-        rig.script.lock().unwrap().extent = (50, 60);
-        let error = rig.error().await.to_string();
-        assert!(error.contains("is read up to 10 only"), "{error}");
-        assert_eq!(error.contains("run again: with --accept-gap"), !accept_gap, "{error}");
-        assert_eq!(error.contains("run again: as before"), accept_gap, "{error}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_log_that_lost_its_end_ends_the_run() {
-    let mut rig = Rig::new(BEGINNING, script((0, 10), [[answers(&[(0, 10)]), vec![Step::Break]].concat(), vec![]]));
-    rig.expect(&[Attached(0, 10), Happened::Partial(0, 10)]).await;
-    rig.script.lock().unwrap().extent = (0, 9);
-    let error = rig.error().await;
-    assert!(matches!(error, SourceError::Shorter { position: 10, end: 9, .. }), "{error:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_new_leader_that_lags_is_given_time_but_not_for_ever() {
-    let at = Begin::At { offset: 10, accept_gap: false };
-    for begin in [BEGINNING, at] {
-        // It lost its leader at 10, or begins there.
-        let first = if begin == BEGINNING { answers(&[(0, 10)]) } else { vec![] };
-        let streams = std::iter::once([first, vec![Step::Break]].concat()).chain((0..100).map(|_| vec![]));
-        let mut rig = Rig::new(begin, Script { replicated: true, ..script((0, 10), streams) });
-        if begin == BEGINNING {
-            rig.expect(&[Attached(0, 10), Happened::Partial(0, 10)]).await;
-        } else {
-            rig.expect(&[Attached(10, 10)]).await;
-        }
-        rig.script.lock().unwrap().extent = (0, 9);
-        rig.expect(&[Detached]).await;
-        assert!(rig.within(Duration::from_secs(20)).await.is_none(), "it is waited for");
-        rig.script.lock().unwrap().extent = (0, 10);
-        rig.expect(&[Attached(10, 10)]).await;
-    }
-    let since = Instant::now();
-    let mut rig = Rig::new(at, Script { replicated: true, ..script((0, 9), (0..100).map(|_| vec![])) });
-    let error = rig.error().await;
-    assert!(matches!(error, SourceError::Shorter { position: 10, end: 9, .. }), "{error:?}");
-    assert!(since.elapsed() >= Duration::from_secs(30), "{:?}", since.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_that_goes_on_begins_exactly_where_it_is_told() {
-    let at = |offset, accept_gap| Begin::At { offset, accept_gap };
-    for (begin, extent) in [(at(20, false), (0, 30)), (at(20, false), (20, 20)), (at(20, true), (5, 30))] {
-        let mut rig = Rig::new(begin, script(extent, [vec![]]));
-        rig.expect(&[Attached(20, extent.1)]).await;
-        assert_eq!(rig.did(), [Did::Stream(20, 2 << 20)]);
-    }
-    let mut rig = Rig::new(at(20, true), script((25, 30), [vec![]]));
-    rig.expect(&[Attached(25, 30)]).await;
-    let error = Rig::new(at(20, false), script((25, 30), [vec![]])).error().await;
-    assert!(matches!(error, SourceError::Behind { partition: 3, resume: 20, start: 25, .. }), "{error:?}");
-    let text = error.to_string();
-    assert!(text.contains("--accept-gap") && text.contains("--reset"), "{text}");
-    for accept_gap in [true, false] {
-        let error = Rig::new(at(20, accept_gap), script((0, 19), [vec![]])).error().await;
-        assert!(matches!(error, SourceError::Shorter { position: 20, end: 19, .. }), "{error:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_leader_that_falls_silent_is_known_to_be_lost_well_before_idle() {
     let mut rig = Rig::new(BEGINNING, script((0, 10), [answers(&[(0, 10)]), vec![]]));
     rig.expect(&[Attached(0, 10), Happened::Partial(0, 10)]).await;
@@ -534,98 +436,4 @@ async fn a_batch_that_is_not_the_one_that_was_read_makes_no_hole() {
     rig.expect(&[Attached(0, 12), Happened::Partial(0, 4), Detached]).await;
     let error = rig.error().await;
     assert!(matches!(error, SourceError::OtherLog { partition: 3, offset: 0, .. }), "{error:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn another_log_behind_a_new_connection_is_refused() {
-    let other = Ok(Look::Batch(stored(0, 11, 11)));
-    for look in
-        [other, Ok(Look::Batch(Stored { digest: 1, ..stored(0, 10, 10) })), Ok(Look::Rubbish("cut off".to_owned()))]
-    {
-        let streams = [[answers(&[(0, 10)]), vec![Step::Break]].concat(), answers(&[(10, 10)])];
-        let mut rig = Rig::new(BEGINNING, Script { looks: [look].into(), ..script((0, 20), streams) });
-        rig.expect(&[Attached(0, 20), Happened::Partial(0, 10), Detached]).await;
-        let error = rig.error().await;
-        assert!(matches!(error, SourceError::OtherLog { partition: 3, offset: 0, .. }), "{error:?}");
-        let text = error.to_string();
-        assert!(text.contains("partition 3 of `sensors`") && text.contains("--reset"), "{text}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_log_that_cannot_be_looked_at_is_tried_again() {
-    let looks = [Err("no answer".to_owned()), Err("no answer".to_owned())].into();
-    let broken = [answers(&[(0, 10)]), vec![Step::Break]].concat();
-    let streams = [broken, vec![], vec![], answers(&[(10, 10)])];
-    let mut rig = Rig::new(BEGINNING, Script { looks, ..script((0, 20), streams) });
-    rig.expect(&[Attached(0, 20), Happened::Partial(0, 10), Detached]).await;
-    rig.expect(&[Attached(10, 20), Happened::Partial(10, 20)]).await;
-    let looks = rig.did().into_iter().filter(|did| *did == Did::Look(0)).count();
-    assert_eq!(looks, 3, "nothing is read before it is known whose it is: {:?}", rig.did());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_retention_has_cut_is_not_looked_at() {
-    for (start, looks) in [(10, vec![]), (0, vec![Ok(Look::Cut)])] {
-        let streams = [[answers(&[(0, 10)]), vec![Step::Break]].concat(), answers(&[(10, 10)])];
-        let looked = looks.len();
-        let mut rig = Rig::new(BEGINNING, Script { looks: looks.into(), ..script((0, 20), streams) });
-        rig.expect(&[Attached(0, 20), Happened::Partial(0, 10)]).await;
-        rig.script.lock().unwrap().extent = (start, 20);
-        rig.expect(&[Detached, Attached(10, 20), Happened::Partial(10, 20)]).await;
-        assert_eq!(rig.did().into_iter().filter(|did| *did == Did::Look(0)).count(), looked);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_leader_that_takes_connections_and_drops_them_is_not_hammered() {
-    let mut rig = Rig::new(BEGINNING, script((0, 10), (0..20).map(|_| vec![Step::Break])));
-    for _ in 0..20 {
-        rig.expect(&[Attached(0, 10), Detached]).await;
-    }
-    let took = rig.began.elapsed();
-    assert!(took > Duration::from_secs(60), "{took:?} for 20 connections");
-}
-
-/// What the module says with this text.
-fn says(hint: &str) -> Step {
-    let error = SmartModuleTransformRuntimeError { hint: hint.to_owned(), offset: 12, ..Default::default() };
-    Step::Error(ErrorCode::SmartModuleRuntimeError(Box::new(error)))
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_damaged_batch_ends_the_run_at_once_with_its_place_and_the_way_on() {
-    let damaged = says("the batch that begins at offset 10 is damaged at offset 12: a record is cut off");
-    let mut rig = Rig::new(BEGINNING, script((0, 20), [[answers(&[(0, 10)]), vec![damaged]].concat()]));
-    rig.expect(&[Attached(0, 20), Happened::Partial(0, 10)]).await;
-    let error = rig.error().await;
-    assert!(matches!(error, SourceError::DamagedBatch { partition: 3, position: 10, .. }), "{error:?}");
-    assert_eq!(rig.began.elapsed(), Duration::ZERO, "it does not pass by waiting");
-    let text = error.to_string();
-    for part in ["partition 3 of `sensors`", "begins at offset 10", "at offset 12", "--from end", "--reset"] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_module_that_fails_is_named_with_its_partition_and_offset() {
-    let streams = (0..20).map(|_| vec![says("something else")]);
-    let begin = Begin::At { offset: 10, accept_gap: false };
-    let error = Rig::new(begin, script((0, 20), streams)).error().await;
-    assert!(matches!(error, SourceError::ModuleFails { partition: 3, position: 10, .. }), "{error:?}");
-    let text = error.to_string();
-    for part in ["partition 3 of `sensors`", "offset 10", "something else", "deploy --replace"] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_a_broker_that_says_deleted_ends_the_run() {
-    let missing = vec![Step::Error(ErrorCode::TopicNotFound)];
-    let mut rig = Rig::new(BEGINNING, script((0, 10), [missing.clone(), missing, answers(&[(0, 10)])]));
-    rig.expect(&[Attached(0, 10), Detached, Attached(0, 10), Detached, Attached(0, 10), Happened::Partial(0, 10)])
-        .await;
-    let mut rig = Rig::new(BEGINNING, script((0, 10), [vec![Step::Error(ErrorCode::TopicDeleted)]]));
-    let error = rig.error().await;
-    assert!(error.to_string().contains("deploy --topic sensors --cluster 127.0.0.1:9003"), "{error}");
 }
