@@ -16,7 +16,8 @@ use crate::util::{golden, golden_text};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Letter {
     reason: String,
-    origin: (u64, u64),
+    /// Partition and offset.
+    pub(crate) origin: (u64, u64),
     /// The same for each copy.
     pub(crate) id: String,
     window: Option<String>,

@@ -1,14 +1,17 @@
 //! Reading stored batches without a module, and what the consumer itself makes of them: byte for byte what the module
 //! makes of them at the broker.
 
+use fluvio::dataplane::record::{Batch, Record};
 use isotherm_consumer::source::fluvio::batches::RawBatch;
 use isotherm_consumer::source::fluvio::cluster::Cluster as Controller;
 use isotherm_consumer::source::fluvio::raw::{RawError, RawReader};
 use isotherm_model::combine::Combiner;
 use isotherm_model::settings::Settings;
 
+use crate::dead_letters::letters;
 use crate::util::cluster::{Cluster, block_on};
 use crate::util::golden;
+use crate::util::program;
 
 /// All batches from the one that holds `from` on.
 async fn read(reader: &mut RawReader) -> Vec<RawBatch> {
@@ -78,4 +81,41 @@ fn reading_begins_within_a_batch_and_goes_on_after_the_node_was_killed() {
     assert!(last == rest[rest.len() - 1..], "from {within} on: {} batches", last.len());
     let beyond = runtime.block_on(RawReader::open(&controller, &topic, 0, 60_001));
     assert!(matches!(beyond, Err(RawError::Shorter { offset: 60_001, end: 60_000, .. })), "{:?}", beyond.err());
+}
+
+#[test]
+fn what_a_record_says_of_its_offset_moves_nothing() {
+    let cluster = Cluster::start();
+    let (topic, dead) = (cluster.deployed("deltas", 1), cluster.deployed("dead", 1));
+    let reading = |second: u32| {
+        format!(
+            r#"{{"guid":"s","state":"AK","eventTime":"2026-03-14T09:00:{second:02}Z","payload":{{"data":{{"temperature":40}}}}}}"#
+        )
+    };
+    for (number, deltas) in [[0, 1, 2], [0, 1, 1_000_000], [3, 0, -4], [0, 1, 2]].into_iter().enumerate() {
+        let values = [reading(number as u32), reading(30), format!("no reading {number}")];
+        let mut batch = Batch::from(values.map(Record::new).to_vec());
+        for (record, delta) in batch.mut_records().iter_mut().zip(deltas) {
+            record.preamble.set_offset_delta(delta);
+        }
+        cluster.append(&topic, batch);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = folder.path().join("run.db");
+    let store = store.to_str().expect("the path is UTF-8");
+    let consume = || {
+        let more = ["--until-end", "--format", "jsonl", "--dead-letters", &dead];
+        let args = ["--cluster", cluster.address(), "--topic", &topic, "--store", store];
+        let ended = program::run("isotherm-consumer", args.iter().chain(&more)).code(0);
+        let wanted = r#""type":"totals","messages":12,"counted":8,"late":0,"rejected":{"not-json":4},"#;
+        assert!(ended.stdout.lines().last().is_some_and(|totals| totals.contains(wanted)), "{}", ended.stdout);
+    };
+    consume();
+    let mut origins: Vec<_> = letters(&cluster, &dead, 1).into_iter().map(|letter| letter.origin).collect();
+    origins.sort_unstable();
+    assert_eq!(origins, [(0, 2), (0, 5), (0, 8), (0, 11)]);
+    // The store stands where the log does.
+    consume();
+    let verify = ["verify", "--cluster", cluster.address(), "--topic", &topic, "--store", store];
+    program::run("isotherm-consumer", verify).code(0);
 }

@@ -1,5 +1,6 @@
 //! A node that dies and comes back: the consumer goes on by itself, and nothing is lost or counted twice.
 
+use fluvio::dataplane::record::{Batch, Record};
 use nix::sys::signal::Signal;
 
 use crate::util::cluster::Cluster;
@@ -44,4 +45,33 @@ fn a_consumer_goes_on_after_its_node_was_killed() {
     let live = consumer.wait().code(130).stdout;
     let later = cluster.read_to_end(&topic, &[]);
     assert_same_lines(&as_reference(&live), &as_reference(&later), "through three kills against a later run");
+}
+
+#[test]
+fn another_log_at_the_same_address_is_refused() {
+    let (mut cluster, mut other) = (Cluster::own(), Cluster::own());
+    let topic = cluster.deployed("swapped", 1);
+    other.deploy(&["--topic", &topic, "--partitions", "1"]);
+    let reading = |sensor: &str| {
+        let reading = format!(
+            r#"{{"guid":"{sensor}","state":"AK","eventTime":"2026-03-14T09:00:00Z","payload":{{"data":{{"temperature":40}}}}}}"#
+        );
+        Batch::from(vec![Record::new(reading.clone()), Record::new(reading)])
+    };
+    cluster.append(&topic, reading("one"));
+    // Batches end where they end in the other log, which only goes further.
+    other.append(&topic, reading("another"));
+    other.append(&topic, reading("another"));
+    let mut consume = command("isotherm-consumer");
+    consume.args(["--cluster", cluster.address(), "--topic", &topic, "--format", "jsonl", "--idle", "1s"]);
+    let mut consumer = Running::start(&mut consume);
+    consumer.wait_for(r#""type":"totals","messages":2,"#);
+    cluster.kill();
+    other.kill();
+    cluster.swap(&mut other);
+    cluster.restart();
+    let ended = consumer.wait().code(1);
+    let (partition, at) = (format!("partition 0 of `{topic}`"), "another batch stands at offset 0");
+    assert!(ended.stderr.contains(&partition) && ended.stderr.contains(at), "{}", ended.stderr);
+    assert!(!ended.stdout.contains(r#""messages":4,"#), "{}", ended.stdout);
 }

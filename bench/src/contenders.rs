@@ -145,8 +145,8 @@ struct Native {
 impl Native {
     fn batch(&mut self, batch: &Batch) {
         self.combiner.begin(0);
-        for (value, offset_delta) in batch.values.iter().zip(0..) {
-            self.combiner.push(&Record { offset_delta, timestamp: Some(LOGGED), value });
+        for value in batch.values.iter() {
+            self.combiner.push(&Record { timestamp: Some(LOGGED), value });
         }
         self.bytes.clear();
         self.combiner.finish().encode_into(&mut self.bytes);

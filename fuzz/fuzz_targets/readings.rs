@@ -10,8 +10,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let records: Vec<Record<'_>> = bytes
         .split(|byte| *byte == b'\n')
-        .zip(0..)
-        .map(|(value, offset_delta)| Record { offset_delta, timestamp: (offset_delta % 2 == 0).then_some(0), value })
+        .zip(0_u32..)
+        .map(|(value, place)| Record { timestamp: (place % 2 == 0).then_some(0), value })
         .collect();
     let partial = combine(&Settings::default(), 7, records.iter().copied());
     let aggregate = &partial.aggregate;

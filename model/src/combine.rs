@@ -16,11 +16,9 @@ use crate::settings::{Fingerprint, Settings};
 use crate::stats::hash_sensor;
 use crate::window::{Millis, Window, WindowSize};
 
-/// One record of a batch.
+/// One record of a batch. Its offset is its place in it: what it says of that itself, no broker checks and no client heeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its offset, less the batch's first one.
-    pub offset_delta: i64,
     /// Its log timestamp, if it has one.
     pub timestamp: Option<Millis>,
     /// Its value; empty for none.
@@ -39,9 +37,10 @@ pub fn combine<'a>(settings: &Settings, first_offset: i64, records: impl IntoIte
 
 /// Combines batches: [`Combiner::begin`], [`Combiner::push`] for each record in its order, [`Combiner::finish`].
 ///
-/// The source of what comes out is `[first, next)` with `next = first + max(records, offset delta of the last record + 1)`.
-/// A batch of which records were taken out before it was stored (by a module on the producer's side, or a topic's
-/// deduplication) keeps the offsets of all that came in, which only its header says: then `next` is where a hole in the log begins.
+/// The source of what comes out is `[first, first + records)`: a log numbers a batch's records from its first offset on,
+/// without gaps. A batch of which records were taken out before it was stored (by a module on the producer's side, or a topic's
+/// deduplication) keeps the offsets of all that came in, which only its header says: then a hole in the log begins where the
+/// source ends.
 ///
 /// Memory grows with the largest batch and is used again; an ordinary reading allocates nothing. Cost of a record: linear
 /// in its bytes; of a batch besides: sorting its cells, and the sensors within each.
@@ -90,9 +89,7 @@ impl Combiner {
     #[inline]
     pub fn push(&mut self, record: &Record<'_>) {
         self.records += 1;
-        let first = self.source.first;
-        let counted = first.saturating_add_unsigned(self.records);
-        self.source.next = first.saturating_add(record.offset_delta).saturating_add(1).max(counted);
+        self.source.next = self.source.next.saturating_add(1);
         let reading = match self.scanner.scan(record.value, record.timestamp) {
             Ok(reading) => reading,
             Err(rejection) => return self.rejected.count(rejection),

@@ -29,12 +29,7 @@ fn golden() -> Partial {
         "not JSON".to_owned(),
         reading("s1", "WY", "03", "-40"),
     ];
-    let records = values.iter().zip(0..);
-    let records = records.map(|(value, offset_delta)| Record {
-        offset_delta,
-        timestamp: Some(1_795_341_602_000),
-        value: value.as_bytes(),
-    });
+    let records = values.iter().map(|value| Record { timestamp: Some(1_795_341_602_000), value: value.as_bytes() });
     let partial = combine(&Settings::default(), 4_566, records);
     assert_eq!(partial.version, ModuleVersion::CURRENT);
     // The bytes of a format outlive the version that first wrote them.
@@ -185,9 +180,7 @@ fn windows_and_values_end_where_those_of_readings_do() {
 /// A partial of a generated batch.
 fn partial() -> impl Strategy<Value = Partial> {
     (generate::batch(10), any::<i64>()).prop_map(|(batch, first)| {
-        let records = batch.iter().zip(0..);
-        let records =
-            records.map(|((timestamp, value), offset_delta)| Record { offset_delta, timestamp: *timestamp, value });
+        let records = batch.iter().map(|(timestamp, value)| Record { timestamp: *timestamp, value });
         combine(&Settings::default(), first >> 2 & i64::MAX, records)
     })
 }

@@ -11,8 +11,7 @@ use isotherm_model::settings::Settings;
 use proptest::prelude::*;
 
 fn records(batch: &[(Option<i64>, Vec<u8>)]) -> Vec<Record<'_>> {
-    let records = batch.iter().zip(0..);
-    records.map(|((timestamp, value), offset_delta)| Record { offset_delta, timestamp: *timestamp, value }).collect()
+    batch.iter().map(|(timestamp, value)| Record { timestamp: *timestamp, value }).collect()
 }
 
 /// The settings that readings are generated for, and others.

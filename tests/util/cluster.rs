@@ -8,15 +8,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use fluvio::consumer::{ConsumerConfigExtBuilder, RetryMode};
-use fluvio::dataplane::record::ReplicaKey;
+use fluvio::dataplane::record::{Batch, RawRecords, RecordSet, ReplicaKey};
 use fluvio::metadata::smartmodule::SmartModuleSpec;
 use fluvio::metadata::spu::SpuSpec;
 use fluvio::metadata::topic::{AddPartition, TopicSpec, UpdateTopicAction};
 use fluvio::{
-    Fluvio, FluvioClusterConfig, Offset, SmartModuleContextData, SmartModuleInvocation, SmartModuleInvocationWasm,
-    SmartModuleKind,
+    Fluvio, FluvioClusterConfig, Isolation, Offset, SmartModuleContextData, SmartModuleInvocation,
+    SmartModuleInvocationWasm, SmartModuleKind,
 };
 use fluvio_socket::{ClientConfig, MultiplexerSocket, VersionedSerialSocket};
+use fluvio_spu_schema::produce::{DefaultPartitionRequest, DefaultProduceRequest, DefaultTopicRequest};
 use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 use futures_util::StreamExt;
 use nix::sys::signal::Signal;
@@ -83,6 +84,13 @@ impl Cluster {
         *node = Some(start_node(folder.path(), &self.address).0);
     }
 
+    /// Has two nodes that have ended change their folders.
+    pub(crate) fn swap(&mut self, other: &mut Self) {
+        let (one, other) = (self.node.as_mut(), other.node.as_mut());
+        let ((_, one), (_, other)) = one.zip(other).expect("nodes of the test's own");
+        std::mem::swap(one, other);
+    }
+
     /// Kills the test's own node, and starts it again.
     #[track_caller]
     pub(crate) fn kill_and_restart(&mut self) {
@@ -114,7 +122,7 @@ impl Cluster {
 
     /// `isotherm-consumer deploy`, with the modules of this build.
     #[track_caller]
-    fn deploy(&self, args: &[&str]) {
+    pub(crate) fn deploy(&self, args: &[&str]) {
         // One at a time: on a shared cluster two of them would race to create the modules.
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -156,6 +164,29 @@ impl Cluster {
     pub(crate) fn produce(&self, topic: &str, args: &[&str]) -> Ended {
         let common = ["--cluster", &self.address, "--topic", topic];
         program::run("isotherm-producer", common.iter().chain(args)).code(0)
+    }
+
+    /// Produces one batch as it is, whatever it says, to partition 0.
+    #[track_caller]
+    pub(crate) fn append(&self, topic: &str, batch: Batch) {
+        let batch = Batch::<RawRecords>::try_from(batch).expect("it can be encoded");
+        let data = DefaultPartitionRequest { partition_index: 0, records: RecordSet { batches: vec![batch] } };
+        let name = topic.to_owned();
+        let request = DefaultProduceRequest {
+            isolation: Isolation::ReadUncommitted,
+            timeout: STUCK,
+            topics: vec![DefaultTopicRequest { name, partitions: vec![data], ..Default::default() }],
+            ..Default::default()
+        };
+        block_on(async {
+            for socket in self.spus().await {
+                let answer = socket.send_receive(request.clone()).await.expect("the SPU answers");
+                if answer.responses.iter().flat_map(|topic| &topic.partitions).all(|answer| answer.error_code.is_ok()) {
+                    return;
+                }
+            }
+            panic!("no SPU takes the batch into {topic}");
+        });
     }
 
     /// Everything that stands in a topic, as `--until-end` gives it in JSON lines.
@@ -205,13 +236,7 @@ impl Cluster {
 
     /// The first and the end offset of a partition, as its leader says.
     async fn extent(&self, topic: &str, partition: u32) -> (i64, i64) {
-        let admin = self.client().await.admin().await;
-        let spus = admin.list::<SpuSpec, _>(Vec::<String>::new()).await.expect("the SPUs can be listed");
-        for spu in spus {
-            let config = ClientConfig::with_addr(spu.spec.public_endpoint.addr());
-            let (socket, config, versions) = config.connect().await.expect("the SPU answers").split();
-            let socket = MultiplexerSocket::shared(socket);
-            let socket = VersionedSerialSocket::new(socket, config, versions);
+        for socket in self.spus().await {
             let request = FetchOffsetsRequest::new(topic.to_owned(), partition);
             let answer = socket.send_receive(request).await.expect("the SPU knows its offsets");
             let replica = ReplicaKey::new(topic, partition);
@@ -222,6 +247,19 @@ impl Cluster {
             }
         }
         panic!("no SPU leads partition {partition} of {topic}");
+    }
+
+    /// Connections to all SPUs.
+    async fn spus(&self) -> Vec<VersionedSerialSocket> {
+        let admin = self.client().await.admin().await;
+        let spus = admin.list::<SpuSpec, _>(Vec::<String>::new()).await.expect("the SPUs can be listed");
+        let mut sockets = Vec::new();
+        for spu in spus {
+            let config = ClientConfig::with_addr(spu.spec.public_endpoint.addr());
+            let (socket, config, versions) = config.connect().await.expect("the SPU answers").split();
+            sockets.push(VersionedSerialSocket::new(MultiplexerSocket::shared(socket), config, versions));
+        }
+        sockets
     }
 
     /// The first `count` values that a module with these parameters makes of a partition's records, or what the broker

@@ -38,7 +38,7 @@ pub(super) struct Letter {
 /// The dead records of a batch, in order. They share its memory.
 pub(super) fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, size: WindowSize) -> Vec<Letter> {
     let mut letters = Vec::new();
-    for record in &batch.records {
+    for (record, offset) in batch.records.iter().zip(batch.base_offset..) {
         let (reason, window) = match scanner.scan(&record.value, record.timestamp) {
             Err(rejection) => (rejection.name(), None),
             Ok(reading) => {
@@ -49,7 +49,6 @@ pub(super) fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, si
                 (LATE, Some(size.start(window)))
             }
         };
-        let offset = batch.base_offset.saturating_add(record.offset_delta);
         let origin = Origin { partition: dead.partition, offset };
         letters.push(Letter { origin, reason, window, value: record.value.clone() });
     }
@@ -143,13 +142,8 @@ mod tests {
             reading("2026-11-22T10:00:02.999Z"),
             reading("yesterday"),
         ];
-        let record = |(delta, value): (i64, &Bytes)| RawRecord {
-            offset_delta: delta,
-            timestamp: None,
-            key: None,
-            value: value.clone(),
-        };
-        let records = (0..).zip(&values).map(record).collect();
+        let record = |value: &Bytes| RawRecord { timestamp: None, key: None, value: value.clone() };
+        let records = values.iter().map(record).collect();
         let batch = RawBatch { base_offset: 100, last_offset_delta: 5, next: 106, bytes: 0, records };
         let size = WindowSize::default();
         let late = size.window_of(1_795_341_600_000);

@@ -29,6 +29,9 @@ pub struct Answer {
     pub output: bool,
 }
 
+/// What the text of every error begins with that a batch ends with whose records cannot be told apart.
+pub const DAMAGED: &str = "the batch that begins at offset ";
+
 /// Statuses of the engine's protocol.
 mod status {
     /// `init` says what is wrong in its output.
@@ -123,7 +126,7 @@ impl<T: Transform> Instance<T> {
             Ok(()) => self.output.end(),
             Err(Damaged { offset, what }) => {
                 let first = batch.base_offset;
-                let hint = format!("the batch that begins at offset {first} is damaged at offset {offset}: {what}");
+                let hint = format!("{DAMAGED}{first} is damaged at offset {offset}: {what}");
                 self.output.fail(T::KIND, offset, &hint)
             }
         };

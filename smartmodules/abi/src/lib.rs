@@ -22,9 +22,9 @@ pub mod records;
 pub mod wasm;
 
 pub use input::Batch;
-pub use instance::{Answer, Instance, Transform};
+pub use instance::{Answer, DAMAGED, Instance, Transform};
 pub use output::{Kind, Output};
-pub use records::{Damaged, Record};
+pub use records::{Damaged, Record, Records};
 
 /// The least version of the engine's protocol that is understood: the first in which a batch has a timestamp.
 pub const LEAST_VERSION: i32 = 22;

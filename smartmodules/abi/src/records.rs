@@ -4,6 +4,8 @@
 //! delta (varint), 1 and the key (varint length and bytes) or 0, the value (varint length and bytes), and a number of
 //! headers (varint), of which Fluvio writes no more. Varints are zigzag.
 //!
+//! Modules read batches so, and the consumer where no module has: both count the same records.
+//!
 //! What Fluvio's own decoder reads is read, and as the same records, so that a topic is not lost to this module alone because a
 //! client of another making frames loosely: a record's length says no more than that so much follows, the next record begins
 //! where the parts of this one end, and what stands behind the last one is no matter. What that decoder refuses is refused: parts
@@ -15,10 +17,13 @@ use crate::bytes::Bytes;
 /// One record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Its offset, less the batch's first one.
+    /// What it says of its offset, less the batch's first one. No broker checks that and no client heeds it: records are
+    /// numbered by their place.
     pub offset_delta: i64,
     /// Its log timestamp in milliseconds since the epoch, if the batch has one.
     pub timestamp: Option<i64>,
+    /// Its key, if it has one.
+    pub key: Option<&'a [u8]>,
     /// Its value, empty for none.
     pub value: &'a [u8],
     /// All of it as it stands in the batch, less its length, which need not be the true one.
@@ -46,7 +51,8 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    pub(crate) fn new(bytes: &'a [u8], base_offset: i64, base_timestamp: Option<i64>) -> Self {
+    /// The records that these bytes are, decompressed, with the batch's first offset and what its timestamps count from.
+    pub fn new(bytes: &'a [u8], base_offset: i64, base_timestamp: Option<i64>) -> Self {
         let mut bytes = Bytes(bytes);
         let empty = bytes.0.is_empty();
         let count = bytes.i32();
@@ -63,28 +69,35 @@ impl<'a> Records<'a> {
         if len.is_none_or(|len| len > from.len() as i64) {
             return Err("a record is cut off");
         }
-        let (offset_delta, timestamp_delta, value) =
+        let Parts { offset_delta, timestamp_delta, key, value } =
             parts(&mut self.bytes).ok_or("a record's parts are cut off, or are none")?;
         let body = from.get(..from.len() - self.bytes.0.len()).unwrap_or_default();
         let timestamp = self.base_timestamp.map(|base| base.saturating_add(timestamp_delta));
-        Ok(Record { offset_delta, timestamp, value, body })
+        Ok(Record { offset_delta, timestamp, key, value, body })
     }
 }
 
-/// Offset delta, timestamp delta and value.
+/// What a record says, as it says it.
+struct Parts<'a> {
+    offset_delta: i64,
+    timestamp_delta: i64,
+    key: Option<&'a [u8]>,
+    value: &'a [u8],
+}
+
 #[inline(always)]
-fn parts<'a>(bytes: &mut Bytes<'a>) -> Option<(i64, i64, &'a [u8])> {
+fn parts<'a>(bytes: &mut Bytes<'a>) -> Option<Parts<'a>> {
     let _attributes = bytes.byte()?;
     let timestamp_delta = bytes.varint()?;
     let offset_delta = bytes.varint()?;
-    match bytes.byte()? {
-        0 => {}
-        1 => drop(bytes.sized()?),
+    let key = match bytes.byte()? {
+        0 => None,
+        1 => Some(bytes.sized()?),
         _ => return None,
-    }
+    };
     let value = bytes.sized()?;
     let _headers = bytes.varint()?;
-    Some((offset_delta, timestamp_delta, value))
+    Some(Parts { offset_delta, timestamp_delta, key, value })
 }
 
 impl<'a> Iterator for Records<'a> {

@@ -130,6 +130,7 @@ proptest! {
         prop_assert_eq!(read.len(), theirs.len());
         for ((ours, theirs), parts) in read.iter().zip(&theirs).zip(&parts) {
             prop_assert_eq!(ours.value, theirs.value().as_ref());
+            prop_assert_eq!(ours.key, parts.0.as_deref());
             prop_assert_eq!(ours.offset_delta, parts.2);
             prop_assert_eq!(ours.timestamp, (base_timestamp > 0).then_some(base_timestamp + parts.3));
             // What stands in the batch decodes as one record, the same one.

@@ -21,9 +21,8 @@ type Kept = Vec<(Option<Vec<u8>>, Vec<u8>, i64, i64)>;
 
 /// What the reference keeps.
 fn kept(settings: &Settings, parts: &[Parts], keep: impl Fn(Result<(), Rejection>) -> bool) -> Kept {
-    let kept = parts.iter().zip(0..).filter(|(parts, offset_delta)| {
-        let timestamp = Some(NOON + parts.timestamp_delta);
-        let record = Record { offset_delta: *offset_delta, timestamp, value: &parts.value };
+    let kept = parts.iter().zip(0..).filter(|(parts, _offset)| {
+        let record = Record { timestamp: Some(NOON + parts.timestamp_delta), value: &parts.value };
         keep(reference::classify(settings, &record).map(drop))
     });
     kept.map(|(parts, offset)| (parts.key.clone(), parts.value.clone(), offset, parts.timestamp_delta)).collect()

@@ -33,8 +33,7 @@ impl Transform for WindowStats {
         self.combiner.begin(batch.base_offset);
         for record in batch.records() {
             let record = record?;
-            let (offset_delta, timestamp, value) = (record.offset_delta, record.timestamp, record.value);
-            self.combiner.push(&Record { offset_delta, timestamp, value });
+            self.combiner.push(&Record { timestamp: record.timestamp, value: record.value });
         }
         let combined = self.combiner.finish();
         match self.form {

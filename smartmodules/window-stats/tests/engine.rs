@@ -7,9 +7,11 @@ mod reference;
 #[path = "../../testing/mod.rs"]
 mod testing;
 
+use fluvio_protocol::Encoder;
+use fluvio_protocol::record::Record;
 use fluvio_smartengine::SmartModuleChainInstance;
 use isotherm_model::codec::{self, decode, max_encoded_len, max_text_len};
-use isotherm_model::combine::{Record, combine};
+use isotherm_model::combine::{self, combine};
 use isotherm_model::partial::Partial;
 use isotherm_model::settings::Settings;
 use proptest::prelude::*;
@@ -51,11 +53,9 @@ fn check(
     first: i64,
     timestamp: i64,
 ) -> Partial {
-    let records: Vec<Record<'_>> = parts
+    let records: Vec<combine::Record<'_>> = parts
         .iter()
-        .zip(0..)
-        .map(|(parts, offset_delta)| Record {
-            offset_delta,
+        .map(|parts| combine::Record {
             timestamp: (timestamp > 0).then_some(timestamp.saturating_add(parts.timestamp_delta)),
             value: &parts.value,
         })
@@ -122,6 +122,24 @@ fn batches_of_every_size_are_answered() {
 }
 
 #[test]
+fn what_a_record_says_of_its_offset_counts_nowhere() {
+    let mut module = instance(NAME, &[], 25, None).expect("an instance");
+    let wanted: Vec<Parts> = (0..3).map(reading).map(Parts::value).collect();
+    let wanted = check(&mut module, &Settings::default(), &wanted, 40, NOON);
+    assert_eq!((wanted.source.first, wanted.source.next), (40, 43));
+    for deltas in [[0, 1, 1_000_000], [1 << 30, 5, 5], [-7, -7, -7], [2, 1, 0]] {
+        let records = deltas.iter().zip(0..).map(|(delta, number)| {
+            let mut record = Record::new(reading(number));
+            record.preamble.set_offset_delta(*delta);
+            record
+        });
+        let mut raw = Vec::new();
+        records.collect::<Vec<_>>().encode(&mut raw, 0).expect("encodes");
+        assert_eq!(partial(&mut module, &raw, 40, NOON), wanted, "{deltas:?}");
+    }
+}
+
+#[test]
 fn the_answer_for_people_is_json() {
     let mut module = instance(NAME, &[("output", "json"), ("group", "/destination"), ("groups", "any")], 25, None)
         .expect("an instance");
@@ -131,11 +149,7 @@ fn the_answer_for_people_is_json() {
     let text = std::str::from_utf8(&records[0].value).expect("text");
     assert!(text.len() <= max_text_len(raw.len()));
     let settings = Settings::from_params([("group", "/destination"), ("groups", "any")]).expect("sound");
-    let records = parts.iter().zip(0..).map(|(parts, offset_delta)| Record {
-        offset_delta,
-        timestamp: Some(NOON),
-        value: &parts.value,
-    });
+    let records = parts.iter().map(|parts| combine::Record { timestamp: Some(NOON), value: &parts.value });
     assert_eq!(text, codec::text(&combine(&settings, 40, records), settings.window, "destination"));
     let value: serde_json::Value = serde_json::from_str(text).expect("JSON");
     assert_eq!(value["last"], 139);
@@ -170,6 +184,7 @@ fn a_damaged_batch_is_an_error_that_names_its_offset() {
     let whole = raw(&parts);
     let said = answered(&mut module, &whole[..whole.len() - 1], 500, NOON).expect_err("damaged");
     assert!(said.contains("500") && said.contains("509"), "{said}");
+    assert!(said.contains(isotherm_smartmodule_abi::DAMAGED), "the consumer knows it by these words: {said}");
     // And the module goes on.
     check(&mut module, &Settings::default(), &parts, 500, NOON);
 }

@@ -26,8 +26,7 @@ fn run(partitions: usize, batch: usize) -> Vec<String> {
     }
     for (partition, log) in (0..).zip(&logs) {
         for (number, values) in log.chunks(batch).enumerate() {
-            let record = |(offset_delta, value): (i64, &&'static [u8])| Record { offset_delta, timestamp: None, value };
-            let records = (0..).zip(values).map(record);
+            let records = values.iter().map(|value| Record { timestamp: None, value });
             let partial = Box::new(combine(&topology.settings, (number * batch) as i64, records));
             effects.extend(run.event(Event::Partial { partition, partial, digest: 0 }));
         }

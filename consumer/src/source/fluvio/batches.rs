@@ -1,16 +1,17 @@
 //! Stored batches as they come without a SmartModule: which of an answer are whole, and what their records say.
 //!
-//! A record's log timestamp and offset delta are read exactly as the module reads them (`smartmodules/abi`), so that
-//! [`RawBatch::combine`] gives, byte for byte, the partial that the module gives for the same batch.
+//! Records are told apart by the module's own reader (`smartmodules/abi`), so that [`RawBatch::combine`] gives, byte for byte,
+//! the partial that the module gives for the same batch, however loosely that is framed.
 
 use std::io::{self, Read};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use fluvio::dataplane::record::{Batch, RawRecords};
 use fluvio_compression::Compression;
 use fluvio_protocol::record::{BATCH_FILE_HEADER_SIZE, BATCH_HEADER_SIZE, BATCH_PREAMBLE_SIZE};
-use isotherm_model::combine::{Combined, Combiner, Record};
+use isotherm_model::combine::{Combined, Combiner, Record as Reading};
 use isotherm_model::partial::Partial;
+use isotherm_smartmodule_abi::{self as abi, Record, Records};
 
 /// The most bytes that a batch's records may take, compressed or not: far beyond what producers send, and what a module's
 /// memory could hold.
@@ -35,11 +36,9 @@ pub struct RawBatch {
     pub records: Vec<RawRecord>,
 }
 
-/// A record of a stored batch.
+/// A record of a stored batch. Its offset is the batch's first one and its place; what it says of that itself counts nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawRecord {
-    /// Its offset less the batch's first one.
-    pub offset_delta: i64,
     /// Its log timestamp in milliseconds since the epoch, if the batch has one.
     pub timestamp: Option<i64>,
     /// Its key, if it has one.
@@ -53,11 +52,7 @@ impl RawBatch {
     pub fn combine<'a>(&self, combiner: &'a mut Combiner) -> Combined<'a> {
         combiner.begin(self.base_offset);
         for record in &self.records {
-            combiner.push(&Record {
-                offset_delta: record.offset_delta,
-                timestamp: record.timestamp,
-                value: &record.value,
-            });
+            combiner.push(&Reading { timestamp: record.timestamp, value: &record.value });
         }
         combiner.finish()
     }
@@ -131,9 +126,8 @@ pub(super) fn open(batch: Batch<RawRecords>) -> Result<RawBatch, Damaged> {
     let compression = batch.get_compression().map_err(|error| damaged(error.to_string()))?;
     let bytes = decompress(compression, batch.own_records().0, LARGEST)
         .map_err(|error| damaged(format!("it cannot be decompressed: {error}")))?;
-    let len = bytes.len();
-    let records = records(bytes, timestamp).map_err(|what| damaged(what.to_owned()))?;
-    Ok(RawBatch { base_offset, last_offset_delta, next, bytes: len, records })
+    let records = records(&bytes, base_offset, timestamp).map_err(damaged)?;
+    Ok(RawBatch { base_offset, last_offset_delta, next, bytes: bytes.len(), records })
 }
 
 fn decompress(compression: Compression, bytes: Bytes, limit: usize) -> io::Result<Bytes> {
@@ -158,57 +152,15 @@ fn read_bounded(source: impl Read, limit: usize) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// `count` (i32, big-endian), then the records: see [`record`].
-fn records(mut bytes: Bytes, base_timestamp: Option<i64>) -> Result<Vec<RawRecord>, &'static str> {
-    if bytes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let count = bytes.try_get_i32().map_err(|_| "its number of records is cut off")?;
-    let mut records = Vec::new();
-    for _ in 0..count {
-        let body = sized(&mut bytes).ok_or("a record is cut off")?;
-        records.push(record(body, base_timestamp).ok_or("a record's parts do not fit its length")?);
-    }
-    if bytes.is_empty() { Ok(records) } else { Err("bytes stand behind its last record") }
-}
-
-/// Attributes (i8), timestamp delta (varint), offset delta (varint), 1 and the key (varint length and bytes) or 0, the
-/// value (varint length and bytes), and a number of headers (varint), of which Fluvio writes no more.
-fn record(mut body: Bytes, base_timestamp: Option<i64>) -> Option<RawRecord> {
-    let _attributes = body.try_get_i8().ok()?;
-    let timestamp_delta = varint(&mut body)?;
-    let offset_delta = varint(&mut body)?;
-    let key = match body.try_get_u8().ok()? {
-        0 => None,
-        1 => Some(sized(&mut body)?),
-        _ => return None,
-    };
-    let value = sized(&mut body)?;
-    let _headers = varint(&mut body)?;
-    let timestamp = base_timestamp.map(|base| base.saturating_add(timestamp_delta));
-    body.is_empty().then_some(RawRecord { offset_delta, timestamp, key, value })
-}
-
-/// A varint that is a length, and so many bytes.
-fn sized(bytes: &mut Bytes) -> Option<Bytes> {
-    let len = usize::try_from(varint(bytes)?).ok()?;
-    (len <= bytes.len()).then(|| bytes.split_to(len))
-}
-
-/// A signed varint (zigzag) of at most 64 bits.
-fn varint(bytes: &mut Bytes) -> Option<i64> {
-    let mut number = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let byte = bytes.try_get_u8().ok()?;
-        if shift == 63 && byte > 1 {
-            return None;
+/// Tells records apart, as the module does: its own reader.
+fn records(bytes: &Bytes, base_offset: i64, base_timestamp: Option<i64>) -> Result<Vec<RawRecord>, String> {
+    let records = Records::new(bytes, base_offset, base_timestamp).map(|record| match record {
+        Ok(Record { timestamp, key, value, .. }) => {
+            Ok(RawRecord { timestamp, key: key.map(|key| bytes.slice_ref(key)), value: bytes.slice_ref(value) })
         }
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
-        }
-    }
-    None
+        Err(abi::Damaged { offset, what }) => Err(format!("{what}, at offset {offset}")),
+    });
+    records.collect()
 }
 
 #[cfg(test)]

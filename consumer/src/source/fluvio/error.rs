@@ -64,15 +64,38 @@ pub enum SourceError {
     },
     /// The module refuses its parameters or fails.
     #[error(
-        "the SmartModule `{module}` on the cluster fails: {reason}\nIt may be of another version: \
-         `isotherm-consumer deploy --replace{cluster}` uploads this one's."
+        "the SmartModule `{module}` on the cluster fails for partition {partition} of `{topic}`, from offset {position} on: \
+         {reason}\nIt may be of another version: `isotherm-consumer deploy --replace{cluster}` uploads this one's."
     )]
     ModuleFails {
         /// How commands find the cluster.
         cluster: ClusterFlag,
         /// The module.
         module: String,
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where reading is to go on.
+        position: i64,
         /// What the broker said.
+        reason: String,
+    },
+    /// The records of a batch cannot be told apart.
+    #[error(
+        "partition {partition} of `{topic}` is read up to offset {position}: {reason}. No client can read that batch whole, \
+         and no run can go past it. Produce what can be read of the topic into another one, or count only what comes from \
+         now on, with --from end: beside what is counted (--store PATH, of a file that is not there yet), or in its place \
+         (--reset)."
+    )]
+    DamagedBatch {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where reading is to go on.
+        position: i64,
+        /// Which batch, and what the module said of it.
         reason: String,
     },
     /// What the module gives is no partial.
@@ -116,10 +139,17 @@ pub enum SourceError {
     /// The log does not reach back to where reading is to go on.
     #[error(
         "partition {partition} of `{topic}` begins at offset {start} by now, but is read up to {position} only: the \
-         broker's retention has cut what lies between. Keep the log for longer, and run again: with --accept-gap it goes on \
-         without what is missing, and enters the gap in the ledger; with --reset it begins anew."
+         broker's retention has cut what lies between. Keep the log for longer, and run again: {}, with --reset it begins \
+         anew. (With --store memory nothing is kept: it begins anew where the log begins.)",
+        if *accept_gap {
+            "as before it goes on without what is missing, since --accept-gap looks where the log begins when a run does"
+        } else {
+            "with --accept-gap it goes on without what is missing, and enters the gap in the ledger"
+        }
     )]
     Evicted {
+        /// Whether the run had been told to go on over gaps.
+        accept_gap: bool,
         /// The topic.
         topic: String,
         /// Of which partition.
@@ -160,6 +190,20 @@ pub enum SourceError {
         position: i64,
         /// Where the log ends.
         end: i64,
+    },
+    /// The log is not the one that was read.
+    #[error(
+        "partition {partition} of `{topic}`: since the connection was lost, another batch stands at offset {offset} than the \
+         one that was counted: the topic was deleted and made again, restored, is another cluster's, or its broker lost its \
+         tail. Read it with a store of its own (--store PATH), or begin anew with --reset."
+    )]
+    OtherLog {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where the batch stands.
+        offset: i64,
     },
     /// The broker speaks too old a protocol.
     #[error(

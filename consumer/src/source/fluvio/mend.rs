@@ -5,6 +5,7 @@ use std::time::Duration;
 use fluvio::dataplane::link::ErrorCode;
 use isotherm_model::codec;
 use isotherm_model::partial::ModuleVersion;
+use isotherm_smartmodule_abi::DAMAGED;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -19,6 +20,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(30);
 impl Reader {
     /// Decides what to do after a session; `Err` when the reader is to end, with what to tell.
     pub(super) async fn mend(&mut self, end: End) -> Result<(), Option<SourceError>> {
+        let mut last_word = None;
         let (trouble, reason) = match end {
             End::Unheard => return Err(None),
             End::Fatal(error) => return Err(Some(error)),
@@ -35,12 +37,19 @@ impl Reader {
             End::OtherModule(reason) => (Trouble::OtherModule, reason),
             End::NoController(reason) => (Trouble::Connection, reason),
             End::NoLeader => (Trouble::Connection, "the controller knows no leader for it".to_owned()),
+            End::Unchecked(reason) => {
+                (Trouble::Connection, format!("what was read last of it cannot be looked at again: {reason}"))
+            }
+            End::Lagging(error) => {
+                last_word = Some(error);
+                (Trouble::Lagging, "it ends before what has been read of it, as far as its leader knows yet".to_owned())
+            }
             End::Broken(LinkError::TooOld(address)) => return Err(Some(SourceError::TooOld { address })),
             End::Broken(LinkError::Code(code)) => (self.judge_code(&code).map_err(Some)?, code.to_string()),
             End::Broken(error) => (Trouble::Connection, error.to_string()),
         };
         let Next::After(pause) = self.policy.after(trouble, jitter()) else {
-            return Err(Some(self.given_up(trouble, reason)));
+            return Err(Some(last_word.unwrap_or_else(|| self.given_up(trouble, reason))));
         };
         self.say(trouble, &reason, pause);
         tokio::time::sleep(pause).await;
@@ -69,6 +78,12 @@ impl Reader {
                 // Some brokers do not say where the log begins.
                 Err(self.evicted(position, (*next_available).max(position.saturating_add(1))))
             }
+            // It is our module that says so, of whatever version: it does not pass.
+            ErrorCode::SmartModuleRuntimeError(error) if error.hint.starts_with(DAMAGED) => {
+                let (topic, partition) = (self.terms.topic.clone(), self.partition);
+                let position = self.position.unwrap_or_default();
+                Err(SourceError::DamagedBatch { topic, partition, position, reason: error.hint.clone() })
+            }
             ErrorCode::SmartModuleInvalid { .. }
             | ErrorCode::SmartModuleInvalidExports { .. }
             | ErrorCode::SmartModuleRuntimeError(_)
@@ -93,7 +108,7 @@ impl Reader {
                 module: self.terms.module.clone(),
             },
             Trouble::OtherModule => self.module_fails(reason),
-            Trouble::Connection | Trouble::Refusal => SourceError::Refused {
+            Trouble::Connection | Trouble::Lagging | Trouble::Refusal => SourceError::Refused {
                 topic: self.terms.topic.clone(),
                 partition: self.partition,
                 position: self.position.unwrap_or_default(),
@@ -104,11 +119,14 @@ impl Reader {
 
     fn module_fails(&self, reason: String) -> SourceError {
         let (cluster, module) = (self.terms.cluster.clone(), self.terms.module.clone());
-        SourceError::ModuleFails { cluster, module, reason }
+        let (topic, partition, position) =
+            (self.terms.topic.clone(), self.partition, self.position.unwrap_or_default());
+        SourceError::ModuleFails { cluster, module, topic, partition, position, reason }
     }
 
     pub(super) fn evicted(&self, position: i64, start: i64) -> SourceError {
-        SourceError::Evicted { topic: self.terms.topic.clone(), partition: self.partition, position, start }
+        let (accept_gap, topic) = (self.terms.accept_gap, self.terms.topic.clone());
+        SourceError::Evicted { accept_gap, topic, partition: self.partition, position, start }
     }
 
     pub(super) fn not_a_partial(&self, error: &codec::DecodeError) -> SourceError {

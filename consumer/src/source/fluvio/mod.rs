@@ -34,7 +34,7 @@ use self::cluster::Cluster;
 use self::discover::Discovery;
 use self::error::{ClusterFlag, SourceError};
 use self::link::Module;
-use self::partition::{Begin, Message, ROOM, Reader};
+use self::partition::{Begin, Message, OPENING, ROOM, Reader};
 use self::way::ClusterWay;
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::{From, Source};
@@ -75,6 +75,10 @@ struct Terms {
     address: String,
     /// How commands find the cluster.
     cluster: ClusterFlag,
+    /// Room for streams that the broker makes ready.
+    opening: Arc<Semaphore>,
+    /// Whether the run was told to go on over gaps.
+    accept_gap: bool,
     /// Room for partials that wait to be taken.
     room: Arc<Semaphore>,
 }
@@ -124,6 +128,8 @@ impl FluvioSource {
             patience: (topology.idle / 4).clamp(Duration::from_secs(1), Duration::from_secs(10)),
             address,
             cluster: cluster.flag(),
+            opening: Arc::new(Semaphore::new(OPENING)),
+            accept_gap: reading.accept_gap,
             room: Arc::new(Semaphore::new(ROOM as usize)),
         });
         let (sender, messages) = mpsc::channel(QUEUE);

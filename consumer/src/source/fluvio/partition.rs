@@ -1,6 +1,7 @@
-//! The reader of one partition: attaches, streams, and hands on what comes ([`hand_on`]), in the log's order. What it does
+//! The reader of one partition: attaches ([`attach`]), streams, and hands on what comes ([`hand_on`]), in the log's order. What it does
 //! when that breaks off is in [`super::mend`].
 
+mod attach;
 mod hand_on;
 #[cfg(test)]
 mod tests;
@@ -13,19 +14,31 @@ use fluvio::dataplane::link::ErrorCode;
 use fluvio::dataplane::record::RecordData;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{debug, info, warn};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tracing::warn;
 
+use self::attach::Attached;
 use super::Terms;
 use super::error::SourceError;
 use super::link::{Answer, Extent, LinkError, PATIENCE};
 use super::policy::Policy;
-use super::way::{Line, NoWay, Stream, Way};
+use super::way::{Line, NoWay, Way};
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::From;
 
 /// How long nothing may come, although there is something to read, before it is looked up whether there is.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// So many streams may be opened at once, over all partitions. The broker makes a module ready for each; asked for hundreds
+/// at once it would be through with none before each is given up and asked for again.
+pub(super) const OPENING: usize = 8;
+
+/// How long a stream counts as being opened whose first answer does not come: longer, and a broker with a large backlog, or
+/// a partition that waits for others, would hold them up.
+const MADE_READY: Duration = Duration::from_secs(5);
+
+/// The same where there is nothing to read, so that no answer says when it is ready.
+const MADE_READY_UNSEEN: Duration = Duration::from_secs(1);
 
 /// What waits to be taken may have so many KiB of encoded partials, over all partitions. A larger partial passes alone.
 pub(super) const ROOM: u32 = 64 << 10;
@@ -76,8 +89,12 @@ pub(super) enum End {
     Broken(LinkError),
     /// The leader is not known.
     NoLeader,
+    /// It cannot be known whether it is the log that was read: why.
+    Unchecked(String),
     /// The controller did not answer.
     NoController(String),
+    /// The log ends before the position, as far as its leader knows: the error, if that stays.
+    Lagging(SourceError),
     /// The run is over.
     Fatal(SourceError),
 }
@@ -185,7 +202,7 @@ impl Reader {
     /// One connection, from the leader's look-up to its end.
     async fn session(&mut self) -> End {
         match self.attach().await {
-            Ok((line, answers, extent)) => match self.stream(&*line, answers, extent).await {
+            Ok(attached) => match self.stream(attached).await {
                 Ok(()) => End::Unheard,
                 Err(end) => end,
             },
@@ -193,66 +210,13 @@ impl Reader {
         }
     }
 
-    /// Finds the leader, connects, and opens a stream at the position.
-    async fn attach(&mut self) -> Result<(Box<dyn Line>, Box<dyn Stream>, Extent), End> {
-        let mut line = self.way.connect().await?;
-        let extent = line.extent(PATIENCE).await?;
-        let position = self.start(extent).map_err(End::Fatal)?;
-        let answers = line.stream(position, self.policy.max_bytes()).await?;
-        let (topic, partition) = (&self.terms.topic, self.partition);
-        // With another module each attachment succeeds: that is no way back.
-        let waiting = self.policy.waits_for_replacement();
-        match self.said_lost.take_if(|_| !waiting) {
-            Some(_) => info!("partition {partition} of `{topic}` is back; reading on from offset {position}"),
-            None => debug!(partition, position, end = extent.end, "attached"),
-        }
-        self.attached = Some(Instant::now());
-        self.looked_up = None;
-        self.position = Some(position);
-        self.send(Event::Attached { partition, position, end: extent.end }).await?;
-        Ok((line, answers, extent))
-    }
-
-    /// Where to read from: the position, if the log still has it.
-    fn start(&self, extent: Extent) -> Result<i64, SourceError> {
-        let (topic, partition) = (self.terms.topic.clone(), self.partition);
-        let Extent { start, end } = extent;
-        match (self.position, self.begin) {
-            (None, Begin::Beginning) => Ok(start),
-            (None, Begin::End) => Ok(end),
-            (None, Begin::At { offset: resume, .. }) if resume > end => {
-                Err(SourceError::Shorter { topic, partition, position: resume, end })
-            }
-            (None, Begin::At { offset: resume, accept_gap }) if resume < start => {
-                if !accept_gap {
-                    return Err(SourceError::Behind { topic, partition, resume, start });
-                }
-                warn!(
-                    "partition {partition} of `{topic}` begins at offset {start} by now: going on without {resume} to it"
-                );
-                Ok(start)
-            }
-            (None, Begin::At { offset, .. }) => Ok(offset),
-            (Some(position), _) if position > end => Err(SourceError::Shorter { topic, partition, position, end }),
-            (Some(position), _) if position < start => {
-                if self.is_untouched() {
-                    Ok(start)
-                } else {
-                    Err(self.evicted(position, start))
-                }
-            }
-            (Some(position), _) => Ok(position),
-        }
-    }
-
-    /// Whether it stands at the beginning of the log, wherever that is by now: nothing has come yet.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.last.is_none() && self.begin == Begin::Beginning
-    }
-
     /// Hands on what comes until something breaks.
-    async fn stream(&mut self, line: &dyn Line, mut answers: Box<dyn Stream>, extent: Extent) -> Result<(), End> {
-        let mut end = extent.end;
+    async fn stream(&mut self, attached: Attached) -> Result<(), End> {
+        let Attached { line, mut answers, extent, opening } = attached;
+        let (line, mut end) = (&*line, extent.end);
+        let made_ready = sleep(if self.behind(end) > 0 { MADE_READY } else { MADE_READY_UNSEEN });
+        tokio::pin!(made_ready);
+        let mut opening = Some(opening);
         let mut poll = interval(self.terms.poll);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut asked: Option<BoxFuture<'_, Result<Extent, LinkError>>> = None;
@@ -287,6 +251,7 @@ impl Reader {
                 }
                 answer = answers.next(), if !paused && rest.is_none() => {
                     let Answer { session: number, end: news, values, error } = answer?;
+                    opening = None;
                     session = Some(number);
                     if let Some(news) = news.filter(|news| *news > end) {
                         end = news;
@@ -294,6 +259,7 @@ impl Reader {
                     }
                     rest = Some(Rest { session: number, values: values.into(), error });
                 }
+                () = &mut made_ready, if opening.is_some() => opening = None,
                 extent = answered(&mut asked) => {
                     asked = None;
                     end = end.max(extent?.end);

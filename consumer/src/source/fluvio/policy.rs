@@ -43,8 +43,11 @@ const MODULE_GRACE: Duration = Duration::from_secs(60);
 /// How long an SPU may go on with a module that was replaced: whoever deploys and runs at once meets the old one.
 const REPLACED_GRACE: Duration = Duration::from_secs(10);
 
-/// The longest pause while a module is waited for.
-const MODULE_PAUSE: Duration = Duration::from_secs(2);
+/// How long a new leader may not know how far its log is committed: it has to hear from its followers.
+const LAG_GRACE: Duration = Duration::from_secs(30);
+
+/// The longest pause while one of these is waited for.
+const SHORT_PAUSE: Duration = Duration::from_secs(2);
 
 /// What to do with a partial that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,8 @@ pub(super) enum Trouble {
     Connection,
     /// The SPU does not know the module, although the controller does.
     ModuleUnknown,
+    /// The log ends before what has been read of it, as far as its leader knows.
+    Lagging,
     /// What the SPU runs is of another version, or no such module at all.
     OtherModule,
     /// The broker answered with an error.
@@ -91,6 +96,7 @@ pub(super) struct Policy {
     refusals: u32,
     module_unknown: Duration,
     other_module: Duration,
+    lagging: Duration,
 }
 
 impl Policy {
@@ -104,6 +110,7 @@ impl Policy {
             refusals: 0,
             module_unknown: Duration::ZERO,
             other_module: Duration::ZERO,
+            lagging: Duration::ZERO,
         }
     }
 
@@ -154,10 +161,9 @@ impl Policy {
         self.attempts = self.attempts.saturating_add(1);
         match trouble {
             Trouble::Connection => {}
-            Trouble::ModuleUnknown => {
-                return wait_for_module(&mut self.module_unknown, MODULE_GRACE, pause);
-            }
-            Trouble::OtherModule => return wait_for_module(&mut self.other_module, REPLACED_GRACE, pause),
+            Trouble::ModuleUnknown => return wait(&mut self.module_unknown, MODULE_GRACE, pause),
+            Trouble::OtherModule => return wait(&mut self.other_module, REPLACED_GRACE, pause),
+            Trouble::Lagging => return wait(&mut self.lagging, LAG_GRACE, pause),
             Trouble::Refusal => {
                 // A broker that does not skip what is too large refuses it, in words of its own.
                 self.grow();
@@ -180,6 +186,11 @@ impl Policy {
         !self.other_module.is_zero()
     }
 
+    /// The log reaches as far as it has been read.
+    pub(super) fn reached(&mut self) {
+        self.lagging = Duration::ZERO;
+    }
+
     /// A connection ended that had been good for so long. One that held for a while says that the way to the broker is
     /// whole; that one was opened at all does not: a broker may take connections and drop them.
     pub(super) fn detached(&mut self, held: Duration) {
@@ -197,12 +208,12 @@ impl Policy {
     }
 }
 
-/// Waits for a module that has been waited for so long, unless that is `most`.
-fn wait_for_module(waited: &mut Duration, most: Duration, pause: Duration) -> Next {
+/// Waits for what has been waited for so long, unless that is `most`.
+fn wait(waited: &mut Duration, most: Duration, pause: Duration) -> Next {
     if *waited >= most {
         return Next::GiveUp;
     }
-    let pause = pause.min(MODULE_PAUSE);
+    let pause = pause.min(SHORT_PAUSE);
     *waited += pause;
     Next::After(pause)
 }

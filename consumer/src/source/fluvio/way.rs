@@ -22,6 +22,9 @@ use crate::materializer::event::PartitionId;
 /// How long a stored batch may be looked for.
 const LOOK_UP: Duration = Duration::from_secs(10);
 
+/// How long, where nothing can go on before it is known.
+const LOOK: Duration = Duration::from_secs(60);
+
 /// How often something is tried when a stored batch is looked for.
 const TRIES: u32 = 2;
 
@@ -40,11 +43,17 @@ pub(super) trait Way: Send + Sync {
 
     /// The stored batch that holds an offset; `None` if it cannot be had.
     async fn stored(&self, offset: i64) -> Option<Stored>;
+
+    /// What the partition's leader has at an offset by now; an error says why that cannot be known.
+    async fn look(&self, offset: i64) -> Result<Look, String>;
 }
 
 /// A connection to the partition's leader.
 #[async_trait]
 pub(super) trait Line: Send + Sync {
+    /// Whether the partition has followers, any of which may lead it one day.
+    fn is_replicated(&self) -> bool;
+
     /// Where the partition begins and ends; an error if nothing is heard for so long.
     async fn extent(&self, patience: Duration) -> Result<Extent, LinkError>;
 
@@ -95,6 +104,17 @@ impl Stored {
         batch.combine(&mut Combiner::new(settings)).encode_into(&mut partial);
         Self { first: batch.base_offset, next: batch.next, bytes: partial.len(), digest: codec::digest(&partial) }
     }
+}
+
+/// What the partition's leader has at an offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Look {
+    /// This batch.
+    Batch(Stored),
+    /// Something that cannot be read: what.
+    Rubbish(String),
+    /// Nothing: its log begins further on.
+    Cut,
 }
 
 /// The way over a Fluvio cluster.
@@ -168,6 +188,22 @@ impl Way for ClusterWay {
             }
         }
     }
+
+    async fn look(&self, offset: i64) -> Result<Look, String> {
+        let mut slot = self.raw.lock().await;
+        // What another connection has read ahead need not be this leader's.
+        *slot = None;
+        match timeout(LOOK, self.look_up(&mut slot, offset)).await {
+            Ok(Ok(Some(stored))) => Ok(Look::Batch(stored)),
+            Ok(Err(RawError::Evicted { .. })) => Ok(Look::Cut),
+            Ok(Err(error @ (RawError::Damaged { .. } | RawError::Misfit { .. }))) => {
+                Ok(Look::Rubbish(error.to_string()))
+            }
+            Ok(Ok(None)) => Err("it does not come".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("it does not come within {} s", LOOK.as_secs())),
+        }
+    }
 }
 
 /// A connection to an SPU.
@@ -180,6 +216,10 @@ struct ClusterLine {
 
 #[async_trait]
 impl Line for ClusterLine {
+    fn is_replicated(&self) -> bool {
+        self.isolation == Isolation::ReadCommitted
+    }
+
     async fn extent(&self, patience: Duration) -> Result<Extent, LinkError> {
         self.link.extent(patience).await
     }

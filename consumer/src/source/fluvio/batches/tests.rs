@@ -2,8 +2,12 @@
 
 use fluvio_protocol::record::{Record as WireRecord, RecordSet};
 use fluvio_protocol::{Decoder, Encoder};
-use isotherm_model::combine::{Record, combine};
+use fluvio_smartmodule::dataplane::smartmodule::{SmartModuleInput, SmartModuleOutput};
+use isotherm_model::combine::combine;
+use isotherm_model::params::Params;
 use isotherm_model::settings::Settings;
+use isotherm_smartmodule_abi::Transform;
+use window_stats::WindowStats;
 
 use super::*;
 
@@ -55,7 +59,7 @@ fn every_compression_gives_the_records_that_went_in() {
         for (number, record) in opened[0].records.iter().enumerate() {
             let key = (number % 2 == 1).then(|| Bytes::from(format!("key {number}")));
             assert_eq!(record.key, key, "{compression}");
-            assert_eq!((record.offset_delta, record.timestamp), (number as i64, Some(1_000 + 3 * number as i64)));
+            assert_eq!(record.timestamp, Some(1_000 + 3 * number as i64));
             assert!(record.value.starts_with(format!(r#"{{"guid":"s{number}""#).as_bytes()), "{compression}");
         }
         assert_eq!(opened[1].records[0].timestamp, None, "{compression}: -1 is no timestamp");
@@ -84,11 +88,7 @@ fn what_is_cut_off_is_dropped_wherever_it_is_cut() {
 fn the_native_partial_is_that_of_the_records() {
     let settings = Settings::default();
     let batch = open(stored(70, 9, Compression::Zstd, 1_767_323_045_000)).expect("sound");
-    let records = batch.records.iter().map(|record| Record {
-        offset_delta: record.offset_delta,
-        timestamp: record.timestamp,
-        value: &record.value,
-    });
+    let records = batch.records.iter().map(|record| Reading { timestamp: record.timestamp, value: &record.value });
     let partial = batch.partial(&mut Combiner::new(&settings));
     assert_eq!(partial, combine(&settings, 70, records));
     assert_eq!((partial.aggregate.records, partial.source.next), (9, 79));
@@ -104,13 +104,58 @@ fn a_header_that_counts_dropped_records_says_where_the_next_batch_begins() {
     assert_eq!(batch.partial(&mut Combiner::new(&Settings::default())).source.next, 13);
 }
 
+/// What a module of these readings answers to a batch of these records: nothing if it is damaged.
+fn answered(records: &[u8], base_offset: i64, timestamp: i64) -> Option<Vec<u8>> {
+    let input = SmartModuleInput::new(records.to_vec(), base_offset, timestamp);
+    let mut bytes = Vec::new();
+    input.encode(&mut bytes, 25).expect("it can be encoded");
+    let batch = abi::Batch::read(&bytes, 25).expect("a batch");
+    let mut output = abi::Output::default();
+    output.begin();
+    let mut module = WindowStats::new(Params::new([]).expect("no parameters")).expect("a module");
+    module.transform(&batch, &mut output).ok()?;
+    output.end();
+    let mut answer = SmartModuleOutput::default();
+    answer.decode(&mut output.bytes(), 25).expect("an answer");
+    Some(answer.successes.into_iter().map(|record| record.into_value().to_vec()).next().expect("a partial"))
+}
+
+#[test]
+fn loose_framing_gives_what_the_module_gives() {
+    let settings = Settings::default();
+    let sound = stored(20, 3, Compression::None, 1_767_323_045_000);
+    let raw = sound.records().0.to_vec();
+    // The number of records; the first one's length, in two bytes, three bytes, and whether it has a key; in the end the last
+    // one's number of headers.
+    let changed = |at: usize, by: i8| {
+        let mut changed = raw.clone();
+        changed[at] = changed[at].wrapping_add_signed(by);
+        changed
+    };
+    let last = raw.len() - 1;
+    let loose = [changed(4, -2), changed(4, 2), [raw.as_slice(), b"zz"].concat(), changed(3, -1), changed(last, 2)];
+    let damaged = [raw[..last].to_vec(), changed(3, 1), changed(9, 2), vec![0, 0]];
+    for (records, counts) in loose.into_iter().map(|raw| (raw, true)).chain(damaged.map(|raw| (raw, false))) {
+        let mut batch = sound.clone();
+        batch.batch_len = i32::try_from(BATCH_HEADER_SIZE + records.len()).expect("small");
+        *batch.mut_records() = RawRecords(records.clone().into());
+        let native = open(batch).map(|batch| {
+            let mut native = Vec::new();
+            batch.combine(&mut Combiner::new(&settings)).encode_into(&mut native);
+            native
+        });
+        assert_eq!(native.is_ok(), counts, "{native:?} of {records:?}");
+        assert_eq!(native.ok(), answered(&records, 20, 1_767_323_045_000), "{records:?}");
+    }
+}
+
 #[test]
 fn hostile_bytes_are_refused_or_hold_no_record() {
-    let open_records = |bytes: &'static [u8]| records(Bytes::from_static(bytes), None);
+    let open_records = |bytes: &'static [u8]| records(&Bytes::from_static(bytes), 5, None);
     assert_eq!(open_records(b""), Ok(Vec::new()));
     assert_eq!(open_records(b"\0\0\0\0"), Ok(Vec::new()));
     assert!(open_records(b"\0\0").is_err());
-    assert!(open_records(b"\0\0\0\0rest").is_err());
+    assert_eq!(open_records(b"\0\0\0\0rest"), Ok(Vec::new()), "what stands behind the last record is no matter");
     assert!(open_records(b"\x7f\xff\xff\xff").is_err());
     // A record that says it has 2^62 bytes.
     assert!(open_records(b"\0\0\0\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01").is_err());

@@ -1,4 +1,8 @@
-//! The reader over a scripted way to the leader, on a clock that the tests move.
+//! The reader over a scripted way to the leader, on a clock that the tests move: what it hands on, and how it fetches. How
+//! it attaches is in [`attaching`], what ends it in [`ending`].
+
+mod attaching;
+mod ending;
 
 use std::sync::Mutex;
 
@@ -11,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::super::error::ClusterFlag;
-use super::super::way::Stored;
+use super::super::way::{Look, Stored, Stream};
 use super::*;
 
 /// What a stream gives, one after the other; after the last nothing more comes.
@@ -30,6 +34,7 @@ enum Step {
 enum Did {
     Stream(i64, i32),
     Acknowledge(i64),
+    Look(i64),
 }
 
 /// The cluster that is played.
@@ -38,10 +43,16 @@ struct Script {
     /// The streams of one connection after the other. When there are no more, nobody leads the partition.
     streams: VecDeque<Vec<Step>>,
     extent: (i64, i64),
+    /// Whether the partition has followers.
+    replicated: bool,
     /// Whether questions remain without an answer.
     silent: bool,
     another_module: bool,
     stored: Vec<Stored>,
+    /// What has been given: it is in the log, too.
+    given: Vec<Stored>,
+    /// What a look at the log says instead of what is there.
+    looks: VecDeque<Result<Look, String>>,
     did: Vec<Did>,
 }
 
@@ -49,7 +60,7 @@ type Shared = Arc<Mutex<Script>>;
 
 struct ScriptedWay(Shared);
 struct ScriptedLine(Shared, Vec<Step>);
-struct ScriptedStream(VecDeque<Step>);
+struct ScriptedStream(Shared, VecDeque<Step>);
 
 #[async_trait]
 impl Way for ScriptedWay {
@@ -66,10 +77,25 @@ impl Way for ScriptedWay {
         let script = self.0.lock().unwrap();
         script.stored.iter().find(|stored| (stored.first..stored.next).contains(&offset)).copied()
     }
+
+    async fn look(&self, offset: i64) -> Result<Look, String> {
+        let mut script = self.0.lock().unwrap();
+        script.did.push(Did::Look(offset));
+        if let Some(look) = script.looks.pop_front() {
+            return look;
+        }
+        let mut log = script.stored.iter().chain(&script.given);
+        let found = log.find(|stored| (stored.first..stored.next).contains(&offset));
+        Ok(Look::Batch(*found.expect("only what was read is looked at")))
+    }
 }
 
 #[async_trait]
 impl Line for ScriptedLine {
+    fn is_replicated(&self) -> bool {
+        self.0.lock().unwrap().replicated
+    }
+
     async fn extent(&self, patience: Duration) -> Result<Extent, LinkError> {
         let (silent, (start, end)) = {
             let script = self.0.lock().unwrap();
@@ -84,7 +110,7 @@ impl Line for ScriptedLine {
 
     async fn stream(&mut self, offset: i64, max_bytes: i32) -> Result<Box<dyn Stream>, LinkError> {
         self.0.lock().unwrap().did.push(Did::Stream(offset, max_bytes));
-        Ok(Box::new(ScriptedStream(std::mem::take(&mut self.1).into())))
+        Ok(Box::new(ScriptedStream(self.0.clone(), std::mem::take(&mut self.1).into())))
     }
 
     async fn acknowledge(&self, _session: u32, offset: i64, _patience: Duration) -> Result<(), LinkError> {
@@ -96,8 +122,16 @@ impl Line for ScriptedLine {
 #[async_trait]
 impl Stream for ScriptedStream {
     async fn next(&mut self) -> Result<Answer, LinkError> {
-        match self.0.pop_front() {
-            Some(Step::Answer(values)) => Ok(Answer { session: 1, values, ..Answer::default() }),
+        match self.1.pop_front() {
+            Some(Step::Answer(values)) => {
+                let given = values.iter().filter_map(|value| {
+                    let source = codec::decode(value.as_ref()).ok()?.source;
+                    let (bytes, digest) = (value.len(), codec::digest(value.as_ref()));
+                    Some(Stored { first: source.first, next: source.next, bytes, digest })
+                });
+                self.0.lock().unwrap().given.extend(given);
+                Ok(Answer { session: 1, values, ..Answer::default() })
+            }
             Some(Step::Error(code)) => Ok(Answer { session: 1, error: Some(code), ..Answer::default() }),
             Some(Step::Break) => Err(LinkError::Closed),
             None => std::future::pending().await,
@@ -124,6 +158,8 @@ impl Rig {
             patience: Duration::from_millis(2_500),
             address: "127.0.0.1:9003".to_owned(),
             cluster: ClusterFlag(Some("127.0.0.1:9003".to_owned())),
+            opening: Arc::new(Semaphore::new(OPENING)),
+            accept_gap: matches!(begin, Begin::At { accept_gap: true, .. }),
             room: Arc::new(Semaphore::new(ROOM as usize)),
         });
         let (gate, paused) = watch::channel(false);
@@ -207,8 +243,7 @@ impl std::convert::From<Event> for Happened {
 use Happened::{Attached, Detached, Hole};
 
 fn made(first: i64, count: i64) -> Partial {
-    let record = |offset_delta| Record { offset_delta, timestamp: None, value: b"no reading" };
-    combine(&Settings::default(), first, (0..count).map(record))
+    combine(&Settings::default(), first, (0..count).map(|_| Record { timestamp: None, value: b"no reading" }))
 }
 
 /// A batch's partial.
@@ -247,7 +282,7 @@ async fn what_was_skipped_is_fetched_again_with_a_larger_size() {
     let partial = |first| Happened::Partial(first, first + 10);
     rig.expect(&[Attached(0, 30), partial(0), Detached, Attached(10, 30), partial(10), partial(20)]).await;
     assert!(rig.within(Duration::from_secs(3_600)).await.is_none());
-    let wanted = [Did::Stream(0, 2 << 20), Did::Stream(10, 8 << 20), Did::Acknowledge(30)];
+    let wanted = [Did::Stream(0, 2 << 20), Did::Look(0), Did::Stream(10, 8 << 20), Did::Acknowledge(30)];
     assert_eq!(rig.did(), wanted);
 }
 
@@ -289,67 +324,6 @@ async fn a_partial_that_does_not_fit_is_asked_for_with_what_it_needs() {
     let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 10), streams) });
     rig.expect(&[Attached(0, 10), Detached, Attached(0, 10), Happened::Partial(0, 10)]).await;
     assert_eq!(rig.sizes(), [2 << 20, 65 << 20]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn another_module_that_answers_nothing_is_named_with_the_command_that_mends_it() {
-    let mut rig = Rig::new(BEGINNING, Script { another_module: true, ..script((0, 10), [vec![], vec![]]) });
-    let error = rig.error().await;
-    assert!(matches!(error, SourceError::NothingComes { partition: 3, position: 0, end: 10, .. }), "{error:?}");
-    let text = error.to_string();
-    assert!(text.contains("`isotherm-consumer deploy --replace --cluster 127.0.0.1:9003`"), "{text}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_evicted_before_anything_was_read_is_not_missed() {
-    let evicted = ErrorCode::OffsetEvicted { offset: 0, next_available: 50 };
-    let mut rig = Rig::new(BEGINNING, script((0, 60), [vec![Step::Error(evicted)], answers(&[(50, 10)])]));
-    rig.expect(&[Attached(0, 60)]).await;
-    rig.script.lock().unwrap().extent = (50, 60);
-    rig.expect(&[Detached, Attached(50, 60), Happened::Partial(50, 60)]).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_evicted_later_ends_the_run() {
-    for by_code in [true, false] {
-        let code = ErrorCode::OffsetEvicted { offset: 10, next_available: 50 };
-        let last = if by_code { Step::Error(code) } else { Step::Break };
-        let streams = [[answers(&[(0, 10)]), vec![last]].concat(), vec![]];
-        let mut rig = Rig::new(BEGINNING, script((0, 60), streams));
-        rig.expect(&[Attached(0, 60), Happened::Partial(0, 10)]).await;
-        rig.script.lock().unwrap().extent = (50, 60);
-        let error = rig.error().await;
-        assert!(matches!(error, SourceError::Evicted { position: 10, start: 50, .. }), "{error:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_log_that_lost_its_end_ends_the_run() {
-    let mut rig = Rig::new(BEGINNING, script((0, 10), [[answers(&[(0, 10)]), vec![Step::Break]].concat(), vec![]]));
-    rig.expect(&[Attached(0, 10), Happened::Partial(0, 10)]).await;
-    rig.script.lock().unwrap().extent = (0, 9);
-    let error = rig.error().await;
-    assert!(matches!(error, SourceError::Shorter { position: 10, end: 9, .. }), "{error:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_run_that_goes_on_begins_exactly_where_it_is_told() {
-    let at = |offset, accept_gap| Begin::At { offset, accept_gap };
-    for (begin, extent) in [(at(20, false), (0, 30)), (at(20, false), (20, 20)), (at(20, true), (5, 30))] {
-        let mut rig = Rig::new(begin, script(extent, [vec![]]));
-        rig.expect(&[Attached(20, extent.1)]).await;
-        assert_eq!(rig.did(), [Did::Stream(20, 2 << 20)]);
-    }
-    let mut rig = Rig::new(at(20, true), script((25, 30), [vec![]]));
-    rig.expect(&[Attached(25, 30)]).await;
-    let error = Rig::new(at(20, false), script((25, 30), [vec![]])).error().await;
-    assert!(matches!(error, SourceError::Behind { partition: 3, resume: 20, start: 25, .. }), "{error:?}");
-    let text = error.to_string();
-    assert!(text.contains("--accept-gap") && text.contains("--reset"), "{text}");
-    for accept_gap in [true, false] {
-        let error = Rig::new(at(20, accept_gap), script((0, 19), [vec![]])).error().await;
-        assert!(matches!(error, SourceError::Shorter { position: 20, end: 19, .. }), "{error:?}");
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -458,33 +432,8 @@ async fn a_batch_that_comes_again_because_of_its_hole_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_is_not_the_one_that_was_read_makes_no_hole() {
     let stored = vec![Stored { digest: 1, ..stored(0, 4, 10) }];
-    let streams = (0..9).map(|_| answers(&[(0, 4), (10, 2)]));
-    let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 12), streams) });
-    rig.expect(&[Attached(0, 12), Happened::Partial(0, 4)]).await;
-    let mut happened = rig.next().await;
-    while let Attached(4, 12) | Detached = happened {
-        happened = rig.next().await;
-    }
-    assert_eq!(happened, Happened::Partial(0, 4), "the materializer refuses it as an overlap");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_leader_that_takes_connections_and_drops_them_is_not_hammered() {
-    let mut rig = Rig::new(BEGINNING, script((0, 10), (0..20).map(|_| vec![Step::Break])));
-    for _ in 0..20 {
-        rig.expect(&[Attached(0, 10), Detached]).await;
-    }
-    let took = rig.began.elapsed();
-    assert!(took > Duration::from_secs(60), "{took:?} for 20 connections");
-}
-
-#[tokio::test(start_paused = true)]
-async fn only_a_broker_that_says_deleted_ends_the_run() {
-    let missing = vec![Step::Error(ErrorCode::TopicNotFound)];
-    let mut rig = Rig::new(BEGINNING, script((0, 10), [missing.clone(), missing, answers(&[(0, 10)])]));
-    rig.expect(&[Attached(0, 10), Detached, Attached(0, 10), Detached, Attached(0, 10), Happened::Partial(0, 10)])
-        .await;
-    let mut rig = Rig::new(BEGINNING, script((0, 10), [vec![Step::Error(ErrorCode::TopicDeleted)]]));
+    let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 12), [answers(&[(0, 4), (10, 2)]), vec![]]) });
+    rig.expect(&[Attached(0, 12), Happened::Partial(0, 4), Detached]).await;
     let error = rig.error().await;
-    assert!(error.to_string().contains("deploy --topic sensors --cluster 127.0.0.1:9003"), "{error}");
+    assert!(matches!(error, SourceError::OtherLog { partition: 3, offset: 0, .. }), "{error:?}");
 }

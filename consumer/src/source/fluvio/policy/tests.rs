@@ -138,9 +138,23 @@ fn a_module_that_was_replaced_is_waited_for_anew_after_each_partial_but_not_fore
             waited += pause;
             policy.detached(STEADY);
         }
-        assert!(waited >= REPLACED_GRACE && waited <= REPLACED_GRACE + MODULE_PAUSE, "{waited:?}");
+        assert!(waited >= REPLACED_GRACE && waited <= REPLACED_GRACE + SHORT_PAUSE, "{waited:?}");
         assert_eq!(policy.after(Trouble::OtherModule, 0.0), Next::GiveUp);
         assert_eq!(policy.judge(offset, range(offset, offset + 1)), Verdict::Accept);
+    }
+}
+
+#[test]
+fn a_leader_that_lags_is_waited_for_but_not_forever() {
+    let mut policy = Policy::new();
+    for _failover in 0..2 {
+        let mut waited = Duration::ZERO;
+        while let Next::After(pause) = policy.after(Trouble::Lagging, 0.0) {
+            waited += pause;
+            policy.detached(STEADY);
+        }
+        assert!(waited >= LAG_GRACE && waited <= LAG_GRACE + SHORT_PAUSE, "{waited:?}");
+        policy.reached();
     }
 }
 
