@@ -82,12 +82,12 @@ impl Materializer {
     }
 
     pub(super) fn end(&mut self, partition: PartitionId, end: i64) -> Result<(), Fault> {
-        let now = self.clocks.now();
+        let (now, idle) = (self.clocks.now(), self.options.idle);
         match self.clock(partition)? {
             None => Ok(()),
             Some(clock) if !clock.is_attached() => Err(Fault::NotAttached { partition }),
             Some(clock) => {
-                clock.set_end(end, now);
+                clock.set_end(end, now, idle);
                 Ok(())
             }
         }

@@ -14,6 +14,10 @@ use crate::store::{LastBatch, PartitionState, Saved};
 /// However short `idle` is, a partition's end cannot be asked for much more often.
 const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
 
+/// However short `idle` is, a broker that takes so long to answer is slow and not away: if it began `idle` anew, a partition
+/// of one that is always slow would never fall quiet.
+const LEAST_INTERRUPTION: Duration = Duration::from_secs(2);
+
 /// How a partition stands: whether, and why, it holds the watermark back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -66,6 +70,9 @@ pub(super) struct Clock {
     pub(super) watermark: Option<Millis>,
     /// When its end was last asked for, with an answer.
     heard: Duration,
+    /// Since when its end has been known without interruption. While it was not, nobody could write to it either: that
+    /// nothing came says nothing.
+    known_since: Duration,
     /// When its last accepted reading came. (Records that are rejected tell nothing of event time: a stream of nothing
     /// else must not hold the others back.)
     last_accepted: Option<Duration>,
@@ -95,6 +102,7 @@ impl Clock {
     /// Takes the partition's place and end. `target` sets where the run ends for it.
     pub(super) fn attach(&mut self, position: i64, end: i64, until_end: bool, now: Duration) {
         self.attached = true;
+        self.known_since = now;
         if self.is_untouched() {
             (self.start, self.merged) = (position, position);
             self.position = self.position.map(|_| position);
@@ -105,7 +113,8 @@ impl Clock {
             self.merged = self.merged.max(position);
             self.known = self.known.filter(|known| known.first >= position);
         }
-        self.set_end(end, now);
+        self.heard = now;
+        self.reach(end, now);
     }
 
     /// The connection is there again, but nothing more is wanted of it.
@@ -161,7 +170,10 @@ impl Clock {
     }
 
     /// Takes a newer end. An older answer that comes late lowers nothing.
-    pub(super) fn set_end(&mut self, end: i64, now: Duration) {
+    pub(super) fn set_end(&mut self, end: i64, now: Duration, idle: Duration) {
+        if now.saturating_sub(self.heard) > interruption(idle) {
+            self.known_since = now;
+        }
         self.heard = now;
         self.reach(end, now);
     }
@@ -219,20 +231,30 @@ impl Clock {
             Standing::Refilling
         } else if position < self.end {
             Standing::Backlog
-        } else if self.last_accepted.max(self.first_caught_up).is_some_and(|since| now.saturating_sub(since) >= idle)
-            // A partition of which nothing has been heard may have had readings since.
-            && now.saturating_sub(self.heard) <= freshness(idle)
-        {
+        } else if self.is_quiet(now, idle) {
             Standing::Quiet
         } else {
             Standing::CaughtUp
         }
+    }
+
+    /// Whether it has been quiet for `idle`, as far as that is known.
+    fn is_quiet(&self, now: Duration, idle: Duration) -> bool {
+        let since = self.last_accepted.max(self.first_caught_up).map(|since| since.max(self.known_since));
+        since.is_some_and(|since| now.saturating_sub(since) >= idle)
+            // A partition of which nothing has been heard may have had readings since.
+            && now.saturating_sub(self.heard) <= freshness(idle)
     }
 }
 
 /// How old the knowledge of a partition's end may be for it to count as quiet.
 fn freshness(idle: Duration) -> Duration {
     (idle / 2).max(LEAST_FRESHNESS)
+}
+
+/// For how long nothing may be heard of a partition's end before what was known of it counts no more.
+fn interruption(idle: Duration) -> Duration {
+    (idle / 2).max(LEAST_INTERRUPTION)
 }
 
 /// The newest reading of the topic, and when it came.

@@ -203,6 +203,12 @@ impl Reference {
         if self.history.iter().rev().find(of_its_end).is_some_and(|(heard, _)| now - *heard > IDLE / 2) {
             return true;
         }
+        let heard: Vec<&Moment> = self.history.iter().filter(of_its_end).collect();
+        let anew = |at: &usize| {
+            matches!(heard[*at].1, Happening::Other(Event::Attached { .. }))
+                || heard[*at].0 - heard[at - 1].0 > IDLE / 2
+        };
+        let known_since = (0..heard.len()).rev().find(anew).map(|at| heard[at].0);
         let attached = self
             .history
             .iter()
@@ -211,7 +217,7 @@ impl Reference {
         let caught_up = (attached.unwrap_or(0) + 1..=self.history.len()).find(read).map(|n| self.history[n - 1].0);
         let batches = self.batches(partition);
         let last = batches.iter().filter(|batch| newest_in(batch).is_some()).map(|(came, ..)| *came).next_back();
-        now - caught_up.max(last).unwrap_or(now) < IDLE
+        now - caught_up.max(last).max(known_since).unwrap_or(now) < IDLE
     }
 
     fn window(&self, end: i64, closed_by: ClosedBy) -> WindowResult {

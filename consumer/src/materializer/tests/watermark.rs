@@ -168,18 +168,53 @@ fn a_lost_connection_is_not_quiet() {
 }
 
 #[test]
-fn attached_again_with_nothing_new_it_is_as_quiet_as_before() {
+fn attached_again_with_nothing_new_it_is_quiet_after_idle() {
     let mut run = Run::attached(options(), &[1]);
     run.reading(0, 0);
+    assert_eq!(closed(&run.pass(20_000)), [(0, Idle)]);
+    assert_eq!(standing(&run, 0), Standing::Quiet);
     run.event(Event::Detached { partition: 0 });
-    run.pass(20_000);
-    assert_eq!(closed(&run.attach(0, 1, 1)), [(0, Idle)]);
+    run.pass(60_000);
+    run.attach(0, 1, 1);
+    assert_eq!(standing(&run, 0), Standing::CaughtUp, "its producers were cut off as well");
+    let watermark = run.materializer.status().watermark;
+    run.pass(9_999);
+    assert_eq!(run.materializer.status().watermark, watermark, "event time has not gone on meanwhile");
+    assert_eq!(run.reading(0, 20_000), [], "what they deliver now is not late");
+    assert_eq!(run.totals().late, 0);
+    assert_eq!(run.pass(9_999), []);
+    assert_eq!(closed(&run.pass(1)), [(18, Idle)]);
+}
+
+#[test]
+fn a_broker_that_did_not_answer_for_a_while_makes_nobody_quiet_when_it_answers_again() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 0);
+    let tick = |millis| Event::Tick { now: Duration::from_millis(millis) };
+    run.event(tick(20_000));
+    assert_eq!(run.event(Event::End { partition: 0, end: 1 }), [], "its producers had no answer either");
+    run.now = Duration::from_millis(20_000);
+    assert_eq!(run.pass(9_999), []);
+    assert_eq!(closed(&run.pass(1)), [(0, Idle)]);
+}
+
+#[test]
+fn a_broker_that_is_always_slow_keeps_nobody_from_falling_quiet() {
+    let mut run = Run::attached(Options { idle: Duration::from_secs(1), ..options() }, &[1]);
+    run.reading(0, 0);
+    let mut closes = vec![];
+    for millis in (1_900..=7_600).step_by(1_900) {
+        run.event(Event::Tick { now: Duration::from_millis(millis) });
+        closes.extend(closed(&run.event(Event::End { partition: 0, end: 1 })));
+    }
+    assert_eq!(closes, [(0, Idle)], "though it answers less often than every `idle`");
 }
 
 #[test]
 fn a_tick_that_goes_back_is_ignored() {
     let mut run = Run::attached(options(), &[1]);
     run.reading(0, 0);
+    run.pass(4_000);
     run.event(Event::Tick { now: Duration::from_secs(9) });
     run.event(Event::Tick { now: Duration::from_secs(2) });
     run.event(Event::End { partition: 0, end: 1 });
