@@ -257,7 +257,7 @@ impl Materializer {
         if self.options.until_end && self.clocks.all_at_target() {
             return self.end_run();
         }
-        if let Some(by) = self.clocks.advance()
+        if let Some(by) = self.clocks.advance(self.open.last_close())
             && self.open.advance(self.clocks.watermark())
         {
             let windows = self.open.close(by, &self.names, &self.merged());

@@ -31,7 +31,7 @@ pub enum Standing {
     Backlog,
     /// Read to its end, but not yet quiet for `idle`. It holds back with its own watermark.
     CaughtUp,
-    /// Read to its end and quiet for `idle`. It holds nothing back.
+    /// Read to its end, and its watermark has not risen for `idle`. It holds nothing back.
     Quiet,
     /// Read to the end that the run was told to read to. It holds nothing back.
     AtTarget,
@@ -73,8 +73,10 @@ pub(super) struct Clock {
     /// Since when its end has been known without interruption. While it was not, nobody could write to it either: that
     /// nothing came says nothing.
     known_since: Duration,
-    /// When its last accepted reading came. (Records that are rejected tell nothing of event time: a stream of nothing
-    /// else must not hold the others back.)
+    /// When its watermark last rose in this run. What does not raise it tells nothing new of event time: a stream of records
+    /// that are rejected, or of a clock that stands or was set back, must not hold anything back for ever.
+    last_rise: Option<Duration>,
+    /// When its last accepted reading came.
     last_accepted: Option<Duration>,
     /// When it first had been read to its end.
     first_caught_up: Option<Duration>,
@@ -205,9 +207,12 @@ impl Clock {
         if next > batch.first {
             self.last = Some(batch);
         }
-        self.watermark = self.watermark.max(newest);
         if newest.is_some() {
             self.last_accepted = Some(now);
+        }
+        if newest > self.watermark {
+            self.watermark = newest;
+            self.last_rise = Some(now);
         }
         self.reach(next, now);
     }
@@ -240,10 +245,15 @@ impl Clock {
 
     /// Whether it has been quiet for `idle`, as far as that is known.
     fn is_quiet(&self, now: Duration, idle: Duration) -> bool {
-        let since = self.last_accepted.max(self.first_caught_up).map(|since| since.max(self.known_since));
+        let since = self.last_rise.max(self.first_caught_up).map(|since| since.max(self.known_since));
         since.is_some_and(|since| now.saturating_sub(since) >= idle)
             // A partition of which nothing has been heard may have had readings since.
             && now.saturating_sub(self.heard) <= freshness(idle)
+    }
+
+    /// Whether readings come, raise they its watermark or not.
+    fn is_live(&self, now: Duration, idle: Duration) -> bool {
+        self.last_accepted.is_some_and(|last| now.saturating_sub(last) < idle)
     }
 }
 
@@ -354,9 +364,9 @@ impl Clocks {
         }
     }
 
-    /// Raises the topic's watermark as far as its holders allow. Answers what windows closed by it say.
-    /// Cost: linear in the partitions.
-    pub(super) fn advance(&mut self) -> Option<ClosedBy> {
+    /// Raises the topic's watermark as far as its holders allow. Answers what windows closed by it say. `last_close` is the
+    /// watermark that closes the last window that is open. Cost: linear in the partitions.
+    pub(super) fn advance(&mut self, last_close: Option<Millis>) -> Option<ClosedBy> {
         if !self.listed || self.is_refilling() {
             return None;
         }
@@ -366,6 +376,8 @@ impl Clocks {
         }
         let (reached, by) = match least {
             Some(held) => (held, ClosedBy::Watermark),
+            // Readings that come are behind event time by now: were it to run away from them, they would be late for longer.
+            None if self.is_live() => (self.event_time().min(last_close), ClosedBy::Idle),
             None => (self.event_time(), ClosedBy::Idle),
         };
         if reached > self.watermark {
@@ -373,6 +385,11 @@ impl Clocks {
             return Some(by);
         }
         None
+    }
+
+    /// Whether readings of any partition come.
+    fn is_live(&self) -> bool {
+        self.partitions.values().any(|clock| clock.is_live(self.now, self.idle))
     }
 
     /// Event time when nobody holds it back: it goes on from the newest reading at the monotonic pace.
