@@ -119,7 +119,7 @@ impl Materializer {
         let grace = i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX);
         let spread = saved.sensors.spread();
         Self {
-            clocks: Clocks::restored(options.idle, &saved),
+            clocks: Clocks::restored(options.idle, options.leave_open, &saved),
             catch_up: CatchUp::new(options.window.millis(), grace),
             open: OpenWindows::new(options.window, grace, saved.topic.closed_until),
             ledger: Ledger::from(saved.accounts),

@@ -40,7 +40,7 @@ impl Materializer {
         };
         // What lies beyond the end of the run is of no interest, wherever reading goes on.
         if clock.is_at_target() {
-            clock.reattach();
+            clock.reattach(end, now);
             return Ok(());
         }
         // Where nothing has been read, nothing is missed: the log's beginning has moved on.

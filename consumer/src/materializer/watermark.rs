@@ -33,6 +33,9 @@ pub enum Standing {
     CaughtUp,
     /// Read to its end, and its watermark has not risen for `idle`. It holds nothing back.
     Quiet,
+    /// Read to the end that the run was told to read to, in a run that leaves windows open. Its watermark rose in this run, and
+    /// it is not quiet: it holds back with its own watermark, or what the next run reads of it would be late.
+    KeepsOpen,
     /// Read to the end that the run was told to read to. It holds nothing back.
     AtTarget,
 }
@@ -119,9 +122,11 @@ impl Clock {
         self.reach(end, now);
     }
 
-    /// The connection is there again, but nothing more is wanted of it.
-    pub(super) fn reattach(&mut self) {
+    /// The connection is there again, but nothing more is wanted of it than to know where it ends.
+    pub(super) fn reattach(&mut self, end: i64, now: Duration) {
         self.attached = true;
+        (self.known_since, self.heard) = (now, now);
+        self.reach(end, now);
     }
 
     /// Whether nothing of it has ever been read, neither now nor in a run before.
@@ -223,13 +228,15 @@ impl Clock {
         }
     }
 
-    /// How it stands at `now`.
-    pub(super) fn standing(&self, now: Duration, idle: Duration) -> Standing {
+    /// How it stands at `now`; `leave_open` in a run that leaves windows open at its end.
+    pub(super) fn standing(&self, now: Duration, idle: Duration, leave_open: bool) -> Standing {
         let Some(position) = self.position else {
             return Standing::Unheard;
         };
         if self.is_at_target() {
-            Standing::AtTarget
+            let is_quiet = self.may_fall_quiet() && self.is_quiet(now, idle);
+            // Of whom nothing new came between two runs is idle, however short the runs are.
+            if leave_open && self.last_rise.is_some() && !is_quiet { Standing::KeepsOpen } else { Standing::AtTarget }
         } else if !self.attached {
             Standing::Detached
         } else if position < self.merged {
@@ -241,6 +248,11 @@ impl Clock {
         } else {
             Standing::CaughtUp
         }
+    }
+
+    /// Whether it is known that there is nothing more to be read of it now.
+    pub(super) fn may_fall_quiet(&self) -> bool {
+        self.attached && self.position.is_some_and(|position| position >= self.end)
     }
 
     /// Whether it has been quiet for `idle`, as far as that is known.
@@ -279,6 +291,7 @@ struct Newest {
 pub(super) struct Clocks {
     pub(super) partitions: BTreeMap<PartitionId, Clock>,
     idle: Duration,
+    leave_open: bool,
     now: Duration,
     listed: bool,
     watermark: Option<Millis>,
@@ -289,20 +302,20 @@ pub(super) struct Clocks {
 
 impl Clocks {
     /// No partition, no time.
-    pub(super) fn new(idle: Duration) -> Self {
+    pub(super) fn new(idle: Duration, leave_open: bool) -> Self {
         let (partitions, now) = (BTreeMap::new(), Duration::ZERO);
-        Self { partitions, idle, now, listed: false, watermark: None, newest: None, floor: None }
+        Self { partitions, idle, leave_open, now, listed: false, watermark: None, newest: None, floor: None }
     }
 
     /// A run that goes on. Event time goes on from the newest reading as if it had come just now.
-    pub(super) fn restored(idle: Duration, saved: &Saved) -> Self {
+    pub(super) fn restored(idle: Duration, leave_open: bool, saved: &Saved) -> Self {
         let clocks = saved.partitions.iter().map(|(partition, state)| (*partition, Clock::restored(*state)));
         Self {
             partitions: clocks.collect(),
             watermark: saved.topic.watermark,
             newest: saved.topic.newest.map(|time| Newest { time, came: Duration::ZERO }),
             floor: saved.partitions.values().filter_map(|state| state.watermark).min(),
-            ..Self::new(idle)
+            ..Self::new(idle, leave_open)
         }
     }
 
@@ -343,7 +356,7 @@ impl Clocks {
 
     /// How a partition stands.
     pub(super) fn standing(&self, clock: &Clock) -> Standing {
-        clock.standing(self.now, self.idle)
+        clock.standing(self.now, self.idle, self.leave_open)
     }
 
     /// A partial of `partition` was merged up to `next`.
@@ -410,6 +423,6 @@ impl Clocks {
 
     /// Whether every partition has been read to its target (with `until_end`).
     pub(super) fn all_at_target(&self) -> bool {
-        self.listed && self.partitions.values().all(|clock| self.standing(clock) == Standing::AtTarget)
+        self.listed && self.partitions.values().all(Clock::is_at_target)
     }
 }
