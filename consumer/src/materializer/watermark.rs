@@ -117,6 +117,11 @@ impl Clock {
             self.target = until_end.then_some(end);
             self.merged = self.merged.max(position);
             self.known = self.known.filter(|known| known.first >= position);
+            // What the log no longer holds is not to be looked for again by the run after this one.
+            self.last = self.last.filter(|last| last.first >= position);
+            if let Some(saved) = &mut self.saved {
+                saved.refill = saved.refill.max(position);
+            }
         }
         self.heard = now;
         self.reach(end, now);
@@ -384,8 +389,13 @@ impl Clocks {
             return None;
         }
         let mut least: Option<Option<Millis>> = None;
-        for clock in self.partitions.values().filter(|clock| self.standing(clock).holds_back()) {
-            least = Some(least.map_or(clock.watermark, |least| least.min(clock.watermark)));
+        for clock in self.partitions.values() {
+            let standing = self.standing(clock);
+            if standing.holds_back() {
+                // Whatever a store says of one that is not heard from yet: nothing closes.
+                let own = clock.watermark.filter(|_| standing != Standing::Unheard);
+                least = Some(least.map_or(own, |least| least.min(own)));
+            }
         }
         let (reached, by) = match least {
             Some(held) => (held, ClosedBy::Watermark),

@@ -140,7 +140,7 @@ fn new_records_seen_at_the_end_are_a_backlog_again() {
 
 #[test]
 fn when_all_are_quiet_event_time_goes_on_from_the_newest_reading() {
-    let mut run = Run::attached(options(), &[2, 0]);
+    let mut run = Run::attached(options(), &[1, 0]);
     run.reading(0, 20_000);
     run.pass(500);
     run.reading(0, 19_000);

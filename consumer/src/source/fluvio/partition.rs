@@ -49,6 +49,8 @@ pub(super) enum Begin {
     At {
         /// A batch boundary.
         offset: i64,
+        /// From where on it must be there: what lies before is read only to know the log by.
+        needed: i64,
         /// Whether to begin where the log begins, if that is later.
         accept_gap: bool,
     },
@@ -223,7 +225,14 @@ impl Reader {
             (None, Begin::At { offset: resume, .. }) if resume > end => {
                 Err(SourceError::Shorter { topic, partition, position: resume, end })
             }
-            (None, Begin::At { offset: resume, accept_gap }) if resume < start => {
+            (None, Begin::At { offset: resume, needed, .. }) if resume < start && start <= needed => {
+                warn!(
+                    "partition {partition} of `{topic}` begins at offset {start} by now: nothing is missing, but the batch at \
+                     {resume}, which was read last, can no longer tell whether this is the log that was read"
+                );
+                Ok(start)
+            }
+            (None, Begin::At { offset: resume, accept_gap, .. }) if resume < start => {
                 if !accept_gap {
                     return Err(SourceError::Behind { topic, partition, resume, start });
                 }
