@@ -113,11 +113,10 @@ pub async fn run(
         return Err(Error::Used);
     }
     let saved = saved.unwrap_or_default();
-    let resume = saved.partitions.iter().map(|(partition, state)| (*partition, state.resume())).collect();
     let reading = Reading {
         from: config.from.unwrap_or_default(),
         fixed_partitions: config.until_end,
-        resume,
+        resume: saved.partitions.clone(),
         accept_gap: config.accept_gap,
     };
     let options = Options {

@@ -5,7 +5,9 @@
 //! falls quiet or reaches its target, so that nobody waits for ever. While a partition is lost, or not heard from yet,
 //! nothing can close: then whoever is so far ahead waits, with a backlog or without.
 //!
-//! A partition that has been read to the end of the run waits too: nothing more is wanted of it.
+//! A partition that has been read to the end of the run waits too: nothing more is wanted of it. In a run that leaves windows
+//! open it may hold the watermark back all the same; it is waited for as long as it may fall quiet, and no longer: it does
+//! not move on.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +40,10 @@ impl CatchUp {
     /// Decides anew who waits, and answers with the changes. Cost: linear in the partitions.
     pub(super) fn review(&mut self, clocks: &Clocks, effects: &mut Vec<Effect>) {
         let slowest = (clocks.partitions.values())
-            .filter(|clock| clocks.standing(clock).holds_back())
+            .filter(|clock| match clocks.standing(clock) {
+                Standing::KeepsOpen => clock.may_fall_quiet(),
+                standing => standing.holds_back(),
+            })
             .filter_map(|clock| clocks.place(clock))
             .min();
         let lost = |standing| matches!(standing, Standing::Unheard | Standing::Detached | Standing::Refilling);
@@ -49,7 +54,7 @@ impl CatchUp {
             let waits = match standing {
                 Standing::Backlog => far,
                 Standing::CaughtUp | Standing::Quiet => far && stuck,
-                Standing::AtTarget => true,
+                Standing::KeepsOpen | Standing::AtTarget => true,
                 Standing::Unheard | Standing::Detached | Standing::Refilling => false,
             };
             if waits && self.paused.insert(partition) {

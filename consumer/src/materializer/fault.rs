@@ -31,7 +31,7 @@ pub enum Fault {
     /// Records are missing between the merged offset and the partial.
     #[error(
         "partition {partition}: offset {expected} was to come next, but the partial begins at {found}: {} records are \
-         missing; read again from offset {expected}, or run again from the beginning if the log no longer holds it",
+         missing; run again: with a store it goes on at offset {expected}, and says what to do if the log no longer holds it",
         .found.saturating_sub(*.expected)
     )]
     Gap {
@@ -102,15 +102,16 @@ pub enum Fault {
         /// Which.
         partition: PartitionId,
     },
-    /// The partition ends before the offset that it is to be read from.
+    /// The partition ends before the offset up to which it has been read.
     #[error(
-        "partition {partition} ends at offset {end}, before offset {position}, from which it is to be read: its log \
-         lost records, or the topic was deleted and made again; run again from the beginning"
+        "partition {partition} ends at offset {end}, before offset {position}, up to which it has been read: its log lost \
+         records, or the topic was deleted and made again, restored, or is another cluster's; read it with a store of its \
+         own (--store PATH), or begin anew with --reset"
     )]
     EndsBefore {
         /// Which.
         partition: PartitionId,
-        /// Where it was to be read from.
+        /// Up to where it has been read.
         position: i64,
         /// Where it ends.
         end: i64,

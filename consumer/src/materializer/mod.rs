@@ -119,7 +119,7 @@ impl Materializer {
         let grace = i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX);
         let spread = saved.sensors.spread();
         Self {
-            clocks: Clocks::restored(options.idle, &saved),
+            clocks: Clocks::restored(options.idle, options.leave_open, &saved),
             catch_up: CatchUp::new(options.window.millis(), grace),
             open: OpenWindows::new(options.window, grace, saved.topic.closed_until),
             ledger: Ledger::from(saved.accounts),
@@ -257,7 +257,7 @@ impl Materializer {
         if self.options.until_end && self.clocks.all_at_target() {
             return self.end_run();
         }
-        if let Some(by) = self.clocks.advance()
+        if let Some(by) = self.clocks.advance(self.open.last_close())
             && self.open.advance(self.clocks.watermark())
         {
             let windows = self.open.close(by, &self.names, &self.merged());

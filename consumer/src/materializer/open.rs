@@ -73,7 +73,16 @@ impl OpenWindows {
     /// The first instant of the oldest open window, and of the moment in event time at which it closes.
     pub(super) fn oldest(&self) -> Option<(Millis, Millis)> {
         let (window, _) = self.windows.first_key_value()?;
-        Some((self.size.start(*window), self.size.end(*window).saturating_add(self.grace)))
+        Some((self.size.start(*window), self.closes_at(*window)))
+    }
+
+    /// The moment in event time at which the last open window closes.
+    pub(super) fn last_close(&self) -> Option<Millis> {
+        self.windows.last_key_value().map(|(window, _)| self.closes_at(*window))
+    }
+
+    fn closes_at(&self, window: Window) -> Millis {
+        self.size.end(window).saturating_add(self.grace)
     }
 
     /// Moves on to this watermark. Whether a window is over by it.

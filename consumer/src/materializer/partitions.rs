@@ -40,7 +40,7 @@ impl Materializer {
         };
         // What lies beyond the end of the run is of no interest, wherever reading goes on.
         if clock.is_at_target() {
-            clock.reattach();
+            clock.reattach(end, now);
             return Ok(());
         }
         // Where nothing has been read, nothing is missed: the log's beginning has moved on.
@@ -55,7 +55,8 @@ impl Materializer {
             if position < resume {
                 return Err(Fault::Reattached { partition, merged: resume, position });
             }
-            if position > resume {
+            // Where only the batch to know the log by has been cut, and no open window needs it, nothing is missing.
+            if position > saved.refill {
                 if !accept_gap {
                     return Err(Fault::Behind { partition, resume, position });
                 }
@@ -82,12 +83,12 @@ impl Materializer {
     }
 
     pub(super) fn end(&mut self, partition: PartitionId, end: i64) -> Result<(), Fault> {
-        let now = self.clocks.now();
+        let (now, idle) = (self.clocks.now(), self.options.idle);
         match self.clock(partition)? {
             None => Ok(()),
             Some(clock) if !clock.is_attached() => Err(Fault::NotAttached { partition }),
             Some(clock) => {
-                clock.set_end(end, now);
+                clock.set_end(end, now, idle);
                 Ok(())
             }
         }

@@ -14,6 +14,10 @@ use crate::store::{LastBatch, PartitionState, Saved};
 /// However short `idle` is, a partition's end cannot be asked for much more often.
 const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
 
+/// However short `idle` is, a broker that takes so long to answer is slow and not away: if it began `idle` anew, a partition
+/// of one that is always slow would never fall quiet.
+const LEAST_INTERRUPTION: Duration = Duration::from_secs(2);
+
 /// How a partition stands: whether, and why, it holds the watermark back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -27,8 +31,11 @@ pub enum Standing {
     Backlog,
     /// Read to its end, but not yet quiet for `idle`. It holds back with its own watermark.
     CaughtUp,
-    /// Read to its end and quiet for `idle`. It holds nothing back.
+    /// Read to its end, and its watermark has not risen for `idle`. It holds nothing back.
     Quiet,
+    /// Read to the end that the run was told to read to, in a run that leaves windows open. Its watermark rose in this run, and
+    /// it is not quiet: it holds back with its own watermark, or what the next run reads of it would be late.
+    KeepsOpen,
     /// Read to the end that the run was told to read to. It holds nothing back.
     AtTarget,
 }
@@ -66,8 +73,13 @@ pub(super) struct Clock {
     pub(super) watermark: Option<Millis>,
     /// When its end was last asked for, with an answer.
     heard: Duration,
-    /// When its last accepted reading came. (Records that are rejected tell nothing of event time: a stream of nothing
-    /// else must not hold the others back.)
+    /// Since when its end has been known without interruption. While it was not, nobody could write to it either: that
+    /// nothing came says nothing.
+    known_since: Duration,
+    /// When its watermark last rose in this run. What does not raise it tells nothing new of event time: a stream of records
+    /// that are rejected, or of a clock that stands or was set back, must not hold anything back for ever.
+    last_rise: Option<Duration>,
+    /// When its last accepted reading came.
     last_accepted: Option<Duration>,
     /// When it first had been read to its end.
     first_caught_up: Option<Duration>,
@@ -95,6 +107,7 @@ impl Clock {
     /// Takes the partition's place and end. `target` sets where the run ends for it.
     pub(super) fn attach(&mut self, position: i64, end: i64, until_end: bool, now: Duration) {
         self.attached = true;
+        self.known_since = now;
         if self.is_untouched() {
             (self.start, self.merged) = (position, position);
             self.position = self.position.map(|_| position);
@@ -104,13 +117,21 @@ impl Clock {
             self.target = until_end.then_some(end);
             self.merged = self.merged.max(position);
             self.known = self.known.filter(|known| known.first >= position);
+            // What the log no longer holds is not to be looked for again by the run after this one.
+            self.last = self.last.filter(|last| last.first >= position);
+            if let Some(saved) = &mut self.saved {
+                saved.refill = saved.refill.max(position);
+            }
         }
-        self.set_end(end, now);
+        self.heard = now;
+        self.reach(end, now);
     }
 
-    /// The connection is there again, but nothing more is wanted of it.
-    pub(super) fn reattach(&mut self) {
+    /// The connection is there again, but nothing more is wanted of it than to know where it ends.
+    pub(super) fn reattach(&mut self, end: i64, now: Duration) {
         self.attached = true;
+        (self.known_since, self.heard) = (now, now);
+        self.reach(end, now);
     }
 
     /// Whether nothing of it has ever been read, neither now nor in a run before.
@@ -161,7 +182,10 @@ impl Clock {
     }
 
     /// Takes a newer end. An older answer that comes late lowers nothing.
-    pub(super) fn set_end(&mut self, end: i64, now: Duration) {
+    pub(super) fn set_end(&mut self, end: i64, now: Duration, idle: Duration) {
+        if now.saturating_sub(self.heard) > interruption(idle) {
+            self.known_since = now;
+        }
         self.heard = now;
         self.reach(end, now);
     }
@@ -193,9 +217,12 @@ impl Clock {
         if next > batch.first {
             self.last = Some(batch);
         }
-        self.watermark = self.watermark.max(newest);
         if newest.is_some() {
             self.last_accepted = Some(now);
+        }
+        if newest > self.watermark {
+            self.watermark = newest;
+            self.last_rise = Some(now);
         }
         self.reach(next, now);
     }
@@ -206,33 +233,55 @@ impl Clock {
         }
     }
 
-    /// How it stands at `now`.
-    pub(super) fn standing(&self, now: Duration, idle: Duration) -> Standing {
+    /// How it stands at `now`; `leave_open` in a run that leaves windows open at its end.
+    pub(super) fn standing(&self, now: Duration, idle: Duration, leave_open: bool) -> Standing {
         let Some(position) = self.position else {
             return Standing::Unheard;
         };
         if self.is_at_target() {
-            Standing::AtTarget
+            let is_quiet = self.may_fall_quiet() && self.is_quiet(now, idle);
+            // Of whom nothing new came between two runs is idle, however short the runs are.
+            if leave_open && self.last_rise.is_some() && !is_quiet { Standing::KeepsOpen } else { Standing::AtTarget }
         } else if !self.attached {
             Standing::Detached
         } else if position < self.merged {
             Standing::Refilling
         } else if position < self.end {
             Standing::Backlog
-        } else if self.last_accepted.max(self.first_caught_up).is_some_and(|since| now.saturating_sub(since) >= idle)
-            // A partition of which nothing has been heard may have had readings since.
-            && now.saturating_sub(self.heard) <= freshness(idle)
-        {
+        } else if self.is_quiet(now, idle) {
             Standing::Quiet
         } else {
             Standing::CaughtUp
         }
+    }
+
+    /// Whether it is known that there is nothing more to be read of it now.
+    pub(super) fn may_fall_quiet(&self) -> bool {
+        self.attached && self.position.is_some_and(|position| position >= self.end)
+    }
+
+    /// Whether it has been quiet for `idle`, as far as that is known.
+    fn is_quiet(&self, now: Duration, idle: Duration) -> bool {
+        let since = self.last_rise.max(self.first_caught_up).map(|since| since.max(self.known_since));
+        since.is_some_and(|since| now.saturating_sub(since) >= idle)
+            // A partition of which nothing has been heard may have had readings since.
+            && now.saturating_sub(self.heard) <= freshness(idle)
+    }
+
+    /// Whether readings come, raise they its watermark or not.
+    fn is_live(&self, now: Duration, idle: Duration) -> bool {
+        self.last_accepted.is_some_and(|last| now.saturating_sub(last) < idle)
     }
 }
 
 /// How old the knowledge of a partition's end may be for it to count as quiet.
 fn freshness(idle: Duration) -> Duration {
     (idle / 2).max(LEAST_FRESHNESS)
+}
+
+/// For how long nothing may be heard of a partition's end before what was known of it counts no more.
+fn interruption(idle: Duration) -> Duration {
+    (idle / 2).max(LEAST_INTERRUPTION)
 }
 
 /// The newest reading of the topic, and when it came.
@@ -247,6 +296,7 @@ struct Newest {
 pub(super) struct Clocks {
     pub(super) partitions: BTreeMap<PartitionId, Clock>,
     idle: Duration,
+    leave_open: bool,
     now: Duration,
     listed: bool,
     watermark: Option<Millis>,
@@ -257,20 +307,20 @@ pub(super) struct Clocks {
 
 impl Clocks {
     /// No partition, no time.
-    pub(super) fn new(idle: Duration) -> Self {
+    pub(super) fn new(idle: Duration, leave_open: bool) -> Self {
         let (partitions, now) = (BTreeMap::new(), Duration::ZERO);
-        Self { partitions, idle, now, listed: false, watermark: None, newest: None, floor: None }
+        Self { partitions, idle, leave_open, now, listed: false, watermark: None, newest: None, floor: None }
     }
 
     /// A run that goes on. Event time goes on from the newest reading as if it had come just now.
-    pub(super) fn restored(idle: Duration, saved: &Saved) -> Self {
+    pub(super) fn restored(idle: Duration, leave_open: bool, saved: &Saved) -> Self {
         let clocks = saved.partitions.iter().map(|(partition, state)| (*partition, Clock::restored(*state)));
         Self {
             partitions: clocks.collect(),
             watermark: saved.topic.watermark,
             newest: saved.topic.newest.map(|time| Newest { time, came: Duration::ZERO }),
             floor: saved.partitions.values().filter_map(|state| state.watermark).min(),
-            ..Self::new(idle)
+            ..Self::new(idle, leave_open)
         }
     }
 
@@ -311,7 +361,7 @@ impl Clocks {
 
     /// How a partition stands.
     pub(super) fn standing(&self, clock: &Clock) -> Standing {
-        clock.standing(self.now, self.idle)
+        clock.standing(self.now, self.idle, self.leave_open)
     }
 
     /// A partial of `partition` was merged up to `next`.
@@ -332,18 +382,25 @@ impl Clocks {
         }
     }
 
-    /// Raises the topic's watermark as far as its holders allow. Answers what windows closed by it say.
-    /// Cost: linear in the partitions.
-    pub(super) fn advance(&mut self) -> Option<ClosedBy> {
+    /// Raises the topic's watermark as far as its holders allow. Answers what windows closed by it say. `last_close` is the
+    /// watermark that closes the last window that is open. Cost: linear in the partitions.
+    pub(super) fn advance(&mut self, last_close: Option<Millis>) -> Option<ClosedBy> {
         if !self.listed || self.is_refilling() {
             return None;
         }
         let mut least: Option<Option<Millis>> = None;
-        for clock in self.partitions.values().filter(|clock| self.standing(clock).holds_back()) {
-            least = Some(least.map_or(clock.watermark, |least| least.min(clock.watermark)));
+        for clock in self.partitions.values() {
+            let standing = self.standing(clock);
+            if standing.holds_back() {
+                // Whatever a store says of one that is not heard from yet: nothing closes.
+                let own = clock.watermark.filter(|_| standing != Standing::Unheard);
+                least = Some(least.map_or(own, |least| least.min(own)));
+            }
         }
         let (reached, by) = match least {
             Some(held) => (held, ClosedBy::Watermark),
+            // Readings that come are behind event time by now: were it to run away from them, they would be late for longer.
+            None if self.is_live() => (self.event_time().min(last_close), ClosedBy::Idle),
             None => (self.event_time(), ClosedBy::Idle),
         };
         if reached > self.watermark {
@@ -351,6 +408,11 @@ impl Clocks {
             return Some(by);
         }
         None
+    }
+
+    /// Whether readings of any partition come.
+    fn is_live(&self) -> bool {
+        self.partitions.values().any(|clock| clock.is_live(self.now, self.idle))
     }
 
     /// Event time when nobody holds it back: it goes on from the newest reading at the monotonic pace.
@@ -371,6 +433,6 @@ impl Clocks {
 
     /// Whether every partition has been read to its target (with `until_end`).
     pub(super) fn all_at_target(&self) -> bool {
-        self.listed && self.partitions.values().all(|clock| self.standing(clock) == Standing::AtTarget)
+        self.listed && self.partitions.values().all(Clock::is_at_target)
     }
 }

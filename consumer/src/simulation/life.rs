@@ -92,6 +92,7 @@ impl World<'_> {
         self.allowed = vec![stand];
         let saved = saved.unwrap_or_default();
         self.settle(&saved.accounts);
+        self.assert_behind_gaps(&saved.partitions);
         let accepts_gaps = self.calm || self.random.in_thousand(600);
         let line = |partition: u32| {
             let saved = saved.partitions.get(&partition).copied();

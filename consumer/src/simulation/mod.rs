@@ -63,6 +63,8 @@ struct Tally {
     cut: AtomicU64,
     /// Gaps that were accepted and committed.
     gaps: AtomicU64,
+    /// Partitions of which retention had cut nothing but the batch to know the log by.
+    unneeded: AtomicU64,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -113,8 +115,9 @@ fn ten_thousand_seeds() {
     println!("{done} seeds from {first} in {seconds:.1} s on {threads} threads: {rate:.0} seeds/s; {tally:?}");
     assert!(!failed.load(Ordering::Relaxed), "a seed failed: its number and schedule stand above");
     if seeds >= 1_000 {
-        let Tally { lives, commits, windows, crashes, torn, failed, refused, fenced, late, cut, gaps } = &tally;
-        for count in [lives, commits, windows, crashes, torn, failed, refused, fenced, late, cut, gaps] {
+        let Tally { lives, commits, windows, crashes, torn, failed, refused, fenced, late, cut, gaps, unneeded } =
+            &tally;
+        for count in [lives, commits, windows, crashes, torn, failed, refused, fenced, late, cut, gaps, unneeded] {
             assert!(count.load(Ordering::Relaxed) > 0, "something never happened: {tally:?}");
         }
     }

@@ -13,6 +13,7 @@ use super::world::World;
 use crate::materializer::event::Event;
 use crate::materializer::fault::Fault;
 use crate::materializer::ledger::{Account, Gap};
+use crate::store::PartitionState;
 use crate::store::sqlite::{StoreReader, Windows};
 
 /// What became of a batch that was cut, or merged before something was.
@@ -66,6 +67,11 @@ impl World<'_> {
     /// The log begins behind the place where the run is to go on: it is refused, or goes on over the gap. Where, then.
     pub(super) fn behind(&mut self, life: &mut Life, partition: usize) -> Result<i64, End> {
         let (start, end) = (self.log.partitions[partition].start(), self.log.partitions[partition].end());
+        if life.lines[partition].saved.is_some_and(|saved| start <= saved.refill) {
+            self.note(format!("p{partition} lacks nothing but what it was to be known by"));
+            self.tally.unneeded.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return Ok(start);
+        }
         if life.accepts_gaps {
             self.accept(life, partition);
             return Ok(start);
@@ -88,6 +94,8 @@ impl World<'_> {
         let start = log.start();
         let unread = u64::try_from(start - saved.merged).unwrap_or(0);
         let gap = Gap { range: SourceRange { first: saved.resume(), next: start }, unread };
+        let before = log.gaps.last().map_or(i64::MIN, |gap| gap.range.next);
+        assert!(start > before, "p{partition} begins at {start}, and the gap up to {before} was accepted before");
         let (closed, until) = self.closed();
         let fate = |(index, batch): (usize, &super::log::Batch)| {
             let mut fate = batch.fate.clone();
@@ -120,6 +128,15 @@ impl World<'_> {
         };
         snapshot.windows(Windows::All, each).expect("windows can be read");
         (closed, snapshot.topic().closed_until)
+    }
+
+    /// A gap that was committed is behind every later run: it is neither refused nor entered again.
+    pub(super) fn assert_behind_gaps(&self, states: &BTreeMap<u32, PartitionState>) {
+        for (partition, state) in states {
+            let gap = self.log.partitions[*partition as usize].gaps.last();
+            let passed = gap.is_none_or(|gap| state.resume() >= gap.range.next);
+            assert!(passed, "partition {partition} is to go on at {}, before the end of {gap:?}", state.resume());
+        }
     }
 
     /// Which of the gaps that were accepted have been committed: the others never were.

@@ -22,8 +22,11 @@ fn of(partition: PartitionId, partial: Partial) -> Event {
 fn a_gap_or_an_overlap_is_refused_and_the_right_partial_still_taken() {
     let mut run = Run::attached(options(), &[100]);
     run.batch(0, &[at(0), at(1)], &[]);
-    let fault =
-        refused(&mut run, of(0, partial(5, &[at(2)], &[])), &["partition 0", "offset 2", "begins at 5", "3 records"]);
+    let fault = refused(
+        &mut run,
+        of(0, partial(5, &[at(2)], &[])),
+        &["partition 0", "offset 2", "begins at 5", "3 records", "run again"],
+    );
     assert_eq!(fault, Fault::Gap { partition: 0, expected: 2, found: 5 });
     let fault = refused(&mut run, of(0, partial(0, &[at(0), at(1)], &[])), &["partition 0", "begins at 0", "offset 2"]);
     assert_eq!(fault, Fault::Overlap { partition: 0, expected: 2, found: 0 });
@@ -68,7 +71,8 @@ fn a_partition_of_which_nothing_has_come_may_begin_later_by_now() {
 fn a_log_that_lost_its_end_is_refused() {
     let mut run = Run::attached(options(), &[100]);
     run.batch(0, &[at(0), at(1)], &[]);
-    refused(&mut run, Event::Attached { partition: 0, position: 2, end: 1 }, &["partition 0", "offset 1", "offset 2"]);
+    let says = ["partition 0", "offset 1", "offset 2", "--store", "--reset"];
+    refused(&mut run, Event::Attached { partition: 0, position: 2, end: 1 }, &says);
 }
 
 #[test]

@@ -82,12 +82,16 @@ impl Reference {
         }
         let holders: Vec<u32> = self.partitions().into_iter().filter(|p| self.holds(*p, now)).collect();
         let by = if holders.is_empty() { ClosedBy::Idle } else { ClosedBy::Watermark };
+        let ends: BTreeSet<i64> = self.counted.iter().map(|r| window_end(r.time)).collect();
+        let last_close = ends.difference(&self.closed).max().map(|end| end + GRACE);
+        let goes_on = || self.newest_of_all().map(|(newest, came)| newest + (now - came).as_millis() as i64);
         let reached = match holders.iter().map(|p| self.newest(*p)).min() {
             Some(least) => least,
-            None => self.newest_of_all().map(|(newest, came)| newest + (now - came).as_millis() as i64),
+            // As long as readings come, no further than something is open.
+            None if self.readings_come(now) => goes_on().min(last_close),
+            None => goes_on(),
         };
         self.watermark = self.watermark.max(reached);
-        let ends: BTreeSet<i64> = self.counted.iter().map(|r| window_end(r.time)).collect();
         let due = |end: &i64| !self.closed.contains(end) && self.watermark.is_some_and(|w| w >= end + GRACE);
         let due: Vec<i64> = ends.into_iter().filter(due).collect();
         self.closed.extend(&due);
@@ -147,6 +151,12 @@ impl Reference {
         self.batches(partition).iter().filter_map(newest_in).max()
     }
 
+    /// Whether an accepted reading of any partition came within `idle`.
+    fn readings_come(&self, now: Duration) -> bool {
+        let mut batches = self.partitions().into_iter().flat_map(|p| self.batches(p));
+        batches.any(|batch| newest_in(&batch).is_some() && now - batch.0 < IDLE)
+    }
+
     /// The greatest event time, and when it first came.
     fn newest_of_all(&self) -> Option<(i64, Duration)> {
         let batches = self.partitions().into_iter().flat_map(|p| self.batches(p));
@@ -203,6 +213,12 @@ impl Reference {
         if self.history.iter().rev().find(of_its_end).is_some_and(|(heard, _)| now - *heard > IDLE / 2) {
             return true;
         }
+        let heard: Vec<&Moment> = self.history.iter().filter(of_its_end).collect();
+        let anew = |at: &usize| {
+            matches!(heard[*at].1, Happening::Other(Event::Attached { .. }))
+                || heard[*at].0 - heard[at - 1].0 > IDLE / 2
+        };
+        let known_since = (0..heard.len()).rev().find(anew).map(|at| heard[at].0);
         let attached = self
             .history
             .iter()
@@ -210,8 +226,9 @@ impl Reference {
         let read = |moments: &usize| self.position_by(partition, *moments) >= self.end_by(partition, *moments);
         let caught_up = (attached.unwrap_or(0) + 1..=self.history.len()).find(read).map(|n| self.history[n - 1].0);
         let batches = self.batches(partition);
-        let last = batches.iter().filter(|batch| newest_in(batch).is_some()).map(|(came, ..)| *came).next_back();
-        now - caught_up.max(last).unwrap_or(now) < IDLE
+        let before = |at: usize| batches[..at].iter().filter_map(newest_in).max();
+        let last = (0..batches.len()).rev().find(|at| newest_in(&batches[*at]) > before(*at)).map(|at| batches[at].0);
+        now - caught_up.max(last).max(known_since).unwrap_or(now) < IDLE
     }
 
     fn window(&self, end: i64, closed_by: ClosedBy) -> WindowResult {

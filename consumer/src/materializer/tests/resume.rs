@@ -267,6 +267,69 @@ fn what_the_log_no_longer_holds_is_a_gap_that_has_to_be_accepted() {
 }
 
 #[test]
+fn a_gap_is_accepted_once() {
+    // All of them are in windows that are open.
+    let saved = committed(&Options { grace: Duration::from_secs(60), ..options() }, &[0, 1, 2]);
+    for (start, merged, refill) in [(1, 3, 1), (3, 3, 3), (5, 5, 5)] {
+        let options = Options { grace: Duration::from_secs(60), ..options() };
+        let mut run = resumed(Options { accept_gap: true, ..options.clone() }, saved.clone());
+        run.attach(0, start, 9);
+        // It stops in the midst of it.
+        let saved = apply(&saved, &run.materializer, &[]);
+        let state = saved.partitions[&0];
+        assert_eq!((state.merged, state.refill, state.resume()), (merged, refill, start), "the log begins at {start}");
+        let mut run = resumed(options, saved);
+        run.attach(0, start, 9);
+        let gaps = &run.materializer.ledger().account(0).expect("read before").gaps;
+        let gap = Gap { range: SourceRange { first: 0, next: start }, unread: start.saturating_sub(3).max(0) as u64 };
+        assert_eq!(gaps[..], [gap], "the log begins at {start}");
+    }
+}
+
+#[test]
+fn a_log_that_was_cut_to_where_nothing_is_missing_is_no_gap() {
+    let mut run = Run::attached(options(), &[3]);
+    for time in [0, 3_000, 6_000] {
+        run.reading(0, time);
+    }
+    run.pass(30_000);
+    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    let state = saved.partitions[&0];
+    assert_eq!((state.merged, state.refill, state.resume()), (3, 3, 2), "only the last batch would come again");
+    let mut run = resumed(options(), saved.clone());
+    run.attach(0, 3, 3);
+    assert!(!run.materializer.is_refilling());
+    let saved = apply(&saved, &run.materializer, &[]);
+    assert_eq!((saved.partitions[&0].resume(), saved.accounts[&0].gaps.len()), (3, 0));
+    // Nor is it the next time, though nothing has come.
+    let mut run = resumed(options(), saved);
+    run.attach(0, 3, 4);
+    run.event(again(3, 60_000, 7));
+    assert_eq!((run.totals().counted, run.totals().late), (4, 0));
+}
+
+#[test]
+fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_heard_from() {
+    let mut run = Run::attached(options(), &[1, 1]);
+    run.reading(1, 60_000);
+    run.reading(0, 10_000);
+    let mut saved = apply(&Saved::default(), &run.materializer, &[]);
+    for state in saved.partitions.values_mut() {
+        // As after a gap: nothing is to be read again.
+        (state.refill, state.last) = (state.merged, None);
+    }
+    let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
+    run.event(Event::Found { partition: 0 });
+    run.event(Event::Found { partition: 1 });
+    run.event(Event::Listed);
+    run.attach(0, 1, 2);
+    assert_eq!(run.reading(0, 50_000), [], "partition 1 is not heard from");
+    assert_eq!(run.materializer.status().watermark, Some(10_000));
+    run.attach(1, 1, 1);
+    assert_eq!(run.materializer.status().watermark, Some(50_000));
+}
+
+#[test]
 fn a_partition_that_is_not_attached_yet_keeps_what_was_saved_of_it() {
     let saved = committed(&options(), &[0, 1]);
     let run = resumed(options(), saved.clone());

@@ -1,7 +1,9 @@
 //! Runs that end where the partitions ended when they began.
 
 use super::super::status::Standing;
+use super::resume::apply;
 use super::*;
+use crate::store::Saved;
 
 fn until_end() -> Options {
     Options { until_end: true, ..options() }
@@ -95,6 +97,79 @@ fn windows_can_be_left_open_at_the_end() {
     let effects = run.reading(0, 0);
     assert!(matches!(effects[..], [Effect::Finished { .. }]), "{effects:?}");
     assert_eq!(run.materializer.commit(&[]).topic.open_windows, 1);
+}
+
+fn left_open() -> Options {
+    Options { leave_open: true, ..until_end() }
+}
+
+/// Reads partitions, in this order, to these ends; each batch holds one reading, of the event time in seconds that its offset
+/// says. What is read again comes in the order of partitions.
+fn read(saved: &Saved, ends: &[i64], order: &[PartitionId]) -> (Saved, Run) {
+    let mut run = Run { materializer: Materializer::resume(left_open(), saved.clone()), now: Duration::ZERO };
+    for partition in 0..ends.len() as u32 {
+        run.event(Event::Found { partition });
+    }
+    run.event(Event::Listed);
+    let place = |partition: u32| saved.partitions.get(&partition).map_or(0, |state| state.resume());
+    let merged = |partition: u32| saved.partitions.get(&partition).map_or(0, |state| state.merged);
+    for (partition, end) in (0..).zip(ends) {
+        run.attach(partition, place(partition), *end);
+    }
+    let again = (0..ends.len() as u32).map(|partition| (partition, place(partition)..merged(partition)));
+    let new = order.iter().map(|partition| (*partition, merged(*partition)..ends[*partition as usize]));
+    for (partition, offsets) in again.chain(new) {
+        for offset in offsets {
+            let partial = Box::new(partial(offset, &[at(offset * 1_000)], &[]));
+            run.event(Event::Partial { partition, partial, digest: 0 });
+        }
+    }
+    (apply(saved, &run.materializer, &[]), run)
+}
+
+#[test]
+fn in_whichever_order_partitions_are_read_nothing_is_late_in_the_next_run() {
+    for order in [[0, 1], [1, 0]] {
+        let (saved, run) = read(&Saved::default(), &[5, 30], &order);
+        assert!(run.materializer.finished, "{order:?}");
+        assert!(saved.topic.closed_until <= Some(3_000), "{:?}", saved.topic);
+        for next in [[0, 1], [1, 0]] {
+            let (saved, run) = read(&saved, &[31, 60], &next);
+            assert_eq!((run.totals().counted, run.totals().late), (91, 0), "{order:?}, then {next:?}");
+            // Read on, with partition 0 silent: the windows of the others close all the same.
+            let (saved, _) = read(&saved, &[31, 90], &next);
+            let (_, run) = read(&saved, &[31, 91], &next);
+            assert_eq!(run.materializer.commit(&[]).topic.watermark, Some(89_000), "{order:?}, then {next:?}");
+        }
+    }
+}
+
+#[test]
+fn who_leaves_windows_open_falls_quiet_and_nobody_waits_for_ever() {
+    let mut run = Run::attached(left_open(), &[1, 3]);
+    run.reading(1, 0);
+    assert_eq!(run.reading(0, 0), [Effect::Pause { partition: 0 }], "nothing more is wanted of it");
+    assert_eq!(run.materializer.status().partitions[0].standing, Standing::KeepsOpen);
+    assert_eq!(run.reading(1, 100_000), [Effect::Pause { partition: 1 }], "it may fall quiet, and windows are memory");
+    assert_eq!(run.pass(9_999), []);
+    let effects = run.pass(1);
+    assert_eq!(closed(&effects), [(0, ClosedBy::Watermark)]);
+    assert_eq!(effects[1..], [Effect::Resume { partition: 1 }]);
+    assert!(matches!(run.reading(1, 100_001)[..], [Effect::Finished { .. }]));
+}
+
+#[test]
+fn who_cannot_fall_quiet_holds_back_to_the_end_but_is_not_waited_for() {
+    let more = Event::End { partition: 0, end: 2 };
+    for what in [more, Event::Detached { partition: 0 }] {
+        let mut run = Run::attached(left_open(), &[1, 3]);
+        run.reading(1, 0);
+        run.reading(0, 0);
+        assert_eq!(run.reading(1, 100_000), [Effect::Pause { partition: 1 }]);
+        assert_eq!(run.event(what.clone()), [Effect::Resume { partition: 1 }], "{what:?}");
+        assert_eq!(run.pass(60_000), [], "{what:?}");
+        assert!(matches!(run.reading(1, 100_001)[..], [Effect::Finished { .. }]), "{what:?}");
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn caught_up_and_quiet_it_holds_nothing_back() {
 }
 
 #[test]
-fn each_accepted_reading_begins_the_quiet_anew_a_rejected_record_does_not() {
+fn a_newer_reading_begins_the_quiet_anew_others_and_rejected_records_do_not() {
     let mut run = Run::attached(options(), &[1, 100]);
     run.reading(0, 0);
     run.pass(9_999);
@@ -83,8 +83,45 @@ fn each_accepted_reading_begins_the_quiet_anew_a_rejected_record_does_not() {
     run.pass(9_999);
     assert_eq!(standing(&run, 0), Standing::CaughtUp);
     run.batch(0, &[], &[Rejection::NotJson]);
+    run.reading(0, 1);
+    run.reading(0, 0);
     run.pass(1);
-    assert_eq!(standing(&run, 0), Standing::Quiet, "else a stream of rubbish would hold the others back for ever");
+    assert_eq!(standing(&run, 0), Standing::Quiet, "else rubbish, or a clock that stands, would hold back for ever");
+    run.reading(0, 2);
+    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+}
+
+#[test]
+fn a_clock_that_stands_does_not_hold_the_other_partitions_back() {
+    let mut run = Run::attached(options(), &[1, 1]);
+    let mut closes = vec![];
+    for second in 0..30 {
+        closes.extend(closed(&run.reading(0, 50_000)));
+        closes.extend(closed(&run.reading(1, 50_000 + second * 1_000)));
+        closes.extend(closed(&run.pass(1_000)));
+    }
+    let all = (48..=75).step_by(3).map(|start| (start, Watermark));
+    assert_eq!(closes, all.collect::<Vec<_>>(), "as if partition 1 were alone, after `idle`");
+}
+
+#[test]
+fn a_clock_that_jumps_back_hangs_nothing_and_makes_nothing_late_for_longer_than_it_must() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 100_000);
+    let mut closes = vec![];
+    for second in 1..=75 {
+        closes.extend(closed(&run.pass(1_000)));
+        closes.extend(closed(&run.reading(0, 40_000 + second * 1_000)));
+        if second < 10 {
+            assert_eq!(closes, [], "after {second} s");
+        } else if second < 60 {
+            assert_eq!(closes, [(99, Idle)], "after {second} s");
+            let watermark = run.materializer.status().watermark;
+            assert_eq!(watermark, Some(103_000), "event time goes on only as long as there is something to close");
+        }
+    }
+    assert_eq!(closes, [(99, Idle), (102, Watermark), (105, Watermark), (108, Watermark), (111, Watermark)]);
+    assert_eq!(run.totals().late, 61, "until the clock is where the last window closed");
 }
 
 #[test]
@@ -103,12 +140,17 @@ fn new_records_seen_at_the_end_are_a_backlog_again() {
 
 #[test]
 fn when_all_are_quiet_event_time_goes_on_from_the_newest_reading() {
-    let mut run = Run::attached(options(), &[2, 0]);
+    let mut run = Run::attached(options(), &[1, 0]);
     run.reading(0, 20_000);
     run.pass(500);
     run.reading(0, 19_000);
-    assert_eq!(run.pass(9_999), []);
-    assert_eq!(closed(&run.pass(1)), [(18, Idle)]);
+    assert_eq!(run.pass(9_499), []);
+    assert_eq!(closed(&run.pass(1)), [(18, Idle)], "the newest reading came 10 s ago");
+    let watermark = run.materializer.status().watermark;
+    assert_eq!(watermark, Some(22_000), "the last reading came 9.5 s ago: only what is open closes");
+    assert_eq!(run.pass(499), []);
+    assert_eq!(run.materializer.status().watermark, Some(22_000));
+    assert_eq!(run.pass(1), []);
     let watermark = run.materializer.status().watermark;
     assert_eq!(watermark, Some(30_500), "the newest reading came 10.5 s ago");
     assert_eq!(run.pass(1_000), []);
@@ -168,18 +210,53 @@ fn a_lost_connection_is_not_quiet() {
 }
 
 #[test]
-fn attached_again_with_nothing_new_it_is_as_quiet_as_before() {
+fn attached_again_with_nothing_new_it_is_quiet_after_idle() {
     let mut run = Run::attached(options(), &[1]);
     run.reading(0, 0);
+    assert_eq!(closed(&run.pass(20_000)), [(0, Idle)]);
+    assert_eq!(standing(&run, 0), Standing::Quiet);
     run.event(Event::Detached { partition: 0 });
-    run.pass(20_000);
-    assert_eq!(closed(&run.attach(0, 1, 1)), [(0, Idle)]);
+    run.pass(60_000);
+    run.attach(0, 1, 1);
+    assert_eq!(standing(&run, 0), Standing::CaughtUp, "its producers were cut off as well");
+    let watermark = run.materializer.status().watermark;
+    run.pass(9_999);
+    assert_eq!(run.materializer.status().watermark, watermark, "event time has not gone on meanwhile");
+    assert_eq!(run.reading(0, 20_000), [], "what they deliver now is not late");
+    assert_eq!(run.totals().late, 0);
+    assert_eq!(run.pass(9_999), []);
+    assert_eq!(closed(&run.pass(1)), [(18, Idle)]);
+}
+
+#[test]
+fn a_broker_that_did_not_answer_for_a_while_makes_nobody_quiet_when_it_answers_again() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 0);
+    let tick = |millis| Event::Tick { now: Duration::from_millis(millis) };
+    run.event(tick(20_000));
+    assert_eq!(run.event(Event::End { partition: 0, end: 1 }), [], "its producers had no answer either");
+    run.now = Duration::from_millis(20_000);
+    assert_eq!(run.pass(9_999), []);
+    assert_eq!(closed(&run.pass(1)), [(0, Idle)]);
+}
+
+#[test]
+fn a_broker_that_is_always_slow_keeps_nobody_from_falling_quiet() {
+    let mut run = Run::attached(Options { idle: Duration::from_secs(1), ..options() }, &[1]);
+    run.reading(0, 0);
+    let mut closes = vec![];
+    for millis in (1_900..=7_600).step_by(1_900) {
+        run.event(Event::Tick { now: Duration::from_millis(millis) });
+        closes.extend(closed(&run.event(Event::End { partition: 0, end: 1 })));
+    }
+    assert_eq!(closes, [(0, Idle)], "though it answers less often than every `idle`");
 }
 
 #[test]
 fn a_tick_that_goes_back_is_ignored() {
     let mut run = Run::attached(options(), &[1]);
     run.reading(0, 0);
+    run.pass(4_000);
     run.event(Event::Tick { now: Duration::from_secs(9) });
     run.event(Event::Tick { now: Duration::from_secs(2) });
     run.event(Event::End { partition: 0, end: 1 });

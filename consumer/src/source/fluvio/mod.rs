@@ -38,6 +38,7 @@ use self::partition::{Begin, Message, OPENING, ROOM, Reader};
 use self::way::ClusterWay;
 use crate::materializer::event::{Event, PartitionId};
 use crate::source::{From, Source};
+use crate::store::PartitionState;
 use crate::topology::Topology;
 
 /// How many messages may wait to be taken, over all partitions (and [`ROOM`] bounds their size). Small: what waits here is
@@ -52,10 +53,9 @@ pub struct Reading {
     pub from: From,
     /// Whether partitions that are added later are left alone.
     pub fixed_partitions: bool,
-    /// Where partitions that have been read before are to be read from: batch boundaries
-    /// ([`PartitionState::resume`](crate::store::PartitionState::resume)). Partitions that are not named here, although
-    /// others are, are new: they are read from their beginning.
-    pub resume: BTreeMap<PartitionId, i64>,
+    /// Partitions that have been read before, and how they stand: each is read from [`PartitionState::resume`] on. Partitions
+    /// that are not named here, although others are, are new: they are read from their beginning.
+    pub resume: BTreeMap<PartitionId, PartitionState>,
     /// Whether a partition of `resume` whose log begins later by now is read from there on.
     pub accept_gap: bool,
 }
@@ -148,7 +148,7 @@ impl FluvioSource {
         // What a store does not know was added after it was last written.
         let others = if reading.resume.is_empty() { reading.from } else { From::Beginning };
         source.take_up(known.partitions, |partition| match reading.resume.get(&partition) {
-            Some(offset) => Begin::At { offset: *offset, accept_gap: reading.accept_gap },
+            Some(state) => Begin::At { offset: state.resume(), needed: state.refill, accept_gap: reading.accept_gap },
             None => others.into(),
         });
         let (known, fixed) = (known.partitions, reading.fixed_partitions);

@@ -62,6 +62,8 @@ pub(super) enum Begin {
     At {
         /// A batch boundary.
         offset: i64,
+        /// From where on it must be there: what lies before is read only to know the log by.
+        needed: i64,
         /// Whether to begin where the log begins, if that is later.
         accept_gap: bool,
     },

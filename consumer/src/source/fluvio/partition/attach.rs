@@ -37,13 +37,20 @@ impl Reader {
             extent = line.extent(PATIENCE).await?;
         }
         let position = self.place(&*line, extent)?;
-        if let (None, Begin::At { offset, .. }) = (self.position, self.begin)
+        if let (None, Begin::At { offset, needed, .. }) = (self.position, self.begin)
             && offset < position
         {
-            warn!(
-                "partition {} of `{}` begins at offset {position} by now: going on without {offset} to it",
-                self.partition, self.terms.topic
-            );
+            let (topic, partition) = (&self.terms.topic, self.partition);
+            if position <= needed {
+                warn!(
+                    "partition {partition} of `{topic}` begins at offset {position} by now: nothing is missing, but the \
+                     batch at {offset}, which was read last, can no longer tell whether this is the log that was read"
+                );
+            } else {
+                warn!(
+                    "partition {partition} of `{topic}` begins at offset {position} by now: going on without {offset} to it"
+                );
+            }
         }
         let answers = line.stream(position, self.policy.max_bytes()).await?;
         let (topic, partition) = (&self.terms.topic, self.partition);
@@ -83,10 +90,10 @@ impl Reader {
             (None, Begin::At { offset: resume, .. }) if resume > end => {
                 Err(SourceError::Shorter { topic, partition, position: resume, end })
             }
-            (None, Begin::At { offset: resume, accept_gap: false }) if resume < start => {
+            (None, Begin::At { offset: resume, needed, accept_gap: false }) if resume < start && needed < start => {
                 Err(SourceError::Behind { topic, partition, resume, start })
             }
-            (None, Begin::At { offset, accept_gap: true }) if offset < start => Ok(start),
+            (None, Begin::At { offset, .. }) if offset < start => Ok(start),
             (None, Begin::At { offset, .. }) => Ok(offset),
             (Some(position), _) if position > end => Err(SourceError::Shorter { topic, partition, position, end }),
             (Some(position), _) if position < start => {

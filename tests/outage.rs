@@ -1,0 +1,36 @@
+//! A node that is away for longer than `idle`: what its producers kept meanwhile is not late when it is back.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::util::cluster::Cluster;
+use crate::util::program::{Running, command};
+
+/// Produces a thousand readings of ten seconds.
+fn produce(cluster: &Cluster, topic: &str, start: &str) {
+    cluster.produce(topic, &["1000", "--start", start, "--rate", "100", "--seed", "3", "--quiet"]);
+}
+
+#[test]
+fn what_producers_kept_while_a_node_was_away_for_longer_than_idle_is_not_late() {
+    let mut cluster = Cluster::own();
+    let topic = cluster.deployed("outage", 1);
+    let mut consume = command("isotherm-consumer");
+    consume.args(["--cluster", cluster.address(), "--topic", &topic, "--format", "jsonl", "--idle", "10s", "-v"]);
+    let mut consumer = Running::start(&mut consume);
+    produce(&cluster, &topic, "2026-03-14T09:00:00Z");
+    consumer.wait_for(r#""closed_by":"watermark""#);
+    cluster.kill();
+    // That so much time goes by is what is tested.
+    std::thread::sleep(Duration::from_secs(11));
+    cluster.restart();
+    consumer.wait_for_log(" is back");
+    produce(&cluster, &topic, "2026-03-14T09:00:10Z");
+    consumer.wait_for(r#""start":"2026-03-14T09:00:15Z""#);
+    let totals = consumer.wait_for(r#""type":"totals""#);
+    assert!(totals.contains(r#","late":0,"#), "{totals}");
+    consumer.signal(Signal::SIGINT);
+    let said = consumer.wait().code(130).stdout;
+    assert!(!said.contains(r#""closed_by":"idle""#), "windows closed while nobody could write:\n{said}");
+}
