@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 use super::dead::{DEAD, LOST, LostBatch, encode_lost};
+use super::fence::Fence;
 use super::head::Head;
 use super::identity::Identity;
 use super::lock::Holder;
 use super::row::Check;
+use super::schema::Access;
 use super::write::transact;
 use super::{read, schema};
 use crate::store::DeadBatch;
@@ -20,15 +22,15 @@ use crate::store::error::{Doing, StoreFault, Wrong};
 pub struct Outbox {
     path: PathBuf,
     connection: Connection,
-    epoch: u64,
+    fence: Fence,
     identity: Identity,
 }
 
 impl Outbox {
-    /// Of the consumer that holds this epoch of the store.
-    pub(super) fn open(path: PathBuf, epoch: u64, identity: &Identity) -> Result<Self, StoreFault> {
+    /// Of the consumer of this fence.
+    pub(super) fn open(path: PathBuf, fence: Fence, identity: &Identity) -> Result<Self, StoreFault> {
         let open = || {
-            let connection = schema::connect(&path, true)?;
+            let connection = schema::connect(&path, Access::Write)?;
             // Another store can have been put there meanwhile.
             match Identity::read(&connection)?.run == identity.run {
                 true => Ok(connection),
@@ -36,7 +38,7 @@ impl Outbox {
             }
         };
         let opened = open().map_err(|wrong| wrong.at(&path, Doing::Outbox, || Holder::of(&path)));
-        Ok(Self { connection: opened?, path, epoch, identity: identity.clone() })
+        Ok(Self { connection: opened?, path, fence, identity: identity.clone() })
     }
 
     /// What the store is of, and its run.
@@ -51,11 +53,11 @@ impl Outbox {
     ///
     /// A [`StoreFault`] if they cannot be read, or if another consumer has taken the store over.
     pub fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
-        let (path, epoch) = (&self.path, self.epoch);
+        let (path, fence) = (&self.path, &self.fence);
         let mut read = || {
             let transaction = self.connection.transaction()?;
-            let head = Head::read(&transaction)?;
-            if head.epoch == epoch { read::dead(&transaction, &head, most) } else { Err(Wrong::Fenced) }
+            let head = fence.pass(|| Head::read(&transaction))?;
+            read::dead(&transaction, &head, most)
         };
         read().map_err(|wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
     }
@@ -68,8 +70,8 @@ impl Outbox {
     ///
     /// A [`StoreFault`] if it could not be noted (nothing of it is then), or if another consumer has taken the store over.
     pub fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
-        let (path, epoch) = (&self.path, self.epoch);
-        let settled = transact(&mut self.connection, epoch, |connection, head| settle(connection, head, last, lost));
+        let (path, fence) = (&self.path, &self.fence);
+        let settled = transact(&mut self.connection, fence, |connection, head| settle(connection, head, last, lost));
         settled.map_err(|wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
     }
 }

@@ -7,6 +7,7 @@ use isotherm_model::window::Millis;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::accounts::{Counts, GAPS, PARTITIONS, PartitionRow, RANGES, encode_gap, encode_range, kind};
+use super::fence::Fence;
 use super::groups::{CHUNK, GROUPS, SENSORS, put_members};
 use super::head::Head;
 use super::row::{Check, Table};
@@ -21,14 +22,11 @@ pub(super) const DROPPED_AT_ONCE: u64 = 500;
 /// Changes the store in one transaction, if this consumer may still do so.
 pub(super) fn transact<T>(
     connection: &mut Connection,
-    epoch: u64,
+    fence: &Fence,
     change: impl FnOnce(&Connection, &mut Head) -> Result<T, Wrong>,
 ) -> Result<T, Wrong> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut head = Head::read(&transaction)?;
-    if head.epoch != epoch {
-        return Err(Wrong::Fenced);
-    }
+    let mut head = fence.pass(|| Head::read(&transaction))?;
     let answer = change(&transaction, &mut head)?;
     head.write(&transaction)?;
     transaction.commit()?;

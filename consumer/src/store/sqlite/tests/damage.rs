@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::files::beside;
 use super::round_trip::checkpoint;
-use super::world::{Place, SMALL, Size, World, ask, open, options, subject};
+use super::world::{Place, Size, World, ask, open, options, subject};
 use crate::store::sqlite::{Options, SqliteStore, StoreReader};
 use crate::store::{Store, StoreFault};
 
@@ -40,8 +40,7 @@ impl Scene {
     fn killed(commits: u64, checkpoints: &[u64]) -> Self {
         let (place, mut world) = (Place::new(), World::default());
         let mut states = vec![world.clone()];
-        let keep = Some(Duration::from_millis(KEEP.unsigned_abs()));
-        let mut store = SqliteStore::open(&place.path, &subject(), Options { keep, ..options() }).unwrap();
+        let mut store = keeping(&place.path).unwrap();
         let read = |ending| std::fs::read(beside(&place.path, ending)).unwrap();
         let mut images = Vec::new();
         for commit in 0..commits {
@@ -73,7 +72,8 @@ impl Scene {
         place
     }
 
-    /// Which state a store is in, by all that a reader and a consumer can ask; and it goes on from there, or is refused.
+    /// Which state a store is in, by all that a reader and a consumer can ask; and it goes on from there, or is refused. Whoever
+    /// then does what he is told has a store again.
     fn judge(&self, what: &str, database: &[u8], wal: Option<&[u8]>) -> Verdict {
         let place = self.lay(database, wal);
         let answers = match ask(&place.path) {
@@ -81,12 +81,14 @@ impl Scene {
             Err(fault) => {
                 typed(what, &fault);
                 // Nor does a consumer get anything wrong out of it: it may lack less than the reader.
-                if let Ok(mut store) = open(&place.path)
-                    && let Ok(saved) = store.load()
-                {
-                    let known = self.states.iter().any(|state| state.difference_saved(saved.as_ref()).is_none());
-                    assert!(known, "{what}: a consumer goes on from a state that never was");
+                match keeping(&place.path).and_then(|mut store| Ok((store.load().map_err(|error| error.0)?, store))) {
+                    Ok((saved, _store)) => {
+                        let known = self.states.iter().any(|state| state.difference_saved(saved.as_ref()).is_none());
+                        assert!(known, "{what}: a consumer goes on from a state that never was");
+                    }
+                    Err(fault) => typed(what, &fault),
                 }
+                advised(what, &fault, &place.path);
                 return Verdict::Refused;
             }
         };
@@ -94,35 +96,41 @@ impl Scene {
         let Some(at) = differences.iter().position(Option::is_none) else {
             panic!("{what}: a state that never was; against the last: {:?}", differences.last());
         };
-        self.go_on(what, &place.path, at)
-    }
-
-    fn go_on(&self, what: &str, path: &Path, at: usize) -> Verdict {
-        let opened = open(path).and_then(|mut store| Ok((store.load().map_err(|error| error.0)?, store)));
-        let (saved, mut store) = match opened {
-            Ok(opened) => opened,
+        match self.go_on(what, &place.path, at) {
+            Ok(()) => Verdict::State(at),
             Err(fault) => {
                 typed(what, &fault);
-                return Verdict::Refused;
+                advised(what, &fault, &place.path);
+                Verdict::Refused
             }
-        };
+        }
+    }
+
+    /// Some commits more, with retention.
+    fn go_on(&self, what: &str, path: &Path, at: usize) -> Result<(), StoreFault> {
+        let mut store = keeping(path)?;
+        let saved = store.load().map_err(|error| error.0)?;
         let mut world = self.states[at].clone();
         assert_eq!(world.difference_saved(saved.as_ref()), None, "{what}: a reader says state {at}");
         for seed in 1_000..1_003 {
             let before = world.clone();
-            let committed = world.go_on(seed, SMALL, &mut store);
+            let committed = world.go_on(seed, SIZE, &mut store);
+            world.drop_older(KEEP, usize::MAX);
             match (&committed, ask(path)) {
                 (Ok(()), Ok(answers)) => assert_eq!(world.difference(&answers), None, "{what}: after a commit"),
                 (Err(_), Ok(answers)) => assert_eq!(before.difference(&answers), None, "{what}: after none"),
                 (_, Err(fault)) => typed(what, &fault),
             }
-            if let Err(error) = committed {
-                typed(what, &error.0);
-                return Verdict::Refused;
-            }
+            committed.map_err(|error| error.0)?;
         }
-        Verdict::State(at)
+        Ok(())
     }
+}
+
+/// A consumer that drops windows.
+fn keeping(path: &Path) -> Result<SqliteStore, StoreFault> {
+    let keep = Some(Duration::from_millis(KEEP.unsigned_abs()));
+    SqliteStore::open(path, &subject(), Options { keep, ..options() })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,12 +147,30 @@ fn typed(what: &str, fault: &StoreFault) {
     let fits = matches!(
         fault,
         StoreFault::Damaged { .. }
-            | StoreFault::Sqlite { .. }
             | StoreFault::NotAStore { .. }
             | StoreFault::OtherFormat { .. }
             | StoreFault::Unsound { .. }
     );
     assert!(fits, "{what}: {fault:?}");
+}
+
+/// What a refusal says is done: then there is a store that has never been used.
+#[track_caller]
+fn advised(what: &str, fault: &StoreFault, path: &Path) {
+    let mut said = fault.to_string();
+    if said.contains("remove the file yourself") {
+        std::fs::remove_file(path).unwrap();
+        said = open(path).err().map(|fault| fault.to_string()).unwrap_or_default();
+    }
+    if !said.is_empty() {
+        assert!(said.contains("--reset"), "{what}: {said}");
+        let opened = SqliteStore::open(path, &subject(), Options { reset: true, ..options() });
+        assert!(opened.is_ok(), "{what}: {said}; and with --reset: {opened:?}");
+    }
+    match ask(path) {
+        Ok(answers) => assert_eq!(World::default().difference(&answers), None, "{what}: {said}"),
+        Err(fault) => panic!("{what}: {said}; and then {fault}"),
+    }
 }
 
 /// Bits to turn round: `each` at random places of every stretch of `stretch` bytes.
