@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use super::dead::{DEAD, LOST, LostBatch, encode_lost};
+use super::dead::{self, DEAD, LOST, LostBatch, encode_lost};
 use super::fence::Fence;
 use super::head::Head;
 use super::identity::Identity;
 use super::lock::Holder;
-use super::row::Check;
+use super::row::Digest;
 use super::schema::Access;
 use super::write::transact;
 use super::{read, schema};
@@ -85,14 +85,23 @@ fn settle(connection: &Connection, head: &mut Head, last: u64, lost: &[LostBatch
     }
     let range = (head.dead_first.cast_signed(), last.cast_signed());
     let mut digest = head.dead;
-    let mut checks = connection.prepare_cached("SELECT \"check\" FROM dead WHERE id >= ?1 AND id <= ?2")?;
-    for check in checks.query_map(range, |row| row.get(0))? {
-        digest.remove(Check(check?));
-    }
+    let mut expected = head.dead_first;
+    DEAD.each(connection, "WHERE id >= ?1 AND id <= ?2 ORDER BY id", range, |values, check| {
+        let (id, _) = dead::decode(values)?;
+        if id != expected {
+            return Err(DEAD.damaged("a row is missing"));
+        }
+        expected = id.saturating_add(1);
+        digest.remove(check);
+        Ok(())
+    })?;
     let removed = connection.prepare_cached("DELETE FROM dead WHERE id >= ?1 AND id <= ?2")?.execute(range)? as u64;
     let next = last.saturating_add(1);
     let left = head.dead_next.saturating_sub(next);
-    if removed != next.saturating_sub(head.dead_first) || digest.rows != left {
+    if removed != next.saturating_sub(head.dead_first)
+        || digest.rows != left
+        || (left == 0 && digest != Digest::default())
+    {
         return Err(DEAD.damaged("rows are missing"));
     }
     (head.dead, head.dead_first) = (digest, next);
