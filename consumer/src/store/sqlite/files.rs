@@ -93,15 +93,18 @@ pub(super) fn has_log(path: &Path) -> bool {
 /// What stands there if the database is missing, and something of it is left.
 pub(super) fn without_database(path: &Path) -> Result<(), StoreFault> {
     let log = beside(path, "-wal");
+    let mut magic = Vec::new();
+    match fs::File::open(&log).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, 4), &mut magic)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(StoreFault::Io { path: log, doing: Doing::Open, source }),
+        Ok(_) => {}
+    }
+    // With either order of bytes; one that was never written is empty.
+    if !matches!(*magic, [] | [0x37, 0x7f, 0x06, 0x82 | 0x83]) {
+        return Err(StoreFault::NotAStore { path: log, why: "no write-ahead log of a database".to_owned() });
+    }
     if !has_log(path) {
         return Ok(());
-    }
-    let mut magic = [0; 4];
-    let read = fs::File::open(&log).and_then(|mut file| io::Read::read_exact(&mut file, &mut magic));
-    read.map_err(|source| StoreFault::Io { path: log.clone(), doing: Doing::Open, source })?;
-    // With either order of bytes.
-    if !matches!(u32::from_be_bytes(magic), 0x377f_0682 | 0x377f_0683) {
-        return Err(StoreFault::NotAStore { path: log, why: "no write-ahead log of a database".to_owned() });
     }
     let what = "the database is missing, its write-ahead log is there".to_owned();
     Err(StoreFault::Damaged { path: path.to_owned(), table: "the file", what })

@@ -178,4 +178,20 @@ mod tests {
         drop(looks);
         assert!(wants.join().expect("no panic").is_ok(), "who only looks is waited for");
     }
+
+    #[test]
+    fn a_lock_that_was_displaced_for_nothing_stands_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("a.db");
+        let names = || std::fs::read_dir(folder.path()).map(|entries| entries.count()).expect("it can be read");
+        let fails = || Err(Wrong::Unsound("a full disk".to_owned()));
+        assert!(Lock::displace(&path, fails).is_err());
+        let lock = Lock::take(&path).expect("free");
+        assert!(Lock::displace(&path, fails).is_err());
+        assert!(lock.is_in_place());
+        assert_eq!(names(), 1);
+        let heir = Lock::displace(&path, || Ok(())).expect("nothing fails");
+        assert!(heir.is_in_place() && !lock.is_in_place());
+        assert_eq!(names(), 1);
+    }
 }

@@ -62,6 +62,14 @@ impl StoreReader {
     ///
     /// A [`StoreFault`] if there is none, if it is of another format, or if it is damaged.
     pub fn open(path: &Path) -> Result<Self, StoreFault> {
+        Self::open_by(path, connect)
+    }
+
+    /// As it is connected by `connect`, which says whether it is frozen.
+    pub(super) fn open_by(
+        path: &Path,
+        connect: fn(&Path) -> Result<(Connection, bool), rusqlite::Error>,
+    ) -> Result<Self, StoreFault> {
         let path = files::settle(path)?;
         if !schema::inspect(&path)? {
             files::without_database(&path)?;
