@@ -226,6 +226,98 @@ fn what_uses_a_store_keeps_others_out_but_not_those_who_look() {
     assert_eq!(store.json(&["why", "--format", "json"])["consumer"], Value::Null, "nobody holds it any longer");
 }
 
+#[test]
+fn a_take_over_that_is_refused_leaves_the_consumer_alone() {
+    let cluster = Cluster::start();
+    let topic = with_golden(&cluster, "clean", 1);
+    let store = Store::new();
+    let mut first = Running::start(&mut consume(&cluster, &topic, &store, &["--idle", "1m"]));
+    first.wait_for(r#""type":"window""#);
+    let held = store.json(&["why", "--format", "json"])["consumer"].clone();
+    assert!(held.as_str().is_some_and(|holder| holder.starts_with("by process ")), "{held}");
+
+    let nowhere = "127.0.0.1:1";
+    let runs: [(&str, &str, &[&str], &str); 6] = [
+        (cluster.address(), &topic, &["--window", "5s"], "another window"),
+        (cluster.address(), &topic, &["--from", "end"], "--from cannot be used"),
+        (cluster.address(), "nosuch", &[], "no topic `nosuch`"),
+        (cluster.address(), &topic, &["--dead-letters", "nosuch"], "no topic `nosuch`"),
+        (nowhere, &topic, &[], nowhere),
+        (nowhere, &topic, &["--reset"], nowhere),
+    ];
+    for (address, topic, args, text) in runs {
+        let path = store.path();
+        let common = ["--cluster", address, "--topic", topic, "--store", &path, "--take-over"];
+        let refused = run("isotherm-consumer", common.iter().chain(args)).code(1).stderr;
+        assert!(refused.contains(text), "{args:?}: {refused}");
+        assert_eq!(store.json(&["why", "--format", "json"])["consumer"], held, "{args:?}");
+    }
+    let second = to_end(&cluster, &topic, &store, &[]).code(1).stderr;
+    assert!(second.contains("in use"), "{second}");
+
+    // It goes on: what it ends with is committed.
+    first.signal(Signal::SIGINT);
+    let printed = first.wait().code(130).stdout;
+    let asked = store.ask(&["query", "windows", "--format", "jsonl"]).code(0).stdout;
+    assert_eq!(asked.lines().collect::<Vec<_>>(), lines(&printed, "window"));
+}
+
+#[test]
+fn a_store_is_thrown_away_only_for_a_run_that_can_begin() {
+    let cluster = Cluster::start();
+    let topic = with_golden(&cluster, "clean", 1);
+    let store = Store::new();
+    to_end(&cluster, &topic, &store, &[]).code(0);
+    let totals = || store.ask(&["query", "totals", "--format", "jsonl"]).code(0).stdout;
+    let before = totals();
+    let path = store.path();
+    for (address, topic) in [(cluster.address(), "nosuch"), ("127.0.0.1:1", &topic)] {
+        let words = ["--cluster", address, "--topic", topic, "--store", &path, "--reset", "--until-end"];
+        run("isotherm-consumer", words).code(1);
+        assert_eq!(totals(), before, "{address} {topic}");
+    }
+}
+
+#[test]
+fn a_damaged_store_says_what_to_do_and_that_can_be_done() {
+    let cluster = Cluster::start();
+    let topic = with_golden(&cluster, "clean", 1);
+    let store = Store::new();
+    let printed = to_end(&cluster, &topic, &store, &[]).code(0).stdout;
+    let whole = fs::read(store.path()).expect("it is there");
+    let flipped = |at: usize, bit: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= bit;
+        bytes
+    };
+    let damages = [
+        whole[..100].to_vec(),
+        whole[..4096].to_vec(),
+        whole[..whole.len() - 4096].to_vec(),
+        flipped(0, 1),
+        flipped(18, 1),
+        flipped(47, 128),
+        flipped(100, 4),
+    ];
+    for (case, damaged) in damages.iter().enumerate() {
+        fs::write(store.path(), damaged).expect("it can be written");
+        let said = to_end(&cluster, &topic, &store, &[]).code(1).stderr;
+        assert!(said.contains("is damaged") && said.contains("--reset"), "case {case}: {said}");
+        let anew = to_end(&cluster, &topic, &store, &["--reset"]).code(0).stdout;
+        assert_eq!(anew, printed, "case {case}");
+    }
+}
+
+#[test]
+fn flags_of_a_store_that_stays_need_one() {
+    for flags in [&["--reset"][..], &["--take-over"], &["--keep", "1h"], &["--dead-letters", "letters"]] {
+        let words = flags.iter().copied().chain(["--store", "memory", "--cluster", "127.0.0.1:1"]);
+        let said = run("isotherm-consumer", words).code(1).stderr;
+        assert!(said.contains(flags[0]) && said.contains("needs a store that stays"), "{said}");
+        assert!(said.contains("--store PATH"), "{said}");
+    }
+}
+
 /// Readings of a state, one for each of these seconds after nine o'clock.
 fn readings(folder: &Path, state: &str, seconds: Range<u32>) -> String {
     let line = |second| {

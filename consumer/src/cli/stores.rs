@@ -1,16 +1,19 @@
 //! From flags to a store.
 
-use std::path::PathBuf;
+use std::iter;
+use std::path::{Path, PathBuf};
 
 use tracing::info;
 
 use super::RunFlags;
-use super::execute::Failure;
+use super::execute::{Failure, runtime};
+use crate::source::SourceError;
 use crate::source::fluvio::cluster::Cluster;
 use crate::store::memory::MemoryStore;
-use crate::store::sqlite::{self, Outbox, SqliteStore, Subject};
+use crate::store::sqlite::{self, Outbox, SqliteStore, StoreReader, Subject};
 use crate::store::{Store, StoreFault};
 use crate::topology::{StoreKind, Topology};
+use crate::{dead_letters, run};
 
 /// The store of a run.
 pub(super) struct Opened {
@@ -22,12 +25,7 @@ pub(super) struct Opened {
 /// Opens the store of a run.
 pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags) -> Result<Opened, Failure> {
     let Some(path) = path(topology, cluster)? else {
-        if flags.dead_letters.is_some() {
-            return Err(
-                "--dead-letters needs a store that stays, to know what has been copied: give --store PATH".into()
-            );
-        }
-        return Ok(Opened { store: Box::new(MemoryStore), outbox: None });
+        return memory(flags);
     };
     let cluster = Cluster::at(cluster);
     let subject = Subject::new(topology.topic.clone(), cluster.address(), &topology.settings);
@@ -37,6 +35,12 @@ pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags)
         reset: flags.reset,
         ..sqlite::Options::default()
     };
+    if flags.take_over || flags.reset {
+        runtime()?.block_on(look(&cluster, topology, flags))?;
+        if !flags.reset && flags.from.is_some() {
+            unused(&path)?;
+        }
+    }
     info!("the store is {}", path.display());
     let store = SqliteStore::open(&path, &subject, options)?;
     let outbox = match flags.dead_letters {
@@ -44,6 +48,51 @@ pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags)
         None => None,
     };
     Ok(Opened { store: Box::new(store), outbox })
+}
+
+/// No store that stays; then whatever is said of one is a slip.
+fn memory(flags: &RunFlags) -> Result<Opened, Failure> {
+    let why = [
+        (flags.dead_letters.is_some(), "--dead-letters needs a store that stays, to know what has been copied"),
+        (flags.keep.is_some(), "--keep needs a store that stays: no closed window is kept in memory"),
+        (flags.reset, "--reset needs a store that stays: in memory every run begins anew"),
+        (flags.take_over, "--take-over needs a store that stays: nobody else has one in memory"),
+    ];
+    match why.into_iter().find(|(given, _)| *given) {
+        Some((_, why)) => Err(format!("{why}; give --store PATH").into()),
+        None => Ok(Opened { store: Box::new(MemoryStore), outbox: None }),
+    }
+}
+
+/// Looks whether the run can begin at all: no store is thrown away, and no consumer stopped, for one that cannot.
+async fn look(cluster: &Cluster, topology: &Topology, flags: &RunFlags) -> Result<(), Failure> {
+    cluster.connect().await?;
+    let failed = |error| cluster.no_cluster(&error);
+    for topic in iter::once(&topology.topic).chain(&flags.dead_letters) {
+        if cluster.topic(topic).await.map_err(failed)?.is_none() {
+            let (address, topic) = (cluster.address().to_owned(), topic.clone());
+            return Err(SourceError::NoTopic { address, cluster: cluster.flag(), topic }.into());
+        }
+    }
+    if flags.dead_letters.as_ref() == Some(&topology.topic) {
+        return Err(dead_letters::Error::Itself { topic: topology.topic.clone() }.into());
+    }
+    if cluster.module(&topology.module).await.map_err(failed)?.is_none() {
+        let (address, module) = (cluster.address().to_owned(), topology.module.clone());
+        return Err(SourceError::NoModule { address, cluster: cluster.flag(), module }.into());
+    }
+    Ok(())
+}
+
+/// Refuses a store that has been used, as the run does when it has it.
+fn unused(path: &Path) -> Result<(), Failure> {
+    let mut reader = match StoreReader::open(path) {
+        Ok(reader) => reader,
+        Err(StoreFault::Missing { .. }) => return Ok(()),
+        Err(fault) => return Err(fault.into()),
+    };
+    let used = reader.snapshot()?.overview().commits > 0;
+    if used { Err(run::Error::Used.into()) } else { Ok(()) }
 }
 
 /// Where the store of a topology lies; `None` for memory.

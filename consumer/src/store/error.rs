@@ -13,7 +13,9 @@ pub struct StoreError(pub StoreFault);
 impl std::fmt::Display for StoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
-            fault @ (StoreFault::Sqlite { doing: Doing::Commit, .. } | StoreFault::Other(_)) => {
+            fault @ (StoreFault::Sqlite { doing: Doing::Commit, .. }
+            | StoreFault::Busy { doing: Doing::Commit, .. }
+            | StoreFault::Other(_)) => {
                 write!(f, "the results could not be stored: {fault}; nothing was published of them")
             }
             fault => fault.fmt(f),
@@ -70,8 +72,21 @@ pub enum StoreFault {
         /// Why.
         source: rusqlite::Error,
     },
+    /// Somebody else kept the database locked.
+    #[error("{doing} {} failed: another process kept it locked for too long; {}", .path.display(), end(.holder.as_ref()))]
+    Busy {
+        /// The store.
+        path: PathBuf,
+        /// At what.
+        doing: Doing,
+        /// The consumer that holds the store, if there is one.
+        holder: Option<Holder>,
+    },
     /// A file beside the database could not be used.
-    #[error("{doing} {} failed: {source}", .path.display())]
+    #[error(
+        "{doing} {} failed: {source}; look at the file, its folder and their permissions, or give another --store PATH",
+        .path.display()
+    )]
     Io {
         /// Which.
         path: PathBuf,
@@ -106,11 +121,40 @@ pub enum StoreFault {
         /// Who.
         by: Holder,
     },
+    /// The files of the store are not those that this consumer has open.
+    #[error(
+        "the store {} is not the one that this consumer opened: {what} is gone, or another stands there; nothing has been \
+         written since. Put back what was there, and start again",
+        .path.display()
+    )]
+    Gone {
+        /// The store.
+        path: PathBuf,
+        /// Which file.
+        what: &'static str,
+    },
+    /// The path is a link to nothing.
+    #[error(
+        "{} is a link to {}, which is not there: bring it back (is its volume mounted?), or give another --store PATH",
+        .path.display(), .to.display()
+    )]
+    Dangling {
+        /// The link.
+        path: PathBuf,
+        /// What it names.
+        to: PathBuf,
+    },
+    /// A store that nobody could write has been written while it was read.
+    #[error("the store {} was written while it was read; ask again", .path.display())]
+    Changed {
+        /// The store.
+        path: PathBuf,
+    },
     /// The store is of something else.
     #[error(
-        "the store {} is of another {what}: {stored} there, {asked} here; give another --store PATH for this, or --reset to \
+        "the store {} is of {} {what}: {stored} there, {asked} here; give another --store PATH for this, or --reset to \
          throw away what is stored and read the log again",
-        .path.display()
+        .path.display(), another(.what)
     )]
     OtherIdentity {
         /// The store.
@@ -136,9 +180,10 @@ pub enum StoreFault {
     },
     /// Another version made the store.
     #[error(
-        "the store {} has format {found}, this program knows {ours}; {}, or give another --store PATH",
+        "the store {} has format {found}, this program knows {ours}; {}, give another --store PATH, or --reset to \
+         throw away what is stored and read the log again",
         .path.display(),
-        if .found > .ours { "use the version that made it, or a newer one" } else { "open it once with `isotherm-consumer run` of this version" }
+        if .found > .ours { "use the version that made it, or a newer one" } else { "a run of this version (`isotherm-consumer --store PATH`) brings it there" }
     )]
     OtherFormat {
         /// The store.
@@ -204,13 +249,31 @@ fn plain(error: &rusqlite::Error) -> String {
     let hint = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full: make room and start again, nothing that was committed is lost",
         Some(ErrorCode::SystemIoFailure) => "the disk, or the file system, reported an error",
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "another process kept it locked for too long",
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => "this user may not write there",
-        Some(ErrorCode::CannotOpen) => "the file cannot be opened: look at its folder and its permissions",
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            "this user may not write there: have it made writable, or take a copy of PATH and PATH-wal"
+        }
+        Some(ErrorCode::CannotOpen) => {
+            "the file cannot be opened: look at its folder and its permissions, or take a copy of PATH and PATH-wal"
+        }
         Some(ErrorCode::OutOfMemory) => "memory is exhausted",
         _ => return error.to_string(),
     };
     format!("{hint} ({error})")
+}
+
+/// What to do about whoever keeps a store locked.
+fn end(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) => format!(
+            "a consumer holds the store ({holder}): if it hangs, end that process (`kill -9`, with its number), and start again"
+        ),
+        None => "see which one has the file open (`fuser PATH`), end it if it hangs, and start again".to_owned(),
+    }
+}
+
+/// The word for something else of this name.
+fn another(what: &str) -> &'static str {
+    if what.ends_with('s') { "other" } else { "another" }
 }
 
 /// What went wrong inside the store, before it is known of which file and at what.
@@ -222,6 +285,8 @@ pub(super) enum Wrong {
         what: String,
     },
     Fenced,
+    /// This file is not the one that was opened.
+    Gone(&'static str),
     Unsound(String),
     /// What a caller of ours wants to be stopped by.
     Fault(StoreFault),
@@ -247,11 +312,17 @@ impl Wrong {
         match self {
             Self::Damaged { table, what } => StoreFault::Damaged { path, table, what },
             Self::Fenced => StoreFault::Fenced { path, by: by() },
+            Self::Gone(what) => StoreFault::Gone { path, what },
             Self::Unsound(what) => StoreFault::Unsound { path, what },
             Self::Fault(fault) => fault,
+            Self::Sqlite(source) if source.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                StoreFault::Busy { path, doing, holder: None }
+            }
             Self::Sqlite(source) => match (source.sqlite_error_code(), &source) {
                 (Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::ConstraintViolation), _)
                 | (Some(ErrorCode::TooBig | ErrorCode::TypeMismatch | ErrorCode::SchemaChanged), _)
+                // What is asked is always the same, so that it is the file that it does not fit.
+                | (Some(ErrorCode::Unknown), _)
                 | (None, Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::Utf8Error(..)) => {
                     damaged(path, source.to_string())
                 }

@@ -4,6 +4,7 @@
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
+use super::fence::Fence;
 use super::groups::{CHUNK, MEMBER, SENSORS, members};
 use super::head::Head;
 use super::row::Check;
@@ -20,8 +21,8 @@ const FEW: usize = 64;
 const AT_ONCE: i64 = 1_000;
 
 /// Puts small chunks together until there are few.
-pub(super) fn compact(connection: &mut Connection, epoch: u64) -> Result<(), Wrong> {
-    while is_worthwhile(connection)? && transact(connection, epoch, step)? {}
+pub(super) fn compact(connection: &mut Connection, fence: &Fence) -> Result<(), Wrong> {
+    while is_worthwhile(connection)? && transact(connection, fence, step)? {}
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use isotherm_model::settings::Fingerprint;
 
-use crate::store::error::StoreFault;
+use crate::store::error::{Doing, StoreFault};
 
 /// The file beside `path` with this ending.
 pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -15,9 +15,100 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Everything that can stand beside the database itself, but for the lock: what SQLite makes, and what a store that was
-/// being made left.
-const BESIDE: [&str; 6] = ["-wal", "-shm", "-journal", ".new", ".new-wal", ".new-shm"];
+/// A write-ahead log that is no longer than its own header holds nothing.
+const EMPTY_LOG: u64 = 32;
+
+/// Where a store really stands: of a link what it leads to, so that lock and log are the same by every name.
+pub(super) fn settle(path: &Path) -> Result<PathBuf, StoreFault> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let failed = |source| StoreFault::Io { path: absolute.clone(), doing: Doing::Open, source };
+    match fs::canonicalize(&absolute) {
+        Ok(path) => return Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    if let Ok(to) = fs::read_link(&absolute) {
+        return Err(StoreFault::Dangling { path: absolute, to });
+    }
+    match (absolute.parent().map(fs::canonicalize), absolute.file_name()) {
+        (Some(Ok(folder)), Some(name)) => Ok(folder.join(name)),
+        _ => Ok(absolute),
+    }
+}
+
+/// Which file it is, whatever it is called. Of a file that is open it is never that of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+impl FileId {
+    /// Of an open file, or of one that has just been looked at.
+    #[cfg(unix)]
+    pub(super) fn of(file: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(file.dev(), file.ino())
+    }
+
+    /// Where a file cannot be replaced while it is open, it is the same.
+    #[cfg(not(unix))]
+    pub(super) fn of(_file: &fs::Metadata) -> Self {
+        Self(0, 0)
+    }
+
+    /// Of the file at `path`; `None` if there is none.
+    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
+        match fs::metadata(path) {
+            Ok(file) => Ok(Some(Self::of(&file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a file begins as a database does that carries this mark of an application, whatever else is wrong with it.
+pub(super) fn is_marked(path: &Path, application: i32) -> io::Result<bool> {
+    let mut start = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, 72), &mut start)?;
+    Ok(start.get(68..72) == Some(&application.to_be_bytes()))
+}
+
+/// A path as it stands in a URI.
+pub(super) fn uri(path: &Path) -> String {
+    let mut uri = String::new();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            b'\\' if cfg!(windows) => uri.push('/'),
+            byte => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    // A drive.
+    if cfg!(windows) { format!("/{uri}") } else { uri }
+}
+
+/// Whether a write-ahead log stands beside the database that holds something.
+pub(super) fn has_log(path: &Path) -> bool {
+    fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > EMPTY_LOG)
+}
+
+/// What stands there if the database is missing, and something of it is left.
+pub(super) fn without_database(path: &Path) -> Result<(), StoreFault> {
+    let log = beside(path, "-wal");
+    let mut magic = Vec::new();
+    match fs::File::open(&log).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, 4), &mut magic)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(StoreFault::Io { path: log, doing: Doing::Open, source }),
+        Ok(_) => {}
+    }
+    // With either order of bytes; one that was never written is empty.
+    if !matches!(*magic, [] | [0x37, 0x7f, 0x06, 0x82 | 0x83]) {
+        return Err(StoreFault::NotAStore { path: log, why: "no write-ahead log of a database".to_owned() });
+    }
+    if !has_log(path) {
+        return Ok(());
+    }
+    let what = "the database is missing, its write-ahead log is there".to_owned();
+    Err(StoreFault::Damaged { path: path.to_owned(), table: "the file", what })
+}
 
 /// Removes a file; one that is not there is no error.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
@@ -27,15 +118,42 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes the files that SQLite makes beside a database.
+pub(super) fn remove_log(path: &Path) -> io::Result<()> {
+    ["-wal", "-shm"].iter().try_for_each(|ending| remove(&beside(path, ending)))
+}
+
 /// Removes all files of a store but the lock, the database first: what is left of it then is never taken for a store.
 pub(super) fn remove_all(path: &Path) -> io::Result<()> {
     remove(path)?;
-    BESIDE.iter().try_for_each(|ending| remove(&beside(path, ending)))
+    remove_log(path)
 }
 
-/// Removes what a store that was never finished left behind.
+/// What a store is called while it is being made: a name that nobody else gives to a file, and 16 digits.
+const MAKING: &str = ".isotherm-new-";
+
+/// A name for a store that is to stand at `path`.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
+    beside(path, &format!("{MAKING}{:016x}", rand::random::<u64>()))
+}
+
+/// Removes what stores that were never finished left behind.
 pub(super) fn remove_unfinished(path: &Path) -> io::Result<()> {
-    BESIDE.iter().filter(|ending| ending.starts_with(".new")).try_for_each(|ending| remove(&beside(path, ending)))
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let start = format!("{}{MAKING}", name.to_string_lossy());
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let found = entry.file_name();
+        let rest =
+            found.to_str().and_then(|found| found.strip_prefix(&start)).and_then(|rest| rest.split_at_checked(16));
+        let ours = rest.is_some_and(|(digits, ending)| {
+            digits.bytes().all(|digit| digit.is_ascii_hexdigit()) && ["", "-wal", "-shm", "-journal"].contains(&ending)
+        });
+        if ours {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in a folder lasting.

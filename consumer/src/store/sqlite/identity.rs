@@ -45,16 +45,18 @@ impl Subject {
     /// In what another one differs, if it does: what, there, here.
     pub(super) fn difference(&self, stored: &Self) -> Option<(String, String, String)> {
         if stored.topic != self.topic {
-            return Some(("topic".to_owned(), quoted(&stored.topic), quoted(&self.topic)));
+            let (stored, asked) = quoted(&stored.topic, &self.topic);
+            return Some(("topic".to_owned(), stored, asked));
         }
         let mut lines = stored.settings.lines().zip(self.settings.lines());
         if let Some((stored, asked)) = lines.find(|(stored, asked)| stored != asked) {
             let parts = |line: &str| {
                 let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
                 let value = rest.split_once(' ').map_or(rest, |(_, value)| value);
-                (name.to_owned(), quoted(value))
+                (name.to_owned(), value.to_owned())
             };
             let ((name, stored), (_, asked)) = (parts(stored), parts(asked));
+            let (stored, asked) = quoted(&stored, &asked);
             return Some((name, stored, asked));
         }
         if stored.window != self.window {
@@ -65,13 +67,21 @@ impl Subject {
     }
 }
 
-/// The start of a text: a list of groups can be long.
-fn quoted(text: &str) -> String {
+/// Two texts, of long ones (a list of groups can be) as much as shows where they part.
+fn quoted(stored: &str, asked: &str) -> (String, String) {
+    /// So much is shown, so much of it from before they part.
     const MOST: usize = 80;
-    match text.char_indices().nth(MOST) {
-        None => format!("`{text}`"),
-        Some((end, _)) => format!("`{}…`", text.get(..end).unwrap_or_default()),
-    }
+    const BEFORE: usize = 30;
+    let long = [stored, asked].iter().any(|text| text.chars().count() > MOST);
+    let same = stored.chars().zip(asked.chars()).take_while(|(stored, asked)| stored == asked).count();
+    let from = if long { same.saturating_sub(BEFORE) } else { 0 };
+    let part = |text: &str| {
+        let shown: String = text.chars().skip(from).take(MOST).collect();
+        let (before, after) = (from > 0, text.chars().count() > from.saturating_add(MOST));
+        let dots = |cut| if cut { "…" } else { "" };
+        format!("`{}{shown}{}`", dots(before), dots(after))
+    };
+    (part(stored), part(asked))
 }
 
 /// What a store is of.
@@ -135,6 +145,18 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_differs_late_in_a_long_list_is_shown() {
+        let sites = |last: &str| (0..40).map(|site| format!("\"site-{site:03}\",")).collect::<String>() + last;
+        let (stored, asked) = quoted(&sites("\"north\"]"), &sites("\"south\"]"));
+        assert_eq!(stored, "`…e-037\",\"site-038\",\"site-039\",\"north\"]`");
+        assert_eq!(asked, "`…e-037\",\"site-038\",\"site-039\",\"south\"]`");
+        let (stored, asked) = quoted(&sites(""), "any");
+        assert!(stored.starts_with("`\"site-000") && stored.ends_with("…`"), "{stored}");
+        assert_eq!(asked, "`any`");
+        assert_eq!(quoted("3s", "5s"), ("`3s`".to_owned(), "`5s`".to_owned()));
+    }
 
     #[test]
     fn the_settings_text_is_what_the_fingerprint_is_of() {

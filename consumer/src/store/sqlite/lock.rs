@@ -6,8 +6,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::files::beside;
-use crate::store::error::{Doing, StoreFault};
+use super::files::{FileId, beside, settle};
+use crate::store::error::{Doing, StoreFault, Wrong};
 
 /// Who holds a lock, as far as its text says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,6 +45,7 @@ impl Holder {
 ///
 /// A [`StoreFault`] if the lock's file cannot be looked at.
 pub fn holder(path: &Path) -> Result<Option<Holder>, StoreFault> {
+    let path = &settle(path)?;
     let place = beside(path, ".lock");
     let looked = match File::open(&place) {
         Ok(file) => file.try_lock_shared(),
@@ -66,13 +67,10 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the store at `path`; with `take_over` whoever holds it.
-    pub(super) fn take(path: &Path, take_over: bool) -> Result<Self, StoreFault> {
+    /// Takes the lock of the store at `path`, if nobody holds it.
+    pub(super) fn take(path: &Path) -> Result<Self, StoreFault> {
         let place = beside(path, ".lock");
         let failed = |source| StoreFault::Io { path: place.clone(), doing: Doing::Open, source };
-        if take_over {
-            return Self::replace(&place).map_err(failed);
-        }
         loop {
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place);
             let mut lock = Self { file: open.map_err(failed)?, path: place.clone() };
@@ -96,20 +94,46 @@ impl Lock {
         }
     }
 
-    fn replace(place: &Path) -> io::Result<Self> {
-        let unique = beside(place, &format!(".{}-{:016x}", std::process::id(), rand::random::<u64>()));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&unique)?;
+    /// Puts a new lock in the place of whoever's stands there, and then does what is to be done with it. If that fails, the
+    /// other one stands there again.
+    pub(super) fn displace(path: &Path, then: impl FnOnce() -> Result<(), Wrong>) -> Result<Self, Wrong> {
+        let place = beside(path, ".lock");
+        let failed = |source| Wrong::Fault(StoreFault::Io { path: place.clone(), doing: Doing::Open, source });
+        let number = rand::random::<u64>();
+        let [unique, old] = ["new", "old"].map(|what| beside(&place, &format!(".{what}-{number:016x}")));
+        let lock = Self::signed(&unique, &place).map_err(failed);
+        // The other one is kept under a second name.
+        let kept = lock.is_ok() && std::fs::hard_link(&place, &old).is_ok();
+        let done = lock.and_then(|lock| {
+            std::fs::rename(&unique, &place).map_err(failed)?;
+            then()?;
+            Ok(lock)
+        });
+        // Best effort: the first error is the one that tells.
+        if done.is_err() {
+            let _ = std::fs::remove_file(&unique);
+            if kept {
+                let _ = std::fs::rename(&old, &place);
+            }
+        }
+        let _ = std::fs::remove_file(&old);
+        done
+    }
+
+    /// A new lock file, held and signed, that is to stand at `place`.
+    fn signed(unique: &Path, place: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(unique)?;
         let mut lock = Self { file, path: place.to_owned() };
-        let placed = match lock.file.try_lock() {
-            Ok(()) => lock.sign().and_then(|()| std::fs::rename(&unique, place)),
+        match lock.file.try_lock() {
+            Ok(()) => lock.sign().map(|()| lock),
             Err(TryLockError::Error(error)) => Err(error),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-        };
-        if placed.is_err() {
-            // Best effort: the first error is the one that tells.
-            let _ = std::fs::remove_file(&unique);
         }
-        placed.map(|()| lock)
+    }
+
+    /// Which file is locked.
+    pub(super) fn id(&self) -> io::Result<FileId> {
+        self.file.metadata().map(|held| FileId::of(&held))
     }
 
     fn sign(&mut self) -> io::Result<()> {
@@ -122,28 +146,11 @@ impl Lock {
 
     /// Whether the file that is locked is the one that stands in its place.
     pub(super) fn is_in_place(&self) -> bool {
-        match (self.file.metadata(), std::fs::metadata(&self.path)) {
-            (Ok(held), Ok(there)) => same_file(&held, &there),
+        match (self.id(), FileId::at(&self.path)) {
+            (Ok(held), Ok(Some(there))) => held == there,
             _ => false,
         }
     }
-
-    /// Removes the lock's file, if it is still the one in place, and lets go.
-    pub(super) fn remove(self) -> io::Result<()> {
-        if self.is_in_place() { super::files::remove(&self.path) } else { Ok(()) }
-    }
-}
-
-#[cfg(unix)]
-fn same_file(held: &std::fs::Metadata, there: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (held.dev(), held.ino()) == (there.dev(), there.ino())
-}
-
-/// Where a file cannot be replaced while it is open, it is the same.
-#[cfg(not(unix))]
-fn same_file(_held: &std::fs::Metadata, _there: &std::fs::Metadata) -> bool {
-    true
 }
 
 #[cfg(test)]
@@ -155,10 +162,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("a.db");
         assert_eq!(holder(&path).expect("no lock is no error"), None);
-        let lock = Lock::take(&path, false).expect("free");
+        let lock = Lock::take(&path).expect("free");
         let held = holder(&path).expect("it can be looked at").expect("it is held");
         assert!(held.to_string().contains(&format!("by process {} on ", std::process::id())), "{held}");
-        assert!(matches!(Lock::take(&path, false), Err(StoreFault::Locked { .. })));
+        assert!(matches!(Lock::take(&path), Err(StoreFault::Locked { .. })));
         drop(lock);
         assert_eq!(holder(&path).expect("it can be looked at"), None);
         // Somebody looks while it is taken.
@@ -166,9 +173,25 @@ mod tests {
         looks.lock_shared().expect("free");
         let wants = {
             let path = path.clone();
-            std::thread::spawn(move || Lock::take(&path, false).map(drop))
+            std::thread::spawn(move || Lock::take(&path).map(drop))
         };
         drop(looks);
         assert!(wants.join().expect("no panic").is_ok(), "who only looks is waited for");
+    }
+
+    #[test]
+    fn a_lock_that_was_displaced_for_nothing_stands_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("a.db");
+        let names = || std::fs::read_dir(folder.path()).map(|entries| entries.count()).expect("it can be read");
+        let fails = || Err(Wrong::Unsound("a full disk".to_owned()));
+        assert!(Lock::displace(&path, fails).is_err());
+        let lock = Lock::take(&path).expect("free");
+        assert!(Lock::displace(&path, fails).is_err());
+        assert!(lock.is_in_place());
+        assert_eq!(names(), 1);
+        let heir = Lock::displace(&path, || Ok(())).expect("nothing fails");
+        assert!(heir.is_in_place() && !lock.is_in_place());
+        assert_eq!(names(), 1);
     }
 }

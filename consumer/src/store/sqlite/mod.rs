@@ -1,7 +1,7 @@
 //! A store in one SQLite file. `docs/store.md` says what it promises, and what each table holds.
 //!
-//! One concern a file: `schema` opens, makes and migrates the database, `lock` keeps others out, `identity` says what it is
-//! of; `row` checks rows and digests tables, `head` is the row that everything must add up to; `accounts`, `groups`,
+//! One concern a file: `open` is the order in which a consumer comes to a store, `schema` opens, makes and migrates the
+//! database, `lock` keeps others out, `fence` whoever was displaced, `identity` says what it is of; `row` checks rows and digests tables, `head` is the row that everything must add up to; `accounts`, `groups`,
 //! `window` and `dead` are the codecs of rows, for both sides; `write` is a commit, `read` and `windows` are what comes
 //! back; `reader` and `outbox` are for those who use the store beside its consumer.
 
@@ -9,11 +9,13 @@ mod accounts;
 mod bytes;
 mod compact;
 mod dead;
+mod fence;
 mod files;
 mod groups;
 mod head;
 mod identity;
 mod lock;
+mod open;
 mod outbox;
 mod read;
 mod reader;
@@ -28,11 +30,11 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
 pub use self::dead::LostBatch;
+use self::fence::Fence;
 pub use self::files::{data_dir, default_path};
-use self::head::Head;
 pub use self::identity::{Identity, Subject};
 use self::lock::Lock;
 pub use self::lock::{Holder, holder};
@@ -41,6 +43,9 @@ pub use self::reader::{Overview, Snapshot, StoreReader};
 pub use self::windows::Windows;
 use super::error::{Doing, StoreFault, Wrong};
 use super::{Commit, Saved, Store, StoreError};
+
+/// See [`Options::patience`].
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +58,13 @@ pub struct Options {
     pub reset: bool,
     /// The size of the database's pages in bytes, when it is made: a power of two from 512 to 65,536.
     pub page_size: u32,
+    /// How long to wait for a lock of SQLite's own: a checkpoint, or the copier of dead letters, holds them for moments.
+    pub patience: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep: None, take_over: false, reset: false, page_size: 4096 }
+        Self { keep: None, take_over: false, reset: false, page_size: 4096, patience: PATIENCE }
     }
 }
 
@@ -67,7 +74,7 @@ pub struct SqliteStore {
     path: PathBuf,
     connection: Connection,
     identity: Identity,
-    epoch: u64,
+    fence: Fence,
     keep: Option<Duration>,
     /// Let go of after the connection is closed.
     _lock: Lock,
@@ -81,49 +88,7 @@ impl SqliteStore {
     /// A [`StoreFault`] if the file is no store, is in use, is of something else than `subject`, of a newer format, damaged,
     /// or cannot be read and written.
     pub fn open(path: &Path, subject: &Subject, options: Options) -> Result<Self, StoreFault> {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let io = |source| StoreFault::Io { path: path.clone(), doing: Doing::Open, source };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(io)?;
-        }
-        // Before anything is touched.
-        schema::inspect(&path)?;
-        let lock = Lock::take(&path, options.take_over)?;
-        if options.reset {
-            reset(&path, &lock)?;
-        }
-        if !schema::inspect(&path)? {
-            if files::beside(&path, "-wal").exists() {
-                return Err(without_database(&path));
-            }
-            schema::create(&path, &Identity::new(subject), options.page_size)?;
-        }
-        let open = || {
-            let (mut connection, identity, epoch) = raise(&path, &lock, Some(subject))?;
-            compact::compact(&mut connection, epoch)?;
-            Ok((connection, identity, epoch))
-        };
-        let opened = open().map_err(|wrong: Wrong| wrong.at(&path, Doing::Open, || Holder::of(&path)));
-        let (connection, identity, epoch) = opened?;
-        Ok(Self { path, connection, identity, epoch, keep: options.keep, _lock: lock })
-    }
-
-    /// Removes the store at `path` with all of its files. One that is not there is no error; something else than a store
-    /// stays.
-    ///
-    /// # Errors
-    ///
-    /// A [`StoreFault`] if the file is no store, is in use, or cannot be removed.
-    pub fn reset(path: &Path) -> Result<(), StoreFault> {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let io = |source| StoreFault::Io { path: path.clone(), doing: Doing::Open, source };
-        removable(&path)?;
-        if !path.parent().is_some_and(Path::exists) {
-            return Ok(());
-        }
-        let lock = Lock::take(&path, false)?;
-        reset(&path, &lock)?;
-        lock.remove().map_err(io)
+        open::open(path, subject, options)
     }
 
     /// What the store is of, and its run.
@@ -138,7 +103,7 @@ impl SqliteStore {
 
     /// The epoch of this consumer: nobody has opened the store to write after it, as long as its commits succeed.
     pub fn epoch(&self) -> u64 {
-        self.epoch
+        self.fence.epoch()
     }
 
     /// Has SQLite say that the disk is full as soon as the file is to grow, or not any more.
@@ -156,7 +121,7 @@ impl SqliteStore {
     ///
     /// A [`StoreFault`] if the store cannot be opened once more, or if another consumer has taken it over.
     pub fn outbox(&self) -> Result<Outbox, StoreFault> {
-        Outbox::open(self.path.clone(), self.epoch, &self.identity)
+        Outbox::open(self.path.clone(), self.fence.clone(), &self.identity)
     }
 
     fn fault(&self, doing: Doing) -> impl Fn(Wrong) -> StoreFault + use<> {
@@ -178,58 +143,9 @@ impl Store for SqliteStore {
     fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StoreError> {
         let fault = self.fault(Doing::Commit);
         let keep = self.keep;
-        let committed = write::transact(&mut self.connection, self.epoch, |connection, head| {
+        let committed = write::transact(&mut self.connection, &self.fence, |connection, head| {
             write::commit(connection, head, commit, keep)
         });
         Ok(committed.map_err(fault)?)
     }
-}
-
-/// The files are there, but for the database.
-fn without_database(path: &Path) -> StoreFault {
-    let what = "the database is missing, its write-ahead log is there".to_owned();
-    StoreFault::Damaged { path: path.to_owned(), table: "the file", what }
-}
-
-/// Opens a store that is there, and raises its epoch: from then on nobody else's commit succeeds.
-fn raise(path: &Path, lock: &Lock, subject: Option<&Subject>) -> Result<(Connection, Identity, u64), Wrong> {
-    let mut connection = schema::connect(path, true)?;
-    if !schema::is_current(&connection, path, schema::MIGRATIONS)? {
-        schema::migrate(&mut connection, schema::MIGRATIONS)?;
-    }
-    schema::verify(&connection)?;
-    schema::set_wal(&connection)?;
-    let identity = Identity::read(&connection)?;
-    if let Some((what, stored, asked)) = subject.and_then(|asked| asked.difference(&identity.subject)) {
-        return Err(Wrong::Fault(StoreFault::OtherIdentity { path: path.to_owned(), what, stored, asked }));
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Of two that take a store over at once, the one whose lock stands goes on.
-    if !lock.is_in_place() {
-        return Err(Wrong::Fenced);
-    }
-    let mut head = Head::read(&transaction)?;
-    head.epoch = head.epoch.checked_add(1).ok_or_else(|| Wrong::damaged("head", "there are no further epochs"))?;
-    head.write(&transaction)?;
-    transaction.commit()?;
-    Ok((connection, identity, head.epoch))
-}
-
-/// Whether what stands there may be removed: nothing, or a store in whatever state, but nothing else.
-fn removable(path: &Path) -> Result<(), StoreFault> {
-    match schema::inspect(path) {
-        Ok(_) | Err(StoreFault::Damaged { .. }) => Ok(()),
-        Err(fault) => Err(fault),
-    }
-}
-
-/// Removes all files but the lock, which is held. Whoever had the store before is fenced first, if that is possible: its
-/// file goes on to exist for it.
-fn reset(path: &Path, lock: &Lock) -> Result<(), StoreFault> {
-    removable(path)?;
-    if path.exists() {
-        drop(raise(path, lock, None));
-    }
-    let remove = files::remove_all(path);
-    remove.map_err(|source| StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source })
 }

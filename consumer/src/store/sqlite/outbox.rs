@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use super::dead::{DEAD, LOST, LostBatch, encode_lost};
+use super::dead::{self, DEAD, LOST, LostBatch, encode_lost};
+use super::fence::Fence;
 use super::head::Head;
 use super::identity::Identity;
 use super::lock::Holder;
-use super::row::Check;
+use super::row::Digest;
+use super::schema::Access;
 use super::write::transact;
 use super::{read, schema};
 use crate::store::DeadBatch;
@@ -20,15 +22,15 @@ use crate::store::error::{Doing, StoreFault, Wrong};
 pub struct Outbox {
     path: PathBuf,
     connection: Connection,
-    epoch: u64,
+    fence: Fence,
     identity: Identity,
 }
 
 impl Outbox {
-    /// Of the consumer that holds this epoch of the store.
-    pub(super) fn open(path: PathBuf, epoch: u64, identity: &Identity) -> Result<Self, StoreFault> {
+    /// Of the consumer of this fence.
+    pub(super) fn open(path: PathBuf, fence: Fence, identity: &Identity) -> Result<Self, StoreFault> {
         let open = || {
-            let connection = schema::connect(&path, true)?;
+            let connection = schema::connect(&path, Access::Write)?;
             // Another store can have been put there meanwhile.
             match Identity::read(&connection)?.run == identity.run {
                 true => Ok(connection),
@@ -36,7 +38,7 @@ impl Outbox {
             }
         };
         let opened = open().map_err(|wrong| wrong.at(&path, Doing::Outbox, || Holder::of(&path)));
-        Ok(Self { connection: opened?, path, epoch, identity: identity.clone() })
+        Ok(Self { connection: opened?, path, fence, identity: identity.clone() })
     }
 
     /// What the store is of, and its run.
@@ -51,11 +53,11 @@ impl Outbox {
     ///
     /// A [`StoreFault`] if they cannot be read, or if another consumer has taken the store over.
     pub fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
-        let (path, epoch) = (&self.path, self.epoch);
+        let (path, fence) = (&self.path, &self.fence);
         let mut read = || {
             let transaction = self.connection.transaction()?;
-            let head = Head::read(&transaction)?;
-            if head.epoch == epoch { read::dead(&transaction, &head, most) } else { Err(Wrong::Fenced) }
+            let head = fence.pass(|| Head::read(&transaction))?;
+            read::dead(&transaction, &head, most)
         };
         read().map_err(|wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
     }
@@ -68,8 +70,8 @@ impl Outbox {
     ///
     /// A [`StoreFault`] if it could not be noted (nothing of it is then), or if another consumer has taken the store over.
     pub fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
-        let (path, epoch) = (&self.path, self.epoch);
-        let settled = transact(&mut self.connection, epoch, |connection, head| settle(connection, head, last, lost));
+        let (path, fence) = (&self.path, &self.fence);
+        let settled = transact(&mut self.connection, fence, |connection, head| settle(connection, head, last, lost));
         settled.map_err(|wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
     }
 }
@@ -83,14 +85,23 @@ fn settle(connection: &Connection, head: &mut Head, last: u64, lost: &[LostBatch
     }
     let range = (head.dead_first.cast_signed(), last.cast_signed());
     let mut digest = head.dead;
-    let mut checks = connection.prepare_cached("SELECT \"check\" FROM dead WHERE id >= ?1 AND id <= ?2")?;
-    for check in checks.query_map(range, |row| row.get(0))? {
-        digest.remove(Check(check?));
-    }
+    let mut expected = head.dead_first;
+    DEAD.each(connection, "WHERE id >= ?1 AND id <= ?2 ORDER BY id", range, |values, check| {
+        let (id, _) = dead::decode(values)?;
+        if id != expected {
+            return Err(DEAD.damaged("a row is missing"));
+        }
+        expected = id.saturating_add(1);
+        digest.remove(check);
+        Ok(())
+    })?;
     let removed = connection.prepare_cached("DELETE FROM dead WHERE id >= ?1 AND id <= ?2")?.execute(range)? as u64;
     let next = last.saturating_add(1);
     let left = head.dead_next.saturating_sub(next);
-    if removed != next.saturating_sub(head.dead_first) || digest.rows != left {
+    if removed != next.saturating_sub(head.dead_first)
+        || digest.rows != left
+        || (left == 0 && digest != Digest::default())
+    {
         return Err(DEAD.damaged("rows are missing"));
     }
     (head.dead, head.dead_first) = (digest, next);

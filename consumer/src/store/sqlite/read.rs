@@ -28,6 +28,7 @@ pub(super) fn saved(connection: &Connection) -> Result<Option<Saved>, Wrong> {
     let groups = groups(connection, &head)?;
     let sensors = sensors(connection, &head, &groups)?;
     // What is not needed to go on is looked at all the same: better now than in the middle of a run.
+    outbox(connection, &head)?;
     lost(connection, &head)?;
     let partitions = partitions.into_iter().map(|row| (row.partition, row.state)).collect();
     Ok((head.commits > 0).then_some(Saved { topic: head.topic, partitions, accounts, groups, sensors }))
@@ -202,21 +203,41 @@ pub(super) fn totals(connection: &Connection, head: &Head) -> Result<Totals, Wro
 
 /// The oldest dead batches of the outbox, with their numbers.
 pub(super) fn dead(connection: &Connection, head: &Head, most: u64) -> Result<Vec<(u64, DeadBatch)>, Wrong> {
+    let mut batches = Vec::new();
+    each_dead(connection, head, most, |id, batch| batches.push((id, batch)))?;
+    Ok(batches)
+}
+
+/// Looks through the outbox, which can be long: nothing of it is kept.
+fn outbox(connection: &Connection, head: &Head) -> Result<(), Wrong> {
+    each_dead(connection, head, u64::MAX, |_, _| ())
+}
+
+fn each_dead(
+    connection: &Connection,
+    head: &Head,
+    most: u64,
+    mut each: impl FnMut(u64, DeadBatch),
+) -> Result<(), Wrong> {
     if head.dead_next.checked_sub(head.dead_first) != Some(head.dead.rows) {
         return Err(DEAD.damaged("their numbers are not those that were given"));
     }
     let most = most.min(head.dead.rows);
-    let mut batches = Vec::new();
+    let mut digest = Digest::default();
     let from = (head.dead_first.cast_signed(), most.cast_signed());
-    DEAD.each(connection, "WHERE id >= ?1 ORDER BY id LIMIT ?2", from, |values, _| {
+    DEAD.each(connection, "WHERE id >= ?1 ORDER BY id LIMIT ?2", from, |values, check| {
         let (id, batch) = dead::decode(values)?;
-        if id != head.dead_first.saturating_add(batches.len() as u64) {
+        if id != head.dead_first.saturating_add(digest.rows) {
             return Err(DEAD.damaged("a row is missing"));
         }
-        batches.push((id, batch));
+        digest.add(check);
+        each(id, batch);
         Ok(())
     })?;
-    if batches.len() as u64 == most { Ok(batches) } else { Err(DEAD.damaged("rows are missing")) }
+    if digest.rows != most {
+        return Err(DEAD.damaged("rows are missing"));
+    }
+    if most == head.dead.rows { head.dead.expect(digest, DEAD.name) } else { Ok(()) }
 }
 
 /// Dead batches that the log no longer held when they were to be copied.

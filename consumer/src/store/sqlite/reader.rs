@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use isotherm_model::window::Millis;
-use rusqlite::{Connection, Transaction};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, Transaction};
 
 use super::dead::LostBatch;
 use super::head::Head;
 use super::identity::Identity;
 use super::lock::Holder;
+use super::schema::Access;
 use super::windows::Windows;
 use super::{files, read, schema, windows};
 use crate::materializer::event::PartitionId;
@@ -25,6 +28,8 @@ pub struct StoreReader {
     path: PathBuf,
     connection: Connection,
     identity: Identity,
+    /// What the files were like, if nothing tells whether somebody writes them.
+    frozen: Option<Stamp>,
 }
 
 /// How much a store holds, and where it stands.
@@ -57,15 +62,22 @@ impl StoreReader {
     ///
     /// A [`StoreFault`] if there is none, if it is of another format, or if it is damaged.
     pub fn open(path: &Path) -> Result<Self, StoreFault> {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Self::open_by(path, connect)
+    }
+
+    /// As it is connected by `connect`, which says whether it is frozen.
+    pub(super) fn open_by(
+        path: &Path,
+        connect: fn(&Path) -> Result<(Connection, bool), rusqlite::Error>,
+    ) -> Result<Self, StoreFault> {
+        let path = files::settle(path)?;
         if !schema::inspect(&path)? {
-            return Err(match files::beside(&path, "-wal").exists() {
-                true => super::without_database(&path),
-                false => StoreFault::Missing { path },
-            });
+            files::without_database(&path)?;
+            return Err(StoreFault::Missing { path });
         }
+        let before = Stamp::of(&path);
         let open = || {
-            let mut connection = schema::connect(&path, false)?;
+            let (mut connection, frozen) = connect(&path)?;
             let transaction = connection.transaction()?;
             let migrations = schema::MIGRATIONS;
             if !schema::is_current(&transaction, &path, migrations)? {
@@ -76,10 +88,11 @@ impl StoreReader {
             let identity = Identity::read(&transaction)?;
             Head::read(&transaction)?;
             drop(transaction);
-            Ok((connection, identity))
+            Ok((connection, identity, frozen))
         };
-        let (connection, identity) = open().map_err(|wrong: Wrong| wrong.at(&path, Doing::Open, Holder::default))?;
-        Ok(Self { path, connection, identity })
+        let (connection, identity, frozen) =
+            open().map_err(|wrong: Wrong| wrong.at(&path, Doing::Open, Holder::default))?;
+        Ok(Self { path, connection, identity, frozen: frozen.then_some(before) })
     }
 
     /// What the store is of, and its run.
@@ -99,11 +112,65 @@ impl StoreReader {
     ///
     /// A [`StoreFault`] if it cannot be read, or cannot be trusted.
     pub fn snapshot(&mut self) -> Result<Snapshot<'_>, StoreFault> {
-        let Self { path, connection, .. } = self;
-        let fault = |wrong: Wrong| wrong.at(path, Doing::Read, Holder::default);
+        let Self { path, connection, frozen, .. } = self;
+        let fault = |wrong: Wrong| fault(wrong, path, frozen.as_ref());
         let transaction = connection.transaction().map_err(|error| fault(error.into()))?;
         let head = Head::read(&transaction).map_err(fault)?;
-        Ok(Snapshot { path, transaction, head })
+        Ok(Snapshot { path, frozen: frozen.as_ref(), transaction, head })
+    }
+}
+
+impl Drop for StoreReader {
+    fn drop(&mut self) {
+        if files::has_log(&self.path) {
+            // Whoever reads does not bring what a consumer has left in its log into the database. Best effort: it would be
+            // the same store.
+            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+    }
+}
+
+/// A connection that leaves no file behind, and whether it is frozen.
+fn connect(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
+    if files::has_log(path) {
+        return Ok((schema::connect(path, Access::Read)?, false));
+    }
+    // SQLite puts its files beside a closed store, and takes them away with the last connection that could write.
+    let open = || -> Result<_, rusqlite::Error> {
+        let connection = schema::plain(path, Access::Write)?;
+        if connection.is_readonly("main")? {
+            return Ok(None);
+        }
+        schema::settle(&connection)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(Some(connection))
+    };
+    match open() {
+        Ok(Some(connection)) => return Ok((connection, false)),
+        Ok(None) => {}
+        Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)) => {}
+        Err(error) => return Err(error),
+    }
+    // Nothing can be put there. Without a log the database is all that there is.
+    Ok((schema::connect(path, Access::Frozen)?, true))
+}
+
+/// By what it shows that a database has been written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp(Option<(u64, SystemTime)>, bool);
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let database = std::fs::metadata(path).and_then(|file| Ok((file.len(), file.modified()?)));
+        Self(database.ok(), files::has_log(path))
+    }
+}
+
+/// A fault of reading.
+fn fault(wrong: Wrong, path: &Path, frozen: Option<&Stamp>) -> StoreFault {
+    match frozen {
+        Some(before) if Stamp::of(path) != *before => StoreFault::Changed { path: path.to_owned() },
+        _ => wrong.at(path, Doing::Read, Holder::default),
     }
 }
 
@@ -111,6 +178,7 @@ impl StoreReader {
 #[derive(Debug)]
 pub struct Snapshot<'a> {
     path: &'a Path,
+    frozen: Option<&'a Stamp>,
     transaction: Transaction<'a>,
     head: Head,
 }
@@ -119,7 +187,7 @@ pub struct Snapshot<'a> {
 #[expect(clippy::missing_errors_doc, reason = "stands above, for all of them")]
 impl Snapshot<'_> {
     fn answer<T>(&self, ask: impl FnOnce(&Connection, &Head) -> Result<T, Wrong>) -> Result<T, StoreFault> {
-        ask(&self.transaction, &self.head).map_err(|wrong| wrong.at(self.path, Doing::Read, Holder::default))
+        ask(&self.transaction, &self.head).map_err(|wrong| fault(wrong, self.path, self.frozen))
     }
 
     /// Where the store stands.

@@ -1,20 +1,18 @@
 //! The database itself: how it is opened, made, and brought from one format to the next.
 
 use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::files::{beside, remove_unfinished, sync_folder};
+use super::PATIENCE;
+use super::files::{self, remove_all, remove_log, remove_unfinished, sync_folder, unfinished};
 use super::head::Head;
 use super::identity::Identity;
+use super::lock::{Holder, Lock};
 use crate::store::error::{Doing, StoreFault, Wrong};
 
 /// In the header of every store: `ISOT`.
 const APPLICATION_ID: i32 = 0x4953_4f54;
-
-/// How long to wait for a lock of SQLite's own: a checkpoint, or the copier of dead letters, holds them for moments.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The write-ahead log is cut to this length when it has been checkpointed.
 const WAL_BYTES: i64 = 64 << 20;
@@ -22,16 +20,40 @@ const WAL_BYTES: i64 = 64 << 20;
 /// What brings a store from the format of its place in the list to the next. A new store goes through all of them.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
-/// Opens the database file; `write` not to make it.
-pub(super) fn connect(path: &Path, write: bool) -> Result<Connection, rusqlite::Error> {
-    let access = if write { OpenFlags::SQLITE_OPEN_READ_WRITE } else { OpenFlags::SQLITE_OPEN_READ_ONLY };
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// To write. Also one that only reads takes away with its end what SQLite has put beside a closed store, if it could write.
+    Write,
+    /// To read only.
+    Read,
+    /// To read what nobody writes: nothing but the database itself is looked at, no lock is taken, no file is made.
+    Frozen,
+}
+
+/// Opens the database file, not to make it.
+pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, rusqlite::Error> {
+    let connection = plain(path, access)?;
     settle(&connection)?;
     Ok(connection)
 }
 
-fn settle(connection: &Connection) -> Result<(), rusqlite::Error> {
+/// Opens the database file, and reads nothing of it.
+pub(super) fn plain(path: &Path, access: Access) -> Result<Connection, rusqlite::Error> {
+    let flags = match access {
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Frozen => OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+    } | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match access {
+        Access::Frozen => Connection::open_with_flags(format!("file:{}?immutable=1", files::uri(path)), flags)?,
+        Access::Write | Access::Read => Connection::open_with_flags(path, flags)?,
+    };
     connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
+pub(super) fn settle(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Where fsync alone does not reach the disk (macOS).
@@ -42,7 +64,8 @@ fn settle(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_BYTES}"), [], |_| Ok(()))
 }
 
-/// Looks whether there is a store at `path`, and touches nothing. `false` if there is nothing.
+/// Looks whether there is a store at `path`, and leaves everything as it is. `false` if there is nothing. What is called
+/// damaged carries the mark of a store.
 pub(super) fn inspect(path: &Path) -> Result<bool, StoreFault> {
     let foreign = |why: &str| StoreFault::NotAStore { path: path.to_owned(), why: why.to_owned() };
     match std::fs::metadata(path) {
@@ -52,25 +75,35 @@ pub(super) fn inspect(path: &Path) -> Result<bool, StoreFault> {
         Ok(found) if found.len() == 0 => return Err(foreign("it is empty")),
         Ok(_) => {}
     }
-    let id = connect(path, false).and_then(|connection| {
-        // Not the file's own first bytes: closing a file lets go of all locks that this process has on it.
-        connection.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))
-    });
-    match id {
-        Ok(APPLICATION_ID) => Ok(true),
-        Ok(id) => Err(foreign(&format!("a SQLite database of another application, {id}"))),
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
-            Err(foreign("no SQLite database"))
-        }
+    let known = |id| match id {
+        APPLICATION_ID => Ok(true),
+        id => Err(foreign(&format!("a SQLite database of another application, {id}"))),
+    };
+    if let Ok(id) = application_id(path, Access::Frozen) {
+        return known(id);
+    }
+    // It is damaged, or is being written at this moment. Only now its own first bytes are looked at: closing a file lets go
+    // of all locks that this process has on it.
+    let marked = files::is_marked(path, APPLICATION_ID);
+    if !marked.map_err(|source| StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source })? {
+        return Err(foreign("no SQLite database, or not a whole one"));
+    }
+    match application_id(path, Access::Read) {
+        Ok(id) => known(id),
         Err(error) => Err(Wrong::from(error).at(path, Doing::Open, Default::default)),
     }
 }
 
-/// Makes a store beside its place, and puts it there when it is whole: what stands at `path` is never half a store.
-pub(super) fn create(path: &Path, identity: &Identity, page_size: u32) -> Result<(), StoreFault> {
+fn application_id(path: &Path, access: Access) -> Result<i32, rusqlite::Error> {
+    plain(path, access)?.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))
+}
+
+/// Makes a store beside its place, and puts it there when it is whole: what stands at `path` is never half a store. The
+/// lock is held.
+pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lock) -> Result<(), StoreFault> {
     let io = |source| StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source };
-    let new = beside(path, ".new");
     remove_unfinished(path).map_err(io)?;
+    let new = unfinished(path);
     let make = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&new, flags)?;
@@ -85,8 +118,21 @@ pub(super) fn create(path: &Path, identity: &Identity, page_size: u32) -> Result
         set_wal(&connection)?;
         connection.close().map_err(|(_, error)| Wrong::from(error))
     };
-    make().map_err(|wrong: Wrong| wrong.at(path, Doing::Open, Default::default))?;
-    std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(io)
+    let place = || {
+        // Whoever has taken the store over makes one of his own.
+        if !lock.is_in_place() {
+            return Err(Wrong::Fenced.at(path, Doing::Open, || Holder::of(path)));
+        }
+        // Without their database these hold nothing.
+        remove_log(path).map_err(io)?;
+        std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(io)
+    };
+    let made = make().map_err(|wrong: Wrong| wrong.at(path, Doing::Open, Default::default)).and_then(|()| place());
+    if made.is_err() {
+        // Best effort: the first error is the one that tells.
+        let _ = remove_all(&new);
+    }
+    made
 }
 
 /// Has the database write ahead, so that it can be read at the same time.
@@ -116,17 +162,22 @@ pub(super) fn is_current(connection: &Connection, path: &Path, migrations: &[&st
     }
 }
 
-/// Brings a store to the newest format, one transaction a step.
+/// Brings a store to the newest format, in one transaction.
 pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Wrong> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    steps(&transaction, migrations)?;
+    Ok(transaction.commit()?)
+}
+
+/// Brings a store to the newest format, within a transaction.
+pub(super) fn steps(transaction: &Transaction<'_>, migrations: &[&str]) -> Result<(), Wrong> {
     loop {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let at = format(&transaction)?;
+        let at = format(transaction)?;
         let Some(step) = usize::try_from(at).ok().and_then(|at| migrations.get(at)) else {
             return Ok(());
         };
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", at + 1)?;
-        transaction.commit()?;
     }
 }
 

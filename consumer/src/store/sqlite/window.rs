@@ -82,6 +82,21 @@ fn decoded(
     Ok(WindowRow { window, previous: optional(previous)? })
 }
 
+/// Where a window lies, and after which one it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Edges {
+    pub(super) start: Millis,
+    pub(super) end: Millis,
+    /// The start of the one that closed before it.
+    pub(super) previous: Option<Millis>,
+}
+
+/// Reads these of a row.
+pub(super) fn edges([start, end, _, _, _, previous, ..]: [ValueRef<'_>; 8]) -> Result<Edges, Wrong> {
+    let edges = || Ok(Edges { start: int(start)?, end: int(end)?, previous: optional(previous)? });
+    edges().map_err(|Malformed| WINDOWS.damaged("a row is malformed"))
+}
+
 /// Partitions ascend: each as the distance from the one before.
 fn put_merged(out: &mut Vec<u8>, merged: &[(PartitionId, i64)]) {
     put(out, merged.len() as u128);

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use isotherm_model::window::Millis;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::accounts::{Counts, GAPS, PARTITIONS, PartitionRow, RANGES, encode_gap, encode_range, kind};
+use super::fence::Fence;
 use super::groups::{CHUNK, GROUPS, SENSORS, put_members};
 use super::head::Head;
 use super::row::{Check, Table};
+use super::window::Edges;
 use super::{dead, groups, window};
 use crate::materializer::event::PartitionId;
 use crate::store::error::Wrong;
@@ -21,14 +22,11 @@ pub(super) const DROPPED_AT_ONCE: u64 = 500;
 /// Changes the store in one transaction, if this consumer may still do so.
 pub(super) fn transact<T>(
     connection: &mut Connection,
-    epoch: u64,
+    fence: &Fence,
     change: impl FnOnce(&Connection, &mut Head) -> Result<T, Wrong>,
 ) -> Result<T, Wrong> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut head = Head::read(&transaction)?;
-    if head.epoch != epoch {
-        return Err(Wrong::Fenced);
-    }
+    let mut head = fence.pass(|| Head::read(&transaction))?;
     let answer = change(&transaction, &mut head)?;
     head.write(&transaction)?;
     transaction.commit()?;
@@ -55,15 +53,14 @@ pub(super) fn commit(
     Ok(())
 }
 
-/// The check of the row that `rest` selects, if there is one.
+/// The check of the row that `rest` selects, if there is one and it is what was written: it goes into the digest.
 fn check_of<const N: usize>(
     connection: &Connection,
     table: &Table<N>,
     rest: &str,
     params: impl rusqlite::Params,
 ) -> Result<Option<Check>, Wrong> {
-    let sql = format!("SELECT \"check\" FROM {} {rest}", table.name);
-    Ok(connection.prepare_cached(&sql)?.query_row(params, |row| row.get(0)).optional()?.map(Check))
+    table.one(connection, rest, params, |_, check| Ok(check))
 }
 
 fn write_partitions(connection: &Connection, head: &mut Head, commit: &Commit<'_>) -> Result<(), Wrong> {
@@ -197,31 +194,27 @@ fn drop_windows(connection: &Connection, head: &mut Head, keep: Duration) -> Res
         return Ok(());
     };
     let table = &window::WINDOWS;
-    let newest: Option<Millis> = {
-        let mut statement = connection.prepare_cached("SELECT \"end\" FROM windows WHERE start = ?1")?;
-        statement.query_row([last], |row| row.get(0)).optional()?
-    };
+    // What is not as it was written drops nothing, and is not dropped.
+    let newest = table.one(connection, "WHERE start = ?1", [last], |values, _| Ok(window::edges(values)?.end))?;
     let newest = newest.ok_or_else(|| table.damaged("the newest window is missing"))?;
     let oldest = newest.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-    let sql = "SELECT start, \"end\", previous, \"check\" FROM windows WHERE start >= ?1 ORDER BY start LIMIT ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query((first, DROPPED_AT_ONCE.cast_signed() + 1))?;
     let (mut next, mut before, mut digest, mut dropped) = (None, None, head.windows, 0_u64);
-    while let Some(row) = rows.next()? {
-        let (start, end, previous): (Millis, Millis, Option<Millis>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let range = (first, DROPPED_AT_ONCE.cast_signed() + 1);
+    table.until(connection, "WHERE start >= ?1 ORDER BY start LIMIT ?2", range, |values, check| {
+        let Edges { start, end, previous } = window::edges(values)?;
         let follows = if before.is_none() { start == first } else { previous == before };
         if !follows {
             return Err(table.damaged("a window is missing"));
         }
         if end >= oldest || dropped == DROPPED_AT_ONCE {
             next = Some(start);
-            break;
+            return Ok(false);
         }
-        digest.remove(Check(row.get(3)?));
+        digest.remove(check);
         dropped += 1;
         before = Some(start);
-    }
-    drop(rows);
+        Ok(true)
+    })?;
     let Some(next) = next else {
         return Err(table.damaged("a window is missing"));
     };

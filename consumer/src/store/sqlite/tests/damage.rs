@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::files::beside;
 use super::round_trip::checkpoint;
-use super::world::{Place, SMALL, Size, World, ask, open, options, subject};
+use super::world::{Place, Size, World, ask, open, options, subject};
 use crate::store::sqlite::{Options, SqliteStore, StoreReader};
 use crate::store::{Store, StoreFault};
 
@@ -40,8 +40,7 @@ impl Scene {
     fn killed(commits: u64, checkpoints: &[u64]) -> Self {
         let (place, mut world) = (Place::new(), World::default());
         let mut states = vec![world.clone()];
-        let keep = Some(Duration::from_millis(KEEP.unsigned_abs()));
-        let mut store = SqliteStore::open(&place.path, &subject(), Options { keep, ..options() }).unwrap();
+        let mut store = keeping(&place.path).unwrap();
         let read = |ending| std::fs::read(beside(&place.path, ending)).unwrap();
         let mut images = Vec::new();
         for commit in 0..commits {
@@ -73,7 +72,8 @@ impl Scene {
         place
     }
 
-    /// Which state a store is in, by all that a reader and a consumer can ask; and it goes on from there, or is refused.
+    /// Which state a store is in, by all that a reader and a consumer can ask; and it goes on from there, or is refused. Whoever
+    /// then does what he is told has a store again.
     fn judge(&self, what: &str, database: &[u8], wal: Option<&[u8]>) -> Verdict {
         let place = self.lay(database, wal);
         let answers = match ask(&place.path) {
@@ -81,12 +81,15 @@ impl Scene {
             Err(fault) => {
                 typed(what, &fault);
                 // Nor does a consumer get anything wrong out of it: it may lack less than the reader.
-                if let Ok(mut store) = open(&place.path)
-                    && let Ok(saved) = store.load()
-                {
-                    let known = self.states.iter().any(|state| state.difference_saved(saved.as_ref()).is_none());
-                    assert!(known, "{what}: a consumer goes on from a state that never was");
+                match keeping(&place.path).and_then(|mut store| Ok((store.load().map_err(|error| error.0)?, store))) {
+                    Ok((saved, mut store)) => {
+                        let known = self.states.iter().find(|state| state.difference_saved(saved.as_ref()).is_none());
+                        let known = known.unwrap_or_else(|| panic!("{what}: goes on from a state that never was"));
+                        self.hides_nothing(what, known.clone(), &mut store, &place.path);
+                    }
+                    Err(fault) => typed(what, &fault),
                 }
+                advised(what, &fault, &place.path);
                 return Verdict::Refused;
             }
         };
@@ -94,35 +97,55 @@ impl Scene {
         let Some(at) = differences.iter().position(Option::is_none) else {
             panic!("{what}: a state that never was; against the last: {:?}", differences.last());
         };
-        self.go_on(what, &place.path, at)
-    }
-
-    fn go_on(&self, what: &str, path: &Path, at: usize) -> Verdict {
-        let opened = open(path).and_then(|mut store| Ok((store.load().map_err(|error| error.0)?, store)));
-        let (saved, mut store) = match opened {
-            Ok(opened) => opened,
+        match self.go_on(what, &place.path, at) {
+            Ok(()) => Verdict::State(at),
             Err(fault) => {
                 typed(what, &fault);
-                return Verdict::Refused;
+                advised(what, &fault, &place.path);
+                Verdict::Refused
             }
-        };
+        }
+    }
+
+    /// A consumer whose reader is refused may go on: what is damaged is never gone afterwards.
+    fn hides_nothing(&self, what: &str, mut world: World, store: &mut SqliteStore, path: &Path) {
+        for seed in 2_000..2_003 {
+            let committed = world.go_on(seed, SIZE, store);
+            match ask(path) {
+                Err(fault) => typed(what, &fault),
+                Ok(_) => panic!("{what}: nothing is to be seen of it any more, after {committed:?}"),
+            }
+            if let Err(error) = committed {
+                return typed(what, &error.0);
+            }
+        }
+    }
+
+    /// Some commits more, with retention.
+    fn go_on(&self, what: &str, path: &Path, at: usize) -> Result<(), StoreFault> {
+        let mut store = keeping(path)?;
+        let saved = store.load().map_err(|error| error.0)?;
         let mut world = self.states[at].clone();
         assert_eq!(world.difference_saved(saved.as_ref()), None, "{what}: a reader says state {at}");
         for seed in 1_000..1_003 {
             let before = world.clone();
-            let committed = world.go_on(seed, SMALL, &mut store);
+            let committed = world.go_on(seed, SIZE, &mut store);
+            world.drop_older(KEEP, usize::MAX);
             match (&committed, ask(path)) {
                 (Ok(()), Ok(answers)) => assert_eq!(world.difference(&answers), None, "{what}: after a commit"),
                 (Err(_), Ok(answers)) => assert_eq!(before.difference(&answers), None, "{what}: after none"),
                 (_, Err(fault)) => typed(what, &fault),
             }
-            if let Err(error) = committed {
-                typed(what, &error.0);
-                return Verdict::Refused;
-            }
+            committed.map_err(|error| error.0)?;
         }
-        Verdict::State(at)
+        Ok(())
     }
+}
+
+/// A consumer that drops windows.
+fn keeping(path: &Path) -> Result<SqliteStore, StoreFault> {
+    let keep = Some(Duration::from_millis(KEEP.unsigned_abs()));
+    SqliteStore::open(path, &subject(), Options { keep, ..options() })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,12 +162,30 @@ fn typed(what: &str, fault: &StoreFault) {
     let fits = matches!(
         fault,
         StoreFault::Damaged { .. }
-            | StoreFault::Sqlite { .. }
             | StoreFault::NotAStore { .. }
             | StoreFault::OtherFormat { .. }
             | StoreFault::Unsound { .. }
     );
     assert!(fits, "{what}: {fault:?}");
+}
+
+/// What a refusal says is done: then there is a store that has never been used.
+#[track_caller]
+fn advised(what: &str, fault: &StoreFault, path: &Path) {
+    let mut said = fault.to_string();
+    if said.contains("remove the file yourself") {
+        std::fs::remove_file(path).unwrap();
+        said = open(path).err().map(|fault| fault.to_string()).unwrap_or_default();
+    }
+    if !said.is_empty() {
+        assert!(said.contains("--reset"), "{what}: {said}");
+        let opened = SqliteStore::open(path, &subject(), Options { reset: true, ..options() });
+        assert!(opened.is_ok(), "{what}: {said}; and with --reset: {opened:?}");
+    }
+    match ask(path) {
+        Ok(answers) => assert_eq!(World::default().difference(&answers), None, "{what}: {said}"),
+        Err(fault) => panic!("{what}: {said}; and then {fault}"),
+    }
 }
 
 /// Bits to turn round: `each` at random places of every stretch of `stretch` bytes.
@@ -208,28 +249,41 @@ fn bits_turned_round_in_the_log_or_below_it() {
         let what = format!("bit {:#x} of byte {} of the log", flip.1, flip.0);
         scene.judge(&what, &scene.database, Some(&flipped(&scene.wal, flip)))
     });
-    println!("in the log: {:?}", count(in_log));
+    let counts = count(in_log);
+    println!("in the log: {counts:?}");
+    // Each commit in the log has checksums of SQLite's own: the log ends before what is damaged.
+    assert!(counts.keys().all(|verdict| matches!(verdict, Verdict::State(6..=8))), "{counts:?}");
+    assert!(counts.len() > 1, "{counts:?}");
     let below = flips(scene.database.len(), 1024, 1, 3).into_iter().map(|flip| {
         let what = format!("bit {:#x} of byte {} below the log", flip.1, flip.0);
         scene.judge(&what, &flipped(&scene.database, flip), Some(&scene.wal))
     });
-    println!("below the log: {:?}", count(below));
+    let counts = count(below);
+    println!("below the log: {counts:?}");
+    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), [Verdict::State(8), Verdict::Refused], "{counts:?}");
 }
 
 #[test]
 fn files_cut_short_or_gone() {
-    for scene in [Scene::killed(8, &[]), Scene::killed(8, &[4])] {
+    for (scene, first) in [(Scene::killed(8, &[]), 0), (Scene::killed(8, &[4]), 5)] {
         let cut = |length: usize, parts: usize| (0..parts).map(move |part| length * part / parts + part % 7);
         let wal = cut(scene.wal.len(), 40).map(|length| {
             scene.judge(&format!("the log cut to {length}"), &scene.database, Some(&scene.wal[..length]))
         });
-        println!("the log cut: {:?}", count(wal));
+        let counts = count(wal);
+        println!("the log cut: {counts:?}");
+        // What is cut off behind the last commit was nothing.
+        let states: Vec<_> = (first..=8).map(Verdict::State).collect();
+        assert!(counts.keys().all(|verdict| states.contains(verdict)) && counts.len() > 3, "{counts:?}");
         let database = cut(scene.database.len(), 20).map(|length| {
             let what = format!("the database cut to {length}");
             scene.judge(&what, &scene.database[..length], Some(&scene.wal))
         });
-        println!("the database cut: {:?}", count(database));
-        println!("without the log: {:?}", scene.judge("without the log", &scene.database, None));
+        let counts = count(database);
+        println!("the database cut: {counts:?}");
+        assert!(counts.keys().all(|verdict| matches!(verdict, Verdict::Refused | Verdict::State(8))), "{counts:?}");
+        assert!(counts[&Verdict::Refused] > 10, "{counts:?}");
+        assert_eq!(scene.judge("without the log", &scene.database, None), Verdict::State(first));
     }
     let scene = Scene::closed(8);
     let lengths = (0..scene.database.len()).step_by(1024 * 3 - 100);
@@ -260,7 +314,10 @@ fn pages_of_an_earlier_state_among_those_of_a_later_one() {
         let what = format!("pages {stale:?} of image {old} in image {new}");
         verdicts.push(scene.judge(&what, &mixed, None));
     }
-    println!("stale pages: {:?}", count(verdicts));
+    let (all, counts) = (verdicts.len(), count(verdicts));
+    println!("stale pages: {counts:?}");
+    assert!(counts.keys().all(|verdict| matches!(verdict, Verdict::Refused | Verdict::State(4..=10))), "{counts:?}");
+    assert!(counts[&Verdict::Refused] > all / 4, "{counts:?}");
 }
 
 #[test]

@@ -5,5 +5,7 @@ mod opening;
 mod outbox;
 mod place;
 mod round_trip;
+mod standing;
+mod taking_over;
 mod windows;
 mod world;

@@ -6,11 +6,18 @@ use isotherm_model::settings::Settings;
 use isotherm_model::window::WindowSize;
 use rusqlite::Connection;
 
+use super::super::files::beside;
 use super::world::{Place, SMALL, World, expect, open, options, subject};
 use crate::store::sqlite::{Options, SqliteStore, StoreReader, Subject, schema};
 use crate::store::{Store, StoreError, StoreFault};
 
-const TAKE_OVER: Options = Options { take_over: true, reset: false, keep: None, page_size: 1024 };
+fn take_over() -> Options {
+    Options { take_over: true, ..options() }
+}
+
+fn reset() -> Options {
+    Options { reset: true, ..options() }
+}
 
 #[test]
 fn a_store_that_was_never_committed_to_has_nothing_saved() {
@@ -68,7 +75,7 @@ fn a_second_consumer_is_told_who_holds_the_store() {
     assert!(matches!(error, StoreFault::Locked { .. }), "{error:?}");
     let said = error.to_string();
     assert!(said.contains(&format!("by process {} on ", std::process::id())) && said.contains("--take-over"), "{said}");
-    assert!(matches!(SqliteStore::reset(&place.path), Err(StoreFault::Locked { .. })));
+    assert!(matches!(SqliteStore::open(&place.path, &subject(), reset()), Err(StoreFault::Locked { .. })));
     drop(first);
     open(&place.path).unwrap();
 }
@@ -80,7 +87,7 @@ fn whoever_is_taken_over_writes_nothing_more() {
     world.go_on(1, SMALL, &mut zombie).unwrap();
     let mut outbox = zombie.outbox().unwrap();
 
-    let mut heir = SqliteStore::open(&place.path, &subject(), TAKE_OVER).unwrap();
+    let mut heir = SqliteStore::open(&place.path, &subject(), take_over()).unwrap();
     assert_eq!((zombie.epoch(), heir.epoch()), (1, 2));
     assert_eq!(world.difference_saved(heir.load().unwrap().as_ref()), None);
     let StoreError(error) = world.clone().go_on(2, SMALL, &mut zombie).unwrap_err();
@@ -106,17 +113,21 @@ fn reset_removes_the_store_and_fences_whoever_had_it() {
     let mut zombie = open(&place.path).unwrap();
     world.go_on(1, SMALL, &mut zombie).unwrap();
     let run = zombie.identity().run;
-    let fresh = SqliteStore::open(&place.path, &subject(), Options { reset: true, ..TAKE_OVER }).unwrap();
+    let fresh = SqliteStore::open(&place.path, &subject(), Options { reset: true, ..take_over() }).unwrap();
     assert_ne!(fresh.identity().run, run);
     let StoreError(error) = world.clone().go_on(2, SMALL, &mut zombie).unwrap_err();
-    assert!(matches!(error, StoreFault::Fenced { .. } | StoreFault::Sqlite { .. }), "{error:?}");
+    assert!(matches!(error, StoreFault::Fenced { .. }), "{error:?}");
     assert!(matches!(zombie.outbox(), Err(StoreFault::Fenced { .. })));
     drop((zombie, fresh));
     expect(&World::default(), &place.path);
-    SqliteStore::reset(&place.path).unwrap();
-    SqliteStore::reset(&place.path).unwrap();
-    assert_eq!(place.files(), [""; 0]);
+    // Also where there is nothing.
+    for _ in 0..2 {
+        drop(SqliteStore::open(&place.path, &subject(), reset()).unwrap());
+        expect(&World::default(), &place.path);
+        std::fs::remove_file(&place.path).unwrap();
+    }
     assert!(matches!(StoreReader::open(&place.path), Err(StoreFault::Missing { .. })));
+    assert_eq!(place.files(), ["store.db.lock"]);
 }
 
 #[test]
@@ -131,11 +142,11 @@ fn a_file_that_is_no_store_is_left_alone() {
     std::fs::write(&empty.path, "").unwrap();
     for place in [&foreign, &text, &empty] {
         let before = std::fs::read(&place.path).unwrap();
-        let reset = Options { reset: true, ..TAKE_OVER };
+        let both = Options { reset: true, ..take_over() };
         let errors = [
             open(&place.path).unwrap_err(),
-            SqliteStore::open(&place.path, &subject(), reset).unwrap_err(),
-            SqliteStore::reset(&place.path).unwrap_err(),
+            SqliteStore::open(&place.path, &subject(), both).unwrap_err(),
+            SqliteStore::open(&place.path, &subject(), reset()).unwrap_err(),
             StoreReader::open(&place.path).unwrap_err(),
         ];
         assert!(errors.iter().all(|error| matches!(error, StoreFault::NotAStore { .. })), "{errors:?}");
@@ -179,8 +190,9 @@ fn migrations_go_on_from_where_a_store_stands() {
 #[test]
 fn a_store_that_was_being_made_is_no_hindrance() {
     let place = Place::new();
-    for ending in [".new", ".new-wal", ".new-shm"] {
-        std::fs::write(super::super::files::beside(&place.path, ending), "half of it").unwrap();
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let name = format!(".isotherm-new-0123456789abcdef{ending}");
+        std::fs::write(beside(&place.path, &name), "half of it").unwrap();
     }
     drop(open(&place.path).unwrap());
     assert_eq!(place.files(), ["store.db", "store.db.lock"]);

@@ -3,10 +3,11 @@
 use std::sync::mpsc;
 
 use isotherm_model::partial::SourceRange;
+use rusqlite::Connection;
 
 use super::world::{Place, SMALL, World, expect, open};
-use crate::store::StoreFault;
 use crate::store::sqlite::LostBatch;
+use crate::store::{Store, StoreError, StoreFault};
 
 #[test]
 fn batches_leave_in_order_and_once() {
@@ -38,6 +39,41 @@ fn batches_leave_in_order_and_once() {
     (20..30).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
     assert_eq!(store.outbox().unwrap().oldest(u64::MAX).unwrap(), world.dead);
     expect(&world, &place.path);
+}
+
+#[test]
+fn an_outbox_that_is_not_what_was_written_is_noticed_before_anything_is_copied_or_removed() {
+    let (place, mut world) = (Place::new(), World::default());
+    let mut store = open(&place.path).unwrap();
+    let mut outbox = store.outbox().unwrap();
+    (0..12).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    // A row of another moment: it is sound, and it is not that one.
+    let other = Place::new();
+    let mut others = World::default();
+    let mut elsewhere = open(&other.path).unwrap();
+    (50..62).for_each(|seed| others.go_on(seed, SMALL, &mut elsewhere).unwrap());
+    drop(elsewhere);
+    assert_ne!(world.dead[1], others.dead[1]);
+    let run = |sql: &str| Connection::open(&place.path).unwrap().execute_batch(sql).unwrap();
+    run(&format!(
+        "ATTACH '{}' AS other; REPLACE INTO dead SELECT * FROM other.dead WHERE id = 1; DETACH other",
+        other.path.display()
+    ));
+    let damaged = |fault: &StoreFault| matches!(fault, StoreFault::Damaged { table: "dead", .. });
+    let loaded = store.load();
+    assert!(matches!(&loaded, Err(StoreError(fault)) if damaged(fault)), "{loaded:?}");
+    let oldest = outbox.oldest(u64::MAX);
+    assert!(oldest.as_ref().is_err_and(damaged), "{oldest:?}");
+    let settled = outbox.settle(world.dead_next - 1, &[]);
+    assert!(settled.as_ref().is_err_and(damaged), "{settled:?}");
+
+    // A row that is not sound is not taken out.
+    run("UPDATE dead SET records = records + 1 WHERE id = 2");
+    let settled = outbox.settle(2, &[]);
+    assert!(settled.as_ref().is_err_and(damaged), "{settled:?}");
+    let rows: i64 =
+        Connection::open(&place.path).unwrap().query_row("SELECT count(*) FROM dead", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, world.dead.len() as i64);
 }
 
 #[test]

@@ -139,3 +139,47 @@ fn a_window_never_comes_twice() {
     assert!(matches!(error, StoreFault::Unsound { .. }), "{error:?}");
     expect(&world, &place.path);
 }
+
+#[test]
+fn retention_drops_nothing_by_a_row_that_is_not_what_was_written() {
+    let place = Place::new();
+    let (mut world, keep) = (World::default(), Some(Duration::from_secs(86_400)));
+    let mut store = SqliteStore::open(&place.path, &subject(), Options { keep, ..options() }).unwrap();
+    (0..10).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    let (first, last) = (world.windows[0].start, world.windows[world.windows.len() - 1].start);
+    let rows = || -> i64 {
+        let connection = Connection::open(&place.path).unwrap();
+        connection.query_row("SELECT count(*) FROM windows", [], |row| row.get(0)).unwrap()
+    };
+    let before = rows();
+    for (start, change, back) in [
+        // A bit up: all others would be older than a day. A bit down: this one would.
+        (last, "\"end\" + 1099511627776", "\"end\" - 1099511627776"),
+        (first, "\"end\" - 1099511627776", "\"end\" + 1099511627776"),
+    ] {
+        let set = |value: &str| {
+            let sql = format!("UPDATE windows SET \"end\" = {value} WHERE start = ?1");
+            Connection::open(&place.path).unwrap().execute(&sql, [start]).unwrap();
+        };
+        set(change);
+        let StoreError(error) = world.clone().go_on(50, SMALL, &mut store).unwrap_err();
+        assert!(matches!(error, StoreFault::Damaged { table: "windows", .. }), "{error:?}");
+        assert_eq!(rows(), before);
+        set(back);
+    }
+    // Nor does a check that is damaged become one of what is left.
+    let old = world.windows[0].end + 86_400_000;
+    let set = |change: &str| {
+        let sql = format!("UPDATE windows SET \"check\" = \"check\" {change} WHERE start = ?1");
+        Connection::open(&place.path).unwrap().execute(&sql, [first]).unwrap();
+    };
+    set("+ 1");
+    let mut later = world.clone();
+    later.windows.last_mut().unwrap().end = old + 9_000;
+    let StoreError(error) = later.go_on(51, Size { windows: 40, sensors: 0 }, &mut store).unwrap_err();
+    assert!(matches!(error, StoreFault::Damaged { table: "windows", .. }), "{error:?}");
+    set("- 1");
+    expect(&world, &place.path);
+    world.go_on(52, SMALL, &mut store).unwrap();
+    expect(&world, &place.path);
+}
