@@ -247,7 +247,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
     let identity = reader.identity().clone();
     let snapshot = reader.snapshot()?;
     let (partitions, accounts) = (snapshot.partitions()?, snapshot.accounts()?);
-    let (dead, lost) = (snapshot.dead(u64::MAX)?, snapshot.lost()?);
+    let (waiting, lost) = (snapshot.waiting()?, snapshot.lost()?);
     let report = inspect::ledger::report(&inspect::ledger::Stored {
         topic: &identity.subject.topic,
         run: &identity.run.to_string(),
@@ -255,7 +255,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
         commits: snapshot.overview().commits,
         partitions: &partitions,
         accounts: &accounts,
-        dead: &dead,
+        waiting: &waiting,
         lost: &lost,
     });
     drop(snapshot);

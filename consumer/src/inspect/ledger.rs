@@ -12,8 +12,8 @@ use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Account, KeyedRange};
 use crate::results::ledger::{Counts, LedgerReport, Letters, PartitionLedger, Ranges};
 use crate::sink::table::format::{foreign, thousands};
-use crate::store::sqlite::LostBatch;
-use crate::store::{DeadBatch, PartitionState};
+use crate::store::PartitionState;
+use crate::store::sqlite::{LostBatch, Waiting};
 
 /// How many ranges of each kind the table shows.
 const MOST_RANGES: usize = 20;
@@ -35,8 +35,8 @@ pub struct Stored<'a> {
     pub partitions: &'a BTreeMap<PartitionId, PartitionState>,
     /// Their accounts.
     pub accounts: &'a BTreeMap<PartitionId, Account>,
-    /// Batches that are still to be copied to the dead letters.
-    pub dead: &'a [(u64, DeadBatch)],
+    /// What is still to be copied to the dead letters.
+    pub waiting: &'a BTreeMap<PartitionId, Waiting>,
     /// What the log no longer held when it was to be copied there.
     pub lost: &'a [LostBatch],
 }
@@ -49,8 +49,9 @@ pub fn report(stored: &Stored<'_>) -> LedgerReport {
         let ledger = account.unwrap_or_default();
         partitions.insert(*partition, PartitionLedger { start: state.start, next: state.merged, ..ledger });
     }
-    for (_, batch) in stored.dead {
-        partitions.entry(batch.partition).or_default().counts.waiting.add(batch.records);
+    for (partition, Waiting { batches, records }) in stored.waiting {
+        let waiting = Letters { batches: *batches, records: *records };
+        partitions.entry(*partition).or_default().counts.waiting = waiting;
     }
     for batch in stored.lost {
         let ledger = partitions.entry(batch.partition).or_default();

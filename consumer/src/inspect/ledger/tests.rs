@@ -17,7 +17,7 @@ struct Store {
     settings: Settings,
     partitions: BTreeMap<PartitionId, PartitionState>,
     accounts: BTreeMap<PartitionId, Account>,
-    dead: Vec<(u64, DeadBatch)>,
+    waiting: BTreeMap<PartitionId, Waiting>,
     lost: Vec<LostBatch>,
 }
 
@@ -43,17 +43,11 @@ impl Store {
             gaps: vec![Gap { range: SourceRange { first: 12_300, next: 12_400 }, unread: 55 }],
         };
         let second = Account { read: 7, counted: 7, ..Account::default() };
-        let batch = |partition, records| DeadBatch {
-            partition,
-            range: SourceRange { first: 0, next: 50 },
-            late: Vec::new(),
-            records,
-        };
         Self {
             settings: Settings::default(),
             partitions: [(0, state(12_400)), (1, state(7)), (2, state(0))].into(),
             accounts: [(0, first), (1, second)].into(),
-            dead: vec![(8, batch(0, 3)), (9, batch(0, 4))],
+            waiting: [(0, Waiting { batches: 2, records: 7 })].into(),
             lost: vec![LostBatch { partition: 1, range: SourceRange { first: 0, next: 5 }, records: 2 }],
         }
     }
@@ -66,7 +60,7 @@ impl Store {
             commits: 1_234,
             partitions: &self.partitions,
             accounts: &self.accounts,
-            dead: &self.dead,
+            waiting: &self.waiting,
             lost: &self.lost,
         })
     }
@@ -102,7 +96,7 @@ fn the_table_says_all_of_it() {
 fn a_store_without_faults_has_a_short_ledger() {
     let mut store = Store::new();
     store.accounts.remove(&0);
-    (store.dead, store.lost) = (Vec::new(), Vec::new());
+    (store.waiting, store.lost) = (BTreeMap::new(), Vec::new());
     let text = store.text();
     assert_eq!(text.lines().count(), 6, "{text}");
     for line in ["partition  read to  read  counted  late  rejected  replayed  in gaps", "all"] {

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-pub use self::dead::LostBatch;
+pub use self::dead::{LostBatch, Waiting};
 pub use self::files::{data_dir, default_path};
 use self::head::Head;
 pub use self::identity::{Identity, Subject};

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::accounts::{Counts, GAPS, PARTITIONS, PartitionRow, RANGES, decode_gap, decode_range};
 use super::bytes::Malformed;
-use super::dead::{self, DEAD, LOST, LostBatch};
+use super::dead::{self, DEAD, LOST, LostBatch, Waiting};
 use super::groups::{self, GROUPS, SENSORS};
 use super::head::Head;
 use super::row::{Digest, Table};
@@ -202,21 +202,46 @@ pub(super) fn totals(connection: &Connection, head: &Head) -> Result<Totals, Wro
 
 /// The oldest dead batches of the outbox, with their numbers.
 pub(super) fn dead(connection: &Connection, head: &Head, most: u64) -> Result<Vec<(u64, DeadBatch)>, Wrong> {
+    let mut batches = Vec::new();
+    each_dead(connection, head, most, |id, batch| batches.push((id, batch)))?;
+    Ok(batches)
+}
+
+/// How many batches of each partition are in the outbox, and how many late and rejected records in these. Needs no memory
+/// for the batches, however many there are.
+pub(super) fn waiting(connection: &Connection, head: &Head) -> Result<BTreeMap<PartitionId, Waiting>, Wrong> {
+    let mut waiting: BTreeMap<PartitionId, Waiting> = BTreeMap::new();
+    each_dead(connection, head, u64::MAX, |_, batch| {
+        let of = waiting.entry(batch.partition).or_default();
+        of.batches = of.batches.saturating_add(1);
+        of.records = of.records.saturating_add(batch.records);
+    })?;
+    Ok(waiting)
+}
+
+/// The oldest dead batches of the outbox, one by one.
+fn each_dead(
+    connection: &Connection,
+    head: &Head,
+    most: u64,
+    mut each: impl FnMut(u64, DeadBatch),
+) -> Result<(), Wrong> {
     if head.dead_next.checked_sub(head.dead_first) != Some(head.dead.rows) {
         return Err(DEAD.damaged("their numbers are not those that were given"));
     }
     let most = most.min(head.dead.rows);
-    let mut batches = Vec::new();
+    let mut seen = 0_u64;
     let from = (head.dead_first.cast_signed(), most.cast_signed());
     DEAD.each(connection, "WHERE id >= ?1 ORDER BY id LIMIT ?2", from, |values, _| {
         let (id, batch) = dead::decode(values)?;
-        if id != head.dead_first.saturating_add(batches.len() as u64) {
+        if id != head.dead_first.saturating_add(seen) {
             return Err(DEAD.damaged("a row is missing"));
         }
-        batches.push((id, batch));
+        each(id, batch);
+        seen += 1;
         Ok(())
     })?;
-    if batches.len() as u64 == most { Ok(batches) } else { Err(DEAD.damaged("rows are missing")) }
+    if seen == most { Ok(()) } else { Err(DEAD.damaged("rows are missing")) }
 }
 
 /// Dead batches that the log no longer held when they were to be copied.

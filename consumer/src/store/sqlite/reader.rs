@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use isotherm_model::window::Millis;
 use rusqlite::{Connection, Transaction};
 
-use super::dead::LostBatch;
+use super::dead::{LostBatch, Waiting};
 use super::head::Head;
 use super::identity::Identity;
 use super::lock::Holder;
@@ -173,6 +173,11 @@ impl Snapshot<'_> {
     /// The oldest batches that are still to be copied to the dead letters, at most so many, with their numbers.
     pub fn dead(&self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
         self.answer(|connection, head| read::dead(connection, head, most))
+    }
+
+    /// How much is still to be copied to the dead letters, by partition. Needs no memory for each batch.
+    pub fn waiting(&self) -> Result<BTreeMap<PartitionId, Waiting>, StoreFault> {
+        self.answer(read::waiting)
     }
 
     /// What the log no longer held when it was to be copied to the dead letters.
