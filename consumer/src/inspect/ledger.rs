@@ -100,7 +100,7 @@ pub fn text(report: &LedgerReport, settings: &Settings) -> Vec<String> {
     let commits = if report.commits == 1 { "commit" } else { "commits" };
     let mut text = vec![format!("Ledger of `{topic}`, run {}, {} {commits}", report.run, thousands(report.commits))];
     text.extend(accounts(report));
-    text.extend(reasons(&report.counts.rejected));
+    text.extend(reasons(report));
     text.extend(gaps(report));
     text.extend(letters(&report.counts));
     text.extend(lost(report));
@@ -127,10 +127,22 @@ fn accounts(report: &LedgerReport) -> Vec<String> {
     lines([Column::Left("partition"), next, read, counted, late, rejected, replayed, unread], &rows)
 }
 
-fn reasons(rejected: &RejectedCounts) -> Option<String> {
-    let reasons: Vec<String> =
-        rejected.iter().map(|(reason, count)| format!("{reason} {}", thousands(count))).collect();
-    (!reasons.is_empty()).then(|| format!("rejected: {}", reasons.join(", ")))
+/// Why records were rejected: by partition, those without any left out, and in all.
+fn reasons(report: &LedgerReport) -> Vec<String> {
+    let row = |name: String, rejected: &RejectedCounts| {
+        let reasons = rejected.iter().map(|(reason, count)| format!("{reason} {}", thousands(count)));
+        let reasons = reasons.collect::<Vec<_>>().join(", ");
+        (!reasons.is_empty()).then_some([name, reasons])
+    };
+    let of = |ledger: &PartitionLedger| row(ledger.partition.to_string(), &ledger.counts.rejected);
+    let mut rows: Vec<_> = report.partitions.iter().filter_map(of).collect();
+    rows.extend(row("all".to_owned(), &report.counts.rejected));
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let mut text = vec![String::new()];
+    text.extend(lines([Column::Left("partition"), Column::Left("rejected, by reason")], &rows));
+    text
 }
 
 fn gaps(report: &LedgerReport) -> Vec<String> {
