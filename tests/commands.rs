@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::util::cluster::Cluster;
-use crate::util::program::{modules, run};
+use crate::util::program::{Running, command, modules, run};
 use crate::util::root;
 
 #[test]
@@ -34,6 +34,32 @@ fn deploying_twice_changes_nothing() {
     let again = run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic]).code(0).stdout;
     assert!(again.contains("there, with 3 partitions") && !again.contains("created"), "{again}");
     assert_eq!(again.matches("there, the same as").count(), 2, "{again}");
+}
+
+#[test]
+fn a_store_that_is_named_needs_no_topology() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("named", 1);
+    cluster.produce(&topic, &["100", "--start", "2026-03-14T09:00:00Z", "--quiet"]);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = folder.path().join("a.db");
+    let store = store.to_str().expect("the path is UTF-8");
+    cluster.read_to_end(&topic, &["--store", store]);
+    fs::write(folder.path().join("fluvio.yaml"), "windows: [\n").expect("the file can be written");
+    let there = |words: &[&str]| {
+        let mut command = command("isotherm-consumer");
+        Running::start(command.args(words).env_remove("ISOTHERM_STORE").current_dir(folder.path())).wait()
+    };
+    for words in [&["ledger"][..], &["query", "totals"], &["query", "latest"], &["why"]] {
+        let said = there(&[words, &["--store", store]].concat()).code(0);
+        assert!(!said.stdout.is_empty() && said.stderr.is_empty(), "{words:?}: {}{}", said.stdout, said.stderr);
+        // Where the store lies, and a file that is named, are another matter.
+        for more in [&[][..], &["--store", store, "--config", "fluvio.yaml"]] {
+            let refused = there(&[words, more].concat()).code(1).stderr;
+            assert!(refused.contains("fluvio.yaml:"), "{words:?} {more:?}: {refused}");
+        }
+        there(&[words, &["--store", store, "--window", "0s"]].concat()).code(2);
+    }
 }
 
 #[test]
