@@ -1,6 +1,7 @@
 //! The consumer's subcommands, and every program's help.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::util::cluster::Cluster;
 use crate::util::program::{Running, command, modules, run};
@@ -34,6 +35,26 @@ fn deploying_twice_changes_nothing() {
     let again = run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic]).code(0).stdout;
     assert!(again.contains("there, with 3 partitions") && !again.contains("created"), "{again}");
     assert_eq!(again.matches("there, the same as").count(), 2, "{again}");
+}
+
+#[test]
+fn deploying_does_all_its_work_though_nobody_listens() {
+    let cluster = Cluster::own();
+    let topic = cluster.topic_name("unheard");
+    let args = ["deploy", "--cluster", cluster.address(), "--topic", &topic];
+    let mut child = command("isotherm-consumer")
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // Gone before the first word.
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!((ended.status.code(), said.as_str()), (Some(0), ""));
+    let again = run("isotherm-consumer", args).code(0).stdout;
+    assert!(again.contains(": there, with") && again.matches("there, the same as").count() == 2, "{again}");
 }
 
 #[test]

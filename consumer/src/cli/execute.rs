@@ -136,7 +136,11 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
         folder: flags.modules,
         replace: flags.replace,
     };
-    let mut tell = say;
+    // Whoever closes the pipe early wants to hear no more; what is to be done is done all the same.
+    let mut tell = |line: &str| match say(line) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => said,
+    };
     let interrupted = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         signals::watch(shutdown.clone());
