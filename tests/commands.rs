@@ -38,6 +38,33 @@ fn deploying_twice_changes_nothing() {
 }
 
 #[test]
+fn deploying_says_where_a_topic_that_is_there_differs_from_the_file() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("differs", 2);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("my.yaml");
+    let path = file.to_str().expect("the path is UTF-8");
+    let deploy = |sections: &str| {
+        fs::write(&file, format!("meta: {{name: {topic}}}\n{sections}")).expect("the file can be written");
+        run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--config", path]).code(0).stdout
+    };
+    let more = deploy("partition: {count: 5}\nretention: {time: 1h}\n");
+    assert!(more.contains("there, with 2 partitions") && more.contains("my.yaml says 5 partitions"), "{more}");
+    assert!(more.contains(&format!("`fluvio topic add-partition {topic} --count 3`")), "{more}");
+    assert!(more.contains("`retention.time` 1h (the topic has none)"), "{more}");
+    assert_eq!(more.matches("there, the same as").count(), 2, "the modules are looked at all the same: {more}");
+    cluster.add_partitions(&topic, 3);
+    let same = deploy("partition: {count: 5}\n");
+    assert!(same.contains("there, with 5 partitions") && !same.contains("my.yaml"), "{same}");
+    let fewer = deploy("partition: {count: 4}\n");
+    assert!(fewer.contains("a topic never loses partitions: let the file say 5"), "{fewer}");
+    let refused =
+        run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic, "--partitions", "6"]);
+    let refused = refused.code(1).stderr;
+    assert!(refused.contains(&format!("add-partition {topic} --count 1`")), "{refused}");
+}
+
+#[test]
 fn deploying_does_all_its_work_though_nobody_listens() {
     let cluster = Cluster::own();
     let topic = cluster.topic_name("unheard");

@@ -31,6 +31,11 @@ impl LoadError {
     }
 }
 
+/// What the file is called, if there is one.
+pub(super) fn name(place: &Place) -> String {
+    place.config.as_ref().map_or(DEFAULT_FILE.to_owned(), |path| path.display().to_string())
+}
+
 /// The topology of a file, without flags; `None` if no file is named and there is no [`DEFAULT_FILE`].
 pub(super) fn file(place: &Place) -> Result<Option<Topology>, LoadError> {
     let path = match &place.config {
