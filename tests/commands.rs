@@ -1,7 +1,10 @@
 //! The consumer's subcommands, and every program's help.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
+
+use serde_json::Value;
 
 use crate::util::cluster::Cluster;
 use crate::util::program::{Running, command, modules, run};
@@ -108,6 +111,25 @@ fn a_store_that_is_named_needs_no_topology() {
         }
         there(&[words, &["--store", store, "--window", "0s"]].concat()).code(2);
     }
+}
+
+#[test]
+fn logs_in_json_are_an_object_a_line() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("json-log", 1);
+    cluster.produce(&topic, &["1000", "--start", "2026-03-14T09:00:00Z", "--quiet"]);
+    let mut consume = command("isotherm-consumer");
+    consume.args(["--cluster", cluster.address(), "--topic", &topic, "--until-end", "--format", "none"]);
+    let said = Running::start(consume.args(["-v", "--log-format", "json"])).wait().code(0).stderr;
+    let mut levels = BTreeSet::new();
+    for line in said.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\nin\n{said}"));
+        let message = &line["fields"]["message"];
+        assert!(line.is_object() && message.as_str().is_some_and(|message| !message.is_empty()), "{line}");
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
+        levels.insert(line["level"].as_str().unwrap_or_else(|| panic!("no level in {line}")).to_owned());
+    }
+    assert!(levels.contains("INFO") && levels.contains("DEBUG"), "{levels:?} of\n{said}");
 }
 
 #[test]
