@@ -25,4 +25,6 @@ mod raw;
 mod reconnect;
 mod retention;
 mod store;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod verify;
