@@ -8,7 +8,7 @@ use super::RunFlags;
 use super::execute::Failure;
 use crate::source::fluvio::cluster::Cluster;
 use crate::store::memory::MemoryStore;
-use crate::store::sqlite::{self, Outbox, SqliteStore, Subject};
+use crate::store::sqlite::{self, Outbox, SqliteStore, Subject, Timing};
 use crate::store::{Store, StoreFault};
 use crate::topology::{StoreKind, Topology};
 
@@ -35,6 +35,7 @@ pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags)
         keep: flags.keep,
         take_over: flags.take_over,
         reset: flags.reset,
+        timing: Some(Timing { grace: topology.grace, idle: topology.idle }),
         ..sqlite::Options::default()
     };
     info!("the store is {}", path.display());

@@ -35,7 +35,7 @@ pub use self::files::{data_dir, default_path};
 use self::head::Head;
 pub use self::identity::{Identity, Subject};
 use self::lock::Lock;
-pub use self::lock::{Holder, holder};
+pub use self::lock::{Holder, Timing, holder, timing};
 pub use self::outbox::Outbox;
 pub use self::reader::{Overview, Snapshot, StoreReader};
 pub use self::windows::Windows;
@@ -53,11 +53,13 @@ pub struct Options {
     pub reset: bool,
     /// The size of the database's pages in bytes, when it is made: a power of two from 512 to 65,536.
     pub page_size: u32,
+    /// What to tell those who look at the run from outside.
+    pub timing: Option<Timing>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep: None, take_over: false, reset: false, page_size: 4096 }
+        Self { keep: None, take_over: false, reset: false, page_size: 4096, timing: None }
     }
 }
 
@@ -88,7 +90,10 @@ impl SqliteStore {
         }
         // Before anything is touched.
         schema::inspect(&path)?;
-        let lock = Lock::take(&path, options.take_over)?;
+        let mut lock = Lock::take(&path, options.take_over)?;
+        if let Some(timing) = options.timing {
+            lock.note(timing).map_err(io)?;
+        }
         if options.reset {
             reset(&path, &lock)?;
         }

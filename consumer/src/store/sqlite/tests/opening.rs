@@ -10,7 +10,7 @@ use super::world::{Place, SMALL, World, expect, open, options, subject};
 use crate::store::sqlite::{Options, SqliteStore, StoreReader, Subject, schema};
 use crate::store::{Store, StoreError, StoreFault};
 
-const TAKE_OVER: Options = Options { take_over: true, reset: false, keep: None, page_size: 1024 };
+const TAKE_OVER: Options = Options { take_over: true, reset: false, keep: None, page_size: 1024, timing: None };
 
 #[test]
 fn a_store_that_was_never_committed_to_has_nothing_saved() {
