@@ -28,3 +28,4 @@ mod store;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod verify;
+mod why;
