@@ -1,9 +1,13 @@
 //! The consumer's subcommands, and every program's help.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::process::Stdio;
+
+use serde_json::Value;
 
 use crate::util::cluster::Cluster;
-use crate::util::program::{modules, run};
+use crate::util::program::{Running, command, modules, run};
 use crate::util::root;
 
 #[test]
@@ -34,6 +38,98 @@ fn deploying_twice_changes_nothing() {
     let again = run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic]).code(0).stdout;
     assert!(again.contains("there, with 3 partitions") && !again.contains("created"), "{again}");
     assert_eq!(again.matches("there, the same as").count(), 2, "{again}");
+}
+
+#[test]
+fn deploying_says_where_a_topic_that_is_there_differs_from_the_file() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("differs", 2);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("my.yaml");
+    let path = file.to_str().expect("the path is UTF-8");
+    let deploy = |sections: &str| {
+        fs::write(&file, format!("meta: {{name: {topic}}}\n{sections}")).expect("the file can be written");
+        run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--config", path]).code(0).stdout
+    };
+    let more = deploy("partition: {count: 5}\nretention: {time: 1h}\n");
+    assert!(more.contains("there, with 2 partitions") && more.contains("my.yaml says 5 partitions"), "{more}");
+    assert!(more.contains(&format!("`fluvio topic add-partition {topic} --count 3`")), "{more}");
+    assert!(more.contains("`retention.time` 1h (the topic has none)"), "{more}");
+    assert_eq!(more.matches("there, the same as").count(), 2, "the modules are looked at all the same: {more}");
+    cluster.add_partitions(&topic, 3);
+    let same = deploy("partition: {count: 5}\n");
+    assert!(same.contains("there, with 5 partitions") && !same.contains("my.yaml"), "{same}");
+    let fewer = deploy("partition: {count: 4}\n");
+    assert!(fewer.contains("a topic never loses partitions: let the file say 5"), "{fewer}");
+    let refused =
+        run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic, "--partitions", "6"]);
+    let refused = refused.code(1).stderr;
+    assert!(refused.contains(&format!("add-partition {topic} --count 1`")), "{refused}");
+}
+
+#[test]
+fn deploying_does_all_its_work_though_nobody_listens() {
+    let cluster = Cluster::own();
+    let topic = cluster.topic_name("unheard");
+    let args = ["deploy", "--cluster", cluster.address(), "--topic", &topic];
+    let mut child = command("isotherm-consumer")
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    // Gone before the first word.
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!((ended.status.code(), said.as_str()), (Some(0), ""));
+    let again = run("isotherm-consumer", args).code(0).stdout;
+    assert!(again.contains(": there, with") && again.matches("there, the same as").count() == 2, "{again}");
+}
+
+#[test]
+fn a_store_that_is_named_needs_no_topology() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("named", 1);
+    cluster.produce(&topic, &["100", "--start", "2026-03-14T09:00:00Z", "--quiet"]);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = folder.path().join("a.db");
+    let store = store.to_str().expect("the path is UTF-8");
+    cluster.read_to_end(&topic, &["--store", store]);
+    fs::write(folder.path().join("fluvio.yaml"), "windows: [\n").expect("the file can be written");
+    let there = |words: &[&str]| {
+        let mut command = command("isotherm-consumer");
+        Running::start(command.args(words).env_remove("ISOTHERM_STORE").current_dir(folder.path())).wait()
+    };
+    for words in [&["ledger"][..], &["query", "totals"], &["query", "latest"], &["why"]] {
+        let said = there(&[words, &["--store", store]].concat()).code(0);
+        assert!(!said.stdout.is_empty() && said.stderr.is_empty(), "{words:?}: {}{}", said.stdout, said.stderr);
+        // Where the store lies, and a file that is named, are another matter.
+        for more in [&[][..], &["--store", store, "--config", "fluvio.yaml"]] {
+            let refused = there(&[words, more].concat()).code(1).stderr;
+            assert!(refused.contains("fluvio.yaml:"), "{words:?} {more:?}: {refused}");
+        }
+        there(&[words, &["--store", store, "--window", "0s"]].concat()).code(2);
+    }
+}
+
+#[test]
+fn logs_in_json_are_an_object_a_line() {
+    let cluster = Cluster::start();
+    let topic = cluster.deployed("json-log", 1);
+    cluster.produce(&topic, &["1000", "--start", "2026-03-14T09:00:00Z", "--quiet"]);
+    let mut consume = command("isotherm-consumer");
+    consume.args(["--cluster", cluster.address(), "--topic", &topic, "--until-end", "--format", "none"]);
+    let said = Running::start(consume.args(["-v", "--log-format", "json"])).wait().code(0).stderr;
+    let mut levels = BTreeSet::new();
+    for line in said.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\nin\n{said}"));
+        let message = &line["fields"]["message"];
+        assert!(line.is_object() && message.as_str().is_some_and(|message| !message.is_empty()), "{line}");
+        assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
+        levels.insert(line["level"].as_str().unwrap_or_else(|| panic!("no level in {line}")).to_owned());
+    }
+    assert!(levels.contains("INFO") && levels.contains("DEBUG"), "{levels:?} of\n{said}");
 }
 
 #[test]

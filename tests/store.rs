@@ -15,33 +15,38 @@ use crate::util::program::{Ended, Running, STUCK, command, run};
 use crate::util::{as_reference, assert_same_lines, golden, golden_text};
 
 /// A folder with room for a store.
-struct Store(TempDir);
+pub(crate) struct Store(TempDir);
 
 impl Store {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder can be made"))
     }
 
-    fn path(&self) -> String {
+    /// Where other files of the test can lie.
+    pub(crate) fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn path(&self) -> String {
         self.0.path().join("a.db").to_str().expect("the path is UTF-8").to_owned()
     }
 
     /// A subcommand that looks into it.
     #[track_caller]
-    fn ask(&self, words: &[&str]) -> Ended {
+    pub(crate) fn ask(&self, words: &[&str]) -> Ended {
         run("isotherm-consumer", words.iter().copied().chain(["--store", &self.path()]))
     }
 
     /// What a subcommand says in JSON.
     #[track_caller]
-    fn json(&self, words: &[&str]) -> Value {
+    pub(crate) fn json(&self, words: &[&str]) -> Value {
         let said = self.ask(words).code(0).stdout;
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
     /// Asks for the totals until they are of so many messages.
     #[track_caller]
-    fn wait_for_messages(&self, messages: u64) {
+    pub(crate) fn wait_for_messages(&self, messages: u64) {
         let until = Instant::now() + STUCK;
         loop {
             // A store that is just being made is none yet.
@@ -55,7 +60,7 @@ impl Store {
 }
 
 /// What a run on a store is to read and do.
-fn consume(cluster: &Cluster, topic: &str, store: &Store, args: &[&str]) -> Command {
+pub(crate) fn consume(cluster: &Cluster, topic: &str, store: &Store, args: &[&str]) -> Command {
     let mut consume = command("isotherm-consumer");
     consume.args(["--cluster", cluster.address(), "--topic", topic, "--format", "jsonl", "--store", &store.path()]);
     consume.args(args);
@@ -319,7 +324,7 @@ fn flags_of_a_store_that_stays_need_one() {
 }
 
 /// Readings of a state, one for each of these seconds after nine o'clock.
-fn readings(folder: &Path, state: &str, seconds: Range<u32>) -> String {
+pub(crate) fn readings(folder: &Path, state: &str, seconds: Range<u32>) -> String {
     let line = |second| {
         let time = format!("2026-03-14T09:00:{second:02}Z");
         format!(
@@ -332,7 +337,7 @@ fn readings(folder: &Path, state: &str, seconds: Range<u32>) -> String {
 }
 
 /// For each of two partitions a state whose readings go there, if they are keyed by state.
-fn states_apart(cluster: &Cluster, folder: &Path) -> [&'static str; 2] {
+pub(crate) fn states_apart(cluster: &Cluster, folder: &Path) -> [&'static str; 2] {
     const STATES: [&str; 8] = ["AK", "AL", "AR", "AZ", "CA", "CO", "CT", "DE"];
     let topic = cluster.deployed("states", 2);
     for state in STATES {

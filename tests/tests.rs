@@ -26,4 +26,7 @@ mod raw;
 mod reconnect;
 mod retention;
 mod store;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod verify;
+mod why;

@@ -129,14 +129,21 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     log::start(verbose, log_format, None);
     let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
     let cluster = Cluster::at(flags.place.cluster.as_deref());
+    // What the file says of its own topic is not said of another one.
+    let declares = load::file(&flags.place)?.is_some_and(|file| file.topic == topology.topic);
     let wanted = deploy::Wanted {
         topology,
+        file_name: declares.then(|| load::name(&flags.place)),
         partitions: flags.partitions,
         file: flags.module,
         folder: flags.modules,
         replace: flags.replace,
     };
-    let mut tell = say;
+    // Whoever closes the pipe early wants to hear no more; what is to be done is done all the same.
+    let mut tell = |line: &str| match say(line) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => said,
+    };
     let interrupted = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         signals::watch(shutdown.clone());
@@ -159,7 +166,7 @@ fn topology(place: &Place, format: TopologyFormat) -> Result<ExitCode, Failure> 
 }
 
 fn check(place: &Place) -> Result<ExitCode, Failure> {
-    let name = place.config.as_ref().map_or(DEFAULT_FILE.to_owned(), |path| path.display().to_string());
+    let name = load::name(place);
     if load::file(place)?.is_none() {
         return Err(format!("there is no {DEFAULT_FILE} in this folder; name a file with --config FILE").into());
     }

@@ -16,8 +16,8 @@ use super::{Place, stores};
 use crate::inspect::query::{Form, Printer};
 use crate::inspect::{self, InspectError};
 use crate::source::fluvio::cluster::Cluster;
-use crate::source::fluvio::ends::ends;
-use crate::store::sqlite::{self, StoreReader, Windows};
+use crate::source::fluvio::ends::extents;
+use crate::store::sqlite::{self, Holder, StoreReader, Timing, Windows};
 use crate::topology::{StoreKind, Topology};
 
 pub(super) const QUERY_EXAMPLES: &str = "\
@@ -133,10 +133,10 @@ pub struct WhyFlags {
     /// Which store.
     #[command(flatten)]
     pub store: StoreFlags,
-    /// The run's --grace [default: what the topology says, 1s]
+    /// The run's --grace [default: what the run was given; where the store does not say, what the topology says]
     #[arg(long, value_name = "TIME", value_parser = super::time)]
     pub grace: Option<Duration>,
-    /// The run's --idle [default: what the topology says, 10s]
+    /// The run's --idle [default: what the run was given; where the store does not say, what the topology says]
     #[arg(long, value_name = "TIME", value_parser = super::time)]
     pub idle: Option<Duration>,
     /// How to print it
@@ -247,7 +247,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
     let identity = reader.identity().clone();
     let snapshot = reader.snapshot()?;
     let (partitions, accounts) = (snapshot.partitions()?, snapshot.accounts()?);
-    let (dead, lost) = (snapshot.dead(u64::MAX)?, snapshot.lost()?);
+    let (waiting, lost) = (snapshot.waiting()?, snapshot.lost()?);
     let report = inspect::ledger::report(&inspect::ledger::Stored {
         topic: &identity.subject.topic,
         run: &identity.run.to_string(),
@@ -255,7 +255,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
         commits: snapshot.overview().commits,
         partitions: &partitions,
         accounts: &accounts,
-        dead: &dead,
+        waiting: &waiting,
         lost: &lost,
     });
     drop(snapshot);
@@ -273,19 +273,24 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     let snapshot = reader.snapshot()?;
     let (state, partitions) = (snapshot.topic(), snapshot.partitions()?);
     drop(snapshot);
-    let consumer = sqlite::holder(&path)?.map(|holder| holder.to_string());
+    let holder = sqlite::holder(&path)?;
+    let (holder, since) = (holder.as_ref().map(Holder::to_string), holder.as_ref().and_then(Holder::since));
+    let given = sqlite::timing(&path);
+    let age = since.map(|since| chrono::Utc::now().timestamp_millis().saturating_sub(since));
+    let age = age.map(|age| Duration::from_millis(u64::try_from(age).unwrap_or(0)));
+    let usual = given.unwrap_or(Timing { grace: topology.grace, idle: topology.idle });
     let cluster = cluster(flags.store.place.cluster.as_deref(), &subject.cluster);
-    let ends = runtime()?.block_on(ends(&cluster, &subject.topic, PATIENCE));
+    let log = runtime()?.block_on(extents(&cluster, &subject.topic, PATIENCE));
     let report = inspect::why::report(&inspect::why::Known {
         topic: &subject.topic,
         window: settings.window,
-        grace: flags.grace.unwrap_or(topology.grace),
-        idle: flags.idle.unwrap_or(topology.idle),
+        timing: Timing { grace: flags.grace.unwrap_or(usual.grace), idle: flags.idle.unwrap_or(usual.idle) },
+        given,
         state,
         partitions: &partitions,
-        consumer: consumer.as_deref(),
+        consumer: holder.as_deref().map(|holder| inspect::why::Consumer { holder, age }),
         cluster: cluster.address(),
-        ends: &ends.map_err(|error| error.to_string()),
+        log: &log.map_err(|error| error.to_string()),
     });
     print(match flags.format {
         ReportFormat::Table => inspect::why::text(&report),

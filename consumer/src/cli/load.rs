@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::inspect::StoreFlags;
 use super::{DeployFlags, Place, RunFlags};
-use crate::topology::{Origin, Overrides, Topology, TopologyError};
+use crate::topology::{Origin, Overrides, StoreKind, Topology, TopologyError};
 
 /// The file that is read if none is named.
 pub(super) const DEFAULT_FILE: &str = "fluvio.yaml";
@@ -31,6 +31,11 @@ impl LoadError {
     }
 }
 
+/// What the file is called, if there is one.
+pub(super) fn name(place: &Place) -> String {
+    place.config.as_ref().map_or(DEFAULT_FILE.to_owned(), |path| path.display().to_string())
+}
+
 /// The topology of a file, without flags; `None` if no file is named and there is no [`DEFAULT_FILE`].
 pub(super) fn file(place: &Place) -> Result<Option<Topology>, LoadError> {
     let path = match &place.config {
@@ -52,9 +57,22 @@ pub(super) enum Flags<'a> {
     Store(&'a StoreFlags),
 }
 
+impl Flags<'_> {
+    /// Whether they are of a command that looks into a store, and say where it lies.
+    fn name_a_store(&self) -> bool {
+        matches!(self, Self::Store(flags) if matches!(flags.store, Some(StoreKind::File(_))))
+    }
+}
+
 /// The topology that flags leave of the file's, or of the one that is built in.
 pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, LoadError> {
-    let base = file(place)?.unwrap_or_default();
+    let base = match file(place) {
+        // A store that is named says itself what it is of. Whatever is wrong in a file that happens to lie here must not
+        // keep anybody from looking into it.
+        Err(_) if flags.name_a_store() && place.config.is_none() => None,
+        file => file?,
+    };
+    let base = base.unwrap_or_default();
     let topic = place.topic.clone();
     let overrides = match flags {
         Flags::None => Overrides { topic, ..Overrides::default() },

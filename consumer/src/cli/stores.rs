@@ -10,7 +10,7 @@ use super::execute::{Failure, runtime};
 use crate::source::SourceError;
 use crate::source::fluvio::cluster::Cluster;
 use crate::store::memory::MemoryStore;
-use crate::store::sqlite::{self, Outbox, SqliteStore, StoreReader, Subject};
+use crate::store::sqlite::{self, Outbox, SqliteStore, StoreReader, Subject, Timing};
 use crate::store::{Store, StoreFault};
 use crate::topology::{StoreKind, Topology};
 use crate::{dead_letters, run};
@@ -33,6 +33,7 @@ pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags)
         keep: flags.keep,
         take_over: flags.take_over,
         reset: flags.reset,
+        timing: Some(Timing { grace: topology.grace, idle: topology.idle }),
         ..sqlite::Options::default()
     };
     if flags.take_over || flags.reset {

@@ -1,5 +1,6 @@
 //! Puts a topology on a cluster: the topic, and the SmartModules. What is there already is checked, and left alone.
 
+mod compare;
 mod files;
 mod modules;
 
@@ -26,6 +27,8 @@ const GATE_FILE: &str = "reading-gate.wasm";
 pub struct Wanted {
     /// The topic, its number of partitions and whatever else a new one gets, and the combiner's name.
     pub topology: Topology,
+    /// The file that declares the topic, if one does.
+    pub file_name: Option<String>,
     /// How many partitions a topic that is there must have, if that was said.
     pub partitions: Option<u32>,
     /// The combiner's file, if it was named.
@@ -61,7 +64,11 @@ pub enum Error {
     /// The topic has another number of partitions.
     #[error(
         "the topic `{topic}` has {found} partitions, not {wanted}: the number of a topic that is there is not changed \
-         here. `fluvio topic add-partition {topic} --count N` adds some; without --partitions, deploy takes it as it is."
+         here. {}; without --partitions, deploy takes it as it is.",
+        match .wanted.checked_sub(*.found) {
+            Some(missing) => format!("`fluvio topic add-partition {topic} --count {missing}` adds what is missing"),
+            None => "A topic never loses partitions".to_owned(),
+        }
     )]
     Partitions {
         /// The topic.
@@ -111,7 +118,9 @@ pub async fn deploy(
         gate => Some(gate?),
     };
     cluster.connect().await?;
-    say(&topic(cluster, wanted).await?)?;
+    for line in topic(cluster, wanted).await? {
+        say(&line)?;
+    }
     say(&modules::put(cluster, &wanted.topology.module, &combiner, wanted.replace).await?)?;
     match gate {
         Some(gate) => say(&modules::put(cluster, GATE, &gate, wanted.replace).await?)?,
@@ -121,22 +130,26 @@ pub async fn deploy(
 }
 
 /// Creates or checks the topic; what to say of it.
-async fn topic(cluster: &Cluster, wanted: &Wanted) -> Result<String, Error> {
+async fn topic(cluster: &Cluster, wanted: &Wanted) -> Result<Vec<String>, Error> {
     let name = &wanted.topology.topic;
-    let there = cluster.topic(name).await.map_err(|error| failed(cluster, "a list of topics", error))?;
+    let there = cluster.topic_spec(name).await.map_err(|error| failed(cluster, "a list of topics", error))?;
     if let Some(found) = there {
-        return match wanted.partitions {
-            Some(partitions) if partitions != found.partitions => {
-                Err(Error::Partitions { topic: name.clone(), found: found.partitions, wanted: partitions })
-            }
-            _ => Ok(format!("topic `{name}`: there, with {}", partitions(found.partitions))),
-        };
+        let count = found.replicas().partitions();
+        if let Some(wanted) = wanted.partitions.filter(|wanted| *wanted != count) {
+            return Err(Error::Partitions { topic: name.clone(), found: count, wanted });
+        }
+        let mut said = vec![format!("topic `{name}`: there, with {}", partitions(count))];
+        if let Some(file) = &wanted.file_name {
+            let differences = compare::differences(file, &wanted.topology.topic_config, &found);
+            said.extend(differences.into_iter().map(|difference| format!("topic `{name}`: {difference}")));
+        }
+        return Ok(said);
     }
     let count = wanted.topology.partitions;
     debug!("creating `{name}` with {count} partitions");
     let spec = TopicSpec::from(wanted.topology.topic_config.clone());
     cluster.create_topic(name, spec).await.map_err(|error| failed(cluster, &format!("the topic `{name}`"), error))?;
-    Ok(format!("topic `{name}`: created, with {}", partitions(count)))
+    Ok(vec![format!("topic `{name}`: created, with {}", partitions(count))])
 }
 
 fn partitions(count: u32) -> String {

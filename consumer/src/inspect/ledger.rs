@@ -12,8 +12,8 @@ use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Account, KeyedRange};
 use crate::results::ledger::{Counts, LedgerReport, Letters, PartitionLedger, Ranges};
 use crate::sink::table::format::{foreign, thousands};
-use crate::store::sqlite::LostBatch;
-use crate::store::{DeadBatch, PartitionState};
+use crate::store::PartitionState;
+use crate::store::sqlite::{LostBatch, Waiting};
 
 /// How many ranges of each kind the table shows.
 const MOST_RANGES: usize = 20;
@@ -35,8 +35,8 @@ pub struct Stored<'a> {
     pub partitions: &'a BTreeMap<PartitionId, PartitionState>,
     /// Their accounts.
     pub accounts: &'a BTreeMap<PartitionId, Account>,
-    /// Batches that are still to be copied to the dead letters.
-    pub dead: &'a [(u64, DeadBatch)],
+    /// What is still to be copied to the dead letters.
+    pub waiting: &'a BTreeMap<PartitionId, Waiting>,
     /// What the log no longer held when it was to be copied there.
     pub lost: &'a [LostBatch],
 }
@@ -49,8 +49,9 @@ pub fn report(stored: &Stored<'_>) -> LedgerReport {
         let ledger = account.unwrap_or_default();
         partitions.insert(*partition, PartitionLedger { start: state.start, next: state.merged, ..ledger });
     }
-    for (_, batch) in stored.dead {
-        partitions.entry(batch.partition).or_default().counts.waiting.add(batch.records);
+    for (partition, Waiting { batches, records }) in stored.waiting {
+        let waiting = Letters { batches: *batches, records: *records };
+        partitions.entry(*partition).or_default().counts.waiting = waiting;
     }
     for batch in stored.lost {
         let ledger = partitions.entry(batch.partition).or_default();
@@ -99,7 +100,7 @@ pub fn text(report: &LedgerReport, settings: &Settings) -> Vec<String> {
     let commits = if report.commits == 1 { "commit" } else { "commits" };
     let mut text = vec![format!("Ledger of `{topic}`, run {}, {} {commits}", report.run, thousands(report.commits))];
     text.extend(accounts(report));
-    text.extend(reasons(&report.counts.rejected));
+    text.extend(reasons(report));
     text.extend(gaps(report));
     text.extend(letters(&report.counts));
     text.extend(lost(report));
@@ -126,10 +127,22 @@ fn accounts(report: &LedgerReport) -> Vec<String> {
     lines([Column::Left("partition"), next, read, counted, late, rejected, replayed, unread], &rows)
 }
 
-fn reasons(rejected: &RejectedCounts) -> Option<String> {
-    let reasons: Vec<String> =
-        rejected.iter().map(|(reason, count)| format!("{reason} {}", thousands(count))).collect();
-    (!reasons.is_empty()).then(|| format!("rejected: {}", reasons.join(", ")))
+/// Why records were rejected: by partition, those without any left out, and in all.
+fn reasons(report: &LedgerReport) -> Vec<String> {
+    let row = |name: String, rejected: &RejectedCounts| {
+        let reasons = rejected.iter().map(|(reason, count)| format!("{reason} {}", thousands(count)));
+        let reasons = reasons.collect::<Vec<_>>().join(", ");
+        (!reasons.is_empty()).then_some([name, reasons])
+    };
+    let of = |ledger: &PartitionLedger| row(ledger.partition.to_string(), &ledger.counts.rejected);
+    let mut rows: Vec<_> = report.partitions.iter().filter_map(of).collect();
+    rows.extend(row("all".to_owned(), &report.counts.rejected));
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let mut text = vec![String::new()];
+    text.extend(lines([Column::Left("partition"), Column::Left("rejected, by reason")], &rows));
+    text
 }
 
 fn gaps(report: &LedgerReport) -> Vec<String> {

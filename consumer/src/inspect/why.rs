@@ -1,19 +1,26 @@
 //! `why`: what keeps the oldest open window from closing, as far as a store and its cluster tell.
 //!
 //! A store knows what was committed: watermarks and merged offsets. Whether a partition that has been read to its end is
-//! quiet by now, only its consumer knows; here it counts as one that is waited for.
+//! quiet by now, only its consumer knows. One thing shows: the topic's watermark is the least of those who hold it back.
+//! Where it has passed a partition's own, or that has none, the partition was quiet then, and still is unless something came
+//! of it since. A consumer that has just started counts from its start, and waits for such a partition, too.
+
+mod words;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use isotherm_model::settings::DurationText;
 use isotherm_model::time::Utc;
 use isotherm_model::window::{Millis, WindowSize};
 
+use self::words::{because, seconds};
 use super::columns::{Column, lines};
 use crate::materializer::event::PartitionId;
 use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
 use crate::sink::table::format::{foreign, thousands, time_range};
+use crate::source::SourceError;
+use crate::source::fluvio::ends::{Extent, Extents};
+use crate::store::sqlite::Timing;
 use crate::store::{PartitionState, TopicState};
 
 /// How much of a text from outside is shown.
@@ -26,45 +33,67 @@ pub struct Known<'a> {
     pub topic: &'a str,
     /// The length of windows.
     pub window: WindowSize,
-    /// How long after its end a window stays open.
-    pub grace: Duration,
-    /// How long a partition must be quiet to hold nothing back.
-    pub idle: Duration,
+    /// How long after its end a window stays open, and how long a partition must be quiet to hold nothing back, as far as
+    /// is known.
+    pub timing: Timing,
+    /// What the run itself says of these: the one with this store now, or else the last one.
+    pub given: Option<Timing>,
     /// The topic at the last commit.
     pub state: TopicState,
     /// Its partitions then.
     pub partitions: &'a BTreeMap<PartitionId, PartitionState>,
-    /// Who holds the store's lock.
-    pub consumer: Option<&'a str>,
+    /// The consumer that holds the store's lock.
+    pub consumer: Option<Consumer<'a>>,
     /// The cluster's address.
     pub cluster: &'a str,
-    /// What it answers: by partition, the offset after its last record, or why that is not known; or why it answers nothing.
-    /// Asked after the store was read.
-    pub ends: &'a Result<BTreeMap<PartitionId, Result<i64, String>>, String>,
+    /// What it answers; or why it answers nothing. Asked after the store was read.
+    pub log: &'a Result<Extents, String>,
+}
+
+/// A consumer that runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Consumer<'a> {
+    /// Who, as the lock says.
+    pub holder: &'a str,
+    /// For how long, if the lock says so.
+    pub age: Option<Duration>,
+}
+
+impl Known<'_> {
+    /// How long ago the consumer was started, if that is not yet so long that a partition can be quiet.
+    fn just_started(&self) -> Option<Duration> {
+        self.consumer.and_then(|consumer| consumer.age).filter(|age| *age < self.timing.idle)
+    }
 }
 
 /// What keeps the oldest open window from closing.
 pub fn report(known: &Known<'_>) -> WhyReport {
-    let grace = i64::try_from(known.grace.as_millis()).unwrap_or(i64::MAX);
+    let Timing { grace, idle } = known.timing;
+    let [grace, idle] = [grace, idle].map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
     let window = known.state.oldest_open.map(|start| {
         let end = start.saturating_add(known.window.millis());
         let closes_at = end.saturating_add(grace);
         OpenWindow { start, end, closes_at, missing: missing(closes_at, known.state.watermark) }
     });
     let mut all: Vec<PartitionId> = known.partitions.keys().copied().collect();
-    all.extend(known.ends.iter().flat_map(BTreeMap::keys).copied());
+    all.extend(known.log.iter().flat_map(BTreeMap::keys).copied());
     all.sort_unstable();
     all.dedup();
-    let partitions: Vec<_> = all.into_iter().map(|partition| stand(known, partition, window)).collect();
+    let mut partitions: Vec<_> = all.into_iter().map(|partition| stand(known, partition, window)).collect();
+    if let Some(window) = window {
+        wait_for_passed(known, window, &mut partitions);
+    }
     let mut report = WhyReport {
         topic: known.topic.to_owned(),
         open_windows: known.state.open_windows,
         window,
+        grace,
+        idle,
         watermark: known.state.watermark,
         newest: known.state.newest,
-        consumer: known.consumer.map(str::to_owned),
+        consumer: known.consumer.map(|consumer| consumer.holder.to_owned()),
         cluster: known.cluster.to_owned(),
-        cluster_error: known.ends.as_ref().err().cloned(),
+        cluster_error: known.log.as_ref().err().cloned(),
         partitions,
         because: Vec::new(),
     };
@@ -79,148 +108,85 @@ fn missing(closes_at: Millis, watermark: Option<Millis>) -> Option<Millis> {
 
 /// How a partition stands.
 fn stand(known: &Known<'_>, partition: PartitionId, window: Option<OpenWindow>) -> PartitionWhy {
-    let state = known.partitions.get(&partition);
-    let (watermark, next) = (state.and_then(|state| state.watermark), state.map(|state| state.merged));
-    let (end, mut error) = match known.ends.as_ref().map(|ends| ends.get(&partition)) {
-        Ok(Some(Ok(end))) => (Some(*end), None),
+    let stored = known.partitions.get(&partition);
+    let (watermark, next) = (stored.and_then(|stored| stored.watermark), stored.map(|stored| stored.merged));
+    let (extent, mut error) = match known.log.as_ref().map(|log| log.get(&partition)) {
+        Ok(Some(Ok(extent))) => (Some(*extent), None),
         Ok(Some(Err(error))) => (None, Some(error.clone())),
         Ok(None) => (None, Some("the topic has no such partition any longer".to_owned())),
         // Said once for all of them.
         Err(_) => (None, None),
     };
-    let gone = known.ends.as_ref().is_ok_and(|ends| !ends.contains_key(&partition));
-    let (reading, lag) = match (next, end) {
+    let gone = known.log.as_ref().is_ok_and(|log| !log.contains_key(&partition));
+    let (state, lag) = match (stored, extent) {
         _ if gone => (ReadState::Gone, None),
-        (None, end) => (ReadState::Unread, end.map(i64::unsigned_abs)),
+        (None, extent) => (ReadState::Unread, extent.map(|Extent { start, end }| distance(start, end))),
         (Some(_), None) => (ReadState::Unknown, None),
-        (Some(next), Some(end)) if end < next => {
-            error = Some(format!("it ends at offset {end}, but was read up to {next}"));
-            (ReadState::Shorter, None)
+        (Some(stored), Some(Extent { start, end })) => {
+            if end < stored.merged {
+                error = Some(format!("it ends at offset {end}, but was read up to {}", stored.merged));
+                (ReadState::Shorter, None)
+            } else {
+                let lag = distance(stored.merged.max(start), end);
+                let state = match refusal(known, partition, stored, start) {
+                    Some(refusal) => {
+                        error = Some(refusal.to_string());
+                        ReadState::Cut
+                    }
+                    None if lag > 0 => ReadState::Backlog,
+                    None if was_passed(known, stored) => ReadState::Quiet,
+                    None => ReadState::CaughtUp,
+                };
+                (state, Some(lag))
+            }
         }
-        (Some(next), Some(end)) if end == next => (ReadState::CaughtUp, Some(0)),
-        (Some(next), Some(end)) => (ReadState::Backlog, Some(end.abs_diff(next))),
     };
     let missing = window.and_then(|window| missing(window.closes_at, watermark));
-    let holds_back = window.is_some() && missing.is_none_or(|missing| missing > 0);
-    PartitionWhy { partition, state: reading, holds_back, watermark, missing, next, end, lag, error }
+    let holds_back = window.is_some()
+        && match state {
+            ReadState::Quiet => false,
+            // Nothing closes there, whatever its watermark is.
+            ReadState::Unread | ReadState::Cut | ReadState::Shorter | ReadState::Gone => true,
+            ReadState::Backlog | ReadState::CaughtUp | ReadState::Unknown => missing.is_none_or(|missing| missing > 0),
+        };
+    let (first, end) = (extent.map(|extent| extent.start), extent.map(|extent| extent.end));
+    PartitionWhy { partition, state, holds_back, watermark, missing, next, first, end, lag, error }
 }
 
-/// The answer in words.
-fn because(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
-    let Some(window) = report.window else {
-        return nothing_open(report);
-    };
-    let mut because = Vec::new();
-    if report.consumer.is_none() {
-        because.push(not_running(known));
-    }
-    let holders: Vec<_> = report.partitions.iter().filter(|partition| partition.holds_back).collect();
-    because.extend(holders.iter().map(|holder| words(known, holder, window)));
-    let waits_for_quiet = !holders.is_empty() && holders.iter().all(|holder| holder.state == ReadState::CaughtUp);
-    if waits_for_quiet {
-        because.extend(when_quiet(report, window));
-    } else if holders.is_empty() && report.consumer.is_some() {
-        because.push("no partition holds it back any longer: it closes as soon as the consumer goes on".to_owned());
-    }
-    because
+/// How many offsets lie between.
+fn distance(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from)).unwrap_or(0)
 }
 
-fn nothing_open(report: &WhyReport) -> Vec<String> {
-    let mut because = vec!["nothing is open: every window that holds readings has closed".to_owned()];
-    let to_read = report.partitions.iter().filter(|partition| partition.lag.is_some_and(|lag| lag > 0));
-    because.extend(to_read.map(|partition| {
-        let lag = partition.lag.unwrap_or(0);
-        format!("partition {} has {} to read", partition.partition, records(lag))
-    }));
-    if report.consumer.is_none() && because.len() > 1 {
-        because.push("no consumer is running with this store".to_owned());
-    }
-    because
-}
-
-fn not_running(known: &Known<'_>) -> String {
-    let again = known.partitions.values().fold(0_u64, |sum, state| {
-        let refill = u64::try_from(state.merged.saturating_sub(state.resume())).unwrap_or(0);
-        sum.saturating_add(refill)
-    });
-    let refill = match again {
-        0 => String::new(),
-        again => format!("; it first reads {} again, to refill what is open", records(again)),
-    };
-    format!("no consumer is running with this store, and nothing closes until one is{refill}")
-}
-
-/// What a partition that holds the window back is waited for.
-fn words(known: &Known<'_>, partition: &PartitionWhy, window: OpenWindow) -> String {
-    let PartitionWhy { partition, state, watermark, lag, error, .. } = partition;
-    let none = if watermark.is_none() { " (none of its readings has been accepted so far)" } else { "" };
-    let error = foreign(error.as_deref().unwrap_or_default(), MOST_TEXT);
-    match state {
-        ReadState::Unread => {
-            let to_read = match lag {
-                Some(lag) if *lag > 0 => format!("; it has {} to read", records(*lag)),
-                _ if error.is_empty() => String::new(),
-                _ => format!(" ({error})"),
-            };
-            format!(
-                "partition {partition} is not known to the store yet: nothing closes until its end is known{to_read}"
-            )
+/// What ends a run because the log begins at `start`: one that goes on needs more of it than one that runs.
+fn refusal(known: &Known<'_>, partition: PartitionId, stored: &PartitionState, start: i64) -> Option<SourceError> {
+    let topic = foreign(known.topic, MOST_TEXT);
+    let (resume, position) = (stored.resume(), stored.merged);
+    match known.consumer {
+        None if resume < start => Some(SourceError::Behind { topic, partition, resume, start }),
+        // As long as nothing has come of it, it is read from wherever its log begins.
+        Some(_) if position < start && stored.last.is_some() => {
+            Some(SourceError::Evicted { accept_gap: false, topic, partition, position, start })
         }
-        ReadState::Backlog => format!("partition {partition} has {} to read{none}", records(lag.unwrap_or(0))),
-        ReadState::CaughtUp => format!(
-            "partition {partition} has read all of its log and is waited for until it is quiet for {}, or has a reading of {} \
-             or later{none}",
-            DurationText(known.idle),
-            Utc(window.closes_at)
-        ),
-        ReadState::Unknown => {
-            let reason = if error.is_empty() { String::new() } else { format!(" ({error})") };
-            format!(
-                "partition {partition} holds it back; whether there is more to read of it is not known{reason}{none}"
-            )
-        }
-        ReadState::Shorter => format!(
-            "partition {partition} is not the log that was read: {error}. A consumer stops there; start again with --reset"
-        ),
-        ReadState::Gone => format!(
-            "partition {partition} is gone: {error}. The topic is not the one that was read; start again with --reset"
-        ),
+        _ => None,
     }
 }
 
-/// What happens once all partitions are quiet.
-fn when_quiet(report: &WhyReport, window: OpenWindow) -> Option<String> {
-    if report.partitions.iter().any(|partition| partition.state != ReadState::CaughtUp) {
-        return None;
+/// Whether the topic's watermark has passed a partition's own, in this run or so long ago that it is quiet in this one, too.
+fn was_passed(known: &Known<'_>, stored: &PartitionState) -> bool {
+    known.consumer.is_some() && known.just_started().is_none() && stored.watermark < known.state.watermark
+}
+
+/// If nobody else is left to hold the window back, and it has not closed, then it is those whom the watermark had passed:
+/// something has come of them since, or they are new.
+fn wait_for_passed(known: &Known<'_>, window: OpenWindow, partitions: &mut [PartitionWhy]) {
+    let goes_on_by_itself = known.state.newest.is_none_or(|newest| newest < window.closes_at);
+    if goes_on_by_itself || window.missing == Some(0) || partitions.iter().any(|partition| partition.holds_back) {
+        return;
     }
-    let newest = report.newest?;
-    Some(match missing(window.closes_at, report.newest) {
-        Some(more) if more > 0 => format!(
-            "when all partitions are quiet, event time goes on by itself from the newest reading, of {}: the window closes {} \
-             after that reading came",
-            Utc(newest),
-            seconds(more)
-        ),
-        _ => format!("the newest reading is of {}: the window closes when all who hold it back are quiet", Utc(newest)),
-    })
-}
-
-fn records(count: u64) -> String {
-    if count == 1 { "1 record".to_owned() } else { format!("{} records", thousands(count)) }
-}
-
-/// A length of event time: `1.5s`, `2m 0.25s`, `1h 0m 3s`.
-fn seconds(millis: Millis) -> String {
-    let millis = u64::try_from(millis).unwrap_or(0);
-    let (minutes, rest) = (millis / 60_000, millis % 60_000);
-    let decimals = format!("{:03}", rest % 1_000);
-    let decimals = decimals.trim_end_matches('0');
-    let point = if decimals.is_empty() { "" } else { "." };
-    let seconds = format!("{}{point}{decimals}s", rest / 1_000);
-    match (minutes / 60, minutes % 60) {
-        (0, 0) => seconds,
-        (0, minutes) => format!("{minutes}m {seconds}"),
-        (hours, minutes) => format!("{}h {minutes}m {seconds}", thousands(hours)),
+    let behind = |partition: &&mut PartitionWhy| partition.missing != Some(0);
+    for partition in partitions.iter_mut().filter(behind).filter(|partition| partition.state == ReadState::Quiet) {
+        (partition.state, partition.holds_back) = (ReadState::CaughtUp, true);
     }
 }
 
@@ -234,14 +200,16 @@ pub fn text(report: &WhyReport) -> Vec<String> {
             format!("{} are", thousands(report.open_windows))
         };
         text.push(format!("{}  the oldest open window ({open} open)", time_range(start, end)));
+        let closes = format!(
+            "It closes when the topic's watermark is {} (its end and a grace of {})",
+            Utc(closes_at),
+            seconds(report.grace)
+        );
         text.push(match (missing, report.watermark) {
-            (Some(missing), Some(watermark)) => format!(
-                "It closes when the topic's watermark is {}; that is {}, and lacks {}.",
-                Utc(closes_at),
-                Utc(watermark),
-                seconds(missing)
-            ),
-            _ => format!("It closes when the topic's watermark is {}; there is none yet.", Utc(closes_at)),
+            (Some(missing), Some(watermark)) => {
+                format!("{closes}; that is {}, and lacks {}.", Utc(watermark), seconds(missing))
+            }
+            _ => format!("{closes}; there is none yet."),
         });
     }
     text.push(match &report.consumer {
@@ -264,13 +232,15 @@ pub fn text(report: &WhyReport) -> Vec<String> {
 fn partitions(report: &WhyReport) -> Vec<String> {
     let rows: Vec<_> = (report.partitions.iter())
         .map(|partition| {
-            let PartitionWhy { partition, state, holds_back, watermark, missing, next, end, lag, .. } = partition;
+            let PartitionWhy { partition, state, holds_back, watermark, missing, next, first, end, lag, .. } =
+                partition;
             let offset = |offset: &Option<i64>| offset.map_or("?".to_owned(), |offset| offset.to_string());
             [
                 partition.to_string(),
                 if *holds_back { "yes" } else { "no" }.to_owned(),
                 watermark.map_or("none".to_owned(), |watermark| Utc(watermark).to_string()),
                 missing.map_or(String::new(), seconds),
+                offset(first),
                 next.map_or("-".to_owned(), |next| next.to_string()),
                 offset(end),
                 lag.map_or("?".to_owned(), thousands),
@@ -278,9 +248,9 @@ fn partitions(report: &WhyReport) -> Vec<String> {
             ]
         })
         .collect();
-    let [lacks, next, end, lag] = ["lacks", "read to", "end", "lag"].map(Column::Right);
+    let [lacks, begin, next, end, lag] = ["lacks", "log from", "read to", "end", "lag"].map(Column::Right);
     let [holds, watermark, state] = ["holds it back", "watermark", "state"].map(Column::Left);
-    lines([Column::Left("partition"), holds, watermark, lacks, next, end, lag, state], &rows)
+    lines([Column::Left("partition"), holds, watermark, lacks, begin, next, end, lag, state], &rows)
 }
 
 #[cfg(test)]

@@ -17,6 +17,10 @@ pub struct WhyReport {
     pub open_windows: u64,
     /// The oldest of them.
     pub window: Option<OpenWindow>,
+    /// How long after its end a window stays open.
+    pub grace: Millis,
+    /// How long a partition must be quiet to hold nothing back.
+    pub idle: Millis,
     /// The topic's watermark.
     pub watermark: Option<Millis>,
     /// The newest event time of any accepted reading.
@@ -61,11 +65,13 @@ pub struct PartitionWhy {
     pub missing: Option<Millis>,
     /// The offset that comes next.
     pub next: Option<i64>,
+    /// The first offset that its log still has.
+    pub first: Option<i64>,
     /// The offset after its last record.
     pub end: Option<i64>,
     /// Offsets yet to be read.
     pub lag: Option<u64>,
-    /// Why its end is not known.
+    /// What is wrong with it.
     pub error: Option<String>,
 }
 
@@ -78,8 +84,12 @@ pub enum ReadState {
     Backlog,
     /// Everything has been read.
     CaughtUp,
+    /// Everything has been read, and the watermark has passed its own: it was quiet.
+    Quiet,
     /// Its end is not known.
     Unknown,
+    /// Its log begins beyond what is to be read next.
+    Cut,
     /// Its log ends before what has been read of it.
     Shorter,
     /// The topic does not have it any longer.
@@ -93,7 +103,9 @@ impl ReadState {
             Self::Unread => "unread",
             Self::Backlog => "backlog",
             Self::CaughtUp => "caught-up",
+            Self::Quiet => "quiet",
             Self::Unknown => "unknown",
+            Self::Cut => "cut",
             Self::Shorter => "shorter",
             Self::Gone => "gone",
         }
@@ -105,6 +117,7 @@ impl Display for WhyReport {
         let (topic, open) = (Quoted(&self.topic), self.open_windows);
         write!(f, r#"{{"type":"why","topic":{topic},"open_windows":{open},"window":{},"#, Maybe(self.window))?;
         let (watermark, newest) = (Maybe(self.watermark.map(Instant)), Maybe(self.newest.map(Instant)));
+        write!(f, r#""grace_ms":{},"idle_ms":{},"#, self.grace, self.idle)?;
         write!(f, r#""watermark":{watermark},"newest":{newest},"consumer":{},"#, text(&self.consumer))?;
         let cluster = Quoted(&self.cluster);
         write!(f, r#""cluster":{{"address":{cluster},"error":{}}},"#, text(&self.cluster_error))?;
@@ -123,11 +136,16 @@ impl Display for OpenWindow {
 
 impl Display for PartitionWhy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { partition, state, holds_back, watermark, missing, next, end, lag, error } = self;
+        let Self { partition, state, holds_back, watermark, missing, next, first, end, lag, error } = self;
         let (state, watermark) = (state.name(), Maybe(watermark.map(Instant)));
         write!(f, r#"{{"partition":{partition},"state":"{state}","holds_back":{holds_back},"watermark":{watermark},"#)?;
-        let (missing, next, end, lag) = (Maybe(*missing), Maybe(*next), Maybe(*end), Maybe(*lag));
-        write!(f, r#""missing_ms":{missing},"next":{next},"end":{end},"lag":{lag},"error":{}}}"#, text(error))
+        let (missing, lag) = (Maybe(*missing), Maybe(*lag));
+        let (next, first, end) = (Maybe(*next), Maybe(*first), Maybe(*end));
+        write!(
+            f,
+            r#""missing_ms":{missing},"next":{next},"first":{first},"end":{end},"lag":{lag},"error":{}}}"#,
+            text(error)
+        )
     }
 }
 
@@ -150,6 +168,7 @@ mod tests {
             watermark: Some(start + 9_250),
             missing: Some(0),
             next: Some(620),
+            first: Some(0),
             end: Some(620),
             lag: Some(0),
             error: None,
@@ -158,6 +177,8 @@ mod tests {
             topic: "sensors".to_owned(),
             open_windows: 4,
             window: Some(OpenWindow { start, end: start + 3_000, closes_at: start + 4_000, missing: Some(1_500) }),
+            grace: 1_000,
+            idle: 10_000,
             watermark: Some(start + 2_500),
             newest: Some(start + 9_250),
             consumer: Some("by process 4711 on tower since 2026-11-22T09:58:00Z".to_owned()),

@@ -17,7 +17,7 @@ struct Store {
     settings: Settings,
     partitions: BTreeMap<PartitionId, PartitionState>,
     accounts: BTreeMap<PartitionId, Account>,
-    dead: Vec<(u64, DeadBatch)>,
+    waiting: BTreeMap<PartitionId, Waiting>,
     lost: Vec<LostBatch>,
 }
 
@@ -42,18 +42,14 @@ impl Store {
             replayed: 40,
             gaps: vec![Gap { range: SourceRange { first: 12_300, next: 12_400 }, unread: 55 }],
         };
-        let second = Account { read: 7, counted: 7, ..Account::default() };
-        let batch = |partition, records| DeadBatch {
-            partition,
-            range: SourceRange { first: 0, next: 50 },
-            late: Vec::new(),
-            records,
-        };
+        let mut rejected = RejectedCounts::default();
+        rejected.add(Rejection::Future, 3);
+        let second = Account { read: 10, counted: 7, rejected, ..Account::default() };
         Self {
             settings: Settings::default(),
-            partitions: [(0, state(12_400)), (1, state(7)), (2, state(0))].into(),
+            partitions: [(0, state(12_400)), (1, state(10)), (2, state(0))].into(),
             accounts: [(0, first), (1, second)].into(),
-            dead: vec![(8, batch(0, 3)), (9, batch(0, 4))],
+            waiting: [(0, Waiting { batches: 2, records: 7 })].into(),
             lost: vec![LostBatch { partition: 1, range: SourceRange { first: 0, next: 5 }, records: 2 }],
         }
     }
@@ -66,7 +62,7 @@ impl Store {
             commits: 1_234,
             partitions: &self.partitions,
             accounts: &self.accounts,
-            dead: &self.dead,
+            waiting: &self.waiting,
             lost: &self.lost,
         })
     }
@@ -80,13 +76,13 @@ impl Store {
 fn everything_adds_up() {
     let report = Store::new().report();
     let Counts { read, counted, late, rejected, replayed, unread, waiting, lost } = report.counts;
-    assert_eq!((read, counted, late, rejected.total(), replayed, unread), (12_352, 11_320, 30, 1_002, 40, 55));
+    assert_eq!((read, counted, late, rejected.total(), replayed, unread), (12_355, 11_320, 30, 1_005, 40, 55));
     assert_eq!(read, counted + late + rejected.total());
     assert_eq!(waiting, Letters { batches: 2, records: 7 });
     assert_eq!(lost, Letters { batches: 1, records: 2 });
     let of: Vec<_> =
         report.partitions.iter().map(|ledger| (ledger.partition, ledger.next, ledger.counts.read)).collect();
-    assert_eq!(of, [(0, 12_400, 12_345), (1, 7, 7), (2, 0, 0)]);
+    assert_eq!(of, [(0, 12_400, 12_345), (1, 10, 10), (2, 0, 0)]);
     let late = &report.partitions[0].late;
     assert_eq!((late.listed.len(), late.listed[2].key, late.unlisted), (23, 6_000, 7), "windows by their start");
 }
@@ -101,8 +97,8 @@ fn the_table_says_all_of_it() {
 #[test]
 fn a_store_without_faults_has_a_short_ledger() {
     let mut store = Store::new();
-    store.accounts.remove(&0);
-    (store.dead, store.lost) = (Vec::new(), Vec::new());
+    store.accounts.clear();
+    (store.waiting, store.lost) = (BTreeMap::new(), Vec::new());
     let text = store.text();
     assert_eq!(text.lines().count(), 6, "{text}");
     for line in ["partition  read to  read  counted  late  rejected  replayed  in gaps", "all"] {

@@ -115,9 +115,14 @@ impl Cluster {
     /// # Errors
     /// The controller did not answer.
     pub async fn topic(&self, name: &str) -> Result<Option<TopicInfo>, ClusterError> {
+        let spec = self.topic_spec(name).await?;
+        Ok(spec.map(|spec| TopicInfo { partitions: spec.replicas().partitions() }))
+    }
+
+    /// A topic as it was created; `None` if there is none of that name.
+    pub(crate) async fn topic_spec(&self, name: &str) -> Result<Option<TopicSpec>, ClusterError> {
         let topics = self.list::<TopicSpec>(Vec::new(), false).await?;
-        let found = topics.into_iter().find(|topic| topic.name == name);
-        Ok(found.map(|topic| TopicInfo { partitions: topic.spec.replicas().partitions() }))
+        Ok(topics.into_iter().find(|topic| topic.name == name).map(|topic| topic.spec))
     }
 
     /// Creates a topic.

@@ -29,6 +29,15 @@ pub struct LostBatch {
     pub records: u64,
 }
 
+/// What of a partition is in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Batches that are still to be copied to the dead letters.
+    pub batches: u64,
+    /// Late and rejected records in them.
+    pub records: u64,
+}
+
 /// The row of a dead batch; `late` is room for its windows.
 pub(super) fn encode<'a>(id: u64, batch: &DeadBatch, late: &'a mut Vec<u8>) -> [ValueRef<'a>; 6] {
     late.clear();

@@ -5,6 +5,11 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use isotherm_model::settings::{DurationText, parse_duration};
+use isotherm_model::time;
+use isotherm_model::window::Millis;
 
 use super::files::{FileId, beside, settle};
 use crate::store::error::{Doing, StoreFault, Wrong};
@@ -19,7 +24,34 @@ impl std::fmt::Display for Holder {
     }
 }
 
+/// What a run was given that its store does not hold, since a later run may be given something else: how long windows
+/// stay open, and how long a partition must be quiet. For those who look at the run from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// How long after its end a window stays open.
+    pub grace: Duration,
+    /// How long a partition must be quiet to hold nothing back.
+    pub idle: Duration,
+}
+
+impl Timing {
+    fn line(self) -> String {
+        format!("grace {}, idle {}", DurationText(self.grace), DurationText(self.idle))
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let (grace, idle) = line.strip_prefix("grace ")?.split_once(", idle ")?;
+        Some(Self { grace: parse_duration(grace).ok()?, idle: parse_duration(idle).ok()? })
+    }
+}
+
 impl Holder {
+    /// Since when, as far as the text says.
+    pub fn since(&self) -> Option<Millis> {
+        let (_, since) = self.0.as_deref()?.rsplit_once(" since ")?;
+        time::parse(since.as_bytes())
+    }
+
     /// This process.
     fn this() -> Self {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
@@ -31,12 +63,24 @@ impl Holder {
 
     /// Who holds the store's lock, as far as its file says.
     pub(super) fn of(path: &Path) -> Self {
-        const MOST: u64 = 400;
-        let mut text = String::new();
-        let read = File::open(beside(path, ".lock")).and_then(|file| file.take(MOST).read_to_string(&mut text));
-        let line = text.lines().next().map(str::trim).filter(|line| read.is_ok() && !line.is_empty());
+        let text = text(path);
+        let line = text.lines().next().map(str::trim).filter(|line| !line.is_empty());
         Self(line.map(|line| line.chars().filter(|c| !c.is_control()).collect()))
     }
+}
+
+/// The text of a lock's file; empty if it cannot be read.
+fn text(path: &Path) -> String {
+    const MOST: u64 = 400;
+    let mut text = String::new();
+    let read = File::open(beside(path, ".lock")).and_then(|file| file.take(MOST).read_to_string(&mut text));
+    if read.is_ok() { text } else { String::new() }
+}
+
+/// What the run was given that uses the store at `path`, or else the last one that did; `None` if the lock's file does not
+/// say.
+pub fn timing(path: &Path) -> Option<Timing> {
+    text(&settle(path).ok()?).lines().nth(1).and_then(Timing::parse)
 }
 
 /// Who uses the store at `path` to write it; `None` if nobody does.
@@ -144,6 +188,12 @@ impl Lock {
         self.file.flush()
     }
 
+    /// Notes, below who holds it, what the run was given.
+    pub(super) fn note(&mut self, timing: Timing) -> io::Result<()> {
+        self.file.write_all(format!("{}\n", timing.line()).as_bytes())?;
+        self.file.flush()
+    }
+
     /// Whether the file that is locked is the one that stands in its place.
     pub(super) fn is_in_place(&self) -> bool {
         match (self.id(), FileId::at(&self.path)) {
@@ -158,6 +208,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_run_was_given_can_be_seen_until_the_next_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("a.db");
+        assert_eq!(timing(&path), None, "there is no lock");
+        let given = |grace| Timing { grace: Duration::from_millis(grace), idle: Duration::from_secs(7_200) };
+        for (grace, take_over) in [(0, false), (30_000, true), (1_500, true)] {
+            let lock = if take_over { Lock::displace(&path, || Ok(())).ok() } else { Lock::take(&path).ok() };
+            let mut lock = lock.expect("free, or taken over");
+            assert_eq!(timing(&path), None, "the one before is not this one");
+            lock.note(given(grace)).expect("it can be written");
+            assert_eq!(timing(&path), Some(given(grace)));
+            let held = Holder::of(&path).to_string();
+            assert!(held.contains(" since ") && !held.contains("grace"), "{held}");
+            drop(lock);
+            assert_eq!(timing(&path), Some(given(grace)), "it stays when nobody holds it");
+        }
+        for line in ["", "grace 1s", "grace soon, idle 10s", "idle 10s, grace 1s", "grace 1s, idle "] {
+            assert_eq!(Timing::parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
     fn who_holds_a_lock_can_be_seen_and_whoever_looks_keeps_nobody_out() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("a.db");
@@ -166,6 +238,9 @@ mod tests {
         let held = holder(&path).expect("it can be looked at").expect("it is held");
         assert!(held.to_string().contains(&format!("by process {} on ", std::process::id())), "{held}");
         assert!(matches!(Lock::take(&path), Err(StoreFault::Locked { .. })));
+        let now = chrono::Utc::now().timestamp_millis();
+        assert!(held.since().is_some_and(|since| (now - 600_000..=now).contains(&since)), "{held} at {now}");
+        assert_eq!(timing(&path), None, "it was not said");
         drop(lock);
         assert_eq!(holder(&path).expect("it can be looked at"), None);
         // Somebody looks while it is taken.

@@ -32,12 +32,12 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-pub use self::dead::LostBatch;
+pub use self::dead::{LostBatch, Waiting};
 use self::fence::Fence;
 pub use self::files::{data_dir, default_path};
 pub use self::identity::{Identity, Subject};
 use self::lock::Lock;
-pub use self::lock::{Holder, holder};
+pub use self::lock::{Holder, Timing, holder, timing};
 pub use self::outbox::Outbox;
 pub use self::reader::{Overview, Snapshot, StoreReader};
 pub use self::windows::Windows;
@@ -60,11 +60,13 @@ pub struct Options {
     pub page_size: u32,
     /// How long to wait for a lock of SQLite's own: a checkpoint, or the copier of dead letters, holds them for moments.
     pub patience: Duration,
+    /// What to tell those who look at the run from outside.
+    pub timing: Option<Timing>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep: None, take_over: false, reset: false, page_size: 4096, patience: PATIENCE }
+        Self { keep: None, take_over: false, reset: false, page_size: 4096, patience: PATIENCE, timing: None }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::store::error::{Doing, StoreFault, Wrong};
 
 /// See [`SqliteStore::open`].
 pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<SqliteStore, StoreFault> {
-    let Options { keep, take_over, reset: anew, page_size, patience } = options;
+    let Options { keep, take_over, reset: anew, page_size, patience, timing } = options;
     let io = |source| StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source };
     if let Some(folder) = std::path::absolute(path).map_err(io)?.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
@@ -53,7 +53,12 @@ pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<S
     let (mut connection, identity, fence) = raise(path, &mut claim, Some(subject), patience).map_err(fault)?;
     compact::compact(&mut connection, &fence).map_err(fault)?;
     match claim {
-        Some(lock) => Ok(SqliteStore { path: path.clone(), connection, identity, fence, keep, _lock: lock }),
+        Some(mut lock) => {
+            if let Some(timing) = timing {
+                lock.note(timing).map_err(io)?;
+            }
+            Ok(SqliteStore { path: path.clone(), connection, identity, fence, keep, _lock: lock })
+        }
         None => Err(fault(Wrong::Fenced)),
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::accounts::{Counts, GAPS, PARTITIONS, PartitionRow, RANGES, decode_gap, decode_range};
 use super::bytes::Malformed;
-use super::dead::{self, DEAD, LOST, LostBatch};
+use super::dead::{self, DEAD, LOST, LostBatch, Waiting};
 use super::groups::{self, GROUPS, SENSORS};
 use super::head::Head;
 use super::row::{Digest, Table};
@@ -213,6 +213,19 @@ fn outbox(connection: &Connection, head: &Head) -> Result<(), Wrong> {
     each_dead(connection, head, u64::MAX, |_, _| ())
 }
 
+/// How many batches of each partition are in the outbox, and how many late and rejected records in these. Needs no memory
+/// for the batches, however many there are.
+pub(super) fn waiting(connection: &Connection, head: &Head) -> Result<BTreeMap<PartitionId, Waiting>, Wrong> {
+    let mut waiting: BTreeMap<PartitionId, Waiting> = BTreeMap::new();
+    each_dead(connection, head, u64::MAX, |_, batch| {
+        let of = waiting.entry(batch.partition).or_default();
+        of.batches = of.batches.saturating_add(1);
+        of.records = of.records.saturating_add(batch.records);
+    })?;
+    Ok(waiting)
+}
+
+/// The oldest dead batches of the outbox, one by one.
 fn each_dead(
     connection: &Connection,
     head: &Head,

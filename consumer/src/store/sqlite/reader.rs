@@ -9,7 +9,7 @@ use isotherm_model::window::Millis;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
-use super::dead::LostBatch;
+use super::dead::{LostBatch, Waiting};
 use super::head::Head;
 use super::identity::Identity;
 use super::lock::Holder;
@@ -241,6 +241,11 @@ impl Snapshot<'_> {
     /// The oldest batches that are still to be copied to the dead letters, at most so many, with their numbers.
     pub fn dead(&self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
         self.answer(|connection, head| read::dead(connection, head, most))
+    }
+
+    /// How much is still to be copied to the dead letters, by partition. Needs no memory for each batch.
+    pub fn waiting(&self) -> Result<BTreeMap<PartitionId, Waiting>, StoreFault> {
+        self.answer(read::waiting)
     }
 
     /// What the log no longer held when it was to be copied to the dead letters.

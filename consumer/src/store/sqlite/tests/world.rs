@@ -17,7 +17,7 @@ pub(super) use super::place::{Place, open, options, subject};
 use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Account, Gap, KeyedRange, Ledger, Ranges};
 use crate::results::{ClosedBy, GroupResult, Totals, WindowResult};
-use crate::store::sqlite::{LostBatch, StoreReader, Windows};
+use crate::store::sqlite::{LostBatch, StoreReader, Waiting, Windows};
 use crate::store::{
     Commit, DeadBatch, GroupState, LastBatch, PartitionState, RangeKey, RangeState, Saved, Sighting, Store, StoreError,
     StoreFault, TopicState,
@@ -349,6 +349,12 @@ pub(super) fn ask_reader(reader: &mut StoreReader) -> Result<Answers, StoreFault
     assert_eq!(overview.last, windows.last().map(|window| window.start));
     let (dead, lost) = (snapshot.dead(u64::MAX)?, snapshot.lost()?);
     assert_eq!((overview.dead, overview.lost), (dead.len() as u64, lost.len() as u64));
+    let mut waiting: BTreeMap<PartitionId, Waiting> = BTreeMap::new();
+    for (_, batch) in &dead {
+        let of = waiting.entry(batch.partition).or_default();
+        (of.batches, of.records) = (of.batches + 1, of.records + batch.records);
+    }
+    assert_eq!(snapshot.waiting()?, waiting);
     Ok(Answers {
         commits: overview.commits,
         dropped: overview.dropped,
