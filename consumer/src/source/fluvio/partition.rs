@@ -40,6 +40,10 @@ const MADE_READY: Duration = Duration::from_secs(5);
 /// The same where there is nothing to read, so that no answer says when it is ready.
 const MADE_READY_UNSEEN: Duration = Duration::from_secs(1);
 
+/// How long the first answer of a stream may take before another stream is tried, although nothing else is to be asked for.
+/// The broker does what it was asked for even when nobody waits for it any longer, and all of it again for the next stream.
+const FIRST_ANSWER: Duration = Duration::from_secs(60);
+
 /// What waits to be taken may have so many KiB of encoded partials, over all partitions. A larger partial passes alone.
 pub(super) const ROOM: u32 = 64 << 10;
 
@@ -224,7 +228,8 @@ impl Reader {
         let mut asked: Option<BoxFuture<'_, Result<Extent, LinkError>>> = None;
         let mut rest: Option<Rest> = None;
         let mut session = None;
-        let mut waiting_since = Instant::now();
+        let opened = Instant::now();
+        let mut waiting_since = opened;
         loop {
             let paused = *self.paused.borrow_and_update();
             tokio::select! {
@@ -270,7 +275,8 @@ impl Reader {
                     if paused || behind == 0 || rest.is_some() {
                         waiting_since = Instant::now();
                     } else if waiting_since.elapsed() >= self.policy.patience(behind) {
-                        return Err(self.stalled(end).await);
+                        self.stalled(end, session.is_none() && opened.elapsed() < FIRST_ANSWER).await?;
+                        waiting_since = Instant::now();
                     } else if waiting_since.elapsed() >= LOOK_AFTER && self.pass_hole().await? {
                         end = end.max(self.position.unwrap_or_default());
                         waiting_since = Instant::now();
@@ -304,11 +310,12 @@ impl Reader {
         }
     }
 
-    /// Nothing came for too long.
-    async fn stalled(&mut self, end: i64) -> End {
+    /// Nothing came for too long: ends the session, unless it may go on and there is nothing else to ask for.
+    async fn stalled(&mut self, end: i64, may_go_on: bool) -> Result<(), End> {
         if self.way.is_another_module().await {
-            return End::Fatal(self.nothing_comes(end));
+            return Err(End::Fatal(self.nothing_comes(end)));
         }
+        let asked = self.policy.max_bytes();
         let position = self.position.unwrap_or_default();
         let patience = self.policy.patience(self.behind(end)).as_secs();
         let next = self.way.stored(position).await;
@@ -319,7 +326,10 @@ impl Reader {
                 self.partition, self.terms.topic
             );
         }
-        End::Again(format!("nothing came within {patience} s"))
+        if may_go_on && self.policy.max_bytes() == asked {
+            return Ok(());
+        }
+        Err(End::Again(format!("nothing came within {patience} s")))
     }
 
     async fn send(&self, event: Event) -> Result<(), End> {

@@ -25,6 +25,8 @@ enum Step {
     Answer(Vec<RecordData>),
     /// An answer that is an error.
     Error(ErrorCode),
+    /// Nothing for so long.
+    Wait(Duration),
     /// The connection breaks.
     Break,
 }
@@ -60,7 +62,12 @@ type Shared = Arc<Mutex<Script>>;
 
 struct ScriptedWay(Shared);
 struct ScriptedLine(Shared, Vec<Step>);
-struct ScriptedStream(Shared, VecDeque<Step>);
+struct ScriptedStream {
+    script: Shared,
+    steps: VecDeque<Step>,
+    /// When the step that waits is over.
+    until: Option<Instant>,
+}
 
 #[async_trait]
 impl Way for ScriptedWay {
@@ -110,7 +117,8 @@ impl Line for ScriptedLine {
 
     async fn stream(&mut self, offset: i64, max_bytes: i32) -> Result<Box<dyn Stream>, LinkError> {
         self.0.lock().unwrap().did.push(Did::Stream(offset, max_bytes));
-        Ok(Box::new(ScriptedStream(self.0.clone(), std::mem::take(&mut self.1).into())))
+        let steps = std::mem::take(&mut self.1).into();
+        Ok(Box::new(ScriptedStream { script: self.0.clone(), steps, until: None }))
     }
 
     async fn acknowledge(&self, _session: u32, offset: i64, _patience: Duration) -> Result<(), LinkError> {
@@ -122,19 +130,25 @@ impl Line for ScriptedLine {
 #[async_trait]
 impl Stream for ScriptedStream {
     async fn next(&mut self) -> Result<Answer, LinkError> {
-        match self.1.pop_front() {
+        while let Some(Step::Wait(time)) = self.steps.front() {
+            let until = *self.until.get_or_insert(Instant::now() + *time);
+            tokio::time::sleep_until(until).await;
+            self.until = None;
+            self.steps.pop_front();
+        }
+        match self.steps.pop_front() {
             Some(Step::Answer(values)) => {
                 let given = values.iter().filter_map(|value| {
                     let source = codec::decode(value.as_ref()).ok()?.source;
                     let (bytes, digest) = (value.len(), codec::digest(value.as_ref()));
                     Some(Stored { first: source.first, next: source.next, bytes, digest })
                 });
-                self.0.lock().unwrap().given.extend(given);
+                self.script.lock().unwrap().given.extend(given);
                 Ok(Answer { session: 1, values, ..Answer::default() })
             }
             Some(Step::Error(code)) => Ok(Answer { session: 1, error: Some(code), ..Answer::default() }),
             Some(Step::Break) => Err(LinkError::Closed),
-            None => std::future::pending().await,
+            Some(Step::Wait(_)) | None => std::future::pending().await,
         }
     }
 }
@@ -306,6 +320,20 @@ async fn a_slow_broker_is_given_the_time_that_its_backlog_takes() {
     assert!(waited >= Duration::from_secs(1_000) && waited < Duration::from_secs(1_100), "{waited:?}");
     rig.expect(&[Attached(0, end)]).await;
     assert_eq!(rig.sizes(), [2 << 20; 2], "the next partial fits: nothing is gained by asking for more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_first_answer_is_late_is_not_given_up_for_another_one() {
+    let mut rig = Rig::new(
+        BEGINNING,
+        script((0, 10), [[vec![Step::Wait(Duration::from_secs(60))], answers(&[(0, 10)])].concat()]),
+    );
+    rig.expect(&[Attached(0, 10), Happened::Partial(0, 10)]).await;
+    assert_eq!(rig.sizes(), [2 << 20]);
+    // Nor is it waited for for ever.
+    let mut rig = Rig::new(BEGINNING, script((0, 10), [vec![], answers(&[(0, 10)])]));
+    rig.expect(&[Attached(0, 10), Detached, Attached(0, 10), Happened::Partial(0, 10)]).await;
+    assert!(rig.began.elapsed() < Duration::from_secs(120), "{:?}", rig.began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,9 +116,10 @@ async fn only_so_many_streams_are_opened_at_once() {
     for (end, least) in [(10, 5), (0, 1)] {
         let mut rig = Rig::new(BEGINNING, script((0, end), [vec![]]));
         rig.expect(&[Attached(0, end)]).await;
-        let all = rig.terms.opening.clone().acquire_many_owned(OPENING as u32).await;
-        assert!(all.is_ok() && rig.began.elapsed() >= Duration::from_secs(least), "{:?}", rig.began.elapsed());
-        assert!(rig.began.elapsed() < Duration::from_secs(least + 1), "{:?}", rig.began.elapsed());
+        assert!(rig.within(Duration::from_millis(least * 1_000 - 100)).await.is_none());
+        assert_eq!(rig.terms.opening.available_permits(), OPENING - 1, "of {end}");
+        assert!(rig.within(Duration::from_millis(200)).await.is_none());
+        assert_eq!(rig.terms.opening.available_permits(), OPENING, "of {end}");
     }
 }
 
