@@ -13,8 +13,9 @@ use std::collections::BTreeSet;
 
 use isotherm_model::window::Millis;
 
+use super::clock::Standing;
 use super::event::{Effect, PartitionId};
-use super::watermark::{Clocks, Standing};
+use super::watermark::Clocks;
 
 /// How many windows a partition may be ahead.
 const WINDOWS_AHEAD: i64 = 10;

@@ -5,10 +5,11 @@
 //!
 //! The way of an event, one module a step: what it says of a partition is noted (`partitions`), or its partial is checked
 //! (`fault`) and merged (`merge`) into open windows (`open`, `tally`, `sensors`) or as late (`ledger`), its partition's clock moves
-//! (`watermark`), windows close, and whoever is far ahead waits (`catch_up`). `changes` is what the next commit says.
+//! (`clock`) and the topic's watermark (`watermark`), windows close, and whoever is far ahead waits (`catch_up`). `changes` is what the next commit says.
 
 mod catch_up;
 mod changes;
+mod clock;
 pub mod event;
 pub mod fault;
 pub mod ledger;
@@ -33,6 +34,7 @@ use isotherm_model::window::{Millis, WindowSize};
 
 use self::catch_up::CatchUp;
 use self::changes::Changes;
+use self::clock::Clock;
 use self::event::{Effect, Event, PartitionId};
 use self::fault::Fault;
 use self::ledger::Ledger;
@@ -41,7 +43,7 @@ use self::open::OpenWindows;
 use self::sensors::Spread;
 use self::status::{OldestWindow, PartitionStatus, Status};
 use self::tally::Tally;
-use self::watermark::{Clock, Clocks};
+use self::watermark::Clocks;
 use crate::results::{Totals, WindowResult};
 use crate::store::{Commit, Saved, TopicState};
 use crate::topology::Topology;

@@ -2,10 +2,10 @@
 
 use isotherm_model::partial::SourceRange;
 
+use super::clock::Clock;
 use super::event::PartitionId;
 use super::fault::Fault;
 use super::ledger::Gap;
-use super::watermark::Clock;
 use super::{Materializer, Options};
 
 impl Materializer {

@@ -2,8 +2,8 @@
 
 use isotherm_model::window::Millis;
 
+pub use super::clock::Standing;
 use super::event::PartitionId;
-pub use super::watermark::Standing;
 
 /// How the run stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use isotherm_model::window::Window;
 use super::reference::{Account, Ranges, by_reason, recompute};
 use super::world::World;
 use crate::materializer::ledger;
-use crate::results::{ClosedBy, WindowResult};
+use crate::results::WindowResult;
 use crate::store::DeadBatch;
 use crate::store::sqlite::{StoreReader, Windows};
 
@@ -88,18 +88,11 @@ impl World<'_> {
         }
     }
 
-    /// No window closes by a watermark that nobody has reached.
+    /// A window closes neither early nor late: some life had to close it then, for this reason.
     fn check_time(&self, window: &WindowResult) {
-        if window.closed_by != ClosedBy::Watermark {
-            return;
-        }
-        let heard = window.merged.iter().filter_map(|(partition, merged)| {
-            let batches = self.log.partitions[*partition as usize].batches.iter();
-            let read = batches.filter(|batch| batch.reach <= *merged && !batch.fate.unread);
-            read.flat_map(|batch| &batch.readings).map(|reading| reading.heard).max()
-        });
-        let due = window.end + i64::try_from(self.options.grace.as_millis()).expect("grace is short");
-        assert!(heard.max().is_some_and(|newest| newest >= due), "closed early: {window:?}");
+        let closings = self.closings.get(&window.end).map_or(&[][..], Vec::as_slice);
+        let due = closings.iter().any(|(by, merged)| *by == window.closed_by && *merged == window.merged);
+        assert!(due, "it closed when it had not to: {window:?}\nit had to close at {closings:?}");
     }
 }
 

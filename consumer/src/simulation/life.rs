@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::store::Troubled;
+use super::time::Time;
 use super::world::{Kind, World};
 use crate::materializer::Materializer;
 use crate::materializer::event::Event;
@@ -57,6 +58,8 @@ pub(super) struct Life {
     pub(super) store: Troubled,
     pub(super) lines: Vec<Line>,
     pub(super) kind: Kind,
+    /// What must come of what it has seen.
+    pub(super) time: Time,
     /// Whether it goes on over what retention has cut.
     pub(super) accepts_gaps: bool,
     /// The last tick.
@@ -107,8 +110,9 @@ impl World<'_> {
             ..self.options.clone()
         };
         let (now, turns) = (Duration::ZERO, Turns::new(Duration::ZERO));
+        let time = Time::new(&self.log, options.clone(), &saved);
         let materializer = Materializer::resume(options, saved);
-        let mut life = Life { materializer, turns, store, lines, kind, accepts_gaps, now, elapsed: now };
+        let mut life = Life { materializer, turns, store, lines, kind, time, accepts_gaps, now, elapsed: now };
         self.note(format!("a run begins: {kind:?}, take over {take_over}"));
         self.tally.lives.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut begin = || {
@@ -139,11 +143,17 @@ impl World<'_> {
 
     /// Takes an event, and does what is decided, in the order of [`drive`](crate::run::drive).
     pub(super) fn take(&mut self, life: &mut Life, event: Event) -> Result<Result<(), Fault>, End> {
-        let Turn { flow, due, finished, closed: _ } =
-            match life.turns.handle(&mut life.materializer, event, life.elapsed) {
-                Ok(turn) => turn,
-                Err(fault) => return Ok(Err(fault)),
-            };
+        let seen = event.clone();
+        let Turn { flow, due, finished, closed } = match life.turns.handle(&mut life.materializer, event, life.elapsed)
+        {
+            Ok(turn) => turn,
+            Err(fault) => return Ok(Err(fault)),
+        };
+        assert_eq!(
+            (closed, finished.is_some()),
+            self.see(life, &seen),
+            "windows close, the run is over; after {seen:?}"
+        );
         for (partition, waits) in flow {
             self.note(format!("p{partition} is to {}", if waits { "wait" } else { "go on" }));
             life.lines[partition as usize].paused = waits;
@@ -220,6 +230,24 @@ impl World<'_> {
             return Err(End::Crash);
         }
         Ok(())
+    }
+
+    /// Holds the materializer against the model of time: whether windows close now, and whether the run is over.
+    fn see(&mut self, life: &mut Life, event: &Event) -> (bool, bool) {
+        let closed = life.time.see(event);
+        let status = life.materializer.status();
+        assert_eq!(status.watermark, life.time.watermark, "the watermark after {event:?}\n{:#?}", life.time);
+        if !life.time.over {
+            assert_eq!(status.open_windows, life.time.open.len(), "open windows after {event:?}\n{:#?}", life.time);
+        }
+        let closes = closed.is_some();
+        if let Some((ends, by)) = closed {
+            self.note(format!("windows that end at {ends:?} close: {by:?}"));
+            for end in ends {
+                self.closings.entry(end).or_default().push((by, life.time.merged()));
+            }
+        }
+        (closes, life.time.over)
     }
 
     fn publish(&mut self, window: crate::results::WindowResult) {

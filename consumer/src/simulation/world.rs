@@ -13,9 +13,10 @@ use super::log::Log;
 use super::random::Random;
 use super::retention::Accepted;
 use super::store::{Folder, Stand};
+use super::time::Merged;
 use super::{Script, Tally};
 use crate::materializer::Options;
-use crate::results::{Totals, WindowResult};
+use crate::results::{ClosedBy, Totals, WindowResult};
 use crate::store::sqlite::Subject;
 
 /// What kind of run a life is.
@@ -48,6 +49,8 @@ pub(super) struct World<'a> {
     pub(super) closed_until: Option<Millis>,
     /// The last words of the last run.
     pub(super) said: Option<Totals>,
+    /// When windows had to close, by their ends: for what reason, and up to where everything had been merged then.
+    pub(super) closings: BTreeMap<Millis, Vec<(ClosedBy, Merged)>>,
     /// Gaps that the last run has accepted, whether or not it has committed them.
     pub(super) accepted: Vec<Accepted>,
     /// A consumer that hangs, while another one has taken its place.
@@ -90,6 +93,7 @@ impl<'a> World<'a> {
             silent: BTreeMap::new(),
             closed_until: None,
             said: None,
+            closings: BTreeMap::new(),
             accepted: Vec::new(),
             zombie: None,
             calm: false,

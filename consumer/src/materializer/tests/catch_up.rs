@@ -101,6 +101,15 @@ fn backlogs() -> impl Strategy<Value = Vec<Vec<i64>>> {
     proptest::collection::vec(times, 1..5)
 }
 
+/// How many windows more may be open because a partition was read before another one that begins earlier had been heard
+/// from: each may read as far from its own beginning as from that of the earliest.
+fn apart(logs: &[Vec<i64>]) -> usize {
+    let from = |first: &i64| first.div_euclid(3_000)..=(first + 36_000).div_euclid(3_000);
+    let windows: BTreeSet<i64> = logs.iter().filter_map(|log| log.first()).flat_map(from).collect();
+    let of_one = 36_000 / 3_000 + 1;
+    windows.len().saturating_sub(of_one)
+}
+
 proptest! {
     /// However partitions are read, as long as pauses are heeded: every record is read, at no time do more windows
     /// stand open than the span of catch-up holds, and only a quiet partition is ever waited for in vain.
@@ -134,7 +143,7 @@ proptest! {
             }
             // Ten windows, the grace, one step beyond, and the windows at both edges; partitions begin up to 200 s
             // apart, where the first ones read may open one more each.
-            prop_assert!(run.materializer.status().open_windows <= 10 + 1 + 2 + 2 + logs.len());
+            prop_assert!(run.materializer.status().open_windows <= 10 + 1 + 2 + 2 + logs.len() + apart(&logs));
         }
         prop_assert_eq!(run.totals().messages, ends.iter().sum::<i64>() as u64);
         run.pass(20_000);
