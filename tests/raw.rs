@@ -93,7 +93,8 @@ fn what_a_record_says_of_its_offset_moves_nothing() {
         )
     };
     for (number, deltas) in [[0, 1, 2], [0, 1, 1_000_000], [3, 0, -4], [0, 1, 2]].into_iter().enumerate() {
-        let values = [reading(number as u32), reading(30), format!("no reading {number}")];
+        let second = 10 * number as u32;
+        let values = [reading(second), reading(second + 5), format!("no reading {number}")];
         let mut batch = Batch::from(values.map(Record::new).to_vec());
         for (record, delta) in batch.mut_records().iter_mut().zip(deltas) {
             record.preamble.set_offset_delta(delta);

@@ -31,14 +31,15 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// So many streams may be opened at once, over all partitions. The broker makes a module ready for each; asked for hundreds
 /// at once it would be through with none before each is given up and asked for again.
-pub(super) const OPENING: usize = 8;
+pub(super) const OPENING: usize = 4;
 
-/// How long a stream counts as being opened whose first answer does not come: longer, and a broker with a large backlog, or
-/// a partition that waits for others, would hold them up.
-const MADE_READY: Duration = Duration::from_secs(5);
+/// How long a stream counts as being opened whose first answer does not come. Shorter than it takes a busy broker, and more and
+/// more would be asked for at once; much longer, and brokers with large backlogs would hold up the others. A partition that waits
+/// for others does not count.
+const MADE_READY: Duration = Duration::from_secs(15);
 
 /// The same where there is nothing to read, so that no answer says when it is ready.
-const MADE_READY_UNSEEN: Duration = Duration::from_secs(1);
+const MADE_READY_UNSEEN: Duration = Duration::from_millis(500);
 
 /// How long the first answer of a stream may take before another stream is tried, although nothing else is to be asked for.
 /// The broker does what it was asked for even when nobody waits for it any longer, and all of it again for the next stream.
@@ -232,6 +233,9 @@ impl Reader {
         let mut waiting_since = opened;
         loop {
             let paused = *self.paused.borrow_and_update();
+            if paused {
+                opening = None;
+            }
             tokio::select! {
                 changed = self.paused.changed() => {
                     if changed.is_err() {
