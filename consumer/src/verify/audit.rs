@@ -89,7 +89,11 @@ enum Fate {
 struct Reread {
     state: PartitionState,
     from: i64,
+    /// Where the next batch begins.
     position: i64,
+    /// Where the records of the last batch end. What lies between is a hole: a run passes it when it has found it, so that
+    /// a merged offset may be either.
+    records_end: i64,
     account: Recount,
     last: Option<LastBatch>,
     watermark: Option<Millis>,
@@ -98,6 +102,11 @@ struct Reread {
 impl Reread {
     fn is_whole(&self) -> bool {
         self.from <= self.state.start
+    }
+
+    /// Whether a run that has merged what was read again can stand at this offset.
+    fn can_stand_at(&self, offset: i64) -> bool {
+        offset == self.position || offset == self.records_end
     }
 }
 
@@ -135,7 +144,8 @@ impl Audit {
                 findings.skip(of(*partition, format_args!("offsets {} to {from}", state.start)), why);
             }
             let (account, last) = (Recount::default(), None);
-            let reread = Reread { state: *state, from, position: from, account, last, watermark: None };
+            let (state, watermark) = (*state, None);
+            let reread = Reread { state, from, position: from, records_end: from, account, last, watermark };
             partitions.insert(*partition, reread);
         }
         Self {
@@ -155,13 +165,26 @@ impl Audit {
         self.partitions.get(&partition).map(|reread| reread.position)
     }
 
+    /// Whether the store says that the last batch of a partition begins here.
+    pub fn is_last(&self, partition: PartitionId, first: i64) -> bool {
+        let last = self.partitions.get(&partition).and_then(|reread| reread.state.last);
+        last.is_some_and(|last| last.first == first)
+    }
+
     /// Where the run stopped reading each partition.
     pub fn ends(&self) -> Vec<(PartitionId, i64)> {
         self.partitions.iter().map(|(partition, reread)| (*partition, reread.state.merged)).collect()
     }
 
-    /// Takes the next batch of a partition.
-    pub fn batch(&mut self, partition: PartitionId, source: SourceRange, aggregate: &Aggregate, digest: u64) {
+    /// Takes the next batch of a partition: the range and the aggregate of its partial, and where it ends by its header.
+    pub fn batch(
+        &mut self,
+        partition: PartitionId,
+        source: SourceRange,
+        next: i64,
+        aggregate: &Aggregate,
+        digest: u64,
+    ) {
         let Some(reread) = self.partitions.get_mut(&partition) else {
             return;
         };
@@ -169,7 +192,7 @@ impl Audit {
             let what = of(partition, "where a batch begins");
             self.findings.differ(what, reread.position, source.first);
         }
-        reread.position = source.next;
+        (reread.position, reread.records_end) = (next.max(source.next), source.next);
         if source.next > source.first {
             reread.last = Some(LastBatch { first: source.first, digest });
         }
@@ -244,7 +267,7 @@ impl Audit {
             let PartitionState { start, merged, .. } = reread.state;
             if *offset < start || *offset > merged {
                 self.findings.differ(what("offset"), offset, format!("{start} to {merged}"));
-            } else if *offset > reread.from && *offset != reread.position {
+            } else if *offset > reread.from && !reread.can_stand_at(*offset) {
                 self.findings.differ(what("batch boundary"), offset, reread.position);
             }
             whole &= reread.is_whole() || *offset <= start;
@@ -260,9 +283,11 @@ impl Audit {
         self.check_open(whole);
         let dropped_before = (self.stored.dropped > 0).then(|| self.stored.rows.first()).flatten();
         for (partition, reread) in &self.partitions {
-            let Reread { state, from, position, account: recount, last, watermark } = reread;
+            let Reread { state, from, position, records_end: _, account: recount, last, watermark } = reread;
             let findings = &mut self.findings;
-            findings.compare(of(*partition, "merged offset"), state.merged, (*position).max(*from));
+            if !reread.can_stand_at(state.merged) {
+                findings.differ(of(*partition, "merged offset"), state.merged, position);
+            }
             if position > from || reread.is_whole() {
                 let said = |last: Option<LastBatch>| {
                     last.map_or("none".to_owned(), |LastBatch { first, digest }| format!("{digest:016x} at {first}"))

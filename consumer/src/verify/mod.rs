@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use isotherm_model::codec;
 use isotherm_model::combine::Combiner;
-use isotherm_model::partial::SourceRange;
+use isotherm_model::partial::Partial;
 use isotherm_model::settings::Settings;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
@@ -277,15 +277,15 @@ impl Reading<'_> {
         reader.seek(position, offset);
         while let Some(batch) = reader.next().await? {
             let combined = batch.combine(&mut self.combiner);
+            let Partial { source, aggregate, .. } = combined.to_partial();
             let mut digest = 0;
-            // Only the last batch's is stored.
-            if batch.next >= end {
+            // Only the last batch's is stored: that of the last one with records, if batches without any follow.
+            if batch.next >= end || batch.next > source.next || self.audit.is_last(partition, source.first) {
                 self.bytes.clear();
                 combined.encode_into(&mut self.bytes);
                 digest = codec::digest(&self.bytes);
             }
-            let source = SourceRange { first: batch.base_offset, next: batch.next };
-            self.audit.batch(partition, source, &combined.to_partial().aggregate, digest);
+            self.audit.batch(partition, source, batch.next, &aggregate, digest);
             let offsets = u64::try_from(batch.next.saturating_sub(batch.base_offset)).unwrap_or(0);
             self.progress.read = self.progress.read.saturating_add(offsets);
             if self.told.elapsed() >= TELL_PERIOD {

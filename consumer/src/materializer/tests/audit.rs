@@ -17,17 +17,30 @@ use crate::verify::report::Findings;
 struct Told {
     stored: Stored,
     windows: Vec<WindowResult>,
-    /// By partition, its batches and their digests.
-    log: BTreeMap<PartitionId, Vec<(Partial, u64)>>,
+    log: Batches,
+}
+
+/// By partition, the batches of its log.
+type Batches = BTreeMap<PartitionId, Vec<Kept>>;
+
+/// A batch of the log.
+#[derive(Clone)]
+struct Kept {
+    partial: Partial,
+    digest: u64,
+    /// Where it ends by its header.
+    next: i64,
+}
+
+impl Kept {
+    fn new(partial: Partial, digest: u64) -> Self {
+        let next = partial.source.next;
+        Self { partial, digest, next }
+    }
 }
 
 impl Told {
-    fn new(
-        saved: &Saved,
-        totals: Totals,
-        windows: &[WindowResult],
-        log: BTreeMap<PartitionId, Vec<(Partial, u64)>>,
-    ) -> Self {
+    fn new(saved: &Saved, totals: Totals, windows: &[WindowResult], log: Batches) -> Self {
         let stored = Stored {
             topic: saved.topic,
             partitions: saved.partitions.clone(),
@@ -52,11 +65,11 @@ impl Told {
         let mut audit = Audit::new(size, stored, &from);
         let ends = audit.ends();
         let reach = |audit: &mut Audit, partition, offset| {
-            for (Partial { source, aggregate, .. }, digest) in self.log.get(&partition).into_iter().flatten() {
-                let position = audit.position(partition).expect("it is stored");
+            for Kept { partial, digest, next } in self.log.get(&partition).into_iter().flatten() {
+                let (source, position) = (partial.source, audit.position(partition).expect("it is stored"));
                 // Nothing comes of an empty batch.
-                if (position..offset).contains(&source.first) && source.next > source.first {
-                    audit.batch(partition, *source, aggregate, *digest);
+                if (position..offset).contains(&source.first) && *next > source.first {
+                    audit.batch(partition, source, *next, &partial.aggregate, *digest);
                 }
             }
         };
@@ -81,7 +94,7 @@ impl Told {
 /// Two partitions: windows that closed, one that is open, late and rejected records.
 fn told() -> Told {
     let mut run = Run::attached(options(), &[9, 9]);
-    let (mut windows_seen, mut log) = (vec![], BTreeMap::<PartitionId, Vec<(Partial, u64)>>::new());
+    let (mut windows_seen, mut log) = (vec![], Batches::new());
     let ca = |sensor, time, micros| Reading { sensor, group: "CA", time, micros };
     let batches: [(PartitionId, Vec<Reading>, Vec<Rejection>); 8] = [
         (0, vec![at(0), ca(2, 500, 5_000_000), ca(3, 3_100, -7)], vec![Rejection::NotJson]),
@@ -99,7 +112,7 @@ fn told() -> Told {
         let partial = partial(first, &readings, &rejected);
         let event = Event::Partial { partition, partial: Box::new(partial.clone()), digest: digest(first) };
         windows_seen.extend(windows(&run.event(event)));
-        log.entry(partition).or_default().push((partial, digest(first)));
+        log.entry(partition).or_default().push(Kept::new(partial, digest(first)));
     }
     let saved = apply(&Saved::default(), &run.materializer, &[]);
     let told = Told::new(&saved, run.totals(), &windows_seen, log);
@@ -211,8 +224,8 @@ fn each_kind_of_change_is_found() {
 #[test]
 fn another_log_is_found() {
     let mut told = told();
-    let (partial, _) = &mut told.log.get_mut(&0).expect("it has batches")[1];
-    let cell = partial.aggregate.cells.values_mut().next().expect("it has cells");
+    let kept = &mut told.log.get_mut(&0).expect("it has batches")[1];
+    let cell = kept.partial.aggregate.cells.values_mut().next().expect("it has cells");
     cell.stats.sum += 1;
     let findings = told.audit();
     assert!(findings.differences.iter().any(|difference| difference.what.ends_with("sum")), "{findings:#?}");
@@ -265,31 +278,99 @@ fn without_dropped_windows_the_others_are_checked() {
     assert_eq!(told.audit().windows.different, 1);
 }
 
+/// The events of a history in whose log some batches end further on than their records: `holes` says how far, and whether the
+/// run finds that out at once, or when the next batch comes. `log` takes the batches.
+fn with_holes(happenings: &[Happening], holes: &[(i64, bool)], log: &mut Batches) -> Vec<Event> {
+    // By partition, after each batch: where it ends without holes, and with them.
+    let mut ends = BTreeMap::<PartitionId, Vec<(i64, i64)>>::new();
+    let hole = |number: usize| holes[number % holes.len()];
+    for happening in happenings {
+        if let Happening::Batch { partition, first, batch } = happening {
+            let ends = ends.entry(*partition).or_insert_with(|| vec![(0, 0)]);
+            let (_, start) = *ends.last().expect("it has a start");
+            ends.push((first + batch.len(), start + batch.len() + hole(ends.len() - 1).0));
+        }
+    }
+    let place = |partition: &PartitionId, plain: i64| {
+        let known = ends.get(partition).and_then(|ends| ends.iter().rfind(|(end, _)| *end <= plain));
+        known.map_or(plain, |(end, with_holes)| with_holes + plain - end)
+    };
+    let (mut events, mut read, mut waiting) = (vec![], BTreeMap::<PartitionId, usize>::new(), BTreeMap::new());
+    for happening in happenings {
+        let position = |partition: &PartitionId, read: &BTreeMap<PartitionId, usize>| {
+            let read = read.get(partition).copied().unwrap_or(0);
+            ends.get(partition).map_or(0, |ends| ends[read].1)
+        };
+        match happening {
+            Happening::Batch { partition, batch, .. } => {
+                let first = position(partition, &read);
+                let number = *read.entry(*partition).and_modify(|read| *read += 1).or_insert(1) - 1;
+                if let Some(next) = waiting.remove(partition) {
+                    events.push(Event::Hole { partition: *partition, next });
+                }
+                let partial = partial(first, &batch.readings, &batch.rejected);
+                let (wide, at_once) = hole(number);
+                let next = partial.source.next + wide;
+                log.entry(*partition).or_default().push(Kept { next, ..Kept::new(partial.clone(), digest(first)) });
+                events.push(Event::Partial {
+                    partition: *partition,
+                    partial: Box::new(partial),
+                    digest: digest(first),
+                });
+                if wide > 0 && at_once {
+                    events.push(Event::Hole { partition: *partition, next });
+                } else if wide > 0 {
+                    waiting.insert(*partition, next);
+                }
+            }
+            Happening::Other(Event::Attached { partition, end, .. }) => {
+                let position = position(partition, &read);
+                let end = place(partition, *end);
+                // Where the hole has not been found yet, reading goes on before it.
+                let before =
+                    waiting.get(partition).map(|_| log[partition].last().expect("a batch").partial.source.next);
+                events.push(Event::Attached { partition: *partition, position: before.unwrap_or(position), end });
+            }
+            Happening::Other(Event::End { partition, end }) => {
+                events.push(Event::End { partition: *partition, end: place(partition, *end) });
+            }
+            Happening::Other(event) => events.push(event.clone()),
+        }
+    }
+    events
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn any_history_is_clean_at_any_moment(ops in proptest::collection::vec(op(), 1..100), at: Index, cut in 0_i64..40) {
+    fn any_history_is_clean_at_any_moment(
+        ops in proptest::collection::vec(op(), 1..100),
+        holes in proptest::collection::vec((prop_oneof![3 => Just(0_i64), 2 => 1_i64..6], any::<bool>()), 1..40),
+        at: Index,
+        cut in 0_i64..60,
+    ) {
         let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
-        let (mut closed, mut log) = (vec![], BTreeMap::<PartitionId, Vec<(Partial, u64)>>::new());
-        let happenings = history(ops);
-        let at = at.index(happenings.len());
-        for (place, happening) in happenings.iter().enumerate() {
-            let mut event = happening.event();
-            if let (Happening::Batch { partition, first, .. }, Event::Partial { partial, digest: own, .. }) = (happening, &mut event) {
-                *own = digest(*first);
-                log.entry(*partition).or_default().push(((**partial).clone(), *own));
+        let (mut closed, mut log) = (vec![], Batches::new());
+        let events = with_holes(&history(ops), &holes, &mut log);
+        let at = at.index(events.len());
+        // What has been written by now.
+        let mut written = Batches::new();
+        for (place, event) in events.iter().enumerate() {
+            if let Event::Partial { partition, .. } = event {
+                let batches = written.entry(*partition).or_default();
+                batches.push(log[partition][batches.len()].clone());
             }
-            closed.extend(windows(&run.event(event)));
-            if place == at || place + 1 == happenings.len() {
+            closed.extend(windows(&run.event(event.clone())));
+            if place == at || place + 1 == events.len() {
                 let saved = apply(&Saved::default(), &run.materializer, &[]);
-                let told = Told::new(&saved, run.totals(), &closed, log.clone());
+                let told = Told::new(&saved, run.totals(), &closed, written.clone());
                 let findings = told.audit();
                 prop_assert!(findings.is_clean() && findings.unverifiable.is_empty(), "{:#?}", findings);
                 prop_assert_eq!(findings.windows.open, saved.topic.open_windows);
                 // Cut at the batch that holds the offset.
                 let batches = told.log.get(&0).into_iter().flatten();
-                let cut = batches.map(|(partial, _)| partial.source.first).filter(|first| *first <= cut).max();
+                let cut = batches.map(|kept| kept.partial.source.first).filter(|first| *first <= cut).max();
                 let findings = told.audit_from(&BTreeMap::from([(0, cut.unwrap_or(0))]));
                 prop_assert!(findings.is_clean(), "cut at {:?}: {:#?}", cut, findings);
             }
@@ -316,7 +397,7 @@ proptest! {
         let partials = |log: &Log| {
             let partial = |(first, batch): &(i64, _)| {
                 let batch: &super::reference::Batch = batch;
-                (partial(*first, &batch.readings, &batch.rejected), digest(*first))
+                Kept::new(partial(*first, &batch.readings, &batch.rejected), digest(*first))
             };
             log.0.iter().map(partial).collect()
         };
