@@ -3,8 +3,12 @@
 
 mod account;
 pub mod audit;
+pub mod closing;
 mod count;
+mod fate;
+mod ranges;
 pub mod report;
+mod sound;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -105,7 +109,7 @@ pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) ->
     let mut said = stored::read(config.store.clone());
     let (identity, stored) = match next(&mut said).await? {
         Said::Run(run) => *run,
-        Said::Window(_) | Said::End => return Err(ended(&config.store).into()),
+        _ => return Err(ended(&config.store).into()),
     };
     let settings = check(config, &identity.subject)?;
     let topic = identity.subject.topic.clone();
@@ -147,14 +151,21 @@ pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) ->
                 reading.progress.windows += 1;
                 reading.tell();
             }
-            Said::End => break,
-            Said::Run(_) => return Err(ended(&config.store).into()),
+            Said::Windows => break,
+            Said::Run(_) | Said::Sensors(_) | Said::End => return Err(ended(&config.store).into()),
         }
     }
     for (partition, end) in ends {
         reading.read(partition, end, end).await?;
     }
-    Ok(report(reading.audit.finish()))
+    let mut closing = reading.audit.close();
+    loop {
+        match next(&mut said).await? {
+            Said::Sensors(sensors) => closing.sensors(&sensors),
+            Said::End => return Ok(report(closing.finish())),
+            Said::Run(_) | Said::Window(_) | Said::Windows => return Err(ended(&config.store).into()),
+        }
+    }
 }
 
 async fn next(said: &mut Receiver<Result<Said, StoreFault>>) -> Result<Said, StoreFault> {

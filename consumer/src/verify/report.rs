@@ -106,6 +106,16 @@ impl Findings {
         }
     }
 
+    /// Notes a difference unless `stored` is `least` or up to `more` above.
+    pub(super) fn within(&mut self, what: impl Into<String>, stored: u64, least: u64, more: u64) {
+        let most = least.saturating_add(more);
+        if more == 0 {
+            self.compare(what, stored, least);
+        } else if stored < least || stored > most {
+            self.differ(what, stored, format!("{least} to {most}"));
+        }
+    }
+
     /// Notes that something cannot be verified.
     pub(super) fn skip(&mut self, what: impl Into<String>, why: impl Into<String>) {
         self.unverifiable.push(Unverifiable { what: what.into(), why: why.into() });

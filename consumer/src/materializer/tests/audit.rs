@@ -8,7 +8,7 @@ use super::reference::Happening;
 use super::resume::{Log, apply, digest, read};
 use super::*;
 use crate::materializer::ledger::{Gap, KeyedRange, Ranges};
-use crate::store::{LastBatch, Saved};
+use crate::store::{LastBatch, Saved, Sighting};
 use crate::verify::audit::{Audit, Rows, Stored};
 use crate::verify::report::Findings;
 
@@ -17,6 +17,7 @@ use crate::verify::report::Findings;
 struct Told {
     stored: Stored,
     windows: Vec<WindowResult>,
+    sensors: Vec<Sighting>,
     log: Batches,
 }
 
@@ -46,9 +47,19 @@ impl Told {
             partitions: saved.partitions.clone(),
             accounts: saved.accounts.clone(),
             totals,
+            groups: saved.groups.clone(),
+            age: Some(0),
             ..Stored::default()
         };
-        Self { stored, windows: windows.to_vec(), log }
+        Self { stored, windows: windows.to_vec(), sensors: sightings(saved), log }
+    }
+
+    /// Without the oldest windows, as retention of the store leaves it.
+    fn keep_from(mut self, first: usize) -> Self {
+        let first = first.min(self.windows.len().saturating_sub(1));
+        self.windows.drain(..first);
+        self.stored.dropped = first as u64;
+        self
     }
 
     /// Verifies it against what is left of the log from `cut` on.
@@ -83,12 +94,21 @@ impl Told {
         for (partition, end) in ends {
             reach(&mut audit, partition, end);
         }
-        audit.finish()
+        let mut closing = audit.close();
+        self.sensors.chunks(3).for_each(|sensors| closing.sensors(sensors));
+        closing.finish()
     }
 
     fn audit(&self) -> Findings {
         self.audit_from(&BTreeMap::new())
     }
+}
+
+/// The sensors of a store: those of these tests have small numbers.
+fn sightings(saved: &Saved) -> Vec<Sighting> {
+    let mut all = saved.sensors.clone();
+    let any = saved.groups.iter().flat_map(|group| (0..20).map(|sensor| Sighting { sensor, group: group.id }));
+    any.filter(|one| !all.insert(one.sensor, one.group)).collect()
 }
 
 /// Two partitions: windows that closed, one that is open, late and rejected records.
@@ -145,7 +165,7 @@ fn what_was_committed_is_clean() {
 #[test]
 fn each_kind_of_change_is_found() {
     type Change = (&'static str, fn(&mut Told));
-    let changes: [Change; 33] = [
+    let changes: [Change; 44] = [
         ("AK: messages", |told| told.windows[0].groups[0].messages += 1),
         ("AK: sum", |told| told.windows[0].groups[0].sum -= 1),
         ("CA: avg", |told| told.windows[0].groups[1].avg = Fixed::from_micros(1)),
@@ -208,6 +228,29 @@ fn each_kind_of_change_is_found() {
             told.stored.partitions.get_mut(&0).expect("it is stored").watermark = Some(1);
         }),
         ("open windows", |told| told.stored.topic.open_windows += 1),
+        ("partition 1: where open windows begin", |told| {
+            let state = told.stored.partitions.get_mut(&1).expect("it is stored");
+            state.refill = state.merged;
+        }),
+        ("partition 0: where open windows begin", |told| {
+            told.stored.partitions.get_mut(&0).expect("it is stored").refill = 5;
+        }),
+        ("sensors: group AK: not in the log", |told| told.sensors[0].sensor += 10),
+        ("sensors: group AK: missing", |told| told.sensors[0].sensor += 10),
+        ("sensors: group CA", |told| told.sensors.truncate(told.sensors.len() - 1)),
+        ("twice", |told| told.sensors.push(told.sensors[0])),
+        ("of no group", |told| told.sensors.push(Sighting { sensor: 1, group: 9 })),
+        ("windows are closed until", |told| {
+            told.stored.topic.closed_until = Some(365 * 86_400_000);
+        }),
+        ("watermark", |told| {
+            told.stored.topic.closed_until = Some(365 * 86_400_000);
+            told.stored.topic.watermark = Some(365 * 86_400_000);
+        }),
+        ("offsets", |told| told.windows[1].merged.truncate(1)),
+        ("gaps: read", |told| {
+            account(told, 0).gaps.push(Gap { range: SourceRange { first: 0, next: 4 }, unread: 4 });
+        }),
     ];
     for (place, (what, change)) in changes.into_iter().enumerate() {
         let mut told = told();
@@ -218,6 +261,103 @@ fn each_kind_of_change_is_found() {
             .iter()
             .any(|difference| difference.what.contains(what) || difference.recomputed.contains(what));
         assert!(found, "change {place}, `{what}`, is not in {:#?}", findings.differences);
+    }
+}
+
+#[test]
+fn a_window_that_no_watermark_can_have_closed_is_found() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 0);
+    let closed = windows(&run.pass(20_000));
+    assert_eq!(closed.iter().map(|window| window.closed_by).collect::<Vec<_>>(), [ClosedBy::Idle]);
+    let log = Batches::from([(0, vec![Kept::new(partial(0, &[at(0)], &[]), 0)])]);
+    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    let mut told = Told::new(&saved, run.totals(), &closed, log);
+    assert!(told.audit().is_clean(), "{:#?}", told.audit());
+    told.windows[0].closed_by = ClosedBy::Watermark;
+    let findings = told.audit();
+    assert!(findings.differences.iter().any(|one| one.what.ends_with("closed by")), "{findings:#?}");
+}
+
+/// Numbers that are higher than they can be, each alone or as they would be if a batch had been merged twice.
+fn raised(told: &Told, more: u64) -> Vec<(&'static str, Told)> {
+    type Raise = (&'static str, fn(&mut Told, u64));
+    let raises: [Raise; 12] = [
+        ("a window", |told, more| told.windows.iter_mut().for_each(|window| window.messages += more)),
+        ("a window and its group", |told, more| {
+            if let Some(window) = told.windows.last_mut() {
+                window.messages += more;
+                window.groups[0].messages += more;
+                window.groups[0].sum += i128::from(more) * i128::from(window.groups[0].max.micros());
+                let average = isotherm_model::fixed::average(window.groups[0].sum, window.groups[0].messages);
+                window.groups[0].avg = average.expect("there are readings");
+            }
+        }),
+        ("a sum of a window", |told, more| {
+            told.windows.iter_mut().for_each(|window| window.groups[0].sum += i128::from(more) << 64);
+        }),
+        ("sensors of a window", |told, more| told.windows.iter_mut().for_each(|window| window.sensors += 100 * more)),
+        ("a group of the totals", |told, more| {
+            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
+        }),
+        ("totals and counted", |told, more| {
+            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
+            told.stored.accounts.values_mut().take(1).for_each(|account| account.counted += more);
+        }),
+        ("totals, counted and read", |told, more| {
+            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
+            told.stored.accounts.values_mut().take(1).for_each(|account| {
+                account.counted += more;
+                account.read += more;
+            });
+        }),
+        ("a sum of the totals", |told, more| {
+            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.sum += i128::from(more) << 64);
+        }),
+        ("sensors", |told, more| told.stored.topic.sensors += more),
+        ("sensors of a group", |told, more| {
+            told.stored.groups.iter_mut().take(1).for_each(|group| group.sensors += more);
+        }),
+        ("late", |told, more| {
+            told.stored.accounts.values_mut().take(1).for_each(|account| {
+                account.late += more;
+                account.read += more;
+            });
+        }),
+        ("counted in place of late", |told, _| {
+            told.stored.accounts.values_mut().filter(|account| account.late > 0).take(1).for_each(|account| {
+                account.late -= 1;
+                account.counted += 1;
+            });
+        }),
+    ];
+    let change = |(what, raise): Raise| {
+        let mut changed = told.clone();
+        raise(&mut changed, more);
+        let same = changed.windows == told.windows
+            && changed.stored.totals == told.stored.totals
+            && changed.stored.accounts == told.stored.accounts
+            && changed.stored.topic == told.stored.topic
+            && changed.stored.groups == told.stored.groups;
+        (!same).then_some((what, changed))
+    };
+    raises.into_iter().filter_map(change).collect()
+}
+
+#[test]
+fn too_much_is_found_however_much_of_the_log_is_left() {
+    let told = told();
+    for cut in [0, 4, 8, 10] {
+        let cut = BTreeMap::from([(0, cut)]);
+        for more in [1, 1_000] {
+            for (what, changed) in raised(&told, more) {
+                assert!(!changed.audit_from(&cut).is_clean(), "{what} by {more}, cut at {cut:?}");
+            }
+        }
+    }
+    let kept = told.keep_from(1);
+    for (what, changed) in raised(&kept, 1) {
+        assert!(!changed.audit().is_clean(), "{what}, of a store that has dropped windows");
     }
 }
 
@@ -349,6 +489,8 @@ proptest! {
         holes in proptest::collection::vec((prop_oneof![3 => Just(0_i64), 2 => 1_i64..6], any::<bool>()), 1..40),
         at: Index,
         cut in 0_i64..60,
+        dropped in 0_usize..6,
+        more in 1_u64..3,
     ) {
         let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
         let (mut closed, mut log) = (vec![], Batches::new());
@@ -371,8 +513,22 @@ proptest! {
                 // Cut at the batch that holds the offset.
                 let batches = told.log.get(&0).into_iter().flatten();
                 let cut = batches.map(|kept| kept.partial.source.first).filter(|first| *first <= cut).max();
-                let findings = told.audit_from(&BTreeMap::from([(0, cut.unwrap_or(0))]));
+                let cut = BTreeMap::from([(0, cut.unwrap_or(0))]);
+                let findings = told.audit_from(&cut);
                 prop_assert!(findings.is_clean(), "cut at {:?}: {:#?}", cut, findings);
+                for (what, changed) in raised(&told, 1_000) {
+                    prop_assert!(!changed.audit_from(&cut).is_clean(), "{}, cut at {:?}", what, cut);
+                }
+                // A store that has dropped its oldest windows.
+                let kept = told.keep_from(dropped);
+                let findings = kept.audit();
+                prop_assert!(findings.is_clean(), "{:#?}", findings);
+                prop_assert_eq!(findings.windows.verified, kept.windows.len() as u64);
+                let findings = kept.audit_from(&cut);
+                prop_assert!(findings.is_clean(), "cut at {:?}: {:#?}", cut, findings);
+                for (what, changed) in raised(&kept, more) {
+                    prop_assert!(!changed.audit().is_clean(), "{} by {}, without {} windows", what, more, dropped);
+                }
             }
         }
     }
