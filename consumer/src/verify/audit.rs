@@ -101,9 +101,9 @@ pub struct Audit {
 
 impl Audit {
     /// Of a store. `from` says from where on each partition is read: [`Stored::begin`], or where the log begins. A partition
-    /// that is not named has nothing left.
-    pub fn new(size: WindowSize, stored: Stored, from: &BTreeMap<PartitionId, i64>) -> Self {
-        let mut findings = Findings::default();
+    /// that is not named has nothing left. `findings` are what has been found before.
+    pub fn new(size: WindowSize, stored: Stored, from: &BTreeMap<PartitionId, i64>, findings: Findings) -> Self {
+        let mut findings = findings;
         let mut partitions = BTreeMap::new();
         for (partition, state) in &stored.partitions {
             let begin = stored.begin(*partition, state);
@@ -240,7 +240,9 @@ impl Audit {
         self.kept.add_window(stored);
         let figures = Figures { messages: stored.messages, sensors: stored.sensors, groups: stored.groups.clone() };
         let extent = missing.map_or(Extent::Whole, |missing| Extent::Part { missing });
-        sound::groups(&what, stored.messages, stored.sensors, &stored.groups, &mut self.findings);
+        if missing.is_some() {
+            sound::groups(&what, stored.messages, stored.sensors, &stored.groups, &mut self.findings);
+        }
         if missing.is_none() && counted.messages == 0 {
             self.findings.differ(&what, format!("{} readings", stored.messages), "no such window");
         } else if figures.compare(&what, &counted, extent, &mut self.findings) == Verdict::Less {

@@ -1,5 +1,8 @@
 //! The end of an audit: the run's sensors one by one, and everything that can be compared only when all has been read.
 
+use std::collections::HashSet;
+
+use isotherm_model::stats::SensorHash;
 use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
 
@@ -8,7 +11,6 @@ use super::audit::{Audit, Reread};
 use super::count::{Extent, Figures, Verdict};
 use super::report::{Findings, ReadAgain, optional};
 use super::sound::{self, Sums, at_most};
-use crate::materializer::sensors::Sensors;
 use crate::results::Totals;
 use crate::store::{LastBatch, Sighting, TopicState};
 
@@ -23,7 +25,10 @@ pub struct Closing {
     run: Figures,
     /// By group's number, sensors that are stored, and how many of them were not seen again.
     groups: Vec<(u64, u64)>,
-    stored: Sensors,
+    /// All that are stored.
+    all: HashSet<SensorHash>,
+    /// Those that were not seen again, by group.
+    more: HashSet<(SensorHash, u32)>,
     /// Entries that are there twice, or of no group.
     odd: u64,
 }
@@ -31,7 +36,7 @@ pub struct Closing {
 impl Closing {
     pub(super) fn new(audit: Audit) -> Self {
         let (run, groups) = (audit.run.figures(), vec![(0, 0); audit.stored.groups.len()]);
-        Self { audit, run, groups, stored: Sensors::default(), odd: 0 }
+        Self { audit, run, groups, all: HashSet::new(), more: HashSet::new(), odd: 0 }
     }
 
     /// Takes sensors of the store. Cost: constant for each.
@@ -44,13 +49,14 @@ impl Closing {
                 self.odd = self.odd.saturating_add(1);
                 continue;
             };
-            if !self.stored.insert(*sensor, *group) {
-                self.odd = self.odd.saturating_add(1);
+            *stored = stored.saturating_add(1);
+            self.all.insert(*sensor);
+            if self.audit.run.take(&named.name, *sensor) {
                 continue;
             }
-            *stored = stored.saturating_add(1);
-            if !self.audit.run.take(&named.name, *sensor) {
-                *more = more.saturating_add(1);
+            *more = more.saturating_add(1);
+            if !self.more.insert((*sensor, *group)) {
+                self.odd = self.odd.saturating_add(1);
             }
         }
     }
@@ -73,8 +79,10 @@ impl Closing {
         let Totals { sensors, groups, .. } = &audit.stored.totals;
         let counted = audit.stored.accounts.values().fold(0, |sum: u64, account| sum.saturating_add(account.counted));
         let findings = &mut audit.findings;
-        sound::groups("totals", counted, *sensors, groups, findings);
         let told = whole && audit.unknown.is_empty();
+        if !told {
+            sound::groups("totals", counted, *sensors, groups, findings);
+        }
         let messages = groups.iter().fold(0, |sum: u64, group| sum.saturating_add(group.messages));
         let figures = Figures { messages, sensors: *sensors, groups: groups.clone() };
         let missing = counted.saturating_sub(self.run.messages);
@@ -126,7 +134,7 @@ impl Closing {
         if self.odd > 0 {
             findings.differ("sensors: entries that are there twice, or of no group", self.odd, 0);
         }
-        findings.compare("sensors: of the run", stored.topic.sensors, self.stored.count());
+        findings.compare("sensors: of the run", stored.topic.sensors, self.all.len() as u64);
         for (group, (in_set, more)) in stored.groups.iter().zip(&self.groups) {
             let what = format!("sensors: group {}", group.name);
             findings.compare(what.as_str(), group.sensors, *in_set);

@@ -109,7 +109,41 @@ impl Fates {
 
 #[cfg(test)]
 mod tests {
+    use isotherm_model::partial::SourceRange;
+
     use super::*;
+    use crate::materializer::ledger::{Account, KeyedRange, Ranges};
+
+    #[test]
+    fn of_dropped_windows_the_ledger_says_who_was_late() {
+        let range =
+            |key, first| KeyedRange { key: Window(key), range: SourceRange { first, next: first + 5 }, records: 1 };
+        let account = |unlisted| {
+            let late_ranges = Ranges::restored(vec![range(3, 20), range(2, 30), range(3, 40)], unlisted);
+            Account { late_ranges, ..Account::default() }
+        };
+        let mut stored =
+            Stored { dropped: 4, accounts: [(0, account(0)), (1, account(1))].into(), ..Stored::default() };
+        stored.topic.closed_until = Some(24_000);
+        [6, 5].into_iter().for_each(|row| stored.rows.push(Window(row)));
+        let fates = Fates::new(WindowSize::default(), &stored);
+        for (partition, first, window, fate) in [
+            (0, 15, 3, Fate::Dropped),
+            (0, 20, 3, Fate::Late),
+            (0, 30, 3, Fate::Late),
+            (0, 90, 1, Fate::Dropped),
+            (1, 15, 3, Fate::Dropped),
+            (1, 90, 1, Fate::Unknown),
+            // Kept ones, one that nothing had been counted into, and one that is open.
+            (0, 90, 5, Fate::Late),
+            (0, 90, 6, Fate::Counted),
+            (0, 90, 7, Fate::Late),
+            (0, 90, 8, Fate::Counted),
+        ] {
+            let found = fates.of(partition, first, Window(window), Some(Window(5)));
+            assert_eq!(found, fate, "window {window} at {first} in partition {partition}");
+        }
+    }
 
     #[test]
     fn windows_in_any_order_are_a_set_of_runs() {

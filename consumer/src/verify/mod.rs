@@ -6,6 +6,7 @@ pub mod audit;
 pub mod closing;
 mod count;
 mod fate;
+mod logs;
 mod ranges;
 pub mod report;
 mod sound;
@@ -23,9 +24,11 @@ use isotherm_model::partial::Partial;
 use isotherm_model::settings::Settings;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
-use self::audit::{Audit, Stored};
-use self::report::{Findings, Report};
+use self::audit::Audit;
+use self::logs::Logs;
+use self::report::Report;
 use self::stored::Said;
 use crate::materializer::event::PartitionId;
 use crate::source::SourceError;
@@ -36,6 +39,9 @@ use crate::store::sqlite::Subject;
 
 /// How often progress is told.
 const TELL_PERIOD: Duration = Duration::from_secs(2);
+
+/// How often a verification begins, if the log's retention overtakes it.
+const TRIES: u32 = 4;
 
 /// What is to be verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +76,20 @@ pub enum Error {
     /// The cluster cannot be asked.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The log cannot be read. If retention cut it meanwhile, another try takes it as it is then.
+    /// The log cannot be read.
     #[error("{0}; nothing can be said of the store")]
     Log(#[from] RawError),
+    /// Retention has cut the log before it was read, each time.
+    #[error(
+        "{reason}, {tries} times while it was being read; nothing can be said of the store. Run it again, when less is \
+         written to the topic, or let the topic keep more"
+    )]
+    Overtaken {
+        /// What was cut the last time.
+        reason: RawError,
+        /// How often reading had begun.
+        tries: u32,
+    },
     /// The store is of something else than was said.
     #[error("the store {} is of another {what}: {stored} there, {asked} here", .path.display())]
     OtherSubject {
@@ -106,6 +123,21 @@ pub enum Error {
 /// # Errors
 /// An [`Error`] if store or log cannot be read. That they differ is none: the report says it.
 pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Result<Report, Error> {
+    let mut tries = 1;
+    loop {
+        match once(config, tell).await {
+            Err(Error::Log(reason @ RawError::Evicted { .. })) if tries < TRIES => {
+                warn!("{reason}; beginning again with what is left");
+                tries += 1;
+            }
+            Err(Error::Log(reason @ RawError::Evicted { .. })) => return Err(Error::Overtaken { reason, tries }),
+            done => return done,
+        }
+    }
+}
+
+/// Verifies it against the log as it is now, unless retention cuts what has not been read yet.
+async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Result<Report, Error> {
     let mut said = stored::read(config.store.clone());
     let (identity, stored) = match next(&mut said).await? {
         Said::Run(run) => *run,
@@ -120,13 +152,14 @@ pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) ->
         findings,
     };
     let cluster = Cluster::at(config.cluster.as_deref());
-    let (logs, another) = Logs::open(&cluster, &topic, &stored).await?;
-    if !another.is_clean() {
-        return Ok(report(another));
-    }
+    let Logs { readers, from, findings } = Logs::open(&cluster, &topic, &stored).await?;
+    let readers = match readers {
+        Some(readers) => readers,
+        None => return Ok(report(findings)),
+    };
     let mut reading = Reading {
-        audit: Audit::new(settings.window, stored, &logs.from),
-        readers: logs.readers,
+        audit: Audit::new(settings.window, stored, &from, findings),
+        readers,
         combiner: Combiner::new(&settings),
         bytes: Vec::new(),
         progress: Progress::default(),
@@ -138,7 +171,8 @@ pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) ->
         let position = reading.audit.position(*partition).unwrap_or(*end);
         u64::try_from(end.saturating_sub(position)).unwrap_or(0)
     };
-    reading.progress.of = ends.iter().map(left).sum();
+    reading.progress.of = ends.iter().map(left).fold(0, u64::saturating_add);
+    info!("{} records to read again", reading.progress.of);
     loop {
         match next(&mut said).await? {
             Said::Window(window) => {
@@ -212,57 +246,6 @@ fn settings(text: &str) -> Result<Settings, String> {
         params.push((name, value));
     }
     Settings::from_params(params).map_err(|error| error.to_string())
-}
-
-/// What is left of the log.
-struct Logs {
-    readers: BTreeMap<PartitionId, RawReader>,
-    /// Where each begins.
-    from: BTreeMap<PartitionId, i64>,
-}
-
-impl Logs {
-    /// Opens every partition that was read. What shows that it is another log than the one that was read is a finding.
-    async fn open(cluster: &Cluster, topic: &str, stored: &Stored) -> Result<(Self, Findings), Error> {
-        cluster.connect().await?;
-        let known = cluster.topic(topic).await.map_err(|error| cluster.no_cluster(&error))?;
-        let Some(known) = known else {
-            let address = cluster.address().to_owned();
-            return Err(SourceError::NoTopic { address, topic: topic.to_owned(), cluster: cluster.flag() }.into());
-        };
-        let (mut logs, mut another) = (Self { readers: BTreeMap::new(), from: BTreeMap::new() }, Findings::default());
-        for (partition, state) in &stored.partitions {
-            if *partition >= known.partitions {
-                let has = format!("the topic has {} partitions", known.partitions);
-                another.differ(format!("partition {partition}"), "there", has);
-                continue;
-            }
-            let mut begin = stored.begin(*partition, state);
-            let ends = |end: i64| format!("the log ends at {end}");
-            let what = || format!("merged offset of partition {partition}");
-            loop {
-                match RawReader::open(cluster, topic, *partition, begin).await {
-                    Ok(reader) if reader.extent().end < state.merged => {
-                        another.differ(what(), state.merged, ends(reader.extent().end));
-                    }
-                    Ok(reader) => {
-                        logs.from.insert(*partition, begin);
-                        logs.readers.insert(*partition, reader);
-                    }
-                    Err(RawError::Shorter { end, .. }) => another.differ(what(), state.merged, ends(end)),
-                    Err(RawError::Evicted { start, .. }) if start < state.merged => {
-                        begin = start;
-                        continue;
-                    }
-                    // Nothing is left of it.
-                    Err(RawError::Evicted { .. }) => drop(logs.from.insert(*partition, state.merged)),
-                    Err(error) => return Err(error.into()),
-                }
-                break;
-            }
-        }
-        Ok((logs, another))
-    }
 }
 
 /// A verification under way.

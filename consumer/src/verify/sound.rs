@@ -1,5 +1,5 @@
 //! What numbers of a store must say whatever is left of the log: against each other, and against a part that can still be
-//! counted. It is always looked at, so that too much is found as too little is.
+//! counted. So too much is found as too little is. (What the log gives wholly is compared with it, and needs none of this.)
 
 use std::collections::BTreeMap;
 
