@@ -2,8 +2,9 @@
 
 use isotherm_model::settings::Settings;
 
-use super::report::{Difference, Findings, ReadAgain, Report, Windows};
-use super::*;
+use super::report::{self, Difference, Findings, ReadAgain, Report, Windows};
+use super::settings;
+use crate::store::sqlite::Subject;
 
 fn report() -> Report {
     let mut findings = Findings {
@@ -52,8 +53,10 @@ The store is not what the log says.";
     assert_eq!(report().text().to_string(), wanted);
     let mut clean = report();
     clean.findings.differences.clear();
+    assert!(clean.json().to_string().contains(r#""result":"incomplete""#));
     assert!(clean.text().to_string().ends_with("\nAll that can be recomputed is as it is stored."));
     clean.findings.unverifiable.clear();
+    assert!(clean.json().to_string().contains(r#""result":"same""#));
     assert!(clean.text().to_string().ends_with("\nEverything is as it is stored."));
 }
 
@@ -66,6 +69,17 @@ fn differences_beyond_the_most_are_counted() {
     assert_eq!((findings.differences.len(), findings.unlisted), (report::MOST_DIFFERENCES, 5));
     let first = Difference { what: "a".to_owned(), stored: "0".to_owned(), recomputed: "b".to_owned() };
     assert_eq!(findings.differences.first(), Some(&first));
+}
+
+#[test]
+fn foreign_text_cannot_steer_a_terminal() {
+    let mut evil = report();
+    evil.findings.differ("totals: group \u{1b}[31mEVIL\u{1b}]0;pwned\u{7}\n", "\r1", "\u{202e}2");
+    evil.findings.skip("\u{1b}", "\n");
+    let text = evil.text().to_string();
+    let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!text.contains(steers) && text.contains("·[31mEVIL·]0;pwned··"), "{text:?}");
+    assert!(evil.json().to_string().contains(r"\u001b[31mEVIL"), "{}", evil.json());
 }
 
 #[test]
