@@ -138,7 +138,8 @@ impl Closing {
         for (group, (in_set, more)) in stored.groups.iter().zip(&self.groups) {
             let what = format!("sensors: group {}", group.name);
             findings.compare(what.as_str(), group.sensors, *in_set);
-            let counted = self.run.groups.iter().find(|counted| counted.group == group.name);
+            let place = self.run.groups.binary_search_by(|counted| counted.group.as_str().cmp(&group.name));
+            let counted = place.ok().and_then(|place| self.run.groups.get(place));
             let most = group.sensors.saturating_sub(counted.map_or(0, |counted| counted.sensors));
             if *more > most {
                 findings.differ(format!("{what}: not in the log"), more, at_most(most));

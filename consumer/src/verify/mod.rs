@@ -30,6 +30,7 @@ use self::audit::Audit;
 use self::logs::Logs;
 use self::report::Report;
 use self::stored::Said;
+use crate::inspect::{InspectError, settings};
 use crate::materializer::event::PartitionId;
 use crate::source::SourceError;
 use crate::source::fluvio::cluster::Cluster;
@@ -44,12 +45,12 @@ const TELL_PERIOD: Duration = Duration::from_secs(2);
 const TRIES: u32 = 4;
 
 /// What is to be verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Config {
     /// The store.
     pub store: PathBuf,
-    /// The controller's address; `None` for the current Fluvio profile's, else the default one.
-    pub cluster: Option<String>,
+    /// The cluster that holds the log.
+    pub cluster: Cluster,
     /// The topic that the store is to be of, if that was said.
     pub topic: Option<String>,
     /// The settings that the store is to be of, if they were said.
@@ -90,16 +91,21 @@ pub enum Error {
         /// How often reading had begun.
         tries: u32,
     },
-    /// The store is of something else than was said.
-    #[error("the store {} is of another {what}: {stored} there, {asked} here", .path.display())]
-    OtherSubject {
+    /// The store is of another topic than was said.
+    #[error(transparent)]
+    OtherTopic(InspectError),
+    /// The store is of other settings than the topology that was named.
+    #[error(
+        "the store {} is of another configuration ({stored}) than the topology that --config names ({asked}); leave \
+         --config away, or give with it the --window and --max-ahead of the run",
+        .path.display()
+    )]
+    OtherSettings {
         /// The store.
         path: PathBuf,
-        /// `topic` or `configuration`.
-        what: &'static str,
-        /// What is stored.
+        /// The fingerprint of what is stored.
         stored: String,
-        /// What was asked for.
+        /// That of what was asked for.
         asked: String,
     },
     /// Its settings say nothing to this version.
@@ -114,6 +120,13 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+impl Error {
+    /// Whether only flags are wrong.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::OtherTopic(_) | Self::OtherSettings { .. })
+    }
 }
 
 /// Verifies a store against the log that it was read from. `tell` hears how far it is, every few seconds.
@@ -149,10 +162,10 @@ async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Resul
         topic: topic.clone(),
         run: identity.run.to_string(),
         store: config.store.clone(),
+        cluster: config.cluster.address().to_owned(),
         findings,
     };
-    let cluster = Cluster::at(config.cluster.as_deref());
-    let Logs { readers, from, findings } = Logs::open(&cluster, &topic, &stored).await?;
+    let Logs { readers, from, findings } = Logs::open(&config.cluster, &topic, &stored).await?;
     let readers = match readers {
         Some(readers) => readers,
         None => return Ok(report(findings)),
@@ -217,35 +230,19 @@ fn ended(path: &std::path::Path) -> StoreFault {
 fn check(config: &Config, subject: &Subject) -> Result<Settings, Error> {
     let path = config.store.clone();
     let settings = settings(&subject.settings).map_err(|reason| Error::Settings { path: path.clone(), reason })?;
-    let other =
-        |what, stored: String, asked: String| Err(Error::OtherSubject { path: path.clone(), what, stored, asked });
     if let Some(asked) = config.topic.as_ref().filter(|asked| **asked != subject.topic) {
-        return other("topic", format!("`{}`", subject.topic), format!("`{asked}`"));
+        let (stored, asked) = (subject.topic.clone(), asked.clone());
+        return Err(Error::OtherTopic(InspectError::OtherTopic { path, stored, asked }));
     }
     let asked = config.settings.as_ref().unwrap_or(&settings).fingerprint();
     if asked != subject.fingerprint {
-        return other("configuration", subject.fingerprint.to_string(), asked.to_string());
+        return Err(Error::OtherSettings { path, stored: subject.fingerprint.to_string(), asked: asked.to_string() });
     }
     if settings.fingerprint() != subject.fingerprint || settings.window.millis() != subject.window {
         let reason = format!("their fingerprint is {}, not {}", settings.fingerprint(), subject.fingerprint);
         return Err(Error::Settings { path, reason });
     }
     Ok(settings)
-}
-
-/// Settings from the text that a fingerprint is a digest of: [`Settings::fingerprint`] says how it is made.
-fn settings(text: &str) -> Result<Settings, String> {
-    let mut rest = text.strip_prefix(Settings::CANONICAL).ok_or("they begin in another way")?;
-    let mut params = Vec::new();
-    while !rest.is_empty() {
-        let (name, after) = rest.split_once(' ').ok_or("a name is cut off")?;
-        let (length, after) = after.split_once(' ').ok_or("a length is cut off")?;
-        let length: usize = length.parse().map_err(|error| format!("{error}: `{length}`"))?;
-        let (value, after) = after.split_at_checked(length).ok_or("a value is cut off")?;
-        rest = after.strip_prefix('\n').ok_or("a value goes on beyond its length")?;
-        params.push((name, value));
-    }
-    Settings::from_params(params).map_err(|error| error.to_string())
 }
 
 /// A verification under way.

@@ -175,6 +175,8 @@ pub struct Report {
     pub run: String,
     /// Where the store stands.
     pub store: PathBuf,
+    /// The address of the cluster that was asked.
+    pub cluster: String,
     /// What was found.
     pub findings: Findings,
 }
@@ -195,10 +197,10 @@ struct Text<'a>(&'a Report);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Report { topic, run, store, findings } = self.0;
+        let Report { topic, run, store, cluster, findings } = self.0;
         let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
-        let (store, topic) = (store.display().to_string(), clean(topic));
-        writeln!(f, "{}: run {run} of `{topic}`", clean(&store))?;
+        let (store, topic, cluster) = (store.display().to_string(), clean(topic), clean(cluster));
+        writeln!(f, "{}: run {run} of `{topic}` at {cluster}", clean(&store))?;
         for ReadAgain { partition, from, to, records } in partitions {
             writeln!(f, "partition {partition}: {records} records read again, from offset {from} to {to}")?;
         }
@@ -244,11 +246,12 @@ struct Json<'a>(&'a Report);
 
 impl Display for Json<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Report { topic, run, store, findings } = self.0;
+        let Report { topic, run, store, cluster, findings } = self.0;
         let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
         let (result, store) = (findings.outcome(), store.display().to_string());
-        let (topic, store) = (Quoted(topic), Quoted(&store));
+        let (topic, store, cluster) = (Quoted(topic), Quoted(&store), Quoted(cluster));
         write!(f, r#"{{"type":"verify","result":"{result}","topic":{topic},"run":"{run}","store":{store},"#)?;
+        write!(f, r#""cluster":{cluster},"#)?;
         let Windows { verified, different, unverifiable: lost, unverifiable_from_to: _, dropped, open } = windows;
         write!(f, r#""windows":{{"verified":{verified},"different":{different},"unverifiable":{lost},"#)?;
         write!(f, r#""dropped":{dropped},"open":{open}}},"partitions":["#)?;

@@ -3,7 +3,7 @@
 use isotherm_model::settings::Settings;
 
 use super::report::{self, Difference, Findings, ReadAgain, Report, Windows};
-use super::settings;
+use crate::inspect::settings;
 use crate::store::sqlite::Subject;
 
 fn report() -> Report {
@@ -21,13 +21,20 @@ fn report() -> Report {
     };
     findings.differ("totals: sensors", 7, 8);
     findings.skip("partition 0: offsets 0 to 40", "the log's retention has cut it");
-    Report { topic: "sensors".to_owned(), run: "r".to_owned(), store: "/data/run.db".into(), findings }
+    Report {
+        topic: "sensors".to_owned(),
+        run: "r".to_owned(),
+        store: "/data/run.db".into(),
+        cluster: "10.0.0.5:9003".to_owned(),
+        findings,
+    }
 }
 
 #[test]
 fn the_json_is_byte_for_byte_that_of_the_documents() {
     let wanted = concat!(
         r#"{"type":"verify","result":"different","topic":"sensors","run":"r","store":"/data/run.db","#,
+        r#""cluster":"10.0.0.5:9003","#,
         r#""windows":{"verified":11,"different":1,"unverifiable":2,"dropped":3,"open":1},"#,
         r#""partitions":[{"partition":0,"from":40,"to":5000,"records":4960}],"#,
         r#""differences":[{"what":"totals: sensors","stored":"7","recomputed":"8"}],"unlisted":0,"#,
@@ -39,7 +46,7 @@ fn the_json_is_byte_for_byte_that_of_the_documents() {
 #[test]
 fn the_table_names_what_differs() {
     let wanted = "\
-/data/run.db: run r of `sensors`
+/data/run.db: run r of `sensors` at 10.0.0.5:9003
 partition 0: 4960 records read again, from offset 40 to 5000
 closed windows: 11 of 14 recomputed and the same, 1 different, 2 unverifiable, 3 dropped from the store; open windows: 1
 
