@@ -51,7 +51,8 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
             // If standard error is closed too, the exit code is all that is left.
             let _ = writeln!(io::stderr(), "error: {error}");
             let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage)
-                || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage);
+                || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage)
+                || error.downcast_ref::<crate::verify::Error>().is_some_and(crate::verify::Error::is_usage);
             if usage { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
         }
     }

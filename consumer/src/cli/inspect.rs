@@ -300,7 +300,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
 
 /// The cluster that a flag names, else the one that the store was last made with; by the profile if that is its, since
 /// a profile knows more than an address.
-fn cluster(flag: Option<&str>, stored: &str) -> Cluster {
+pub(super) fn cluster(flag: Option<&str>, stored: &str) -> Cluster {
     let usual = Cluster::at(flag);
     if flag.is_some() || usual.address() == stored { usual } else { Cluster::at(Some(stored)) }
 }

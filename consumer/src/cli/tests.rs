@@ -65,7 +65,7 @@ fn subcommands_take_the_place_too() {
             Some(Command::Query { what: inspect::Query::Latest(flags) }) => flags.store.place,
             Some(Command::Ledger(flags)) => flags.store.place,
             Some(Command::Why(flags)) => flags.store.place,
-            Some(Command::Verify(flags)) => flags.place,
+            Some(Command::Verify(flags)) => flags.store.place,
             Some(Command::Topology { place, .. } | Command::Check { place }) => place,
             other => panic!("{name} is {other:?}"),
         };

@@ -1,5 +1,7 @@
 //! `isotherm-consumer verify`.
 
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -7,14 +9,20 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::execute::{Failure, INTERRUPTED, runtime, say};
-use super::{Logs, Place, load, log, signals, stores};
+use super::inspect::{self, StoreFlags};
+use super::{Logs, load, log, signals, stores};
+use crate::inspect::InspectError;
+use crate::store::sqlite::StoreReader;
 use crate::topology::StoreKind;
 use crate::verify::{self, Config, Progress};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
+  isotherm-consumer verify
   isotherm-consumer verify --store run.db
   isotherm-consumer verify --store run.db --cluster 10.0.0.5:9003 --format json | jq .differences
+
+The cluster is the one that the store was made with, unless --cluster names another.
 
 Exit codes: 0 all that can be recomputed is as it is stored, 1 something differs or cannot be read, 2 wrong usage, 130
 interrupted. What the log's retention has cut, or --keep has dropped, is named as unverifiable.";
@@ -22,12 +30,9 @@ interrupted. What the log's retention has cut, or --keep has dropped, is named a
 /// What to verify.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyFlags {
-    /// Where the log is.
+    /// Which store.
     #[command(flatten)]
-    pub place: Place,
-    /// The store: a path, or `default` [default: what the topology says, default]
-    #[arg(long, env = "ISOTHERM_STORE", value_name = "PATH|default", value_parser = StoreKind::parse)]
-    pub store: Option<StoreKind>,
+    pub store: StoreFlags,
     /// How to print what was found
     #[arg(long, value_enum, default_value_t)]
     pub format: VerifyFormat,
@@ -49,9 +54,10 @@ pub enum VerifyFormat {
 /// Verifies; the exit code says whether anything differs.
 pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     log::start(flags.logs.verbose, flags.logs.log_format, None);
-    let config = config(&flags)?;
+    let config = config(&flags.store)?;
     let mut tell =
         |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
+    info!("reading the log of {} again, from {}", config.store.display(), config.cluster.address());
     let report = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         signals::watch(shutdown.clone());
@@ -63,25 +69,30 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     let Some(report) = report? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
-    match flags.format {
-        VerifyFormat::Table => say(&report.text().to_string())?,
-        VerifyFormat::Json => say(&report.json().to_string())?,
+    // What was found is said by the exit code, whether or not anybody reads the rest.
+    let code = if report.findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let said = match flags.format {
+        VerifyFormat::Table => say(&report.text().to_string()),
+        VerifyFormat::Json => say(&report.json().to_string()),
+    };
+    match said {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(code),
     }
-    Ok(if report.findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn config(flags: &VerifyFlags) -> Result<Config, Failure> {
-    let VerifyFlags { place, store, .. } = flags;
+fn config(flags: &StoreFlags) -> Result<Config, Failure> {
+    let StoreFlags { place, store, .. } = flags;
     // A store says itself what it is of: the topology is asked where the store is, and what it is to be of if it is named.
     let (path, settings) = match (store, &place.config) {
         (Some(StoreKind::File(path)), None) => (Some(path.clone()), None),
         (_, named) => {
-            let mut topology = load::topology(place, load::Flags::None)?;
-            topology.store = store.clone().unwrap_or(topology.store);
-            let path = stores::path(&topology, place.cluster.as_deref())?;
-            (path, named.is_some().then_some(topology.settings))
+            let topology = load::topology(place, load::Flags::Store(flags))?;
+            (stores::path(&topology, place.cluster.as_deref())?, named.is_some().then_some(topology.settings))
         }
     };
-    let store = path.ok_or("a store in memory ends with its run: name one with --store PATH")?;
-    Ok(Config { store, cluster: place.cluster.clone(), topic: place.topic.clone(), settings })
+    let store: PathBuf = path.ok_or(InspectError::Memory { by_flag: store.is_some() })?;
+    let cluster = StoreReader::open(&store)?.identity().subject.cluster.clone();
+    let cluster = inspect::cluster(place.cluster.as_deref(), &cluster);
+    Ok(Config { store, cluster, topic: place.topic.clone(), settings })
 }

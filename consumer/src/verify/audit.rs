@@ -7,9 +7,10 @@
 //! - A window that has a row counts the batches below its offsets, and no other.
 //! - A window without one that is not over yet is open, and counts all.
 //! - A window without one that is over held nothing when it closed: whatever comes for it is late.
+//! - A window that the store has dropped had closed before the first batch that the ledger lists as late for it (`fate`).
 //!
 //! Windows close in the order of their starts and their offsets never go back. So the log is read once, up to the offsets
-//! of each window in turn, and only the windows that lie ahead of it take memory.
+//! of each window in turn, and only the windows that lie ahead of it take memory. `closing` compares the rest in the end.
 
 use std::collections::BTreeMap;
 
@@ -17,116 +18,97 @@ use isotherm_model::partial::{Aggregate, SourceRange};
 use isotherm_model::time::Utc;
 use isotherm_model::window::{Millis, Window, WindowSize};
 
-use super::account::{self, Recount, Scope, of};
+use super::account::{Recount, of};
+use super::closing::Closing;
 use super::count::{Counted, Extent, Figures, Verdict};
-use super::report::{Findings, ReadAgain, optional, window_name};
+pub use super::fate::Rows;
+use super::fate::{Fate, Fates};
+use super::report::{Findings, optional, window_name};
+use super::sound::{self, Sums};
+pub use super::stored::Stored;
 use crate::materializer::event::PartitionId;
-use crate::materializer::ledger::Account;
-use crate::results::{Totals, WindowResult};
-use crate::store::{LastBatch, PartitionState, TopicState};
-
-/// What a store says, but for its windows.
-#[derive(Debug, Clone, Default)]
-pub struct Stored {
-    /// The topic.
-    pub topic: TopicState,
-    /// Its partitions.
-    pub partitions: BTreeMap<PartitionId, PartitionState>,
-    /// The account of all records.
-    pub accounts: BTreeMap<PartitionId, Account>,
-    /// The run.
-    pub totals: Totals,
-    /// How many windows have been dropped from it.
-    pub dropped: u64,
-    /// Which windows it has.
-    pub rows: Rows,
-}
-
-impl Stored {
-    /// Where a partition begins that has not been cut: behind the last gap that was accepted. What lies before one was gone
-    /// when it was entered.
-    pub fn begin(&self, partition: PartitionId, state: &PartitionState) -> i64 {
-        let gaps = self.accounts.get(&partition).map_or(&[][..], |account| &account.gaps);
-        gaps.iter().fold(state.start, |begin, gap| begin.max(gap.range.next))
-    }
-}
-
-/// Which windows have rows: runs of consecutive numbers, since most follow on each other.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Rows(Vec<(i64, i64)>);
-
-impl Rows {
-    /// Adds a window. They come ascending.
-    pub fn push(&mut self, window: Window) {
-        match self.0.last_mut() {
-            Some((_, last)) if *last == window.0.saturating_sub(1) => *last = window.0,
-            _ => self.0.push((window.0, window.0)),
-        }
-    }
-
-    /// Whether a window is among them. Cost: logarithmic in the runs.
-    fn has(&self, window: Window) -> bool {
-        let after = self.0.partition_point(|(first, _)| *first <= window.0);
-        after.checked_sub(1).and_then(|place| self.0.get(place)).is_some_and(|(_, last)| window.0 <= *last)
-    }
-
-    /// The least.
-    fn first(&self) -> Option<Window> {
-        self.0.first().map(|(first, _)| Window(*first))
-    }
-}
-
-/// What becomes of the readings of a cell.
-enum Fate {
-    Counted,
-    Late,
-    /// The window has been dropped from the store: nobody can tell.
-    Unknown,
-}
+use crate::results::{ClosedBy, WindowResult};
+use crate::store::{LastBatch, PartitionState};
 
 /// A partition that is read again.
 #[derive(Debug, Clone)]
-struct Reread {
-    state: PartitionState,
-    from: i64,
-    position: i64,
-    account: Recount,
-    last: Option<LastBatch>,
-    watermark: Option<Millis>,
+pub(super) struct Reread {
+    pub(super) state: PartitionState,
+    pub(super) from: i64,
+    /// Where the next batch begins.
+    pub(super) position: i64,
+    /// Where the records of the last batch end. What lies between is a hole: a run passes it when it has found it, so that
+    /// a merged offset may be either.
+    records_end: i64,
+    pub(super) account: Recount,
+    pub(super) last: Option<LastBatch>,
+    pub(super) watermark: Option<Millis>,
 }
 
 impl Reread {
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.from <= self.state.start
     }
+
+    /// Whether a run that has merged what was read again can stand at this offset.
+    pub(super) fn can_stand_at(&self, offset: i64) -> bool {
+        offset == self.position || offset == self.records_end
+    }
+
+    /// How many offsets between these two the log no longer holds.
+    pub(super) fn cut(&self, first: i64, next: i64) -> u64 {
+        if self.is_whole() {
+            return 0;
+        }
+        let (first, next) = (first.max(self.state.start), next.min(self.from));
+        u64::try_from(next.saturating_sub(first)).unwrap_or(0)
+    }
+}
+
+/// A window that has not been compared.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ahead {
+    pub(super) counted: Counted,
+    /// By partition, where the first batch that it counts begins.
+    pub(super) firsts: BTreeMap<PartitionId, i64>,
 }
 
 /// See the module's text.
 #[derive(Debug)]
 pub struct Audit {
-    size: WindowSize,
-    stored: Stored,
-    partitions: BTreeMap<PartitionId, Reread>,
-    /// Windows that have not been compared.
-    ahead: BTreeMap<Window, Counted>,
-    run: Counted,
+    pub(super) size: WindowSize,
+    pub(super) stored: Stored,
+    pub(super) fates: Fates,
+    pub(super) partitions: BTreeMap<PartitionId, Reread>,
+    pub(super) ahead: BTreeMap<Window, Ahead>,
+    pub(super) run: Counted,
+    /// What counted into windows that the store has dropped, and which these are.
+    pub(super) dropped: (Sums, Rows),
+    /// By group, readings of which nobody can tell whether they counted.
+    pub(super) unknown: BTreeMap<Box<str>, u64>,
+    /// What the windows of the store add up to.
+    pub(super) kept: Sums,
+    /// By group, readings that these have more than the rest of the log gives.
+    pub(super) more: BTreeMap<String, u64>,
     /// The last window that was compared.
     compared: Option<Window>,
+    /// Where it ends.
+    pub(super) compared_end: Option<Millis>,
     /// The offsets at which it had closed.
     merged: BTreeMap<PartitionId, i64>,
-    findings: Findings,
+    pub(super) findings: Findings,
 }
 
 impl Audit {
-    /// Of a store. `from` says from where on each partition is read: [`Stored::begin`], or beyond, where the log begins by
-    /// now. A partition that is not named has nothing left.
-    pub fn new(size: WindowSize, stored: Stored, from: &BTreeMap<PartitionId, i64>) -> Self {
-        let mut findings = Findings::default();
+    /// Of a store. `from` says from where on each partition is read: [`Stored::begin`], or where the log begins. A partition
+    /// that is not named has nothing left. `findings` are what has been found before.
+    pub fn new(size: WindowSize, stored: Stored, from: &BTreeMap<PartitionId, i64>, findings: Findings) -> Self {
+        let mut findings = findings;
         let mut partitions = BTreeMap::new();
         for (partition, state) in &stored.partitions {
             let begin = stored.begin(*partition, state);
-            let from = from.get(partition).copied().unwrap_or(state.merged).clamp(begin, state.merged.max(begin));
-            let why = if begin > state.start {
+            let from = from.get(partition).copied().unwrap_or(state.merged).min(state.merged).max(state.start);
+            let why = if begin > state.start && from <= begin {
                 "the log no longer held it when a gap was accepted"
             } else {
                 "the log's retention has cut it"
@@ -135,16 +117,23 @@ impl Audit {
                 findings.skip(of(*partition, format_args!("offsets {} to {from}", state.start)), why);
             }
             let (account, last) = (Recount::default(), None);
-            let reread = Reread { state: *state, from, position: from, account, last, watermark: None };
+            let (state, watermark) = (*state, None);
+            let reread = Reread { state, from, position: from, records_end: from, account, last, watermark };
             partitions.insert(*partition, reread);
         }
         Self {
             size,
+            fates: Fates::new(size, &stored),
             stored,
             partitions,
             ahead: BTreeMap::new(),
             run: Counted::default(),
+            dropped: (Sums::default(), Rows::default()),
+            unknown: BTreeMap::new(),
+            kept: Sums::default(),
+            more: BTreeMap::new(),
             compared: None,
+            compared_end: None,
             merged: BTreeMap::new(),
             findings,
         }
@@ -155,13 +144,26 @@ impl Audit {
         self.partitions.get(&partition).map(|reread| reread.position)
     }
 
+    /// Whether the store says that the last batch of a partition begins here.
+    pub fn is_last(&self, partition: PartitionId, first: i64) -> bool {
+        let last = self.partitions.get(&partition).and_then(|reread| reread.state.last);
+        last.is_some_and(|last| last.first == first)
+    }
+
     /// Where the run stopped reading each partition.
     pub fn ends(&self) -> Vec<(PartitionId, i64)> {
         self.partitions.iter().map(|(partition, reread)| (*partition, reread.state.merged)).collect()
     }
 
-    /// Takes the next batch of a partition.
-    pub fn batch(&mut self, partition: PartitionId, source: SourceRange, aggregate: &Aggregate, digest: u64) {
+    /// Takes the next batch of a partition: the range and the aggregate of its partial, and where it ends by its header.
+    pub fn batch(
+        &mut self,
+        partition: PartitionId,
+        source: SourceRange,
+        next: i64,
+        aggregate: &Aggregate,
+        digest: u64,
+    ) {
         let Some(reread) = self.partitions.get_mut(&partition) else {
             return;
         };
@@ -169,7 +171,12 @@ impl Audit {
             let what = of(partition, "where a batch begins");
             self.findings.differ(what, reread.position, source.first);
         }
-        reread.position = source.next;
+        let refill = reread.state.refill;
+        if source.first < refill && refill < source.next {
+            let batch = format!("{} or {}, where a batch begins and ends", source.first, source.next);
+            self.findings.differ(of(partition, "where open windows begin"), refill, batch);
+        }
+        (reread.position, reread.records_end) = (next.max(source.next), source.next);
         if source.next > source.first {
             reread.last = Some(LastBatch { first: source.first, digest });
         }
@@ -182,17 +189,33 @@ impl Audit {
         }
         for (key, cell) in &aggregate.cells {
             let count = cell.stats.count;
-            match fate(&self.stored, self.size, self.compared, key.window) {
-                Fate::Counted => {
+            let fate = self.fates.of(partition, source.first, key.window, self.compared);
+            match fate {
+                Fate::Counted | Fate::Dropped => {
                     account.counted = account.counted.saturating_add(count);
-                    self.ahead.entry(key.window).or_default().add(&key.group, cell);
                     self.run.add(&key.group, cell);
                 }
                 Fate::Late => {
                     account.late = account.late.saturating_add(count);
                     account.late_ranges.add(key.window, source, count);
                 }
-                Fate::Unknown => account.either = account.either.saturating_add(count),
+                Fate::Unknown => {
+                    account.either = account.either.saturating_add(count);
+                    let unknown = self.unknown.entry(key.group.clone()).or_default();
+                    *unknown = unknown.saturating_add(count);
+                }
+            }
+            match fate {
+                Fate::Counted => {
+                    let ahead = self.ahead.entry(key.window).or_default();
+                    ahead.counted.add(&key.group, cell);
+                    ahead.firsts.entry(partition).or_insert(source.first);
+                }
+                Fate::Dropped => {
+                    self.dropped.0.add(&key.group, &cell.stats);
+                    self.dropped.1.push(key.window);
+                }
+                Fate::Late | Fate::Unknown => {}
             }
         }
     }
@@ -208,20 +231,32 @@ impl Audit {
             let until = optional(self.stored.topic.closed_until.map(Utc));
             self.findings.differ(format!("{what}: closed"), "yes", format!("no, windows are closed until {until}"));
         }
-        let whole = self.check_offsets(&what, &stored.merged);
-        let counted = self.ahead.remove(&window).unwrap_or_default().figures();
+        let missing = self.check_offsets(&what, &stored.merged);
+        self.check_closed_by(&what, stored);
+        let counted = self.ahead.remove(&window).unwrap_or_default().counted.figures();
         // Windows before it that no reading was counted into have no row, and nothing that waits.
         self.compared = self.compared.max(Some(window));
-        let extent = if whole { Extent::Whole } else { Extent::Part };
+        self.compared_end = self.compared_end.max(Some(stored.end));
+        self.kept.add_window(stored);
         let figures = Figures { messages: stored.messages, sensors: stored.sensors, groups: stored.groups.clone() };
-        if whole && counted.messages == 0 {
+        let extent = missing.map_or(Extent::Whole, |missing| Extent::Part { missing });
+        if missing.is_some() {
+            sound::groups(&what, stored.messages, stored.sensors, &stored.groups, &mut self.findings);
+        }
+        if missing.is_none() && counted.messages == 0 {
             self.findings.differ(&what, format!("{} readings", stored.messages), "no such window");
         } else if figures.compare(&what, &counted, extent, &mut self.findings) == Verdict::Less {
-            let windows = &mut self.findings.windows;
-            windows.unverifiable += 1;
-            let first = windows.unverifiable_from_to.map_or(stored.start, |(first, _)| first);
-            windows.unverifiable_from_to = Some((first, stored.start));
-            return;
+            for (group, more) in figures.more(&counted) {
+                let all = self.more.entry(group.to_owned()).or_default();
+                *all = all.saturating_add(more);
+            }
+            if self.findings.different() == before {
+                let windows = &mut self.findings.windows;
+                windows.unverifiable = windows.unverifiable.saturating_add(1);
+                let first = windows.unverifiable_from_to.map_or(stored.start, |(first, _)| first);
+                windows.unverifiable_from_to = Some((first, stored.start));
+                return;
+            }
         }
         let differs = self.findings.different() > before;
         let windows = &mut self.findings.windows;
@@ -229,9 +264,11 @@ impl Audit {
         *place = place.saturating_add(1);
     }
 
-    /// Whether all that a window counts can be read, and whether its offsets can be true.
-    fn check_offsets(&mut self, what: &str, merged: &[(PartitionId, i64)]) -> bool {
-        let mut whole = true;
+    /// How many readings that a window counts may no longer be there, and whether its offsets can be true. `None` if all of
+    /// them are there.
+    fn check_offsets(&mut self, what: &str, merged: &[(PartitionId, i64)]) -> Option<u64> {
+        let (mut whole, mut missing) = (true, 0_u64);
+        let (before, mut named) = (self.merged.len(), 0);
         for (partition, offset) in merged {
             let what = |of: &str| format!("{what}: {of} of partition {partition}");
             let Some(reread) = self.partitions.get(partition) else {
@@ -244,104 +281,34 @@ impl Audit {
             let PartitionState { start, merged, .. } = reread.state;
             if *offset < start || *offset > merged {
                 self.findings.differ(what("offset"), offset, format!("{start} to {merged}"));
-            } else if *offset > reread.from && *offset != reread.position {
+            } else if *offset > reread.from && !reread.can_stand_at(*offset) {
                 self.findings.differ(what("batch boundary"), offset, reread.position);
             }
             whole &= reread.is_whole() || *offset <= start;
+            missing = missing.saturating_add(reread.cut(start, *offset));
+            named += usize::from(self.merged.contains_key(partition));
             let place = self.merged.entry(*partition).or_insert(*offset);
             *place = (*place).max(*offset);
         }
-        whole
+        if named < before {
+            let offsets = format!("of {named} of the partitions that an earlier window names");
+            self.findings.differ(format!("{what}: offsets"), offsets, format!("of all {before}"));
+        }
+        (!whole).then_some(missing)
     }
 
-    /// The end: everything has been read, every window compared.
-    pub fn finish(mut self) -> Findings {
-        let whole = self.partitions.values().all(Reread::is_whole);
-        self.check_open(whole);
-        let dropped_before = (self.stored.dropped > 0).then(|| self.stored.rows.first()).flatten();
-        for (partition, reread) in &self.partitions {
-            let Reread { state, from, position, account: recount, last, watermark } = reread;
-            let findings = &mut self.findings;
-            findings.compare(of(*partition, "merged offset"), state.merged, (*position).max(*from));
-            if position > from || reread.is_whole() {
-                let said = |last: Option<LastBatch>| {
-                    last.map_or("none".to_owned(), |LastBatch { first, digest }| format!("{digest:016x} at {first}"))
-                };
-                findings.compare(of(*partition, "digest of the last batch"), said(state.last), said(*last));
-            }
-            if (reread.is_whole() && state.watermark != *watermark) || state.watermark < *watermark {
-                let (stored, recomputed) = (optional(state.watermark.map(Utc)), optional(watermark.map(Utc)));
-                findings.differ(of(*partition, "newest event time"), stored, recomputed);
-            }
-            let stored = self.stored.accounts.get(partition).cloned().unwrap_or_default();
-            let scope = Scope { start: state.start, from: (*from).max(state.start), dropped_before };
-            let name = |window| Utc(self.size.start(window)).to_string();
-            account::compare(*partition, &stored, recount, scope, name, findings);
-            let (partition, from, to, records) = (*partition, *from, *position, recount.read);
-            findings.partitions.push(ReadAgain { partition, from, to, records });
-        }
-        for partition in self.stored.accounts.keys().filter(|partition| !self.partitions.contains_key(partition)) {
-            self.findings.differ(format!("ledger of partition {partition}"), "there", "no such partition");
-        }
-        self.compare_totals(whole && dropped_before.is_none());
-        self.name_unverifiable();
-        self.findings
-    }
-
-    /// What has not been compared must be what is open.
-    fn check_open(&mut self, whole: bool) {
-        let (open, oldest) = (self.ahead.len() as u64, self.ahead.first_key_value());
-        self.findings.windows.open = open;
-        let topic = self.stored.topic;
-        // A run that was stopped while it read open windows again had not found all of them.
-        if whole && topic.open_windows > open {
-            self.findings.differ("open windows", topic.open_windows, open);
-        }
-        let oldest = oldest.map(|(window, _)| self.size.start(*window));
-        let too_old = topic.oldest_open.is_some_and(|stored| oldest.is_none_or(|oldest| stored < oldest));
-        if whole && too_old {
-            self.findings.differ("oldest open window", optional(topic.oldest_open.map(Utc)), optional(oldest.map(Utc)));
-        }
+    /// A watermark is the newest event time of some partition: one that closed a window had been read by then.
+    fn check_closed_by(&mut self, what: &str, stored: &WindowResult) {
         let newest = self.partitions.values().filter_map(|reread| reread.watermark).max();
-        if (whole && topic.newest != newest) || topic.newest < newest {
-            self.findings.differ("newest event time", optional(topic.newest.map(Utc)), optional(newest.map(Utc)));
+        let known = self.partitions.values().all(Reread::is_whole);
+        if known && stored.closed_by == ClosedBy::Watermark && newest.is_none_or(|newest| newest < stored.end) {
+            let newest = format!("not by one: the newest event time was {}", optional(newest.map(Utc)));
+            self.findings.differ(format!("{what}: closed by"), "watermark", newest);
         }
     }
 
-    fn compare_totals(&mut self, whole: bool) {
-        let counted = self.run.figures();
-        let Totals { sensors, groups, .. } = &self.stored.totals;
-        let messages = groups.iter().fold(0, |sum: u64, group| sum.saturating_add(group.messages));
-        let figures = Figures { messages, sensors: *sensors, groups: groups.clone() };
-        let extent = if whole { Extent::Whole } else { Extent::Part };
-        if figures.compare("totals", &counted, extent, &mut self.findings) == Verdict::Less {
-            let why = "what can still be told gives a part of them, which they do not contradict";
-            self.findings.skip("totals by group", why);
-        }
+    /// Everything has been read, every window compared. The sensors come next.
+    pub fn close(self) -> Closing {
+        Closing::new(self)
     }
-
-    fn name_unverifiable(&mut self) {
-        let windows = self.findings.windows;
-        if let Some((first, last)) = windows.unverifiable_from_to {
-            let what = format!("{} windows from {} to {}", windows.unverifiable, Utc(first), Utc(last));
-            self.findings
-                .skip(what, "a part of the log that they may have counted is gone; the rest does not contradict them");
-        }
-        self.findings.windows.dropped = self.stored.dropped;
-        if let Some(first) = self.stored.rows.first().filter(|_| self.stored.dropped > 0) {
-            let what = format!("{} windows before {}", self.stored.dropped, Utc(self.size.start(first)));
-            self.findings.skip(what, "the store has dropped them (--keep), and with them who was late for them");
-        }
-    }
-}
-
-fn fate(stored: &Stored, size: WindowSize, compared: Option<Window>, window: Window) -> Fate {
-    if stored.rows.has(window) {
-        return if compared.is_some_and(|compared| window <= compared) { Fate::Late } else { Fate::Counted };
-    }
-    if stored.topic.closed_until.is_none_or(|until| size.end(window) > until) {
-        return Fate::Counted;
-    }
-    let dropped = stored.dropped > 0 && stored.rows.first().is_none_or(|first| window < first);
-    if dropped { Fate::Unknown } else { Fate::Late }
 }

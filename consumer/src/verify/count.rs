@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use isotherm_model::partial::Cell;
 use isotherm_model::stats::{SensorHash, Stats};
 
-use super::report::{Findings, micros};
+use super::report::Findings;
 use crate::results::GroupResult;
 
 /// The statistics of any number of readings.
@@ -34,6 +34,21 @@ impl Counted {
                 self.groups.insert(group.into(), Group { stats: cell.stats, sensors });
             }
         }
+    }
+
+    /// Takes a sensor out of a group's set. Whether it was there.
+    pub(super) fn take(&mut self, group: &str, sensor: SensorHash) -> bool {
+        self.groups.get_mut(group).is_some_and(|group| group.sensors.remove(&sensor))
+    }
+
+    /// By group, the sensors that have not been taken out.
+    pub(super) fn left(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.groups.iter().map(|(name, group)| (&**name, group.sensors.len() as u64))
+    }
+
+    /// By group, what the values come to.
+    pub(super) fn stats(&self) -> impl Iterator<Item = (&str, &Stats)> {
+        self.groups.iter().map(|(name, group)| (&**name, &group.stats))
     }
 
     /// What it comes to. Cost: linear in groups and sensors.
@@ -78,7 +93,10 @@ pub(super) enum Extent {
     /// Of all that the stored ones are of.
     Whole,
     /// Of what can still be read of it, or still be told.
-    Part,
+    Part {
+        /// So many readings can be missing.
+        missing: u64,
+    },
 }
 
 /// How the numbers compare.
@@ -92,6 +110,25 @@ pub(super) enum Verdict {
     Different,
 }
 
+/// The groups of two lists, each ascending by name, side by side.
+pub(super) fn side_by_side<'a>(
+    left: &'a [GroupResult],
+    right: &'a [GroupResult],
+) -> impl Iterator<Item = (Option<&'a GroupResult>, Option<&'a GroupResult>)> {
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    std::iter::from_fn(move || {
+        let next = match (left.peek(), right.peek()) {
+            (None, None) => return None,
+            (Some(left), Some(right)) => left.group.cmp(&right.group),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+        };
+        let left = if next.is_le() { left.next() } else { None };
+        let right = if next.is_ge() { right.next() } else { None };
+        Some((left, right))
+    })
+}
+
 impl Figures {
     /// Compares `self`, which is stored, with what was recomputed.
     pub(super) fn compare(&self, what: &str, recomputed: &Self, extent: Extent, findings: &mut Findings) -> Verdict {
@@ -99,67 +136,63 @@ impl Figures {
             return Verdict::Same;
         }
         let before = findings.different();
-        let least = |stored: u64, recomputed: u64| match extent {
-            Extent::Whole => stored == recomputed,
-            Extent::Part => stored >= recomputed,
+        let more = self.messages.saturating_sub(recomputed.messages);
+        let missing = match extent {
+            Extent::Whole => 0,
+            Extent::Part { missing } => missing.min(more),
         };
-        let number = |findings: &mut Findings, name: &str, stored: u64, recomputed: u64| {
-            if !least(stored, recomputed) {
-                findings.differ(format!("{what}: {name}"), stored, recomputed);
-            }
-        };
-        number(findings, "messages", self.messages, recomputed.messages);
-        number(findings, "sensors", self.sensors, recomputed.sensors);
-        let (mut stored, mut counted) = (self.groups.iter().peekable(), recomputed.groups.iter().peekable());
-        loop {
-            let next = match (stored.peek(), counted.peek()) {
-                (None, None) => break,
-                (Some(stored), Some(counted)) => stored.group.cmp(&counted.group),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-            };
-            let stored = if next.is_le() { stored.next() } else { None };
-            let counted = if next.is_ge() { counted.next() } else { None };
+        findings.within(format!("{what}: messages"), self.messages, recomputed.messages, extent.missing());
+        findings.within(format!("{what}: sensors"), self.sensors, recomputed.sensors, missing);
+        for (stored, counted) in side_by_side(&self.groups, &recomputed.groups) {
             match (stored, counted) {
-                (Some(stored), Some(counted)) => group(what, stored, counted, extent, findings),
-                (Some(stored), None) if extent == Extent::Whole => {
+                (Some(stored), Some(counted)) if stored == counted => {}
+                (Some(stored), Some(counted)) if missing == 0 || stored.messages <= counted.messages => {
+                    same(what, stored, counted, findings);
+                }
+                (Some(stored), counted) if missing > 0 => super::sound::part(what, stored, counted, findings),
+                (Some(stored), _) => {
                     findings.differ(format!("{what}: group {}", stored.group), readings(stored), "none");
                 }
                 (None, Some(counted)) => {
                     findings.differ(format!("{what}: group {}", counted.group), "none", readings(counted));
                 }
-                _ => {}
+                (None, None) => {}
             }
         }
         if findings.different() > before { Verdict::Different } else { Verdict::Less }
     }
+
+    /// By group, how many readings there are more than were recomputed.
+    pub(super) fn more<'a>(&'a self, recomputed: &'a Self) -> impl Iterator<Item = (&'a str, u64)> {
+        side_by_side(&self.groups, &recomputed.groups).filter_map(|(stored, counted)| {
+            let stored = stored?;
+            let more = stored.messages.saturating_sub(counted.map_or(0, |counted| counted.messages));
+            (more > 0).then_some((stored.group.as_str(), more))
+        })
+    }
 }
 
-fn readings(group: &GroupResult) -> String {
+impl Extent {
+    fn missing(self) -> u64 {
+        match self {
+            Self::Whole => 0,
+            Self::Part { missing } => missing,
+        }
+    }
+}
+
+pub(super) fn readings(group: &GroupResult) -> String {
     format!("{} readings", group.messages)
 }
 
-fn group(what: &str, stored: &GroupResult, counted: &GroupResult, extent: Extent, findings: &mut Findings) {
-    // Whoever has all readings of a group has all of its numbers.
-    let whole = extent == Extent::Whole || stored.messages == counted.messages;
-    let fits = |whole_fits: bool, part_fits: bool| if whole { whole_fits } else { part_fits };
-    let (s, c) = (stored, counted);
-    let numbers = [
-        (
-            "messages",
-            fits(s.messages == c.messages, s.messages > c.messages),
-            s.messages.to_string(),
-            c.messages.to_string(),
-        ),
-        ("sensors", fits(s.sensors == c.sensors, s.sensors >= c.sensors), s.sensors.to_string(), c.sensors.to_string()),
-        ("sum", fits(s.sum == c.sum, true), micros(s.sum), micros(c.sum)),
-        ("avg", fits(s.avg == c.avg, true), s.avg.to_string(), c.avg.to_string()),
-        ("min", fits(s.min == c.min, s.min <= c.min), s.min.to_string(), c.min.to_string()),
-        ("max", fits(s.max == c.max, s.max >= c.max), s.max.to_string(), c.max.to_string()),
-    ];
-    for (name, fits, stored, recomputed) in numbers {
-        if !fits {
-            findings.differ(format!("{what}: group {}: {name}", s.group), stored, recomputed);
-        }
-    }
+/// All readings of a group have been counted again: all of its numbers must be equal.
+fn same(what: &str, stored: &GroupResult, counted: &GroupResult, findings: &mut Findings) {
+    let name = |number: &str| format!("{what}: group {}: {number}", stored.group);
+    let micros = super::report::micros;
+    findings.compare(name("messages"), stored.messages, counted.messages);
+    findings.compare(name("sensors"), stored.sensors, counted.sensors);
+    findings.compare(name("sum"), micros(stored.sum), micros(counted.sum));
+    findings.compare(name("avg"), stored.avg.to_string(), counted.avg.to_string());
+    findings.compare(name("min"), stored.min.to_string(), counted.min.to_string());
+    findings.compare(name("max"), stored.max.to_string(), counted.max.to_string());
 }

@@ -3,8 +3,13 @@
 
 mod account;
 pub mod audit;
+pub mod closing;
 mod count;
+mod fate;
+mod logs;
+mod ranges;
 pub mod report;
+mod sound;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -15,14 +20,17 @@ use std::time::Duration;
 
 use isotherm_model::codec;
 use isotherm_model::combine::Combiner;
-use isotherm_model::partial::SourceRange;
+use isotherm_model::partial::Partial;
 use isotherm_model::settings::Settings;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
+use tracing::{info, warn};
 
-use self::audit::{Audit, Stored};
-use self::report::{Findings, Report};
+use self::audit::Audit;
+use self::logs::Logs;
+use self::report::Report;
 use self::stored::Said;
+use crate::inspect::{InspectError, settings};
 use crate::materializer::event::PartitionId;
 use crate::source::SourceError;
 use crate::source::fluvio::cluster::Cluster;
@@ -33,13 +41,16 @@ use crate::store::sqlite::Subject;
 /// How often progress is told.
 const TELL_PERIOD: Duration = Duration::from_secs(2);
 
+/// How often a verification begins, if the log's retention overtakes it.
+const TRIES: u32 = 4;
+
 /// What is to be verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Config {
     /// The store.
     pub store: PathBuf,
-    /// The controller's address; `None` for the current Fluvio profile's, else the default one.
-    pub cluster: Option<String>,
+    /// The cluster that holds the log.
+    pub cluster: Cluster,
     /// The topic that the store is to be of, if that was said.
     pub topic: Option<String>,
     /// The settings that the store is to be of, if they were said.
@@ -66,19 +77,35 @@ pub enum Error {
     /// The cluster cannot be asked.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The log cannot be read. If retention cut it meanwhile, another try takes it as it is then.
+    /// The log cannot be read.
     #[error("{0}; nothing can be said of the store")]
     Log(#[from] RawError),
-    /// The store is of something else than was said.
-    #[error("the store {} is of another {what}: {stored} there, {asked} here", .path.display())]
-    OtherSubject {
+    /// Retention has cut the log before it was read, each time.
+    #[error(
+        "{reason}, {tries} times while it was being read; nothing can be said of the store. Run it again, when less is \
+         written to the topic, or let the topic keep more"
+    )]
+    Overtaken {
+        /// What was cut the last time.
+        reason: RawError,
+        /// How often reading had begun.
+        tries: u32,
+    },
+    /// The store is of another topic than was said.
+    #[error(transparent)]
+    OtherTopic(InspectError),
+    /// The store is of other settings than the topology that was named.
+    #[error(
+        "the store {} is of another configuration ({stored}) than the topology that --config names ({asked}); leave \
+         --config away, or give with it the --window and --max-ahead of the run",
+        .path.display()
+    )]
+    OtherSettings {
         /// The store.
         path: PathBuf,
-        /// `topic` or `configuration`.
-        what: &'static str,
-        /// What is stored.
+        /// The fingerprint of what is stored.
         stored: String,
-        /// What was asked for.
+        /// That of what was asked for.
         asked: String,
     },
     /// Its settings say nothing to this version.
@@ -95,6 +122,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether only flags are wrong.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::OtherTopic(_) | Self::OtherSettings { .. })
+    }
+}
+
 /// Verifies a store against the log that it was read from. `tell` hears how far it is, every few seconds.
 ///
 /// Memory: the windows that are open at once, the sensors of the run, and the ledger's ranges.
@@ -102,10 +136,25 @@ pub enum Error {
 /// # Errors
 /// An [`Error`] if store or log cannot be read. That they differ is none: the report says it.
 pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Result<Report, Error> {
+    let mut tries = 1;
+    loop {
+        match once(config, tell).await {
+            Err(Error::Log(reason @ RawError::Evicted { .. })) if tries < TRIES => {
+                warn!("{reason}; beginning again with what is left");
+                tries += 1;
+            }
+            Err(Error::Log(reason @ RawError::Evicted { .. })) => return Err(Error::Overtaken { reason, tries }),
+            done => return done,
+        }
+    }
+}
+
+/// Verifies it against the log as it is now, unless retention cuts what has not been read yet.
+async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Result<Report, Error> {
     let mut said = stored::read(config.store.clone());
     let (identity, stored) = match next(&mut said).await? {
         Said::Run(run) => *run,
-        Said::Window(_) | Said::End => return Err(ended(&config.store).into()),
+        _ => return Err(ended(&config.store).into()),
     };
     let settings = check(config, &identity.subject)?;
     let topic = identity.subject.topic.clone();
@@ -113,16 +162,17 @@ pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) ->
         topic: topic.clone(),
         run: identity.run.to_string(),
         store: config.store.clone(),
+        cluster: config.cluster.address().to_owned(),
         findings,
     };
-    let cluster = Cluster::at(config.cluster.as_deref());
-    let (logs, another) = Logs::open(&cluster, &topic, &stored).await?;
-    if !another.is_clean() {
-        return Ok(report(another));
-    }
+    let Logs { readers, from, findings } = Logs::open(&config.cluster, &topic, &stored).await?;
+    let readers = match readers {
+        Some(readers) => readers,
+        None => return Ok(report(findings)),
+    };
     let mut reading = Reading {
-        audit: Audit::new(settings.window, stored, &logs.from),
-        readers: logs.readers,
+        audit: Audit::new(settings.window, stored, &from, findings),
+        readers,
         combiner: Combiner::new(&settings),
         bytes: Vec::new(),
         progress: Progress::default(),
@@ -134,7 +184,8 @@ pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) ->
         let position = reading.audit.position(*partition).unwrap_or(*end);
         u64::try_from(end.saturating_sub(position)).unwrap_or(0)
     };
-    reading.progress.of = ends.iter().map(left).sum();
+    reading.progress.of = ends.iter().map(left).fold(0, u64::saturating_add);
+    info!("{} records to read again", reading.progress.of);
     loop {
         match next(&mut said).await? {
             Said::Window(window) => {
@@ -147,14 +198,21 @@ pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) ->
                 reading.progress.windows += 1;
                 reading.tell();
             }
-            Said::End => break,
-            Said::Run(_) => return Err(ended(&config.store).into()),
+            Said::Windows => break,
+            Said::Run(_) | Said::Sensors(_) | Said::End => return Err(ended(&config.store).into()),
         }
     }
     for (partition, end) in ends {
         reading.read(partition, end, end).await?;
     }
-    Ok(report(reading.audit.finish()))
+    let mut closing = reading.audit.close();
+    loop {
+        match next(&mut said).await? {
+            Said::Sensors(sensors) => closing.sensors(&sensors),
+            Said::End => return Ok(report(closing.finish())),
+            Said::Run(_) | Said::Window(_) | Said::Windows => return Err(ended(&config.store).into()),
+        }
+    }
 }
 
 async fn next(said: &mut Receiver<Result<Said, StoreFault>>) -> Result<Said, StoreFault> {
@@ -172,86 +230,19 @@ fn ended(path: &std::path::Path) -> StoreFault {
 fn check(config: &Config, subject: &Subject) -> Result<Settings, Error> {
     let path = config.store.clone();
     let settings = settings(&subject.settings).map_err(|reason| Error::Settings { path: path.clone(), reason })?;
-    let other =
-        |what, stored: String, asked: String| Err(Error::OtherSubject { path: path.clone(), what, stored, asked });
     if let Some(asked) = config.topic.as_ref().filter(|asked| **asked != subject.topic) {
-        return other("topic", format!("`{}`", subject.topic), format!("`{asked}`"));
+        let (stored, asked) = (subject.topic.clone(), asked.clone());
+        return Err(Error::OtherTopic(InspectError::OtherTopic { path, stored, asked }));
     }
     let asked = config.settings.as_ref().unwrap_or(&settings).fingerprint();
     if asked != subject.fingerprint {
-        return other("configuration", subject.fingerprint.to_string(), asked.to_string());
+        return Err(Error::OtherSettings { path, stored: subject.fingerprint.to_string(), asked: asked.to_string() });
     }
     if settings.fingerprint() != subject.fingerprint || settings.window.millis() != subject.window {
         let reason = format!("their fingerprint is {}, not {}", settings.fingerprint(), subject.fingerprint);
         return Err(Error::Settings { path, reason });
     }
     Ok(settings)
-}
-
-/// Settings from the text that a fingerprint is a digest of: [`Settings::fingerprint`] says how it is made.
-fn settings(text: &str) -> Result<Settings, String> {
-    let mut rest = text.strip_prefix(Settings::CANONICAL).ok_or("they begin in another way")?;
-    let mut params = Vec::new();
-    while !rest.is_empty() {
-        let (name, after) = rest.split_once(' ').ok_or("a name is cut off")?;
-        let (length, after) = after.split_once(' ').ok_or("a length is cut off")?;
-        let length: usize = length.parse().map_err(|error| format!("{error}: `{length}`"))?;
-        let (value, after) = after.split_at_checked(length).ok_or("a value is cut off")?;
-        rest = after.strip_prefix('\n').ok_or("a value goes on beyond its length")?;
-        params.push((name, value));
-    }
-    Settings::from_params(params).map_err(|error| error.to_string())
-}
-
-/// What is left of the log.
-struct Logs {
-    readers: BTreeMap<PartitionId, RawReader>,
-    /// Where each begins.
-    from: BTreeMap<PartitionId, i64>,
-}
-
-impl Logs {
-    /// Opens every partition that was read. What shows that it is another log than the one that was read is a finding.
-    async fn open(cluster: &Cluster, topic: &str, stored: &Stored) -> Result<(Self, Findings), Error> {
-        cluster.connect().await?;
-        let known = cluster.topic(topic).await.map_err(|error| cluster.no_cluster(&error))?;
-        let Some(known) = known else {
-            let address = cluster.address().to_owned();
-            return Err(SourceError::NoTopic { address, topic: topic.to_owned(), cluster: cluster.flag() }.into());
-        };
-        let (mut logs, mut another) = (Self { readers: BTreeMap::new(), from: BTreeMap::new() }, Findings::default());
-        for (partition, state) in &stored.partitions {
-            if *partition >= known.partitions {
-                let has = format!("the topic has {} partitions", known.partitions);
-                another.differ(format!("partition {partition}"), "there", has);
-                continue;
-            }
-            let mut begin = stored.begin(*partition, state);
-            let ends = |end: i64| format!("the log ends at {end}");
-            let what = || format!("merged offset of partition {partition}");
-            loop {
-                match RawReader::open(cluster, topic, *partition, begin).await {
-                    Ok(reader) if reader.extent().end < state.merged => {
-                        another.differ(what(), state.merged, ends(reader.extent().end));
-                    }
-                    Ok(reader) => {
-                        logs.from.insert(*partition, begin);
-                        logs.readers.insert(*partition, reader);
-                    }
-                    Err(RawError::Shorter { end, .. }) => another.differ(what(), state.merged, ends(end)),
-                    Err(RawError::Evicted { start, .. }) if start < state.merged => {
-                        begin = start;
-                        continue;
-                    }
-                    // Nothing is left of it.
-                    Err(RawError::Evicted { .. }) => drop(logs.from.insert(*partition, state.merged)),
-                    Err(error) => return Err(error.into()),
-                }
-                break;
-            }
-        }
-        Ok((logs, another))
-    }
 }
 
 /// A verification under way.
@@ -277,15 +268,15 @@ impl Reading<'_> {
         reader.seek(position, offset);
         while let Some(batch) = reader.next().await? {
             let combined = batch.combine(&mut self.combiner);
+            let Partial { source, aggregate, .. } = combined.to_partial();
             let mut digest = 0;
-            // Only the last batch's is stored.
-            if batch.next >= end {
+            // Only the last batch's is stored: that of the last one with records, if batches without any follow.
+            if batch.next >= end || batch.next > source.next || self.audit.is_last(partition, source.first) {
                 self.bytes.clear();
                 combined.encode_into(&mut self.bytes);
                 digest = codec::digest(&self.bytes);
             }
-            let source = SourceRange { first: batch.base_offset, next: batch.next };
-            self.audit.batch(partition, source, &combined.to_partial().aggregate, digest);
+            self.audit.batch(partition, source, batch.next, &aggregate, digest);
             let offsets = u64::try_from(batch.next.saturating_sub(batch.base_offset)).unwrap_or(0);
             self.progress.read = self.progress.read.saturating_add(offsets);
             if self.told.elapsed() >= TELL_PERIOD {

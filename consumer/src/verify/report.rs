@@ -9,6 +9,10 @@ use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
 
 use crate::materializer::event::PartitionId;
+use crate::sink::table::format::foreign;
+
+/// The most columns that a cell of the table takes.
+const MOST_COLUMNS: usize = 240;
 
 /// How many differences are named. What comes later is counted.
 pub const MOST_DIFFERENCES: usize = 1_000;
@@ -63,6 +67,27 @@ pub struct ReadAgain {
     pub records: u64,
 }
 
+/// A verification in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything has been recomputed, and is the same.
+    Same,
+    /// Nothing differs, and something could not be recomputed, or not wholly.
+    Incomplete,
+    /// Something differs.
+    Different,
+}
+
+impl Display for Outcome {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Same => "same",
+            Self::Incomplete => "incomplete",
+            Self::Different => "different",
+        })
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Findings {
@@ -84,6 +109,15 @@ impl Findings {
         self.different() == 0
     }
 
+    /// The one word for it.
+    pub fn outcome(&self) -> Outcome {
+        match (self.is_clean(), self.unverifiable.is_empty()) {
+            (false, _) => Outcome::Different,
+            (true, false) => Outcome::Incomplete,
+            (true, true) => Outcome::Same,
+        }
+    }
+
     /// How many differences there are.
     pub fn different(&self) -> u64 {
         self.unlisted.saturating_add(self.differences.len() as u64)
@@ -103,6 +137,16 @@ impl Findings {
     pub(super) fn compare<T: PartialEq + Display>(&mut self, what: impl Into<String>, stored: T, recomputed: T) {
         if stored != recomputed {
             self.differ(what, stored, recomputed);
+        }
+    }
+
+    /// Notes a difference unless `stored` is `least` or up to `more` above.
+    pub(super) fn within(&mut self, what: impl Into<String>, stored: u64, least: u64, more: u64) {
+        let most = least.saturating_add(more);
+        if more == 0 {
+            self.compare(what, stored, least);
+        } else if stored < least || stored > most {
+            self.differ(what, stored, format!("{least} to {most}"));
         }
     }
 
@@ -131,6 +175,8 @@ pub struct Report {
     pub run: String,
     /// Where the store stands.
     pub store: PathBuf,
+    /// The address of the cluster that was asked.
+    pub cluster: String,
     /// What was found.
     pub findings: Findings,
 }
@@ -151,9 +197,10 @@ struct Text<'a>(&'a Report);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Report { topic, run, store, findings } = self.0;
+        let Report { topic, run, store, cluster, findings } = self.0;
         let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
-        writeln!(f, "{}: run {run} of `{topic}`", store.display())?;
+        let (store, topic, cluster) = (store.display().to_string(), clean(topic), clean(cluster));
+        writeln!(f, "{}: run {run} of `{topic}` at {cluster}", clean(&store))?;
         for ReadAgain { partition, from, to, records } in partitions {
             writeln!(f, "partition {partition}: {records} records read again, from offset {from} to {to}")?;
         }
@@ -169,21 +216,24 @@ impl Display for Text<'_> {
         if !unverifiable.is_empty() {
             writeln!(f, "\nUnverifiable:")?;
             for Unverifiable { what, why } in unverifiable {
-                writeln!(f, "  {what}: {why}")?;
+                writeln!(f, "  {}: {}", clean(what), clean(why))?;
             }
         }
-        if findings.is_clean() {
-            let what = if unverifiable.is_empty() { "Everything" } else { "All that can be recomputed" };
-            return write!(f, "\n{what} is as it is stored.");
+        match findings.outcome() {
+            Outcome::Same => return write!(f, "\nEverything is as it is stored."),
+            Outcome::Incomplete => return write!(f, "\nAll that can be recomputed is as it is stored."),
+            Outcome::Different => {}
         }
-        let width = |text: &str| text.chars().count();
-        let column = |text: fn(&Difference) -> &str, title: &str| {
-            differences.iter().map(|difference| width(text(difference))).max().unwrap_or(0).max(width(title))
-        };
-        let (what, stored) = (column(|d| &d.what, "different"), column(|d| &d.stored, "stored"));
+        let lines = differences
+            .iter()
+            .map(|Difference { what, stored, recomputed }| (clean(what), clean(stored), clean(recomputed)));
+        let lines: Vec<_> = lines.collect();
+        let widest = |widths: &mut dyn Iterator<Item = usize>, title: &str| widths.max().unwrap_or(0).max(title.len());
+        let what = widest(&mut lines.iter().map(|(what, ..)| what.chars().count()), "different");
+        let stored = widest(&mut lines.iter().map(|(_, stored, _)| stored.chars().count()), "stored");
         writeln!(f, "\n{:<what$}  {:<stored$}  recomputed", "different", "stored")?;
-        for difference in differences {
-            writeln!(f, "{:<what$}  {:<stored$}  {}", difference.what, difference.stored, difference.recomputed)?;
+        for (named, there, here) in lines {
+            writeln!(f, "{named:<what$}  {there:<stored$}  {here}")?;
         }
         if *unlisted > 0 {
             writeln!(f, "and {unlisted} more differences")?;
@@ -196,16 +246,12 @@ struct Json<'a>(&'a Report);
 
 impl Display for Json<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Report { topic, run, store, findings } = self.0;
+        let Report { topic, run, store, cluster, findings } = self.0;
         let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
-        let result = if findings.is_clean() { "same" } else { "different" };
-        let store = store.display().to_string();
-        write!(
-            f,
-            r#"{{"type":"verify","result":"{result}","topic":{},"run":"{run}","store":{},"#,
-            Quoted(topic),
-            Quoted(&store)
-        )?;
+        let (result, store) = (findings.outcome(), store.display().to_string());
+        let (topic, store, cluster) = (Quoted(topic), Quoted(&store), Quoted(cluster));
+        write!(f, r#"{{"type":"verify","result":"{result}","topic":{topic},"run":"{run}","store":{store},"#)?;
+        write!(f, r#""cluster":{cluster},"#)?;
         let Windows { verified, different, unverifiable: lost, unverifiable_from_to: _, dropped, open } = windows;
         write!(f, r#""windows":{{"verified":{verified},"different":{different},"unverifiable":{lost},"#)?;
         write!(f, r#""dropped":{dropped},"open":{open}}},"partitions":["#)?;
@@ -223,6 +269,11 @@ impl Display for Json<'_> {
         })?;
         f.write_str("]}")
     }
+}
+
+/// Text for a terminal: names of groups are a producer's.
+fn clean(text: &str) -> String {
+    foreign(text, MOST_COLUMNS)
 }
 
 /// Things with commas between them.

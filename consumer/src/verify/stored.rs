@@ -1,22 +1,64 @@
-//! What a store says, read in a thread of its own: all of it from one moment, windows as they are asked for.
+//! What a store says, read in a thread of its own: all of it from one moment, windows and sensors as they are asked for.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use isotherm_model::time;
+use isotherm_model::window::{Millis, Window};
 use tokio::sync::mpsc;
 
-use super::audit::{Rows, Stored};
-use crate::results::WindowResult;
-use crate::store::StoreFault;
+use super::fate::Rows;
+use crate::materializer::event::PartitionId;
+use crate::materializer::ledger::Account;
+use crate::results::{Totals, WindowResult};
 use crate::store::sqlite::{Identity, Snapshot, StoreReader, Windows};
+use crate::store::{GroupState, PartitionState, Sighting, StoreFault, TopicState};
+
+/// What a store says, but for its windows and sensors.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// The topic.
+    pub topic: TopicState,
+    /// Its partitions.
+    pub partitions: BTreeMap<PartitionId, PartitionState>,
+    /// The account of all records.
+    pub accounts: BTreeMap<PartitionId, Account>,
+    /// The run.
+    pub totals: Totals,
+    /// The groups of the run, in the order of their numbers.
+    pub groups: Vec<GroupState>,
+    /// How many windows have been dropped from it.
+    pub dropped: u64,
+    /// Which windows it has.
+    pub rows: Rows,
+    /// How long ago it was made, in milliseconds, if that is known.
+    pub age: Option<Millis>,
+}
+
+impl Stored {
+    /// Where the last gap that was accepted in a partition ends, if there is one: the log must not hold what lies before.
+    pub fn gap_end(&self, partition: PartitionId) -> Option<i64> {
+        self.accounts.get(&partition)?.gaps.iter().map(|gap| gap.range.next).max()
+    }
+
+    /// Where a partition begins that has not been cut since: behind the last gap that was accepted.
+    pub fn begin(&self, partition: PartitionId, state: &PartitionState) -> i64 {
+        self.gap_end(partition).map_or(state.start, |end| end.min(state.merged).max(state.start))
+    }
+}
 
 /// How many windows are read ahead.
 const AHEAD: usize = 256;
 
-/// What a store says, in this order: once `Run`, each `Window` ascending by start, `End`.
+/// What a store says, in this order: once `Run`, each `Window` ascending by start, `Windows` when that were all, the
+/// `Sensors` of the run, `End`.
 pub(super) enum Said {
     Run(Box<(Identity, Stored)>),
     Window(WindowResult),
+    Windows,
+    Sensors(Vec<Sighting>),
     End,
 }
 
@@ -45,6 +87,13 @@ fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, StoreFault>>) -> Result<(
         heard = say.blocking_send(Ok(Said::Window(window))).is_ok();
         if heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
+    if !heard || say.blocking_send(Ok(Said::Windows)).is_err() {
+        return Ok(());
+    }
+    snapshot.sensors(|sensors| {
+        heard = say.blocking_send(Ok(Said::Sensors(sensors))).is_ok();
+        if heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
     if heard {
         let _ = say.blocking_send(Ok(Said::End));
     }
@@ -56,7 +105,7 @@ fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, StoreF
     let size = identity.subject.window.max(1);
     let mut rows = Rows::default();
     snapshot.windows(Windows::All, |window| {
-        rows.push(isotherm_model::window::Window(window.start.div_euclid(size)));
+        rows.push(Window(window.start.div_euclid(size)));
         ControlFlow::Continue(())
     })?;
     Ok(Stored {
@@ -64,7 +113,15 @@ fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, StoreF
         partitions: snapshot.partitions()?,
         accounts: snapshot.accounts()?,
         totals: snapshot.totals()?,
+        groups: snapshot.groups()?,
         dropped: snapshot.overview().dropped,
         rows,
+        age: age(&identity.created),
     })
+}
+
+/// How long ago this was, by the clock.
+fn age(created: &str) -> Option<Millis> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some(Millis::try_from(now.as_millis()).ok()?.saturating_sub(time::parse(created.as_bytes())?))
 }

@@ -2,8 +2,9 @@
 
 use isotherm_model::settings::Settings;
 
-use super::report::{Difference, Findings, ReadAgain, Report, Windows};
-use super::*;
+use super::report::{self, Difference, Findings, ReadAgain, Report, Windows};
+use crate::inspect::settings;
+use crate::store::sqlite::Subject;
 
 fn report() -> Report {
     let mut findings = Findings {
@@ -20,13 +21,20 @@ fn report() -> Report {
     };
     findings.differ("totals: sensors", 7, 8);
     findings.skip("partition 0: offsets 0 to 40", "the log's retention has cut it");
-    Report { topic: "sensors".to_owned(), run: "r".to_owned(), store: "/data/run.db".into(), findings }
+    Report {
+        topic: "sensors".to_owned(),
+        run: "r".to_owned(),
+        store: "/data/run.db".into(),
+        cluster: "10.0.0.5:9003".to_owned(),
+        findings,
+    }
 }
 
 #[test]
 fn the_json_is_byte_for_byte_that_of_the_documents() {
     let wanted = concat!(
         r#"{"type":"verify","result":"different","topic":"sensors","run":"r","store":"/data/run.db","#,
+        r#""cluster":"10.0.0.5:9003","#,
         r#""windows":{"verified":11,"different":1,"unverifiable":2,"dropped":3,"open":1},"#,
         r#""partitions":[{"partition":0,"from":40,"to":5000,"records":4960}],"#,
         r#""differences":[{"what":"totals: sensors","stored":"7","recomputed":"8"}],"unlisted":0,"#,
@@ -38,7 +46,7 @@ fn the_json_is_byte_for_byte_that_of_the_documents() {
 #[test]
 fn the_table_names_what_differs() {
     let wanted = "\
-/data/run.db: run r of `sensors`
+/data/run.db: run r of `sensors` at 10.0.0.5:9003
 partition 0: 4960 records read again, from offset 40 to 5000
 closed windows: 11 of 14 recomputed and the same, 1 different, 2 unverifiable, 3 dropped from the store; open windows: 1
 
@@ -52,8 +60,10 @@ The store is not what the log says.";
     assert_eq!(report().text().to_string(), wanted);
     let mut clean = report();
     clean.findings.differences.clear();
+    assert!(clean.json().to_string().contains(r#""result":"incomplete""#));
     assert!(clean.text().to_string().ends_with("\nAll that can be recomputed is as it is stored."));
     clean.findings.unverifiable.clear();
+    assert!(clean.json().to_string().contains(r#""result":"same""#));
     assert!(clean.text().to_string().ends_with("\nEverything is as it is stored."));
 }
 
@@ -66,6 +76,17 @@ fn differences_beyond_the_most_are_counted() {
     assert_eq!((findings.differences.len(), findings.unlisted), (report::MOST_DIFFERENCES, 5));
     let first = Difference { what: "a".to_owned(), stored: "0".to_owned(), recomputed: "b".to_owned() };
     assert_eq!(findings.differences.first(), Some(&first));
+}
+
+#[test]
+fn foreign_text_cannot_steer_a_terminal() {
+    let mut evil = report();
+    evil.findings.differ("totals: group \u{1b}[31mEVIL\u{1b}]0;pwned\u{7}\n", "\r1", "\u{202e}2");
+    evil.findings.skip("\u{1b}", "\n");
+    let text = evil.text().to_string();
+    let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!text.contains(steers) && text.contains("·[31mEVIL·]0;pwned··"), "{text:?}");
+    assert!(evil.json().to_string().contains(r"\u001b[31mEVIL"), "{}", evil.json());
 }
 
 #[test]

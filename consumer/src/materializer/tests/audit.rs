@@ -1,87 +1,24 @@
 //! What a materializer committed stands up to the audit; whatever is changed in it is found.
 
+mod told;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use self::told::{Batches, Kept, Told, raised, with_holes};
 use super::properties::{batch, history, op};
 use super::reference::Happening;
 use super::resume::{Log, apply, digest, read};
 use super::*;
 use crate::materializer::ledger::{Gap, KeyedRange, Ranges};
-use crate::store::{LastBatch, Saved};
+use crate::store::{LastBatch, Saved, Sighting};
 use crate::verify::audit::{Audit, Rows, Stored};
 use crate::verify::report::Findings;
-
-/// A store, and the log that it was read from.
-#[derive(Clone)]
-struct Told {
-    stored: Stored,
-    windows: Vec<WindowResult>,
-    /// By partition, its batches and their digests.
-    log: BTreeMap<PartitionId, Vec<(Partial, u64)>>,
-}
-
-impl Told {
-    fn new(
-        saved: &Saved,
-        totals: Totals,
-        windows: &[WindowResult],
-        log: BTreeMap<PartitionId, Vec<(Partial, u64)>>,
-    ) -> Self {
-        let stored = Stored {
-            topic: saved.topic,
-            partitions: saved.partitions.clone(),
-            accounts: saved.accounts.clone(),
-            totals,
-            ..Stored::default()
-        };
-        Self { stored, windows: windows.to_vec(), log }
-    }
-
-    /// Verifies it against what is left of the log from `cut` on.
-    fn audit_from(&self, cut: &BTreeMap<PartitionId, i64>) -> Findings {
-        let size = WindowSize::default();
-        let mut stored = self.stored.clone();
-        stored.rows = Rows::default();
-        self.windows.iter().for_each(|window| stored.rows.push(size.window_of(window.start)));
-        let from = stored.partitions.iter().map(|(partition, state)| {
-            let begin = stored.begin(*partition, state);
-            (*partition, cut.get(partition).map_or(begin, |cut| begin.max(*cut)))
-        });
-        let from = from.collect();
-        let mut audit = Audit::new(size, stored, &from);
-        let ends = audit.ends();
-        let reach = |audit: &mut Audit, partition, offset| {
-            for (Partial { source, aggregate, .. }, digest) in self.log.get(&partition).into_iter().flatten() {
-                let position = audit.position(partition).expect("it is stored");
-                // Nothing comes of an empty batch.
-                if (position..offset).contains(&source.first) && source.next > source.first {
-                    audit.batch(partition, *source, aggregate, *digest);
-                }
-            }
-        };
-        for window in &self.windows {
-            for (partition, offset) in &window.merged {
-                let end = ends.iter().find(|(of, _)| of == partition).map_or(0, |(_, end)| *end);
-                reach(&mut audit, *partition, end.min(*offset));
-            }
-            audit.window(window);
-        }
-        for (partition, end) in ends {
-            reach(&mut audit, partition, end);
-        }
-        audit.finish()
-    }
-
-    fn audit(&self) -> Findings {
-        self.audit_from(&BTreeMap::new())
-    }
-}
 
 /// Two partitions: windows that closed, one that is open, late and rejected records.
 fn told() -> Told {
     let mut run = Run::attached(options(), &[9, 9]);
-    let (mut windows_seen, mut log) = (vec![], BTreeMap::<PartitionId, Vec<(Partial, u64)>>::new());
+    let (mut windows_seen, mut log) = (vec![], Batches::new());
     let ca = |sensor, time, micros| Reading { sensor, group: "CA", time, micros };
     let batches: [(PartitionId, Vec<Reading>, Vec<Rejection>); 8] = [
         (0, vec![at(0), ca(2, 500, 5_000_000), ca(3, 3_100, -7)], vec![Rejection::NotJson]),
@@ -99,7 +36,7 @@ fn told() -> Told {
         let partial = partial(first, &readings, &rejected);
         let event = Event::Partial { partition, partial: Box::new(partial.clone()), digest: digest(first) };
         windows_seen.extend(windows(&run.event(event)));
-        log.entry(partition).or_default().push((partial, digest(first)));
+        log.entry(partition).or_default().push(Kept::new(partial, digest(first)));
     }
     let saved = apply(&Saved::default(), &run.materializer, &[]);
     let told = Told::new(&saved, run.totals(), &windows_seen, log);
@@ -132,7 +69,7 @@ fn what_was_committed_is_clean() {
 #[test]
 fn each_kind_of_change_is_found() {
     type Change = (&'static str, fn(&mut Told));
-    let changes: [Change; 33] = [
+    let changes: [Change; 44] = [
         ("AK: messages", |told| told.windows[0].groups[0].messages += 1),
         ("AK: sum", |told| told.windows[0].groups[0].sum -= 1),
         ("CA: avg", |told| told.windows[0].groups[1].avg = Fixed::from_micros(1)),
@@ -195,6 +132,29 @@ fn each_kind_of_change_is_found() {
             told.stored.partitions.get_mut(&0).expect("it is stored").watermark = Some(1);
         }),
         ("open windows", |told| told.stored.topic.open_windows += 1),
+        ("partition 1: where open windows begin", |told| {
+            let state = told.stored.partitions.get_mut(&1).expect("it is stored");
+            state.refill = state.merged;
+        }),
+        ("partition 0: where open windows begin", |told| {
+            told.stored.partitions.get_mut(&0).expect("it is stored").refill = 5;
+        }),
+        ("sensors: group AK: not in the log", |told| told.sensors[0].sensor += 10),
+        ("sensors: group AK: missing", |told| told.sensors[0].sensor += 10),
+        ("sensors: group CA", |told| told.sensors.truncate(told.sensors.len() - 1)),
+        ("sensors: group AK: not in the log", |told| told.sensors.push(told.sensors[0])),
+        ("of no group", |told| told.sensors.push(Sighting { sensor: 1, group: 9 })),
+        ("windows are closed until", |told| {
+            told.stored.topic.closed_until = Some(365 * 86_400_000);
+        }),
+        ("watermark", |told| {
+            told.stored.topic.closed_until = Some(365 * 86_400_000);
+            told.stored.topic.watermark = Some(365 * 86_400_000);
+        }),
+        ("offsets", |told| told.windows[1].merged.truncate(1)),
+        ("gaps: read", |told| {
+            account(told, 0).gaps.push(Gap { range: SourceRange { first: 0, next: 4 }, unread: 4 });
+        }),
     ];
     for (place, (what, change)) in changes.into_iter().enumerate() {
         let mut told = told();
@@ -209,10 +169,59 @@ fn each_kind_of_change_is_found() {
 }
 
 #[test]
+fn a_window_that_no_watermark_can_have_closed_is_found() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 0);
+    let closed = windows(&run.pass(20_000));
+    assert_eq!(closed.iter().map(|window| window.closed_by).collect::<Vec<_>>(), [ClosedBy::Idle]);
+    let log = Batches::from([(0, vec![Kept::new(partial(0, &[at(0)], &[]), 0)])]);
+    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    let mut told = Told::new(&saved, run.totals(), &closed, log);
+    assert!(told.audit().is_clean(), "{:#?}", told.audit());
+    told.windows[0].closed_by = ClosedBy::Watermark;
+    let findings = told.audit();
+    assert!(findings.differences.iter().any(|one| one.what.ends_with("closed by")), "{findings:#?}");
+}
+
+#[test]
+fn too_much_is_found_however_much_of_the_log_is_left() {
+    let told = told();
+    for cut in [0, 4, 8, 10] {
+        let cut = BTreeMap::from([(0, cut)]);
+        for more in [1, 1_000] {
+            for (what, changed) in raised(&told, more) {
+                assert!(!changed.audit_from(&cut).is_clean(), "{what} by {more}, cut at {cut:?}");
+            }
+        }
+    }
+    let kept = told.keep_from(1);
+    for (what, changed) in raised(&kept, 1) {
+        assert!(!changed.audit().is_clean(), "{what}, of a store that has dropped windows");
+    }
+}
+
+#[test]
+fn where_a_full_list_of_ranges_leaves_two_answers_both_are_taken() {
+    let mut kept = told().keep_from(1);
+    for account in kept.stored.accounts.values_mut() {
+        let listed = account.late_ranges.listed().iter().copied();
+        let (of_dropped, listed): (Vec<_>, Vec<_>) = listed.partition(|range| range.key.0 == 0);
+        let unlisted = of_dropped.iter().map(|range| range.records).sum();
+        account.late_ranges = Ranges::restored(listed, unlisted);
+    }
+    let findings = kept.audit();
+    let named = |what: &str| findings.unverifiable.iter().any(|one| one.what.contains(what));
+    assert!(findings.is_clean() && named("counted and late") && named("totals"), "{findings:#?}");
+    for (what, changed) in raised(&kept, 1_000) {
+        assert!(!changed.audit().is_clean(), "{what}");
+    }
+}
+
+#[test]
 fn another_log_is_found() {
     let mut told = told();
-    let (partial, _) = &mut told.log.get_mut(&0).expect("it has batches")[1];
-    let cell = partial.aggregate.cells.values_mut().next().expect("it has cells");
+    let kept = &mut told.log.get_mut(&0).expect("it has batches")[1];
+    let cell = kept.partial.aggregate.cells.values_mut().next().expect("it has cells");
     cell.stats.sum += 1;
     let findings = told.audit();
     assert!(findings.differences.iter().any(|difference| difference.what.ends_with("sum")), "{findings:#?}");
@@ -269,29 +278,51 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn any_history_is_clean_at_any_moment(ops in proptest::collection::vec(op(), 1..100), at: Index, cut in 0_i64..40) {
+    fn any_history_is_clean_at_any_moment(
+        ops in proptest::collection::vec(op(), 1..100),
+        holes in proptest::collection::vec((prop_oneof![3 => Just(0_i64), 2 => 1_i64..6], any::<bool>()), 1..40),
+        at: Index,
+        cut in 0_i64..60,
+        dropped in 0_usize..6,
+        more in 1_u64..3,
+    ) {
         let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
-        let (mut closed, mut log) = (vec![], BTreeMap::<PartitionId, Vec<(Partial, u64)>>::new());
-        let happenings = history(ops);
-        let at = at.index(happenings.len());
-        for (place, happening) in happenings.iter().enumerate() {
-            let mut event = happening.event();
-            if let (Happening::Batch { partition, first, .. }, Event::Partial { partial, digest: own, .. }) = (happening, &mut event) {
-                *own = digest(*first);
-                log.entry(*partition).or_default().push(((**partial).clone(), *own));
+        let (mut closed, mut log) = (vec![], Batches::new());
+        let events = with_holes(&history(ops), &holes, &mut log);
+        let at = at.index(events.len());
+        // What has been written by now.
+        let mut written = Batches::new();
+        for (place, event) in events.iter().enumerate() {
+            if let Event::Partial { partition, .. } = event {
+                let batches = written.entry(*partition).or_default();
+                batches.push(log[partition][batches.len()].clone());
             }
-            closed.extend(windows(&run.event(event)));
-            if place == at || place + 1 == happenings.len() {
+            closed.extend(windows(&run.event(event.clone())));
+            if place == at || place + 1 == events.len() {
                 let saved = apply(&Saved::default(), &run.materializer, &[]);
-                let told = Told::new(&saved, run.totals(), &closed, log.clone());
+                let told = Told::new(&saved, run.totals(), &closed, written.clone());
                 let findings = told.audit();
                 prop_assert!(findings.is_clean() && findings.unverifiable.is_empty(), "{:#?}", findings);
                 prop_assert_eq!(findings.windows.open, saved.topic.open_windows);
                 // Cut at the batch that holds the offset.
                 let batches = told.log.get(&0).into_iter().flatten();
-                let cut = batches.map(|(partial, _)| partial.source.first).filter(|first| *first <= cut).max();
-                let findings = told.audit_from(&BTreeMap::from([(0, cut.unwrap_or(0))]));
+                let cut = batches.map(|kept| kept.partial.source.first).filter(|first| *first <= cut).max();
+                let cut = BTreeMap::from([(0, cut.unwrap_or(0))]);
+                let findings = told.audit_from(&cut);
                 prop_assert!(findings.is_clean(), "cut at {:?}: {:#?}", cut, findings);
+                for (what, changed) in raised(&told, 1_000) {
+                    prop_assert!(!changed.audit_from(&cut).is_clean(), "{}, cut at {:?}", what, cut);
+                }
+                // A store that has dropped its oldest windows.
+                let kept = told.keep_from(dropped);
+                let findings = kept.audit();
+                prop_assert!(findings.is_clean(), "{:#?}", findings);
+                prop_assert_eq!(findings.windows.verified, kept.windows.len() as u64);
+                let findings = kept.audit_from(&cut);
+                prop_assert!(findings.is_clean(), "cut at {:?}: {:#?}", cut, findings);
+                for (what, changed) in raised(&kept, more) {
+                    prop_assert!(!changed.audit().is_clean(), "{} by {}, without {} windows", what, more, dropped);
+                }
             }
         }
     }
@@ -316,7 +347,7 @@ proptest! {
         let partials = |log: &Log| {
             let partial = |(first, batch): &(i64, _)| {
                 let batch: &super::reference::Batch = batch;
-                (partial(*first, &batch.readings, &batch.rejected), digest(*first))
+                Kept::new(partial(*first, &batch.readings, &batch.rejected), digest(*first))
             };
             log.0.iter().map(partial).collect()
         };

@@ -163,6 +163,21 @@ impl RawReader {
         Self::open_with(cluster, topic, partition, from, TRIES).await
     }
 
+    /// [`RawReader::open`], for one of many: asks for so many bytes at once, and for more only if a batch is larger.
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn open_with_answers(
+        cluster: &Cluster,
+        topic: &str,
+        partition: PartitionId,
+        from: i64,
+        bytes: usize,
+    ) -> Result<Self, RawError> {
+        let max_bytes = i32::try_from(bytes).unwrap_or(ANSWER_BYTES);
+        Self { max_bytes, ..Self::new(cluster, topic, partition, from, TRIES) }.opened().await
+    }
+
     /// [`RawReader::open`], with another number of attempts, then and later.
     pub(super) async fn open_with(
         cluster: &Cluster,
@@ -171,7 +186,11 @@ impl RawReader {
         from: i64,
         tries: u32,
     ) -> Result<Self, RawError> {
-        let mut reader = Self {
+        Self::new(cluster, topic, partition, from, tries).opened().await
+    }
+
+    fn new(cluster: &Cluster, topic: &str, partition: PartitionId, from: i64, tries: u32) -> Self {
+        Self {
             cluster: cluster.clone(),
             topic: topic.to_owned(),
             partition,
@@ -185,10 +204,13 @@ impl RawReader {
             session: None,
             failures: 0,
             tries,
-        };
-        reader.connected().await?;
-        reader.until = reader.extent.end;
-        Ok(reader)
+        }
+    }
+
+    async fn opened(mut self) -> Result<Self, RawError> {
+        self.connected().await?;
+        self.until = self.extent.end;
+        Ok(self)
     }
 
     /// Where the log began and ended when that was last asked: when reading began, after [`RawReader::ask`], or when the

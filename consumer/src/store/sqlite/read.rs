@@ -3,6 +3,7 @@
 //! All of it is to be read within one transaction, the head first.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use rusqlite::Connection;
 
@@ -18,7 +19,7 @@ use crate::materializer::ledger::{Account, Gap, KeyedRange, Ranges};
 use crate::materializer::sensors::Sensors;
 use crate::results::{GroupResult, Totals};
 use crate::store::error::Wrong;
-use crate::store::{DeadBatch, GroupState, PartitionState, RangeKey, Saved};
+use crate::store::{DeadBatch, GroupState, PartitionState, RangeKey, Saved, Sighting};
 
 /// Everything that a run needs to go on; `None` before the first commit.
 pub(super) fn saved(connection: &Connection) -> Result<Option<Saved>, Wrong> {
@@ -174,6 +175,24 @@ fn sensors(connection: &Connection, head: &Head, groups: &[GroupState]) -> Resul
         return Err(SENSORS.damaged("they are not as many as the groups count"));
     }
     Ok(sensors)
+}
+
+/// Who reported from where, chunk by chunk.
+pub(super) fn sightings(
+    connection: &Connection,
+    head: &Head,
+    mut each: impl FnMut(Vec<Sighting>) -> ControlFlow<()>,
+) -> Result<(), Wrong> {
+    let (mut digest, mut stopped) = (Digest::default(), false);
+    SENSORS.until(connection, "ORDER BY id", [], |[_, members], check| {
+        digest.add(check);
+        if digest.rows > head.sensors.rows {
+            return head.sensors.expect(digest, SENSORS.name).map(|()| false);
+        }
+        stopped = each(groups::members(members)?.collect()).is_break();
+        Ok(!stopped)
+    })?;
+    if stopped { Ok(()) } else { head.sensors.expect(digest, SENSORS.name) }
 }
 
 /// The whole run so far.

@@ -20,7 +20,7 @@ use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::Account;
 use crate::results::{Totals, WindowResult};
 use crate::store::error::{Doing, StoreFault, Wrong};
-use crate::store::{DeadBatch, GroupState, PartitionState, TopicState};
+use crate::store::{DeadBatch, GroupState, PartitionState, Sighting, TopicState};
 
 /// A store, open to be read.
 #[derive(Debug)]
@@ -215,6 +215,12 @@ impl Snapshot<'_> {
     /// Groups, in the order of their numbers.
     pub fn groups(&self) -> Result<Vec<GroupState>, StoreFault> {
         self.answer(read::groups)
+    }
+
+    /// The sensors of the run, each with the number of the group that it reported from, some at a time, as long as `each`
+    /// says so. That they are those that were committed is known at the end, when this succeeds.
+    pub fn sensors(&self, each: impl FnMut(Vec<Sighting>) -> ControlFlow<()>) -> Result<(), StoreFault> {
+        self.answer(|connection, head| read::sightings(connection, head, each))
     }
 
     /// The whole run so far, open windows included.

@@ -1,0 +1,111 @@
+//! What is left of the log, and whether it is the one that was read.
+
+use std::collections::BTreeMap;
+
+use super::Error;
+use super::account::of;
+use super::report::Findings;
+use super::stored::Stored;
+use crate::materializer::event::PartitionId;
+use crate::source::SourceError;
+use crate::source::fluvio::cluster::Cluster;
+use crate::source::fluvio::raw::{RawError, RawReader};
+use crate::store::PartitionState;
+
+/// How many bytes all partitions together may read ahead, as long as no single batch is larger than its share.
+const AHEAD_BYTES: usize = 64 << 20;
+
+/// The most and the least that one partition asks for at once.
+const ANSWER_BYTES: (usize, usize) = (2 << 20, 32 << 10);
+
+/// The partitions of the log.
+pub(super) struct Logs {
+    /// Each that still holds something that was read; `None` if it is another log than the one that was read.
+    pub(super) readers: Option<BTreeMap<PartitionId, RawReader>>,
+    /// Where each begins.
+    pub(super) from: BTreeMap<PartitionId, i64>,
+    /// What the log's extent says against the store.
+    pub(super) findings: Findings,
+}
+
+/// One partition.
+enum Left {
+    /// It is read again from here on.
+    From(i64, Box<RawReader>),
+    /// Nothing is left of what was read.
+    Nothing,
+    /// It ends here, before what was read.
+    Ends(i64),
+}
+
+impl Logs {
+    /// Opens every partition that was read.
+    pub(super) async fn open(cluster: &Cluster, topic: &str, stored: &Stored) -> Result<Self, Error> {
+        cluster.connect().await?;
+        let known = cluster.topic(topic).await.map_err(|error| cluster.no_cluster(&error))?;
+        let Some(known) = known else {
+            let address = cluster.address().to_owned();
+            return Err(SourceError::NoTopic { address, topic: topic.to_owned(), cluster: cluster.flag() }.into());
+        };
+        let mut readers = BTreeMap::new();
+        let (mut from, mut findings, mut another) = (BTreeMap::new(), Findings::default(), false);
+        let (most, least) = ANSWER_BYTES;
+        let share = (AHEAD_BYTES / stored.partitions.len().max(1)).clamp(least, most);
+        for (partition, state) in &stored.partitions {
+            if *partition >= known.partitions {
+                let has = format!("the topic has {} partitions", known.partitions);
+                findings.differ(format!("partition {partition}"), "there", has);
+                another = true;
+                continue;
+            }
+            let begin = stored.begin(*partition, state);
+            let open = |offset| RawReader::open_with_answers(cluster, topic, *partition, offset, share);
+            match left(begin, state, open).await? {
+                Left::Ends(end) => {
+                    let ends = format!("the log ends at {end}");
+                    findings.differ(format!("merged offset of partition {partition}"), state.merged, ends);
+                    another = true;
+                }
+                Left::Nothing => drop(from.insert(*partition, state.merged)),
+                Left::From(first, mut reader) => {
+                    let start = reader.extent().start;
+                    // A gap is what the log had lost: it does not come back.
+                    let first = match stored.gap_end(*partition).filter(|end| start < *end) {
+                        Some(end) => {
+                            let said = format!("nothing is left before offset {end}");
+                            findings.differ(of(*partition, "gaps"), said, format!("the log begins at {start}"));
+                            start.max(state.start)
+                        }
+                        None => first,
+                    };
+                    reader.seek(first, state.merged);
+                    from.insert(*partition, first);
+                    readers.insert(*partition, *reader);
+                }
+            }
+        }
+        Ok(Self { readers: (!another).then_some(readers), from, findings })
+    }
+}
+
+/// Opens a partition at `begin`, or where it begins by now.
+async fn left<F: Future<Output = Result<RawReader, RawError>>>(
+    begin: i64,
+    state: &PartitionState,
+    open: impl Fn(i64) -> F,
+) -> Result<Left, RawError> {
+    let mut begin = begin;
+    loop {
+        return match open(begin).await {
+            Ok(reader) if reader.extent().end < state.merged => Ok(Left::Ends(reader.extent().end)),
+            Ok(reader) => Ok(Left::From(begin, Box::new(reader))),
+            Err(RawError::Shorter { end, .. }) => Ok(Left::Ends(end)),
+            Err(RawError::Evicted { start, .. }) if start < state.merged => {
+                begin = start;
+                continue;
+            }
+            Err(RawError::Evicted { .. }) => Ok(Left::Nothing),
+            Err(error) => Err(error),
+        };
+    }
+}
