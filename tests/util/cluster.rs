@@ -59,6 +59,12 @@ impl Cluster {
         &self.address
     }
 
+    /// Where the test's own node keeps its data.
+    #[track_caller]
+    pub(crate) fn folder(&self) -> &Path {
+        self.node.as_ref().expect("a node of the test's own").1.path()
+    }
+
     /// Ends the test's own node as a power cut would end the process.
     #[track_caller]
     pub(crate) fn kill(&mut self) {
