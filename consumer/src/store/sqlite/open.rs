@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::fence::Fence;
 use super::files::{self, FileId};
@@ -12,7 +12,7 @@ use super::head::Head;
 use super::identity::{Identity, Subject};
 use super::lock::{self, Holder, Lock};
 use super::schema::{self, Access};
-use super::{Options, SqliteStore, compact};
+use super::{Options, SqliteStore, compact, read};
 use crate::store::error::{Doing, StoreFault, Wrong};
 
 /// See [`SqliteStore::open`].
@@ -90,21 +90,25 @@ fn raise(
 ) -> Result<(Connection, Identity, Fence), Wrong> {
     let file = identify(path)?;
     let mut connection = schema::plain(path, Access::Write)?;
+    // As far as the file goes; its header is read below.
+    let writable = !connection.is_readonly("main")?;
     connection.busy_timeout(patience)?;
     schema::settle(&connection)?;
+    if writable && connection.is_readonly("main")? {
+        return Err(Wrong::damaged("the file", "its header says that it must not be written"));
+    }
     let current = schema::is_current(&connection, path, schema::MIGRATIONS)?;
     if claim.is_none() && current {
-        // Before anybody is waited for who would have to be ended: it may not even be his store that is meant.
-        check(&*connection.transaction()?, path, subject)?;
+        // Before anybody is waited for who would have to be ended: it may not even be his store that is meant. Nor does anybody
+        // make way for one who then finds that he cannot go on.
+        let transaction = connection.transaction()?;
+        check(&transaction, path, subject)?;
+        if subject.is_some() {
+            read::saved(&transaction)?;
+        }
     }
     schema::set_wal(&connection)?;
-    let writable = !connection.is_readonly("main")?;
-    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
-        Err(error) if is_mark(&error) && writable => {
-            return Err(Wrong::damaged("the file", "its header says that it must not be written"));
-        }
-        begun => begun?,
-    };
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     schema::steps(&transaction, schema::MIGRATIONS)?;
     let (identity, mut head) = check(&transaction, path, subject)?;
     head.epoch = head.epoch.checked_add(1).ok_or_else(|| Wrong::damaged("head", "there are no further epochs"))?;
@@ -135,12 +139,6 @@ fn check(connection: &Connection, path: &Path, subject: Option<&Subject>) -> Res
         return Err(Wrong::Fault(StoreFault::OtherIdentity { path: path.to_owned(), what, stored, asked }));
     }
     Ok((identity, Head::read(connection)?))
-}
-
-/// Whether the file itself says that it must not be written.
-fn is_mark(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::ReadOnly)
-        && error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY)
 }
 
 fn identify(path: &Path) -> Result<FileId, Wrong> {

@@ -241,6 +241,20 @@ fn bits_turned_round_in_the_database() {
 }
 
 #[test]
+fn every_bit_of_the_header_that_says_how_it_is_to_be_read() {
+    let scene = Scene::closed(3);
+    let flips = (0..100).flat_map(|at| [1, 2, 128].map(|bit| (at, bit)));
+    let flips: Vec<_> = flips.filter(|(at, _)| (16..24).contains(at) || (44..72).contains(at)).collect();
+    let verdicts = flips.iter().map(|flip| {
+        let what = format!("bit {:#x} of byte {} of the header", flip.1, flip.0);
+        scene.judge(&what, &flipped(&scene.database, *flip), None)
+    });
+    let counts = count(verdicts);
+    println!("{} flips in the header: {counts:?}", flips.len());
+    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), [Verdict::State(3), Verdict::Refused], "{counts:?}");
+}
+
+#[test]
 fn bits_turned_round_in_the_log_or_below_it() {
     let scene = Scene::killed(8, &[3, 5]);
     assert!(scene.wal.len() > 20 * 1024, "{}", scene.wal.len());

@@ -58,6 +58,8 @@ fn a_take_over_that_is_refused_takes_nothing() {
     for (damage, mend) in [
         ("UPDATE head SET dropped_windows = 7", "UPDATE head SET dropped_windows = 0"),
         ("UPDATE identity SET cluster = 'locax'", "UPDATE identity SET cluster = 'local'"),
+        ("UPDATE groups SET messages = messages + 1", "UPDATE groups SET messages = messages - 1"),
+        ("UPDATE sensors SET id = -id", "UPDATE sensors SET id = -id"),
         ("CREATE TABLE other (x)", "DROP TABLE other"),
         ("PRAGMA user_version = 77", "PRAGMA user_version = 1"),
     ] {
