@@ -137,13 +137,17 @@ pub(super) fn digest(partial: &Partial) -> u64 {
     codec::digest(&codec::encode(partial).expect("a partial is well-formed"))
 }
 
-/// Up to a dozen batches: mostly in order, some readings late, some ahead, now and then a long silence.
+/// Up to a dozen batches: mostly in order, some readings late, some ahead, now and then a long silence, or a clock that is set
+/// back.
 fn batches(random: &mut Random, begin: Millis, window: WindowSize) -> Vec<Batch> {
     let (mut batches, mut first, mut clock) = (Vec::new(), 0, begin + random.between(0, 5_000));
     let step = window.millis() / random.pick(&[1, 2, 5]);
     for _ in 0..random.below(13) {
         if random.in_thousand(40) {
             clock += random.between(10_000, 60_000);
+        }
+        if random.in_thousand(40) {
+            clock -= random.between(2_000, 60_000);
         }
         let mut batch = Batch {
             first,

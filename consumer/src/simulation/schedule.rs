@@ -13,7 +13,8 @@ impl World<'_> {
     pub(super) fn step(&mut self, life: &mut Life) -> Result<(), End> {
         life.elapsed += Duration::from_millis(self.random.below(80) as u64);
         match self.random.below(1_000) {
-            0..430 => self.deliver_any(life),
+            0..400 => self.deliver_any(life),
+            400..430 => self.watch(life),
             430..560 => {
                 self.write();
                 Ok(())
@@ -91,6 +92,24 @@ impl World<'_> {
         let end = if self.random.in_thousand(50) { self.random.between(0, end) } else { end };
         self.note(format!("p{partition} ends at {end}"));
         self.sound(life, Event::End { partition: partition as u32, end })
+    }
+
+    /// As a source goes on: the ends of all that is attached are told again and again while time passes, and now and then
+    /// something comes.
+    fn watch(&mut self, life: &mut Life) -> Result<(), End> {
+        for _ in 0..1 + self.random.below(8) {
+            self.pass(life, self.options.idle / 3)?;
+            for partition in 0..life.lines.len() {
+                if life.lines[partition].attached {
+                    let end = self.log.partitions[partition].end();
+                    self.sound(life, Event::End { partition: partition as u32, end })?;
+                }
+            }
+            if self.random.in_thousand(600) {
+                self.deliver_any(life)?;
+            }
+        }
+        Ok(())
     }
 
     fn detach_any(&mut self, life: &mut Life) -> Result<(), End> {
