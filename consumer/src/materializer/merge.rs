@@ -21,6 +21,11 @@ impl Materializer {
             return Ok(());
         }
         let (merged, known) = (clock.merged_offset().unwrap_or(expected), clock.known);
+        // What was read before began a batch where the run goes on: where none begins, another log stands.
+        let within = found < expected && partial.source.next > expected;
+        if within && (known.is_some() || clock.is_refilling()) && self.is_ours(&partial) {
+            return Err(Fault::OtherLog { partition, offset: expected });
+        }
         self.check(partition, expected, &partial)?;
         let Partial { source, aggregate, .. } = partial;
         // A batch without records can stand before the one that begins at the same offset, and may not come again.
@@ -84,6 +89,11 @@ impl Materializer {
                 self.open.tally(key.window, partition, source.first, self.spread).add(group, cell);
             }
         }
+    }
+
+    /// Whether this version of the module made it, with the settings it was given.
+    fn is_ours(&self, partial: &Partial) -> bool {
+        partial.version == self.options.version && partial.fingerprint == self.options.fingerprint
     }
 
     pub(super) fn check(&self, partition: PartitionId, expected: i64, partial: &Partial) -> Result<(), Fault> {

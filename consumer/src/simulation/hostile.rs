@@ -63,11 +63,14 @@ impl World<'_> {
             return self.reconnect(life, partition);
         }
         let before = format!("{:?}", life.materializer.commit(&[]));
+        let goes_on = life.lines[partition].saved.is_some();
         let fault = self.take(life, event)?.expect_err("what is wrong is refused");
         self.note(format!("p{partition}, {wrong:?}: {fault}"));
         self.tally.refused.fetch_add(1, Ordering::Relaxed);
         let fits = match wrong {
             Wrong::Skips | Wrong::SkipsWithinBatch => matches!(fault, Fault::Gap { .. }),
+            // Where a run goes on no batch of the log that was read can overlap.
+            Wrong::Overlaps if goes_on => matches!(fault, Fault::Overlap { .. } | Fault::OtherLog { .. }),
             Wrong::Repeats | Wrong::Overlaps => matches!(fault, Fault::Overlap { .. }),
             Wrong::OtherSettings => matches!(fault, Fault::OtherSettings { .. }),
             Wrong::OtherVersion => matches!(fault, Fault::OtherVersion { .. }),

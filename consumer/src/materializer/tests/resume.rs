@@ -229,6 +229,13 @@ fn another_log_is_known_by_its_last_batch() {
     run.attach(0, 0, 2);
     let both = Event::Partial { partition: 0, partial: Box::new(partial(0, &[at(0), at(1)], &[])), digest: 0 };
     assert_eq!(run.try_event(both), Err(Fault::OtherLog { partition: 0, offset: 0 }));
+    // No batch begins where one was read last.
+    let mut moved = saved.clone();
+    moved.partitions.get_mut(&0).expect("a partition").refill = 1;
+    let mut run = resumed(options(), moved);
+    run.attach(0, 1, 2);
+    let both = Event::Partial { partition: 0, partial: Box::new(partial(0, &[at(0), at(1)], &[])), digest: 0 };
+    assert_eq!(run.try_event(both), Err(Fault::OtherLog { partition: 0, offset: 1 }));
     // It has become shorter, or has lost a partition.
     let mut run = resumed(options(), saved.clone());
     let shorter = run.try_event(Event::Attached { partition: 0, position: 0, end: 1 });
