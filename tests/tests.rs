@@ -17,6 +17,7 @@ mod demo;
 mod exactness;
 mod gate;
 mod ledger;
+mod letters;
 mod live;
 mod modules;
 mod outage;

@@ -96,17 +96,19 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         let shutdown = CancellationToken::new();
         signals::watch(shutdown.clone());
         let Some(((outbox, path), letters)) = outbox.zip(letters) else {
-            return Ok(run::run(config, &mut *store, &mut *sink, shutdown).await?);
+            return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, true));
         };
         let cluster = Cluster::at(config.cluster.as_deref());
         let letters = DeadLetters::start(cluster, letters, outbox, &path).await?;
         let outcome = run::run(config, &mut letters.tell(&mut *store), &mut *sink, shutdown).await;
-        letters.finish().await;
-        Ok::<_, Failure>(outcome?)
+        let copied = letters.finish(outcome.is_err()).await;
+        Ok::<_, Failure>((outcome?, copied))
     });
     Ok(match outcome? {
-        Outcome::Complete(_) | Outcome::Unread => ExitCode::SUCCESS,
-        Outcome::Interrupted(_) => ExitCode::from(INTERRUPTED),
+        // What went wrong has been said.
+        (Outcome::Complete(_) | Outcome::Unread, false) => ExitCode::FAILURE,
+        (Outcome::Complete(_) | Outcome::Unread, true) => ExitCode::SUCCESS,
+        (Outcome::Interrupted(_), _) => ExitCode::from(INTERRUPTED),
     })
 }
 

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use isotherm_model::codec;
+use isotherm_model::combine::Combiner;
 use isotherm_model::partial::SourceRange;
 use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
@@ -22,8 +24,8 @@ use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::{RawError, RawReader};
-use crate::store::DeadBatch;
 use crate::store::sqlite::{LostBatch, Outbox};
+use crate::store::{DeadBatch, LastBatch};
 
 /// How many batches are taken from the outbox at once.
 const BATCHES: u64 = 256;
@@ -72,6 +74,25 @@ struct Chunk {
     letters: Vec<Letter>,
     bytes: usize,
     lost: Vec<LostBatch>,
+}
+
+/// Where dead batches lie.
+struct Batches(BTreeMap<PartitionId, BTreeMap<i64, i64>>);
+
+impl Batches {
+    fn of(dead: &[(u64, DeadBatch)]) -> Self {
+        let mut batches = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for (_, DeadBatch { partition, range, .. }) in dead {
+            batches.entry(*partition).or_default().insert(range.first, range.next);
+        }
+        Self(batches)
+    }
+
+    /// Whether a record stands in one of them.
+    fn hold(&self, Origin { partition, offset }: Origin) -> bool {
+        let before = self.0.get(&partition).and_then(|batches| batches.range(..=offset).next_back());
+        before.is_some_and(|(_, next)| offset < *next)
+    }
 }
 
 /// See the module's text.
@@ -140,7 +161,8 @@ impl Copier {
         if self.there.is_none() {
             // No more than the letters of these batches can have been sent and not settled.
             let letters = dead.iter().fold(0_u64, |sum, (_, batch)| sum.saturating_add(batch.records));
-            self.there = Some(self.post.there(&self.envelope, letters).await?);
+            let ours = Batches::of(&dead);
+            self.there = Some(self.post.there(&self.envelope, letters, |origin| ours.hold(origin)).await?);
         }
         let chunk = self.chunk(&dead).await?;
         let there = self.there.take().unwrap_or_default();
@@ -149,10 +171,25 @@ impl Copier {
         if !known.is_empty() {
             info!("{} dead letters had been copied before, and are left out", known.len());
         }
-        self.post.send(&self.envelope, &new).await?;
-        self.outbox.settle(chunk.last, &chunk.lost).map_err(Error::Store)?;
-        self.there = Some(there);
-        self.outcome.copied = self.outcome.copied.saturating_add(new.len() as u64);
+        let refused = self.post.send(&self.envelope, &new).await?;
+        let mut lost = chunk.lost.clone();
+        lost.extend(refused.iter().map(|Origin { partition, offset }| LostBatch {
+            partition: *partition,
+            range: SourceRange { first: *offset, next: offset.saturating_add(1) },
+            records: 1,
+        }));
+        self.outbox.settle(chunk.last, &lost).map_err(Error::Store)?;
+        // What was looked back for has been dealt with, then.
+        let done = dead.last().is_none_or(|(number, _)| chunk.last >= *number);
+        self.there = Some(if done { HashSet::new() } else { there });
+        self.outcome.copied = self.outcome.copied.saturating_add((new.len() - refused.len()) as u64);
+        self.outcome.lost = self.outcome.lost.saturating_add(refused.len() as u64);
+        for Origin { partition, offset } in refused {
+            warn!(
+                "the dead letter of partition {partition}, offset {offset}, is lost: it is larger than the broker of the \
+                 topic of dead letters takes"
+            );
+        }
         for LostBatch { partition, range: SourceRange { first, next }, records } in chunk.lost {
             self.outcome.lost = self.outcome.lost.saturating_add(records);
             warn!(
@@ -167,6 +204,9 @@ impl Copier {
     async fn chunk(&mut self, dead: &[(u64, DeadBatch)]) -> Result<Chunk, Failure> {
         let mut chunk = Chunk::default();
         for (number, batch) in dead {
+            if !self.readers.contains_key(&batch.partition) {
+                self.recognize(batch.partition).await?;
+            }
             match self.fetch(batch).await {
                 Ok(raw) => {
                     let letters = pick(&raw, batch, &mut self.scanner, self.settings.window);
@@ -202,6 +242,44 @@ impl Copier {
             }
         }
         Ok(chunk)
+    }
+
+    /// Makes sure that the partition's log is the one that was read, before anything of it is sent: the batch that was
+    /// merged last must stand where it stood, unless retention has cut it.
+    async fn recognize(&mut self, partition: PartitionId) -> Result<(), Failure> {
+        let Some(last) = self.outbox.last(partition).map_err(Error::Store)? else {
+            return Ok(());
+        };
+        let (topic, offset) = (self.topic.clone(), last.first);
+        match self.stands(partition, last).await {
+            Ok(true) | Err(RawError::Evicted { .. }) => Ok(()),
+            Ok(false) | Err(RawError::Shorter { .. } | RawError::Misfit { .. }) => {
+                Err(Error::OtherLog { topic, partition, offset }.into())
+            }
+            Err(error @ (RawError::Unavailable { .. } | RawError::Cluster(_))) => {
+                Err(Failure::Passes(error.to_string()))
+            }
+            Err(error) => Err(Error::from(error).into()),
+        }
+    }
+
+    /// Whether a batch that was merged stands in the log, as far as that can be told.
+    async fn stands(&mut self, partition: PartitionId, last: LastBatch) -> Result<bool, RawError> {
+        let mut reader = RawReader::open(&self.cluster, &self.topic, partition, last.first).await?;
+        if reader.ask().await?.end == last.first {
+            // A batch without records stood there.
+            return Ok(true);
+        }
+        reader.seek(last.first, last.first.saturating_add(1));
+        let mut combiner = Combiner::new(&self.settings);
+        while let Some(batch) = reader.next().await? {
+            let mut partial = Vec::new();
+            batch.combine(&mut combiner).encode_into(&mut partial);
+            if batch.base_offset == last.first && codec::digest(&partial) == last.digest {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A batch of the topic that is read.

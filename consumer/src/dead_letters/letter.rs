@@ -35,7 +35,7 @@ pub(super) struct Letter {
     pub(super) value: Bytes,
 }
 
-/// The dead records of a batch, in order. They share its memory.
+/// The dead records of a batch, in order. Their values are copied: a batch can be far larger than what is dead in it.
 pub(super) fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, size: WindowSize) -> Vec<Letter> {
     let mut letters = Vec::new();
     for (record, offset) in batch.records.iter().zip(batch.base_offset..) {
@@ -43,14 +43,15 @@ pub(super) fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, si
             Err(rejection) => (rejection.name(), None),
             Ok(reading) => {
                 let window = size.window_of(reading.time);
-                if !dead.late.contains(&window) {
+                // They ascend.
+                if dead.late.binary_search(&window).is_err() {
                     continue;
                 }
                 (LATE, Some(size.start(window)))
             }
         };
         let origin = Origin { partition: dead.partition, offset };
-        letters.push(Letter { origin, reason, window, value: record.value.clone() });
+        letters.push(Letter { origin, reason, window, value: Bytes::copy_from_slice(&record.value) });
     }
     letters
 }

@@ -71,6 +71,19 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// The log is not the one that was read.
+    #[error(
+        "dead letters: partition {partition} of `{topic}`: at offset {offset} stands another batch than the one that was \
+         counted: the topic was deleted and made again, restored, or is another cluster's; nothing of it is copied"
+    )]
+    OtherLog {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where the batch stands.
+        offset: i64,
+    },
     /// A batch holds other records than when it was read.
     #[error(
         "dead letters: the batch of partition {partition} of `{topic}` at offset {offset} holds {found} late or rejected \
@@ -155,23 +168,30 @@ impl DeadLetters {
         Telling { store, bell: self.bell.clone() }
     }
 
-    /// The run is over: waits until all letters are copied, within a bound, and says what is left.
-    pub async fn finish(self) {
+    /// The run is over: waits until all letters are copied, within a bound, or not at all for a run that `failed`, and says
+    /// what is left. False if something is wrong that waiting does not mend.
+    pub async fn finish(self, failed: bool) -> bool {
         self.drain.cancel();
         let Self { mut task, letters, .. } = self;
-        match timeout(DRAIN, &mut task).await {
+        let mut sound = true;
+        match timeout(if failed { Duration::ZERO } else { DRAIN }, &mut task).await {
             Ok(Ok(Ok(Outcome { copied, lost }))) => {
                 if copied > 0 || lost > 0 {
                     info!("{copied} dead letters were copied to `{letters}`, {lost} are lost");
                 }
-                return;
+                return true;
             }
             // It has said what is wrong.
-            Ok(Ok(Err(_))) => {}
-            Ok(Err(panic)) => error!("the copier of dead letters ended before its time: {panic}"),
+            Ok(Ok(Err(_))) => sound = false,
+            Ok(Err(panic)) => {
+                error!("the copier of dead letters ended before its time: {panic}");
+                sound = false;
+            }
             Err(_) => {
                 task.abort();
-                warn!("dead letters are not all copied after {} s", DRAIN.as_secs());
+                if !failed {
+                    warn!("dead letters are not all copied after {} s", DRAIN.as_secs());
+                }
             }
         }
         let left = StoreReader::open(&self.store).and_then(|mut store| Ok(store.snapshot()?.overview().dead));
@@ -182,6 +202,7 @@ impl DeadLetters {
             ),
             Err(fault) => warn!("how many dead letters are left in the store is not known: {fault}"),
         }
+        sound
     }
 }
 

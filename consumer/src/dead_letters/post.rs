@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fluvio::Isolation;
 use fluvio::dataplane::link::ErrorCode;
+use fluvio::{Compression, Isolation};
 use fluvio_protocol::record::{Batch, RawRecords, Record, RecordSet};
 use fluvio_socket::{MultiplexerSocket, VersionedSerialSocket};
 use fluvio_spu_schema::produce::{DefaultPartitionRequest, DefaultProduceRequest, DefaultTopicRequest};
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::letter::{Envelope, Letter, Origin, partition_of};
 use crate::materializer::event::PartitionId;
 use crate::source::SourceError;
-use crate::source::fluvio::cluster::Cluster;
+use crate::source::fluvio::cluster::{Cluster, TopicInfo};
 use crate::source::fluvio::raw::{RawError, RawReader};
 
 /// How long a connect, or an acknowledgement, may take.
@@ -39,10 +39,9 @@ pub(super) enum PostError {
 impl From<RawError> for PostError {
     fn from(error: RawError) -> Self {
         match error {
-            RawError::Unavailable { .. } | RawError::Shorter { .. } => Self::Unsure(error.to_string()),
-            // It is there no longer.
-            RawError::Evicted { .. } => Self::Unsure(error.to_string()),
-            error => Self::Refused(error.to_string()),
+            error @ RawError::Damaged { .. } => Self::Refused(error.to_string()),
+            // The topic may have been deleted, made again, or cut meanwhile: a new look tells.
+            error => Self::Unsure(error.to_string()),
         }
     }
 }
@@ -52,6 +51,7 @@ pub(super) struct Post {
     cluster: Cluster,
     topic: String,
     partitions: u32,
+    compression: Compression,
     leaders: BTreeMap<PartitionId, (VersionedSerialSocket, Isolation)>,
 }
 
@@ -66,21 +66,26 @@ impl Post {
         let (address, topic) = (cluster.address().to_owned(), topic.to_owned());
         match known {
             Some(known) => {
-                let (cluster, partitions) = (cluster.clone(), known.partitions);
-                Ok(Self { cluster, topic, partitions, leaders: BTreeMap::new() })
+                let (cluster, TopicInfo { partitions, compression }) = (cluster.clone(), known);
+                Ok(Self { cluster, topic, partitions, compression, leaders: BTreeMap::new() })
             }
             None => Err(SourceError::NoTopic { address, topic, cluster: cluster.flag() }),
         }
     }
 
-    /// Which letters of `envelope`'s run are there already: of each partition the last records, at least as many as
-    /// `letters`, which is how many may have been sent and not noted, and [`OTHERS`] besides.
-    pub(super) async fn there(&mut self, envelope: &Envelope, letters: u64) -> Result<HashSet<Origin>, PostError> {
+    /// Which letters of `envelope`'s run are there already, of those that `wanted` tells: of each partition the last
+    /// records, at least as many as `letters`, which is how many may have been sent and not noted, and [`OTHERS`] besides.
+    pub(super) async fn there(
+        &mut self,
+        envelope: &Envelope,
+        letters: u64,
+        wanted: impl Fn(Origin) -> bool,
+    ) -> Result<HashSet<Origin>, PostError> {
         // Whatever broke, another connection is the way on.
         self.leaders.clear();
         let known = self.cluster.topic(&self.topic).await.map_err(|error| PostError::Unsure(error.to_string()))?;
-        let known = known.ok_or_else(|| PostError::Refused(format!("the topic `{}` was deleted", self.topic)))?;
-        self.partitions = known.partitions;
+        let known = known.ok_or_else(|| PostError::Unsure(format!("the topic `{}` was deleted", self.topic)))?;
+        (self.partitions, self.compression) = (known.partitions, known.compression);
         let back = i64::try_from(letters.saturating_add(OTHERS)).unwrap_or(i64::MAX);
         let mut there = HashSet::new();
         for partition in 0..self.partitions {
@@ -93,15 +98,18 @@ impl Post {
             let extent = reader.ask().await?;
             reader.seek(extent.start.max(extent.end.saturating_sub(back)), extent.end);
             while let Some(batch) = reader.next().await? {
-                there.extend(batch.records.iter().filter_map(|record| envelope.origin(record.key.as_deref()?)));
+                let origins = batch.records.iter().filter_map(|record| envelope.origin(record.key.as_deref()?));
+                there.extend(origins.filter(|origin| wanted(*origin)));
             }
         }
         Ok(there)
     }
 
-    /// Sends letters, and returns when all of them are acknowledged.
-    pub(super) async fn send(&mut self, envelope: &Envelope, letters: &[Letter]) -> Result<(), PostError> {
-        let mut lanes: BTreeMap<PartitionId, (usize, Vec<Record>)> = BTreeMap::new();
+    /// Sends letters, and returns when all of them are acknowledged, with those that the broker takes in no case: alone in
+    /// their batch they are still too large for it.
+    pub(super) async fn send(&mut self, envelope: &Envelope, letters: &[Letter]) -> Result<Vec<Origin>, PostError> {
+        let mut refused = Vec::new();
+        let mut lanes: BTreeMap<PartitionId, (usize, Vec<(Origin, Record)>)> = BTreeMap::new();
         for letter in letters {
             let key = envelope.key(letter).into_bytes();
             let partition = partition_of(&key, self.partitions);
@@ -110,20 +118,26 @@ impl Post {
             if !records.is_empty() && bytes.saturating_add(more) > BATCH_BYTES {
                 *bytes = 0;
                 let full = std::mem::take(records);
-                self.send_batch(partition, full).await?;
+                refused.extend(self.send_batch(partition, full).await?);
             }
             *bytes = bytes.saturating_add(more);
-            records.push(Record::new_key_value(key, letter.value.to_vec()));
+            records.push((letter.origin, Record::new_key_value(key, letter.value.to_vec())));
         }
         for (partition, (_, records)) in lanes {
-            self.send_batch(partition, records).await?;
+            refused.extend(self.send_batch(partition, records).await?);
         }
-        Ok(())
+        Ok(refused)
     }
 
-    async fn send_batch(&mut self, partition: PartitionId, records: Vec<Record>) -> Result<(), PostError> {
+    /// `Some` if there is one record, and the broker takes none so large.
+    async fn send_batch(
+        &mut self,
+        partition: PartitionId,
+        records: Vec<(Origin, Record)>,
+    ) -> Result<Option<Origin>, PostError> {
         let unsure = |error: &dyn std::fmt::Display| PostError::Unsure(format!("`{}`: {error}", self.topic));
-        let batch = seal(records).map_err(PostError::Refused)?;
+        let (origins, records): (Vec<_>, Vec<_>) = records.into_iter().unzip();
+        let batch = seal(records, self.compression).map_err(PostError::Refused)?;
         // A connection that was lost meanwhile is no failed attempt.
         let (socket, isolation) = match self.leaders.remove(&partition).filter(|(socket, _)| !socket.is_stale()) {
             Some(leader) => leader,
@@ -140,8 +154,9 @@ impl Post {
         match code {
             Some(ErrorCode::None) => {
                 self.leaders.insert(partition, (socket, isolation));
-                Ok(())
+                Ok(None)
             }
+            Some(ErrorCode::MessageTooLarge) if origins.len() == 1 => Ok(origins.first().copied()),
             Some(code @ (ErrorCode::MessageTooLarge | ErrorCode::PermissionDenied)) => {
                 Err(PostError::Refused(format!("`{}` does not take a letter: {code}", self.topic)))
             }
@@ -167,8 +182,9 @@ impl Post {
 }
 
 /// A batch of records with the time of now.
-fn seal(records: Vec<Record>) -> Result<Batch<RawRecords>, String> {
+fn seal(records: Vec<Record>, compression: Compression) -> Result<Batch<RawRecords>, String> {
     let mut batch = Batch::from(records);
+    batch.header.set_compression(compression);
     // A clock before 1970 gives no timestamp.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
@@ -183,14 +199,17 @@ mod tests {
     #[test]
     fn a_sealed_batch_is_what_was_put_in() {
         let records = vec![Record::new_key_value("a", "1"), Record::new_key_value("b", Vec::new())];
-        let sealed = seal(records).expect("records can be written");
-        assert_eq!((sealed.records_len(), sealed.header.last_offset_delta), (2, 1));
-        let records = sealed.memory_records().expect("records can be read");
-        let told: Vec<_> = records
-            .iter()
-            .map(|record| (record.key().map(|key| key.as_ref().to_vec()), record.value().as_ref()))
-            .collect();
-        assert_eq!(told, [(Some(b"a".to_vec()), &b"1"[..]), (Some(b"b".to_vec()), &b""[..])]);
-        assert!(sealed.header.first_timestamp > 0);
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let sealed = seal(records.clone(), compression).expect("records can be written");
+            assert_eq!(sealed.get_compression().expect("a compression"), compression);
+            assert_eq!((sealed.records_len(), sealed.header.last_offset_delta), (2, 1));
+            let records = sealed.memory_records().expect("records can be read");
+            let told: Vec<_> = records
+                .iter()
+                .map(|record| (record.key().map(|key| key.as_ref().to_vec()), record.value().as_ref()))
+                .collect();
+            assert_eq!(told, [(Some(b"a".to_vec()), &b"1"[..]), (Some(b"b".to_vec()), &b""[..])]);
+            assert!(sealed.header.first_timestamp > 0);
+        }
     }
 }

@@ -7,12 +7,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fluvio::FluvioClusterConfig;
 use fluvio::config::ConfigFile;
 use fluvio::metadata::partition::PartitionSpec;
 use fluvio::metadata::smartmodule::SmartModuleSpec;
 use fluvio::metadata::spu::SpuSpec;
-use fluvio::metadata::topic::TopicSpec;
+use fluvio::metadata::topic::{CompressionAlgorithm, TopicSpec};
+use fluvio::{Compression, FluvioClusterConfig};
 use fluvio_protocol::{Decoder, Encoder};
 use fluvio_sc_schema::objects::{
     CommonCreateRequest, CreateRequest, ListFilter, ListRequest, ListResponse, Metadata, ObjectApiCreateRequest,
@@ -50,6 +50,8 @@ pub struct Cluster {
 pub struct TopicInfo {
     /// How many partitions it has.
     pub partitions: u32,
+    /// How what is written to it must be compressed; not at all where it takes anything.
+    pub compression: Compression,
 }
 
 /// Who leads a partition.
@@ -116,7 +118,16 @@ impl Cluster {
     /// The controller did not answer.
     pub async fn topic(&self, name: &str) -> Result<Option<TopicInfo>, ClusterError> {
         let spec = self.topic_spec(name).await?;
-        Ok(spec.map(|spec| TopicInfo { partitions: spec.replicas().partitions() }))
+        Ok(spec.map(|spec| {
+            let compression = match spec.get_compression_type() {
+                CompressionAlgorithm::Any | CompressionAlgorithm::None => Compression::None,
+                CompressionAlgorithm::Gzip => Compression::Gzip,
+                CompressionAlgorithm::Snappy => Compression::Snappy,
+                CompressionAlgorithm::Lz4 => Compression::Lz4,
+                CompressionAlgorithm::Zstd => Compression::Zstd,
+            };
+            TopicInfo { partitions: spec.replicas().partitions(), compression }
+        }))
     }
 
     /// A topic as it was created; `None` if there is none of that name.

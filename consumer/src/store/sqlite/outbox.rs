@@ -14,8 +14,9 @@ use super::row::Digest;
 use super::schema::Access;
 use super::write::transact;
 use super::{read, schema};
-use crate::store::DeadBatch;
+use crate::materializer::event::PartitionId;
 use crate::store::error::{Doing, StoreFault, Wrong};
+use crate::store::{DeadBatch, LastBatch};
 
 /// See the module's text. Made by [`SqliteStore::outbox`](super::SqliteStore::outbox).
 #[derive(Debug)]
@@ -62,8 +63,24 @@ impl Outbox {
         read().map_err(|wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
     }
 
+    /// The batch of a partition that was merged last; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outbox::oldest`].
+    pub fn last(&mut self, partition: PartitionId) -> Result<Option<LastBatch>, StoreFault> {
+        let (path, fence) = (&self.path, &self.fence);
+        let mut read = || {
+            let transaction = self.connection.transaction()?;
+            let head = fence.pass(|| Head::read(&transaction))?;
+            let rows = read::partitions(&transaction, &head)?;
+            Ok(rows.iter().find(|row| row.partition == partition).and_then(|row| row.state.last))
+        };
+        read().map_err(|wrong: Wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
+    }
+
     /// The batches up to number `last` are done with: all of their letters have been copied, but for `lost`, which the log no
-    /// longer holds. Both are noted together. Batches that were done with before are left alone, and `lost` with them, so
+    /// longer holds, or the broker does not take. Both are noted together. Batches that were done with before are left alone, and `lost` with them, so
     /// that it does no harm to say it twice.
     ///
     /// # Errors
