@@ -1,27 +1,30 @@
 //! `--dead-letters TOPIC`: every late reading and every rejected record arrives there, its value untouched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use isotherm_consumer::source::fluvio::cluster::Cluster as Controller;
 use isotherm_consumer::source::fluvio::raw::RawReader;
 use nix::sys::signal::Signal;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use crate::util::cluster::{Cluster, block_on};
-use crate::util::program::{self, Running, command};
+use crate::util::program::{self, Running, STUCK, command};
 use crate::util::{golden, golden_text};
 
 /// A letter as it stands in the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Letter {
-    reason: String,
+    pub(crate) reason: String,
     /// Partition and offset.
     pub(crate) origin: (u64, u64),
     /// The same for each copy.
     pub(crate) id: String,
-    window: Option<String>,
-    value: Vec<u8>,
+    /// The start of a late reading's window.
+    pub(crate) window: Option<String>,
+    pub(crate) value: Vec<u8>,
 }
 
 /// All letters of a topic, by id and as often as they are there.
@@ -64,6 +67,27 @@ fn each_once(letters: Vec<Letter>) -> BTreeMap<(u64, u64), Letter> {
         assert!(double.is_none(), "twice: {double:?}");
     }
     by_origin
+}
+
+/// Each letter has the value of the record that it comes from.
+#[track_caller]
+pub(crate) fn assert_untouched<'a>(
+    cluster: &Cluster,
+    topic: &str,
+    partitions: u32,
+    letters: impl IntoIterator<Item = &'a Letter>,
+) {
+    let values: Vec<_> = (0..partitions).map(|partition| cluster.values(topic, partition)).collect();
+    for Letter { origin: (partition, offset), reason, value, .. } in letters {
+        let wanted = values.get(*partition as usize).and_then(|values| values.get(*offset as usize));
+        let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
+        assert!(
+            wanted == Some(value),
+            "{partition}/{offset}, {reason}: {} instead of {:?}",
+            text(value),
+            wanted.map(text)
+        );
+    }
 }
 
 /// A topic of dead letters.
@@ -153,9 +177,123 @@ fn a_consumer_that_is_killed_again_and_again_loses_none() {
     let letters = each_once(letters(&cluster, &dead, 2));
     assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "after {windows} windows: {}", ended.stderr);
     assert!(letters.values().any(|letter| letter.reason == "late"), "some are late");
-    let values: Vec<_> = (0..2).map(|partition| cluster.values(&topic, partition)).collect();
-    for Letter { origin: (partition, offset), value, .. } in letters.values() {
-        assert!(values[*partition as usize][*offset as usize] == *value, "{partition}/{offset} is another value");
+    assert_untouched(&cluster, &topic, 2, letters.values());
+}
+
+#[test]
+fn a_copier_that_dies_before_it_settles_finds_again_what_it_sent() {
+    let cluster = Cluster::start();
+    let (topic, dead) = (cluster.deployed("unsettled-dead", 2), grave(&cluster, 3));
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = folder.path().join("run.db");
+    produce_much(&cluster, &topic);
+    let killed = consumer(&cluster, &topic, &store, &dead, &["--idle", "1s"]);
+    // Now nothing can be settled: the copier sends what it has taken, and waits.
+    let held = Held::take(&store);
+    let sent = wait_until("a chunk has been sent whole", || {
+        let sent = cluster.records(&dead, 3).checked_sub(held.settled)?;
+        held.chunks.contains(&sent).then_some(sent)
+    });
+    killed.signal(Signal::SIGKILL);
+    drop(killed);
+    drop(held);
+    let ended = consumer(&cluster, &topic, &store, &dead, &["--until-end"]).wait().code(0);
+    let letters = each_once(letters(&cluster, &dead, 3));
+    assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "{}", ended.stderr);
+    let found = ended.stderr.lines().filter(|line| line.contains("had been copied before"));
+    let found = found.flat_map(|line| line.split(' ').filter_map(|word| word.parse::<u64>().ok()));
+    assert_eq!(found.sum::<u64>(), sent, "sent, and not settled: {}", ended.stderr);
+    assert_untouched(&cluster, &topic, 2, letters.values());
+}
+
+#[test]
+fn a_node_that_is_killed_while_letters_are_sent_has_each_once() {
+    let mut cluster = Cluster::own();
+    let (topic, dead) = (cluster.deployed("node-killed-dead", 2), grave(&cluster, 3));
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let store = folder.path().join("run.db");
+    produce_much(&cluster, &topic);
+    let living = consumer(&cluster, &topic, &store, &dead, &["--idle", "1s"]);
+    let (mut kills, mut there) = (0, 0);
+    while kills < MOST_KILLS && there < MUCH / 3 {
+        there = wait_until("more letters have come", || {
+            let now = cluster.records(&dead, 3);
+            (now > there).then_some(now)
+        });
+        cluster.kill_and_restart();
+        kills += 1;
+    }
+    living.signal(Signal::SIGINT);
+    let interrupted = living.wait().code(130);
+    let ended = consumer(&cluster, &topic, &store, &dead, &["--until-end"]).wait().code(0);
+    let letters = each_once(letters(&cluster, &dead, 3));
+    assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "{kills} kills: {}", interrupted.stderr);
+    assert_untouched(&cluster, &topic, 2, letters.values());
+}
+
+/// How often the node is killed at most.
+const MOST_KILLS: u64 = 12;
+
+/// So many records, half of them malformed: the letters of many chunks.
+const MUCH: u64 = 200_000;
+
+fn produce_much(cluster: &Cluster, topic: &str) {
+    let (much, start) = (MUCH.to_string(), "2026-03-14T09:00:00Z");
+    let args = [&much, "--start", start, "--malformed", "0.5", "--batch-size", "50000", "--seed", "1", "--quiet"];
+    cluster.produce(topic, &args);
+}
+
+/// The lock of a store that a consumer works on, with letters that wait.
+struct Held {
+    /// How many letters are settled.
+    settled: u64,
+    /// How many letters the oldest batch holds, the oldest two, and so on: what is sent together is one of these.
+    chunks: BTreeSet<u64>,
+    /// Lets go of the lock when it is dropped.
+    _lock: Connection,
+}
+
+impl Held {
+    /// Takes the lock as soon as letters wait.
+    #[track_caller]
+    fn take(store: &Path) -> Self {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // A store appears when it is whole.
+        let lock = wait_until("a store is there", || Connection::open_with_flags(store, flags).ok());
+        lock.busy_timeout(STUCK).expect("the store is open");
+        let (dead, waiting) = wait_until("letters wait", || {
+            lock.execute_batch("BEGIN IMMEDIATE").expect("the consumer lets go of the lock at times");
+            let dead = lock.query_row("SELECT coalesce(sum(read - counted), 0) FROM partitions", (), |row| row.get(0));
+            let dead: i64 = dead.expect("partitions can be asked");
+            let mut oldest = lock.prepare("SELECT records FROM dead ORDER BY id").expect("the outbox can be asked");
+            let rows = oldest.query_map((), |row| row.get(0)).expect("the outbox can be read");
+            let waiting: Vec<i64> = rows.map(|records| records.expect("a number of records")).collect();
+            if waiting.is_empty() {
+                lock.execute_batch("ROLLBACK").expect("the lock is held");
+                return None;
+            }
+            Some((dead, waiting))
+        });
+        let chunks = waiting.iter().scan(0, |sum, records| {
+            *sum += records.cast_unsigned();
+            Some(*sum)
+        });
+        let chunks = chunks.collect();
+        let settled = (dead - waiting.iter().sum::<i64>()).cast_unsigned();
+        Self { settled, chunks, _lock: lock }
+    }
+}
+
+/// Asks again and again until there is an answer.
+#[track_caller]
+fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + STUCK;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < until, "stuck before {what}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
