@@ -193,8 +193,13 @@ impl World<'_> {
         self.note(format!("commit of {:?}: {trouble:?}, {}", life.store.windows, done.is_ok()));
         let (stand, windows) = (Some(life.store.stand.clone()), life.store.windows.iter().copied());
         match (&done, trouble) {
+            (Ok(_), Some(Trouble::Full)) => panic!("a commit found room on a full disk"),
             (Ok(_), _) => self.allowed = vec![stand],
-            (Err(_), Some(Trouble::Full | Trouble::Refused)) => return Err(End::Failed),
+            (Err(_), Some(Trouble::Full)) => {
+                self.tally.full.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                return Err(End::Failed);
+            }
+            (Err(_), Some(Trouble::Refused)) => return Err(End::Failed),
             (Err(_), Some(Trouble::Answer)) => {
                 self.allowed = vec![stand];
                 self.unspoken.extend(windows);

@@ -57,6 +57,8 @@ struct Tally {
     windows: AtomicU64,
     crashes: AtomicU64,
     torn: AtomicU64,
+    /// Commits that found the disk full.
+    full: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
     fenced: AtomicU64,
@@ -117,9 +119,10 @@ fn ten_thousand_seeds() {
     println!("{done} seeds from {first} in {seconds:.1} s on {threads} threads: {rate:.0} seeds/s; {tally:?}");
     assert!(!failed.load(Ordering::Relaxed), "a seed failed: its number and schedule stand above");
     if seeds >= 1_000 {
-        let Tally { lives, commits, windows, crashes, torn, failed, refused, fenced, late, cut, gaps, unneeded } =
+        let Tally { lives, commits, windows, crashes, torn, full, failed, refused, fenced, late, cut, gaps, unneeded } =
             &tally;
-        for count in [lives, commits, windows, crashes, torn, failed, refused, fenced, late, cut, gaps, unneeded] {
+        for count in [lives, commits, windows, crashes, torn, full, failed, refused, fenced, late, cut, gaps, unneeded]
+        {
             assert!(count.load(Ordering::Relaxed) > 0, "something never happened: {tally:?}");
         }
     }

@@ -132,6 +132,17 @@ impl SqliteStore {
     }
 }
 
+/// Where the disk is full, what a commit has written must need more room than it has: small ones fit into pages that are
+/// there. It comes behind everything that the commit writes.
+#[cfg(test)]
+fn grow(connection: &Connection) -> Result<(), Wrong> {
+    let of = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    if of("max_page_count")? <= of("page_count")? {
+        connection.execute_batch("CREATE TABLE filler AS SELECT zeroblob(1000000)")?;
+    }
+    Ok(())
+}
+
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Option<Saved>, StoreError> {
         let fault = self.fault(Doing::Read);
@@ -146,7 +157,10 @@ impl Store for SqliteStore {
         let fault = self.fault(Doing::Commit);
         let keep = self.keep;
         let committed = write::transact(&mut self.connection, &self.fence, |connection, head| {
-            write::commit(connection, head, commit, keep)
+            write::commit(connection, head, commit, keep)?;
+            #[cfg(test)]
+            grow(connection)?;
+            Ok(())
         });
         Ok(committed.map_err(fault)?)
     }
