@@ -2,8 +2,8 @@
 //!
 //! Every test goes through the binaries (`raw` looks at the consumer's own reader besides), against a node of its own on
 //! a free loopback port. With `ISOTHERM_TEST_CLUSTER=HOST:PORT` the same tests run against the Fluvio cluster at that
-//! address instead; only those that kill their node (in `reconnect`, `outage`, `delivery` and `raw`; `crash` then kills the others alone), and the demo, which brings its
-//! own, keep a node of their own.
+//! address instead; only those that kill their node (in `reconnect`, `outage`, `delivery`, `dead_letters` and `raw`;
+//! `crash` then kills the others alone), and the demo, which brings its own, keep a node of their own.
 
 mod util;
 
