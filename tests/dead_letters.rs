@@ -95,7 +95,8 @@ fn grave(cluster: &Cluster, partitions: u32) -> String {
     cluster.deployed("dead", partitions)
 }
 
-fn consumer(cluster: &Cluster, topic: &str, store: &Path, dead: &str, more: &[&str]) -> Running {
+/// A consumer that copies dead letters.
+pub(crate) fn consumer(cluster: &Cluster, topic: &str, store: &Path, dead: &str, more: &[&str]) -> Running {
     let mut consume = command("isotherm-consumer");
     consume.args(["--cluster", cluster.address(), "--topic", topic, "--dead-letters", dead, "--format", "jsonl"]);
     consume.arg("--store").arg(store).args(more);

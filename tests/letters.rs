@@ -5,22 +5,9 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::dead_letters::letters;
+use crate::dead_letters::{consumer, letters};
 use crate::util::cluster::Cluster;
-use crate::util::program::{self, Ended, Running, command};
-
-fn consumer(cluster: &Cluster, topic: &str, store: &Path, dead: &str) -> Running {
-    let mut consume = command("isotherm-consumer");
-    consume.args(["--cluster", cluster.address(), "--topic", topic, "--dead-letters", dead, "--format", "jsonl"]);
-    Running::start(consume.arg("--store").arg(store))
-}
-
-#[track_caller]
-fn to_end(cluster: &Cluster, topic: &str, store: &Path, dead: &str) -> Ended {
-    let mut consume = command("isotherm-consumer");
-    consume.args(["--cluster", cluster.address(), "--topic", topic, "--dead-letters", dead, "--format", "jsonl"]);
-    Running::start(consume.arg("--until-end").arg("--store").arg(store)).wait()
-}
+use crate::util::program;
 
 /// How many letters wait in a store.
 #[track_caller]
@@ -43,7 +30,7 @@ fn a_topic_that_takes_only_compressed_batches_gets_its_letters() {
     cluster.deploy(&["--config", file.to_str().expect("the path is UTF-8")]);
     cluster.produce(&topic, &["2000", "--malformed", "0.1", "--seed", "5", "--quiet"]);
     let store = folder.path().join("run.db");
-    to_end(&cluster, &topic, &store, &dead).code(0);
+    consumer(&cluster, &topic, &store, &dead, &["--until-end"]).wait().code(0);
     let there = letters(&cluster, &dead, 2).len();
     assert!(there > 100 && waiting(&store) == 0, "{there} letters");
 }
@@ -56,7 +43,7 @@ fn of_another_log_nothing_is_copied() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let store = folder.path().join("run.db");
     cluster.produce(&topic, &["10", "--start", "2026-03-14T09:00:00Z", "--quiet"]);
-    let mut run = consumer(&cluster, &topic, &store, &away);
+    let mut run = consumer(&cluster, &topic, &store, &away, &[]);
     run.wait_for_log("caught up");
     // While their topic is gone, letters wait in the store.
     cluster.delete(&away);
@@ -74,7 +61,7 @@ fn of_another_log_nothing_is_copied() {
     cluster.deploy(&["--topic", &topic]);
     cluster
         .produce(&topic, &["2000", "--malformed", "0.2", "--seed", "9", "--start", "2026-03-15T09:00:00Z", "--quiet"]);
-    let said = to_end(&cluster, &topic, &store, &dead).code(1).stderr;
+    let said = consumer(&cluster, &topic, &store, &dead, &["--until-end"]).wait().code(1).stderr;
     assert!(said.contains("another batch than the one that was counted"), "{said}");
     assert_eq!(letters(&cluster, &dead, 1).len(), 0, "{said}");
     assert_eq!(waiting(&store), left);

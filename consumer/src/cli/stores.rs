@@ -7,7 +7,6 @@ use tracing::info;
 
 use super::RunFlags;
 use super::execute::{Failure, runtime};
-use crate::source::SourceError;
 use crate::source::fluvio::cluster::Cluster;
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::{self, Outbox, SqliteStore, StoreReader, Subject, Timing};
@@ -68,21 +67,13 @@ fn memory(flags: &RunFlags) -> Result<Opened, Failure> {
 /// Looks whether the run can begin at all: no store is thrown away, and no consumer stopped, for one that cannot.
 async fn look(cluster: &Cluster, topology: &Topology, flags: &RunFlags) -> Result<(), Failure> {
     cluster.connect().await?;
-    let failed = |error| cluster.no_cluster(&error);
     for topic in iter::once(&topology.topic).chain(&flags.dead_letters) {
-        if cluster.topic(topic).await.map_err(failed)?.is_none() {
-            let (address, topic) = (cluster.address().to_owned(), topic.clone());
-            return Err(SourceError::NoTopic { address, cluster: cluster.flag(), topic }.into());
-        }
+        cluster.require_topic(topic).await?;
     }
     if flags.dead_letters.as_ref() == Some(&topology.topic) {
         return Err(dead_letters::Error::Itself { topic: topology.topic.clone() }.into());
     }
-    if cluster.module(&topology.module).await.map_err(failed)?.is_none() {
-        let (address, module) = (cluster.address().to_owned(), topology.module.clone());
-        return Err(SourceError::NoModule { address, cluster: cluster.flag(), module }.into());
-    }
-    Ok(())
+    Ok(cluster.require_module(&topology.module).await?)
 }
 
 /// Refuses a store that has been used, as the run does when it has it.

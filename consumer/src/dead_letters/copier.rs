@@ -273,9 +273,7 @@ impl Copier {
         reader.seek(last.first, last.first.saturating_add(1));
         let mut combiner = Combiner::new(&self.settings);
         while let Some(batch) = reader.next().await? {
-            let mut partial = Vec::new();
-            batch.combine(&mut combiner).encode_into(&mut partial);
-            if batch.base_offset == last.first && codec::digest(&partial) == last.digest {
+            if batch.base_offset == last.first && codec::digest(&batch.encoded(&mut combiner)) == last.digest {
                 return Ok(true);
             }
         }

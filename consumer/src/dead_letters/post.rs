@@ -62,15 +62,9 @@ impl Post {
     /// The cluster does not answer, or has no such topic; the error says how to create it.
     pub(super) async fn open(cluster: &Cluster, topic: &str) -> Result<Self, SourceError> {
         cluster.connect().await?;
-        let known = cluster.topic(topic).await.map_err(|error| cluster.no_cluster(&error))?;
-        let (address, topic) = (cluster.address().to_owned(), topic.to_owned());
-        match known {
-            Some(known) => {
-                let (cluster, TopicInfo { partitions, compression }) = (cluster.clone(), known);
-                Ok(Self { cluster, topic, partitions, compression, leaders: BTreeMap::new() })
-            }
-            None => Err(SourceError::NoTopic { address, topic, cluster: cluster.flag() }),
-        }
+        let TopicInfo { partitions, compression } = cluster.require_topic(topic).await?;
+        let (cluster, topic) = (cluster.clone(), topic.to_owned());
+        Ok(Self { cluster, topic, partitions, compression, leaders: BTreeMap::new() })
     }
 
     /// Which letters of `envelope`'s run are there already, of those that `wanted` tells: of each partition the last

@@ -163,7 +163,7 @@ fn refusal(known: &Known<'_>, partition: PartitionId, stored: &PartitionState, s
     let topic = foreign(known.topic, MOST_TEXT);
     let (resume, position) = (stored.resume(), stored.merged);
     match known.consumer {
-        None if resume < start => Some(SourceError::Behind { topic, partition, resume, start }),
+        None if stored.lacks(start) => Some(SourceError::Behind { topic, partition, resume, start }),
         // As long as nothing has come of it, it is read from wherever its log begins.
         Some(_) if position < start && stored.last.is_some() => {
             Some(SourceError::Evicted { accept_gap: false, topic, partition, position, start })

@@ -55,8 +55,7 @@ impl Materializer {
             if position < resume {
                 return Err(Fault::Reattached { partition, merged: resume, position });
             }
-            // Where only the batch to know the log by has been cut, and no open window needs it, nothing is missing.
-            if position > saved.refill {
+            if saved.lacks(position) {
                 if !accept_gap {
                     return Err(Fault::Behind { partition, resume, position });
                 }

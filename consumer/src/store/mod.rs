@@ -58,6 +58,12 @@ impl PartitionState {
     pub fn resume(&self) -> i64 {
         self.last.map_or(self.refill, |last| self.refill.min(last.first))
     }
+
+    /// Whether a log that begins at `start` lacks what the next run needs. It lacks nothing where only the batch has been cut
+    /// that it is known by, and no open window needs it.
+    pub fn lacks(&self, start: i64) -> bool {
+        self.refill < start
+    }
 }
 
 /// A merged batch, to know it again by.

@@ -7,7 +7,6 @@ use super::account::of;
 use super::report::Findings;
 use super::stored::Stored;
 use crate::materializer::event::PartitionId;
-use crate::source::SourceError;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::{RawError, RawReader};
 use crate::store::PartitionState;
@@ -42,11 +41,7 @@ impl Logs {
     /// Opens every partition that was read.
     pub(super) async fn open(cluster: &Cluster, topic: &str, stored: &Stored) -> Result<Self, Error> {
         cluster.connect().await?;
-        let known = cluster.topic(topic).await.map_err(|error| cluster.no_cluster(&error))?;
-        let Some(known) = known else {
-            let address = cluster.address().to_owned();
-            return Err(SourceError::NoTopic { address, topic: topic.to_owned(), cluster: cluster.flag() }.into());
-        };
+        let known = cluster.require_topic(topic).await?;
         let mut readers = BTreeMap::new();
         let (mut from, mut findings, mut another) = (BTreeMap::new(), Findings::default(), false);
         let (most, least) = ANSWER_BYTES;

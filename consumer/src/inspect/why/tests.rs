@@ -234,6 +234,14 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
     let case = cut(started(120), 401);
     assert_eq!(case.report().partitions[1].state, ReadState::Cut);
     case.says(&["partition 1 of `sensors` begins at offset 401 by now, but is read up to 400 only"]);
+    // Where only the batch is cut that the log is known by, nothing is missing, and no run is refused.
+    for consumer in [None, started(120)] {
+        let mut case = cut(consumer, 400);
+        case.partitions.entry(1).and_modify(|state| state.refill = 400);
+        assert_eq!(case.report().partitions[1].state, ReadState::Backlog);
+        let because = case.report().because.join("\n");
+        assert!(!because.contains("accept-gap"), "{because}");
+    }
     // Of which nothing has come, that is read from wherever it begins.
     let case = Case::new().extent(2, Ok(Extent { start: 9, end: 9 }));
     assert_eq!(case.report().partitions[2].state, ReadState::Quiet);

@@ -193,7 +193,7 @@ fn next_start(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
     }
     let one = |partition: &PartitionWhy| {
         let (stored, first) = (known.partitions.get(&partition.partition)?, partition.first?);
-        (partition.state != ReadState::Cut && stored.last.is_some() && stored.resume() < first).then(|| {
+        (partition.state != ReadState::Cut && stored.last.is_some() && stored.lacks(first)).then(|| {
             format!(
                 "partition {} begins at offset {first} by now: a consumer that is started again with this store is to go on at {}, \
                  and is refused without --accept-gap",

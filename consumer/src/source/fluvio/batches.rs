@@ -57,6 +57,13 @@ impl RawBatch {
         combiner.finish()
     }
 
+    /// [`RawBatch::combine`], to the partial's bytes: those that the module gives.
+    pub fn encoded(&self, combiner: &mut Combiner) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.combine(combiner).encode_into(&mut bytes);
+        bytes
+    }
+
     /// [`RawBatch::combine`], as a value of its own. Its source ends where the records do, not where the header says.
     pub fn partial(&self, combiner: &mut Combiner) -> Partial {
         self.combine(combiner).to_partial()

@@ -130,6 +130,29 @@ impl Cluster {
         }))
     }
 
+    /// What is known of a topic that must be there.
+    ///
+    /// # Errors
+    /// The controller did not answer, or knows no such topic: then the error says how to create it.
+    pub(crate) async fn require_topic(&self, name: &str) -> Result<TopicInfo, SourceError> {
+        let known = self.topic(name).await.map_err(|error| self.no_cluster(&error))?;
+        let (address, topic) = (self.address().to_owned(), name.to_owned());
+        known.ok_or_else(|| SourceError::NoTopic { address, topic, cluster: self.flag() })
+    }
+
+    /// Makes sure that there is a module of that name.
+    ///
+    /// # Errors
+    /// The controller did not answer, or has no such module: then the error says how to upload it.
+    pub(crate) async fn require_module(&self, name: &str) -> Result<(), SourceError> {
+        let modules = self.list::<SmartModuleSpec>(Vec::new(), true).await.map_err(|error| self.no_cluster(&error))?;
+        if modules.iter().any(|module| module.name == name) {
+            return Ok(());
+        }
+        let (address, module) = (self.address().to_owned(), name.to_owned());
+        Err(SourceError::NoModule { address, module, cluster: self.flag() })
+    }
+
     /// A topic as it was created; `None` if there is none of that name.
     pub(crate) async fn topic_spec(&self, name: &str) -> Result<Option<TopicSpec>, ClusterError> {
         let topics = self.list::<TopicSpec>(Vec::new(), false).await?;
@@ -139,12 +162,6 @@ impl Cluster {
     /// Creates a topic.
     pub(crate) async fn create_topic(&self, name: &str, spec: TopicSpec) -> Result<(), ClusterError> {
         self.create(name, spec).await
-    }
-
-    /// Whether there is a module of that name.
-    pub(super) async fn has_module(&self, name: &str) -> Result<bool, ClusterError> {
-        let modules = self.list::<SmartModuleSpec>(Vec::new(), true).await?;
-        Ok(modules.iter().any(|module| module.name == name))
     }
 
     /// A module as it was uploaded (compressed); `None` if there is none of that name.

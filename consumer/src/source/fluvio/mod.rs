@@ -113,13 +113,8 @@ impl FluvioSource {
         cluster.connect().await?;
         let (topic, module) = (topology.topic.clone(), topology.module.clone());
         let address = cluster.address().to_owned();
-        let known = cluster.topic(&topic).await.map_err(|error| cluster.no_cluster(&error))?;
-        let Some(known) = known else {
-            return Err(SourceError::NoTopic { address, cluster: cluster.flag(), topic });
-        };
-        if !cluster.has_module(&module).await.map_err(|error| cluster.no_cluster(&error))? {
-            return Err(SourceError::NoModule { address, cluster: cluster.flag(), module });
-        }
+        let known = cluster.require_topic(&topic).await?;
+        cluster.require_module(&module).await?;
         let terms = Arc::new(Terms {
             topic,
             module,

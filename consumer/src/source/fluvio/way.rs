@@ -100,8 +100,7 @@ pub(super) struct Stored {
 impl Stored {
     /// What the module makes of the batch.
     fn of(batch: &RawBatch, settings: &Settings) -> Self {
-        let mut partial = Vec::new();
-        batch.combine(&mut Combiner::new(settings)).encode_into(&mut partial);
+        let partial = batch.encoded(&mut Combiner::new(settings));
         Self { first: batch.base_offset, next: batch.next, bytes: partial.len(), digest: codec::digest(&partial) }
     }
 }
