@@ -24,8 +24,8 @@ use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::{RawError, RawReader};
-use crate::store::sqlite::{LostBatch, Outbox};
-use crate::store::{DeadBatch, LastBatch};
+use crate::store::DeadBatch;
+use crate::store::sqlite::{LostBatch, LostCause, Outbox};
 
 /// How many batches are taken from the outbox at once.
 const BATCHES: u64 = 256;
@@ -102,6 +102,7 @@ pub(super) struct Copier {
     /// The topic that is read.
     pub(super) topic: String,
     pub(super) settings: Settings,
+    pub(super) combiner: Combiner,
     pub(super) scanner: Scanner,
     pub(super) post: Post,
     pub(super) envelope: Envelope,
@@ -175,6 +176,7 @@ impl Copier {
         let mut lost = chunk.lost.clone();
         lost.extend(refused.iter().map(|Origin { partition, offset }| LostBatch {
             partition: *partition,
+            cause: LostCause::TooLarge,
             range: SourceRange { first: *offset, next: offset.saturating_add(1) },
             records: 1,
         }));
@@ -190,7 +192,7 @@ impl Copier {
                  topic of dead letters takes"
             );
         }
-        for LostBatch { partition, range: SourceRange { first, next }, records } in chunk.lost {
+        for LostBatch { partition, range: SourceRange { first, next }, records, .. } in chunk.lost {
             self.outcome.lost = self.outcome.lost.saturating_add(records);
             warn!(
                 "{records} dead letters of partition {partition}, offsets {first} to {next}, are lost: the log's retention \
@@ -204,14 +206,11 @@ impl Copier {
     async fn chunk(&mut self, dead: &[(u64, DeadBatch)]) -> Result<Chunk, Failure> {
         let mut chunk = Chunk::default();
         for (number, batch) in dead {
-            if !self.readers.contains_key(&batch.partition) {
-                self.recognize(batch.partition).await?;
-            }
             match self.fetch(batch).await {
                 Ok(raw) => {
                     let letters = pick(&raw, batch, &mut self.scanner, self.settings.window);
-                    if letters.len() as u64 != batch.records {
-                        return Err(self.another_log(batch, letters.len()).into());
+                    if !self.is_known(&raw, batch, letters.len()) {
+                        return Err(self.another_log(batch).into());
                     }
                     chunk.bytes =
                         letters.iter().fold(chunk.bytes, |sum, letter| sum.saturating_add(letter.value.len()));
@@ -219,7 +218,7 @@ impl Copier {
                 }
                 Err(RawError::Evicted { start, .. }) if start > batch.range.first => {
                     let (partition, range, records) = (batch.partition, batch.range, batch.records);
-                    chunk.lost.push(LostBatch { partition, range, records });
+                    chunk.lost.push(LostBatch { partition, cause: LostCause::Cut, range, records });
                 }
                 Err(error) => {
                     self.readers.remove(&batch.partition);
@@ -244,40 +243,10 @@ impl Copier {
         Ok(chunk)
     }
 
-    /// Makes sure that the partition's log is the one that was read, before anything of it is sent: the batch that was
-    /// merged last must stand where it stood, unless retention has cut it.
-    async fn recognize(&mut self, partition: PartitionId) -> Result<(), Failure> {
-        let Some(last) = self.outbox.last(partition).map_err(Error::Store)? else {
-            return Ok(());
-        };
-        let (topic, offset) = (self.topic.clone(), last.first);
-        match self.stands(partition, last).await {
-            Ok(true) | Err(RawError::Evicted { .. }) => Ok(()),
-            Ok(false) | Err(RawError::Shorter { .. } | RawError::Misfit { .. }) => {
-                Err(Error::OtherLog { topic, partition, offset }.into())
-            }
-            Err(error @ (RawError::Unavailable { .. } | RawError::Cluster(_))) => {
-                Err(Failure::Passes(error.to_string()))
-            }
-            Err(error) => Err(Error::from(error).into()),
-        }
-    }
-
-    /// Whether a batch that was merged stands in the log, as far as that can be told.
-    async fn stands(&mut self, partition: PartitionId, last: LastBatch) -> Result<bool, RawError> {
-        let mut reader = RawReader::open(&self.cluster, &self.topic, partition, last.first).await?;
-        if reader.ask().await?.end == last.first {
-            // A batch without records stood there.
-            return Ok(true);
-        }
-        reader.seek(last.first, last.first.saturating_add(1));
-        let mut combiner = Combiner::new(&self.settings);
-        while let Some(batch) = reader.next().await? {
-            if batch.base_offset == last.first && codec::digest(&batch.encoded(&mut combiner)) == last.digest {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// Whether it is the batch that was counted.
+    fn is_known(&mut self, raw: &RawBatch, batch: &DeadBatch, letters: usize) -> bool {
+        let same = |digest| codec::digest(&raw.encoded(&mut self.combiner)) == digest;
+        letters as u64 == batch.records && batch.digest.is_none_or(same)
     }
 
     /// A batch of the topic that is read.
@@ -301,8 +270,7 @@ impl Copier {
         found.ok_or(RawError::Misfit { topic, partition, expected: first, found: next })
     }
 
-    fn another_log(&self, batch: &DeadBatch, found: usize) -> Error {
-        let (topic, partition) = (self.topic.clone(), batch.partition);
-        Error::AnotherLog { topic, partition, offset: batch.range.first, stored: batch.records, found }
+    fn another_log(&self, DeadBatch { partition, range, .. }: &DeadBatch) -> Error {
+        Error::OtherLog { topic: self.topic.clone(), partition: *partition, offset: range.first }
     }
 }

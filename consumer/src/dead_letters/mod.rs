@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use isotherm_model::combine::Combiner;
 use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
 use tokio::sync::Notify;
@@ -84,23 +85,6 @@ pub enum Error {
         /// Where the batch stands.
         offset: i64,
     },
-    /// A batch holds other records than when it was read.
-    #[error(
-        "dead letters: the batch of partition {partition} of `{topic}` at offset {offset} holds {found} late or rejected \
-         records, the store says {stored}: it is not the log that was read"
-    )]
-    AnotherLog {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// The batch's first offset.
-        offset: i64,
-        /// How many the store says.
-        stored: u64,
-        /// How many there are.
-        found: usize,
-    },
 }
 
 /// What was copied.
@@ -144,6 +128,7 @@ impl DeadLetters {
             cluster,
             topic,
             scanner: Scanner::new(&settings),
+            combiner: Combiner::new(&settings),
             settings,
             post,
             envelope,
