@@ -79,6 +79,8 @@ pub(super) struct Book {
     pub(super) dropped: BTreeSet<Millis>,
     /// The outbox.
     pub(super) dead: Vec<Dead>,
+    /// Whether a store may still say that something is open that the log has lost.
+    pub(super) vague: bool,
 }
 
 impl Book {
@@ -133,6 +135,7 @@ impl Book {
                 *fates = batch.readings.iter().zip(fates.iter()).map(fate).collect();
             }
         }
+        self.vague = true;
         self.open.clear();
         for (partition, page) in &self.pages {
             for (index, fates) in &page.read {
@@ -190,6 +193,7 @@ impl Book {
     /// read again what it had to.
     pub(super) fn commit(&mut self, keep: Option<Duration>, settled: impl Fn(u32) -> bool) {
         self.commits += 1;
+        self.vague &= !self.pages.keys().all(|partition| settled(*partition));
         for (partition, page) in &mut self.pages {
             if settled(*partition) {
                 let firsts = self.open.values().filter_map(|firsts| firsts.get(partition));

@@ -1,20 +1,10 @@
 //! What a disk does wrong: writes that fail within a commit, statements that fail, and what the death of the machine leaves of
 //! the write-ahead log, and of the database while it is being brought up to date from that.
 
-use std::ffi::c_int;
-use std::fs::{self, File};
-use std::io;
-use std::os::fd::AsRawFd;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::random::Random;
-
-// SAFETY: these take and give numbers; what SQLite has open stays open, at the number that it had.
-unsafe extern "C" {
-    safe fn dup(file: c_int) -> c_int;
-    safe fn dup2(file: c_int, to: c_int) -> c_int;
-    safe fn close(file: c_int) -> c_int;
-}
 
 /// The write-ahead log of a database.
 pub(super) fn wal(database: &Path) -> PathBuf {
@@ -23,28 +13,49 @@ pub(super) fn wal(database: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Does something while each write to this file fails with an error of the system, whoever has it open. What is open is read
-/// from `/proc`.
-pub(super) fn unwritable<T>(path: &Path, then: impl FnOnce() -> T) -> T {
-    let path = fs::canonicalize(path).expect("the file is there");
-    let open = fs::read_dir("/proc/self/fd").expect("the files that are open can be listed");
-    let number = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry.ok()?;
+#[cfg(target_os = "linux")]
+pub(super) use self::open_files::unwritable;
+
+/// What this process has open is not known here.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn unwritable<T>(_path: &Path, _then: impl FnOnce() -> T) -> Option<T> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+mod open_files {
+    use std::ffi::c_int;
+    use std::fs::{self, File};
+    use std::os::fd::AsRawFd;
+    use std::path::Path;
+
+    // SAFETY: these take and give numbers; what SQLite has open stays open, at the number that it had.
+    unsafe extern "C" {
+        safe fn dup(file: c_int) -> c_int;
+        safe fn dup2(file: c_int, to: c_int) -> c_int;
+        safe fn close(file: c_int) -> c_int;
+    }
+
+    /// Does something while each write to this file fails with an error of the system, whoever of this process has it open.
+    pub(in super::super) fn unwritable<T>(path: &Path, then: impl FnOnce() -> T) -> Option<T> {
+        let path = fs::canonicalize(path).expect("the file is there");
+        let open = fs::read_dir("/proc/self/fd").expect("the files that are open can be listed");
         // Other threads open and close files meanwhile.
-        (fs::read_link(entry.path()).ok()? == path).then(|| entry.file_name().to_str()?.parse::<c_int>().ok()).flatten()
-    };
-    let numbers: Vec<c_int> = open.filter_map(number).collect();
-    assert!(!numbers.is_empty(), "nobody has {} open", path.display());
-    let read_only = File::open(&path).expect("the file opens to be read");
-    let saved: Vec<(c_int, c_int)> = numbers.into_iter().map(|number| (number, dup(number))).collect();
-    for (number, saved) in &saved {
-        assert!(*saved >= 0 && dup2(read_only.as_raw_fd(), *number) == *number, "a file can be put in its place");
+        let ours = |entry: &fs::DirEntry| fs::read_link(entry.path()).is_ok_and(|place| place == path);
+        let numbers = open.flatten().filter(ours).filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let numbers: Vec<c_int> = numbers.collect();
+        assert!(!numbers.is_empty(), "nobody has {} open", path.display());
+        let read_only = File::open(&path).expect("the file opens to be read");
+        let saved: Vec<(c_int, c_int)> = numbers.into_iter().map(|number| (number, dup(number))).collect();
+        for (number, saved) in &saved {
+            assert!(*saved >= 0 && dup2(read_only.as_raw_fd(), *number) == *number, "a file can be put in its place");
+        }
+        let done = then();
+        for (number, saved) in saved {
+            assert!(dup2(saved, number) == number && close(saved) == 0, "the file can be put back");
+        }
+        Some(done)
     }
-    let done = then();
-    for (number, saved) in saved {
-        assert!(dup2(saved, number) == number && close(saved) == 0, "the file can be put back");
-    }
-    done
 }
 
 /// The tables that a commit writes to.

@@ -13,7 +13,11 @@ use crate::materializer::Materializer;
 use crate::materializer::event::Event;
 use crate::materializer::fault::Fault;
 use crate::run::turn::{Turn, Turns};
-use crate::store::{LastBatch, PartitionState, Store};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{LastBatch, PartitionState, Store, StoreFault};
+
+/// So long what has closed waits for a commit at most.
+const MOST: Duration = Duration::from_millis(100);
 
 /// What a source knows of a partition.
 #[derive(Debug, Default)]
@@ -64,6 +68,8 @@ pub(super) struct Life {
     pub(super) time: Time,
     /// What has closed and is not committed.
     pub(super) closings: Vec<Closing>,
+    /// When the first of it closed.
+    pub(super) since: Option<Duration>,
     /// Whether it has been told all partitions that there were.
     pub(super) listed: bool,
     /// The last tick.
@@ -92,6 +98,11 @@ impl World<'_> {
     pub(super) fn start(&mut self, kind: Kind) -> (Life, Result<(), End>) {
         let take_over = self.zombie.is_some();
         let flags = self.draw(kind);
+        if take_over && self.random.in_thousand(200) {
+            let refused = SqliteStore::open(&self.folder.path(), &self.subject, flags.store(false, self.page_size));
+            let held = matches!(refused, Err(StoreFault::Locked { .. }));
+            assert!(held, "another one holds the store, and yet: {refused:?}");
+        }
         let mut store = Troubled::open(&self.folder, &self.subject, flags.store(take_over, self.page_size));
         store.strain(flags.log, flags.memory);
         let saved = store.load().expect("what was committed can be read");
@@ -107,8 +118,9 @@ impl World<'_> {
         let time = Time::new(flags.run.clone(), &book);
         let materializer = Materializer::resume(flags.run.clone(), saved);
         self.note(format!("a run begins: {kind:?}, take over {take_over}, {flags:?}"));
-        let (closings, listed, elapsed) = (Vec::new(), false, now);
-        let mut life = Life { materializer, turns, store, lines, kind, flags, time, closings, listed, now, elapsed };
+        let (closings, since, listed, elapsed) = (Vec::new(), None, false, now);
+        let mut life =
+            Life { materializer, turns, store, lines, kind, flags, time, closings, since, listed, now, elapsed };
         self.tally.lives.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let begun = self.begin(&mut life);
         (life, begun)
@@ -156,6 +168,8 @@ impl World<'_> {
             self.see(life, &seen),
             "windows close, the run is over; after {seen:?}"
         );
+        let waits = life.since.map_or(Duration::ZERO, |since| life.elapsed - since);
+        assert!(due || waits < MOST, "what has closed waits for a commit since {waits:?}");
         for (partition, waits) in flow {
             self.note(format!("p{partition} is to {}", if waits { "wait" } else { "go on" }));
             life.lines[partition as usize].paused = waits;
@@ -186,6 +200,7 @@ impl World<'_> {
         if closes {
             let ends: Vec<_> = windows.iter().map(|window| (window.end, window.closed_by)).collect();
             self.note(format!("windows that end at {ends:?} close"));
+            life.since.get_or_insert(life.elapsed);
             life.closings.push(Closing { windows, totals: reference::totals(&self.log, &life.time.book) });
         }
         (closes, life.time.over)

@@ -27,6 +27,7 @@ mod retention;
 mod schedule;
 mod store;
 mod time;
+mod watcher;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

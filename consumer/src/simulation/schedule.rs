@@ -13,7 +13,11 @@ impl World<'_> {
     pub(super) fn step(&mut self, life: &mut Life) -> Result<(), End> {
         life.elapsed += Duration::from_millis(self.random.below(80) as u64);
         match self.random.below(1_000) {
-            0..400 => self.deliver_any(life),
+            0..8 => {
+                self.look(life);
+                Ok(())
+            }
+            8..400 => self.deliver_any(life),
             400..430 => self.watch(life),
             430..560 => {
                 self.write();

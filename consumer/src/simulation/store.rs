@@ -170,11 +170,13 @@ impl Store for Troubled {
             }
             Some(Trouble::Log) => {
                 let wal = disk::wal(self.store.path());
-                disk::unwritable(&wal, || self.store.commit(commit))
+                let refused = || Err(StoreFault::from("the disk reported an error").into());
+                disk::unwritable(&wal, || self.store.commit(commit)).unwrap_or_else(refused)
             }
             Some(Trouble::Database) => {
                 let path = self.store.path().to_owned();
-                disk::unwritable(&path, || self.store.commit(commit))
+                let done = disk::unwritable(&path, || self.store.commit(commit));
+                done.unwrap_or_else(|| self.store.commit(commit))
             }
             Some(Trouble::Answer) => {
                 self.store.commit(commit)?;

@@ -14,6 +14,7 @@ use super::life::{End, Life};
 use super::log::Log;
 use super::random::Random;
 use super::store::Folder;
+use super::watcher::Watcher;
 use super::{Script, Tally};
 use crate::materializer::Options;
 use crate::results::Totals;
@@ -49,6 +50,8 @@ pub(super) struct World<'a> {
     pub(super) said: Option<Totals>,
     /// A consumer that hangs, while another one has taken its place.
     pub(super) zombie: Option<Life>,
+    /// Who looks into the store.
+    pub(super) watcher: Option<Watcher>,
     /// Nothing goes wrong any more.
     pub(super) calm: bool,
     pub(super) tally: &'a Tally,
@@ -87,6 +90,7 @@ impl<'a> World<'a> {
             unspoken: BTreeSet::new(),
             said: None,
             zombie: None,
+            watcher: None,
             calm: false,
             tally,
             script,
@@ -123,7 +127,7 @@ impl<'a> World<'a> {
                 done = self.step(&mut life);
             };
             self.end(life, end);
-            if self.random.in_thousand(300) {
+            if self.random.in_thousand(500) {
                 self.check(false);
             }
         }
@@ -156,6 +160,9 @@ impl<'a> World<'a> {
             }
         }
         drop(life);
+        if matches!(end, End::Crash | End::Torn) {
+            self.watcher = None;
+        }
         self.folder.tidy();
     }
 

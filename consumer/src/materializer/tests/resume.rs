@@ -362,11 +362,11 @@ fn a_run_that_goes_on_with_a_shorter_grace_closes_what_is_over_by_it_and_one_wit
     let grace = |seconds| Options { grace: Duration::from_secs(seconds), ..options() };
     let saved = committed(&grace(60), &[1_000, 30_000]);
     assert_eq!((saved.topic.watermark, saved.topic.closed_until), (Some(30_000), Some(-30_000)));
-    let mut run = resumed(grace(1), saved);
+    let mut run = resumed(grace(1), saved.clone());
     run.attach(0, 0, 3);
     assert_eq!(closed(&run.event(again(0, 1_000, 0))), [], "not before everything has been read again");
     assert_eq!(closed(&run.event(again(1, 30_000, 0))), [(0, ClosedBy::Watermark)], "the watermark need not rise");
-    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    let saved = apply(&saved, &run.materializer, &[]);
     assert_eq!(saved.topic.closed_until, Some(29_000));
     let mut run = resumed(grace(60), saved);
     run.attach(0, 1, 4);
