@@ -90,7 +90,7 @@ fn the_native_partial_is_that_of_the_records() {
     let batch = open(stored(70, 9, Compression::Zstd, 1_767_323_045_000)).expect("sound");
     let records = batch.records.iter().map(|record| Reading { timestamp: record.timestamp, value: &record.value });
     let partial = batch.partial(&mut Combiner::new(&settings));
-    assert_eq!(partial, combine(&settings, 70, records));
+    assert_eq!(partial, combine(&settings, 70, Some(1_767_323_045_000), records));
     assert_eq!((partial.aggregate.records, partial.source.next), (9, 79));
     assert_eq!(partial.aggregate.counted(), 9, "{partial:?}");
 }

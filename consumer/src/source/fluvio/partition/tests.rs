@@ -257,7 +257,7 @@ impl std::convert::From<Event> for Happened {
 use Happened::{Attached, Detached, Hole};
 
 fn made(first: i64, count: i64) -> Partial {
-    combine(&Settings::default(), first, (0..count).map(|_| Record { timestamp: None, value: b"no reading" }))
+    combine(&Settings::default(), first, None, (0..count).map(|_| Record { timestamp: None, value: b"no reading" }))
 }
 
 /// A batch's partial.
