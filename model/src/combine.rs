@@ -10,7 +10,7 @@ use draft::Drafts;
 
 use crate::codec::{CellView, Header};
 use crate::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
-use crate::rejection::{RejectedCounts, RejectedPrint, Rejection};
+use crate::rejection::{RejectedCounts, RejectedPrint};
 use crate::scan::Scanner;
 use crate::settings::{Fingerprint, Settings};
 use crate::stats::hash_sensor;
@@ -104,7 +104,10 @@ impl Combiner {
         self.source.next = self.source.next.saturating_add(1);
         let reading = match self.scanner.scan(record.value, record.timestamp) {
             Ok(reading) => reading,
-            Err(rejection) => return self.reject(rejection, record.value),
+            Err(rejection) => {
+                self.rejected.count(rejection);
+                return self.rejected_print.add(record.value);
+            }
         };
         // As an unsigned number the distance from the window's start is below its length only within the window.
         if reading.time.wrapping_sub(self.start).cast_unsigned() >= self.size.millis().cast_unsigned() {
@@ -115,13 +118,6 @@ impl Combiner {
         self.newest = Some(self.newest.map_or(heard, |newest| newest.max(heard)));
         let sensor = hash_sensor(reading.sensor);
         self.drafts.count(self.window, reading.place, reading.group, reading.value, sensor);
-    }
-
-    /// Counts a record that is no reading that counts. Such records are rare: this stays out of the others' way.
-    #[cold]
-    fn reject(&mut self, rejection: Rejection, value: &[u8]) {
-        self.rejected.count(rejection);
-        self.rejected_print.add(value);
     }
 
     /// What the records pushed since [`Combiner::begin`] add up to.
