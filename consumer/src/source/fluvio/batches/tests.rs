@@ -176,3 +176,15 @@ fn hostile_bytes_are_refused_or_hold_no_record() {
     batch.header.attributes = 7;
     assert!(open(batch).is_err(), "an unknown compression");
 }
+
+#[test]
+fn the_base_timestamp_is_that_of_the_module() {
+    for timestamp in [1_767_323_045_000, 1, i64::MAX, 0, -1, i64::MIN] {
+        let sound = stored(20, 2, Compression::None, timestamp);
+        let records = sound.records().0.to_vec();
+        let batch = open(sound).expect("sound");
+        let mut combiner = Combiner::new(&Settings::default());
+        assert_eq!(batch.partial(&mut combiner).base_timestamp, Some(timestamp).filter(|timestamp| *timestamp > 0));
+        assert_eq!(Some(batch.encoded(&mut combiner)), answered(&records, 20, timestamp), "{timestamp}");
+    }
+}

@@ -388,6 +388,19 @@ async fn a_foreign_module_that_stays_is_for_the_materializer_to_refuse() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn partials_of_another_format_that_stay_are_refused_with_what_to_do() {
+    let mut old = partial(0, 10).as_ref().to_vec();
+    old[4] = 1;
+    let streams = (0..100).map(|_| vec![Step::Answer(vec![old.clone().into()])]);
+    let mut rig = Rig::new(BEGINNING, script((0, 10), streams));
+    let error = rig.error().await;
+    let said = error.to_string();
+    for part in ["format 1", "format 2", "isotherm-consumer deploy --replace"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_holds_the_rest_of_an_answer() {
     let partials: Vec<_> = (0..10).map(|number| (number * 10, 10)).collect();
     let mut rig = Rig::new(BEGINNING, script((0, 100), [answers(&partials)]));
