@@ -7,6 +7,7 @@
 
 mod util;
 
+mod anew;
 mod commands;
 mod compression;
 mod crash;

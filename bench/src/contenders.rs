@@ -144,7 +144,7 @@ struct Native {
 
 impl Native {
     fn batch(&mut self, batch: &Batch) {
-        self.combiner.begin(0);
+        self.combiner.begin(0, Some(LOGGED));
         for value in batch.values.iter() {
             self.combiner.push(&Record { timestamp: Some(LOGGED), value });
         }

@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         .zip(0_u32..)
         .map(|(value, place)| Record { timestamp: (place % 2 == 0).then_some(0), value })
         .collect();
-    let partial = combine(&Settings::default(), 7, records.iter().copied());
+    let partial = combine(&Settings::default(), 7, Some(1), records.iter().copied());
     let aggregate = &partial.aggregate;
     assert_eq!(aggregate.records, records.len() as u64);
     assert_eq!(aggregate.records, aggregate.counted() + aggregate.rejected.total());

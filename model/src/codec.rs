@@ -1,6 +1,6 @@
 //! The bytes of a partial, and its text for people.
 //!
-//! # The bytes, format 1
+//! # The bytes, format 2
 //!
 //! One partial has exactly one encoding. Fixed integers are little-endian. A *varint* is an unsigned LEB128: seven bits a
 //! byte, the lowest first, the top bit set on all bytes but the last, and no byte more than needed. A *zigzag* is a varint
@@ -9,11 +9,13 @@
 //! | offset | size | field |
 //! | ---: | ---: | --- |
 //! | 0 | 4 | the letters `ISOP` |
-//! | 4 | 1 | format: 1 |
+//! | 4 | 1 | format: 2 |
 //! | 5 | 2 + 2 + 2 | version of the module: major, minor, patch |
 //! | 11 | 8 | fingerprint of the settings |
 //! | 19 | 8 | source: first offset (signed) |
-//! | 27 | varint | source: next offset - first offset |
+//! | 27 | 8 | base timestamp of the batch, in milliseconds since the epoch (signed), 0 if it has none |
+//! | 35 | 8 | print of the rejected records, 0 if there are none |
+//! | 43 | varint | source: next offset - first offset |
 //! | | varint | records |
 //! | | 7 varints | rejected records, by reason in the order of [`Rejection::ALL`] |
 //! | | 1 | 1 if there is a newest event time, else 0 |
@@ -40,7 +42,7 @@
 //! | 8 each | the sensors' hashes, strictly ascending |
 //!
 //! Nothing follows. [`decode`] refuses whatever is not exactly this, and of what no batch can have given: a first offset
-//! below 0, more records than offsets, counts that do not add up, more sensors than readings, a newest time without a reading
+//! below 0, a base timestamp below 0, a print without rejected records, more records than offsets, counts that do not add up, more sensors than readings, a newest time without a reading
 //! or the reverse, a newest time beyond the year 9998, a window into which no time of the years 1000 to 9998 falls, however
 //! long windows are, a least or greatest value beyond ±10¹², a sum beyond `count · min ..= count · max`. A format that differs
 //! in any way has another number.
@@ -48,7 +50,7 @@
 //! # How large a partial can be
 //!
 //! A batch of `n` raw bytes (its records as they are framed in the log, uncompressed) becomes at most
-//! [`max_encoded_len`]`(n)` = `2·n + 256` bytes. The fields before the windows take at most 136 bytes. A reading that counts takes
+//! [`max_encoded_len`]`(n)` = `2·n + 256` bytes. The fields before the windows take at most 152 bytes. A reading that counts takes
 //! at least 40 bytes of the log (7 of framing, 20 for a time, 13 for the rest of the shortest object that has a text
 //! and a number), and its group no fewer than the group has when it is decoded. For it the partial takes at most one window (7
 //! bytes for the number, as times end in the year 9998, and its share of the number of cells, 1), one cell (the group and its length, 1 or for
@@ -71,7 +73,7 @@ use sink::{Length, Sink};
 
 use crate::combine::Combined;
 use crate::partial::{ModuleVersion, Partial, SourceRange};
-use crate::rejection::{RejectedCounts, Rejection};
+use crate::rejection::{RejectedCounts, RejectedPrint, Rejection};
 use crate::settings::Fingerprint;
 use crate::stats::{SensorHash, Stats};
 use crate::window::{Millis, Window};
@@ -79,7 +81,10 @@ use crate::window::{Millis, Window};
 /// The letters that every partial begins with.
 pub const MAGIC: [u8; 4] = *b"ISOP";
 /// The version of the format.
-pub const FORMAT: u8 = 1;
+pub const FORMAT: u8 = 2;
+
+/// What stands for the base timestamp of a batch that has none.
+const NO_TIMESTAMP: Millis = 0;
 
 /// The most bytes of a partial for each raw byte of its batch.
 pub const MAX_EXPANSION: usize = 2;
@@ -90,14 +95,14 @@ pub const MAX_TEXT_EXPANSION: usize = 8;
 /// The most bytes of a partial's text besides.
 pub const MAX_TEXT_FIXED: usize = 1_024;
 
-/// Where in the bytes of a partial its source begins: behind what says who made it, and how.
-const SOURCE: usize = 19;
+/// Where in the bytes of a partial begins what it says of the log: behind the format and the version of the module.
+const SAID: usize = 11;
 
-/// A digest of what a partial says of its batch (XXH3-64 of its bytes from the source on). Equal batches have equal digests,
-/// whichever version of the module made their partials, as long as the settings are the same; two others have with a
-/// chance of 2⁻⁶⁴. For bytes that [`decode`] accepts.
+/// A digest of what a partial says of its batch, and with which settings (XXH3-64 of its bytes behind the module's version).
+/// Equal batches have equal digests with equal settings, whichever version of the module made their partials; two others have
+/// with a chance of 2⁻⁶⁴. For bytes that [`decode`] accepts.
 pub fn digest(bytes: &[u8]) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(bytes.get(SOURCE..).unwrap_or_default())
+    xxhash_rust::xxh3::xxh3_64(bytes.get(SAID..).unwrap_or_default())
 }
 
 /// The most bytes that a partial of a batch of `raw` bytes can take.
@@ -116,9 +121,11 @@ pub(crate) struct Header {
     pub(crate) version: ModuleVersion,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) source: SourceRange,
+    pub(crate) base_timestamp: Option<Millis>,
     pub(crate) records: u64,
     pub(crate) newest: Option<Millis>,
     pub(crate) rejected: RejectedCounts,
+    pub(crate) rejected_print: RejectedPrint,
 }
 
 /// A cell as it stands somewhere in memory.
@@ -137,9 +144,11 @@ impl Partial {
             version: self.version,
             fingerprint: self.fingerprint,
             source: self.source,
+            base_timestamp: self.base_timestamp,
             records: self.aggregate.records,
             newest: self.aggregate.newest,
             rejected: self.aggregate.rejected,
+            rejected_print: self.rejected_print,
         }
     }
 
@@ -185,6 +194,8 @@ fn write<'a>(header: &Header, cells: impl Iterator<Item = CellView<'a>> + Clone,
     }
     out.put(&header.fingerprint.0.to_le_bytes());
     out.put(&header.source.first.to_le_bytes());
+    out.put(&header.base_timestamp.unwrap_or(NO_TIMESTAMP).to_le_bytes());
+    out.put(&header.rejected_print.0.to_le_bytes());
     varint::write(header.source.next.wrapping_sub(header.source.first).cast_unsigned().into(), out);
     varint::write(header.records.into(), out);
     for reason in Rejection::ALL {

@@ -10,7 +10,7 @@ use draft::Drafts;
 
 use crate::codec::{CellView, Header};
 use crate::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
-use crate::rejection::RejectedCounts;
+use crate::rejection::{RejectedCounts, RejectedPrint};
 use crate::scan::Scanner;
 use crate::settings::{Fingerprint, Settings};
 use crate::stats::hash_sensor;
@@ -25,10 +25,15 @@ pub struct Record<'a> {
     pub value: &'a [u8],
 }
 
-/// The partial of a batch whose first offset is `first_offset`. See [`Combiner`] for what it says.
-pub fn combine<'a>(settings: &Settings, first_offset: i64, records: impl IntoIterator<Item = Record<'a>>) -> Partial {
+/// The partial of a batch with this first offset and base timestamp. See [`Combiner`] for what it says.
+pub fn combine<'a>(
+    settings: &Settings,
+    first_offset: i64,
+    base_timestamp: Option<Millis>,
+    records: impl IntoIterator<Item = Record<'a>>,
+) -> Partial {
     let mut combiner = Combiner::new(settings);
-    combiner.begin(first_offset);
+    combiner.begin(first_offset, base_timestamp);
     for record in records {
         combiner.push(&record);
     }
@@ -50,9 +55,11 @@ pub struct Combiner {
     size: WindowSize,
     fingerprint: Fingerprint,
     source: SourceRange,
+    base_timestamp: Option<Millis>,
     records: u64,
     newest: Option<Millis>,
     rejected: RejectedCounts,
+    rejected_print: RejectedPrint,
     drafts: Drafts,
     /// The window of the last reading and its first instant: the next one is most often in the same.
     window: Window,
@@ -67,21 +74,26 @@ impl Combiner {
             size: settings.window,
             fingerprint: settings.fingerprint(),
             source: SourceRange { first: 0, next: 0 },
+            base_timestamp: None,
             records: 0,
             newest: None,
             rejected: RejectedCounts::default(),
+            rejected_print: RejectedPrint::NONE,
             drafts: Drafts::default(),
             window: Window(0),
             start: 0,
         }
     }
 
-    /// Begins a batch whose first record has this offset. Whatever was pushed before is forgotten.
-    pub fn begin(&mut self, first_offset: i64) {
+    /// Begins a batch whose first record has this offset, and whose records' log timestamps count from this one: 0 and
+    /// below is none. Whatever was pushed before is forgotten.
+    pub fn begin(&mut self, first_offset: i64, base_timestamp: Option<Millis>) {
         self.source = SourceRange { first: first_offset, next: first_offset };
+        self.base_timestamp = base_timestamp.filter(|timestamp| *timestamp > 0);
         self.records = 0;
         self.newest = None;
         self.rejected = RejectedCounts::default();
+        self.rejected_print = RejectedPrint::NONE;
         self.drafts.clear();
     }
 
@@ -92,7 +104,10 @@ impl Combiner {
         self.source.next = self.source.next.saturating_add(1);
         let reading = match self.scanner.scan(record.value, record.timestamp) {
             Ok(reading) => reading,
-            Err(rejection) => return self.rejected.count(rejection),
+            Err(rejection) => {
+                self.rejected.count(rejection);
+                return self.rejected_print.add(record.value);
+            }
         };
         // As an unsigned number the distance from the window's start is below its length only within the window.
         if reading.time.wrapping_sub(self.start).cast_unsigned() >= self.size.millis().cast_unsigned() {
@@ -126,9 +141,11 @@ impl<'a> Combined<'a> {
             version: ModuleVersion::CURRENT,
             fingerprint: combiner.fingerprint,
             source: combiner.source,
+            base_timestamp: combiner.base_timestamp,
             records: combiner.records,
             newest: combiner.newest,
             rejected: combiner.rejected,
+            rejected_print: combiner.rejected_print,
         }
     }
 
@@ -153,6 +170,8 @@ impl<'a> Combined<'a> {
             version: header.version,
             fingerprint: header.fingerprint,
             source: header.source,
+            base_timestamp: header.base_timestamp,
+            rejected_print: header.rejected_print,
             aggregate: Aggregate {
                 records: header.records,
                 newest: header.newest,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::rejection::RejectedCounts;
+use crate::rejection::{RejectedCounts, RejectedPrint};
 use crate::settings::Fingerprint;
 use crate::stats::{SensorHash, Stats};
 use crate::window::{Millis, Window};
@@ -73,6 +73,12 @@ pub struct Partial {
     pub fingerprint: Fingerprint,
     /// The batch's place in its partition.
     pub source: SourceRange,
+    /// The batch's base timestamp: the log timestamp that those of its records count from, above 0; `None` if it has none. It
+    /// counts nothing. By it a log that was made anew is known, also where its statistics are the same.
+    pub base_timestamp: Option<Millis>,
+    /// What the rejected records said; it counts nothing either. By it logs without timestamps are told apart, of whose
+    /// rejected records the aggregate has the counts alone.
+    pub rejected_print: RejectedPrint,
     /// What it adds.
     pub aggregate: Aggregate,
 }

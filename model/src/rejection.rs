@@ -71,6 +71,23 @@ impl FromStr for Rejection {
     }
 }
 
+/// A print of the values of rejected records, in their order: equal for equal ones, and for others with a chance of 2⁻⁶⁴. It is
+/// 0 before the first; each makes it XXH3-64 of the record's value with the print so far as the seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct RejectedPrint(pub u64);
+
+impl RejectedPrint {
+    /// The print of no records.
+    pub const NONE: Self = Self(0);
+
+    /// Adds the next record's value.
+    // Rejected records are rare: what they cost in code stays out of the way of those that count.
+    #[inline(never)]
+    pub fn add(&mut self, value: &[u8]) {
+        self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(value, self.0);
+    }
+}
+
 /// Counts of rejected records by reason. Merging adds; the empty counts are the identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct RejectedCounts([u64; Rejection::ALL.len()]);

@@ -6,13 +6,16 @@ use isotherm_model::codec::{self, DecodeError, Fault, decode, encode};
 use isotherm_model::combine::{Record, combine};
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Cell, CellKey, ModuleVersion, Partial};
-use isotherm_model::rejection::RejectedCounts;
+use isotherm_model::rejection::{RejectedCounts, RejectedPrint};
 use isotherm_model::schema::ValueRange;
 use isotherm_model::settings::Settings;
 use isotherm_model::stats::Stats;
 use isotherm_model::time;
 use isotherm_model::window::Window;
 use proptest::prelude::*;
+
+/// The base timestamp of the golden bytes: 2026-11-22T10:00:01.995Z.
+const BASE: i64 = 1_795_341_601_995;
 
 /// A batch with two windows, three groups, a rejected record and a sensor heard twice.
 fn golden() -> Partial {
@@ -30,7 +33,7 @@ fn golden() -> Partial {
         reading("s1", "WY", "03", "-40"),
     ];
     let records = values.iter().map(|value| Record { timestamp: Some(1_795_341_602_000), value: value.as_bytes() });
-    let partial = combine(&Settings::default(), 4_566, records);
+    let partial = combine(&Settings::default(), 4_566, Some(BASE), records);
     assert_eq!(partial.version, ModuleVersion::CURRENT);
     // The bytes of a format outlive the version that first wrote them.
     Partial { version: ModuleVersion { major: 0, minor: 1, patch: 0 }, ..partial }
@@ -51,11 +54,11 @@ fn unhex(text: &str) -> Vec<u8> {
 fn golden_bytes_are_read_and_written() {
     let golden = golden();
     let bytes = encode(&golden).expect("well-formed");
-    let kept = unhex(include_str!("golden/partial-1.hex"));
-    assert_eq!(bytes, kept, "the bytes of format 1 changed; give the format a new number, and keep the old file");
+    let kept = unhex(include_str!("golden/partial-2.hex"));
+    assert_eq!(bytes, kept, "the bytes of format 2 changed; give the format a new number, and keep the old file");
     assert_eq!(decode(&kept), Ok(golden.clone()));
     let text = codec::text(&golden, Settings::default().window, "state");
-    assert_eq!(text, include_str!("golden/partial-1.json").trim_end());
+    assert_eq!(text, include_str!("golden/partial-2.json").trim_end());
     // The document shows this very text, in several lines.
     let document = include_str!("../../docs/partial-format.md");
     let shown = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
@@ -63,13 +66,21 @@ fn golden_bytes_are_read_and_written() {
 }
 
 #[test]
+fn bytes_of_another_format_are_refused() {
+    let kept = unhex(include_str!("golden/partial-1.hex"));
+    assert_eq!(decode(&kept), Err(DecodeError::Format(1)));
+    let said = decode(&kept).expect_err("another format").to_string();
+    assert!(said.contains("format 1") && said.contains("format 2") && said.contains("deploy the module"), "{said}");
+}
+
+#[test]
 fn a_batch_without_records_is_a_partial() {
-    let empty = combine(&Settings::default(), 7, []);
+    let empty = combine(&Settings::default(), 7, None, []);
     let bytes = encode(&empty).expect("well-formed");
     assert_eq!(decode(&bytes), Ok(empty.clone()));
     assert_eq!(
         codec::text(&empty, Settings::default().window, "state"),
-        r#"{"type":"partial","first":7,"last":null,"messages":0,"counted":0,"rejected":{},"newest":null,"windows":[]}"#
+        r#"{"type":"partial","first":7,"last":null,"base_timestamp":null,"messages":0,"counted":0,"rejected":{},"newest":null,"windows":[]}"#
     );
 }
 
@@ -86,23 +97,31 @@ fn each_refusal_says_why() {
     assert_eq!(decode(b""), Err(DecodeError::NotAPartial(0)));
     assert_eq!(decode(b"ISO"), Err(DecodeError::NotAPartial(3)));
     assert!(matches!(decode(b"ISOP"), Err(DecodeError::Truncated { at: 4, .. })));
-    assert_eq!(patched(4, &[2]), Err(DecodeError::Format(2)));
+    for format in [0, 1, 3, 255] {
+        assert_eq!(patched(4, &[format]), Err(DecodeError::Format(format)));
+    }
     let longer = [bytes.as_slice(), &[0]].concat();
     assert_eq!(decode(&longer), Err(DecodeError::Trailing(bytes.len())));
     assert_eq!(patched(19, &i64::MAX.to_le_bytes()), Err(Fault::Source { first: i64::MAX }.into()));
     assert_eq!(patched(19, &(-1_i64).to_le_bytes()), Err(Fault::Source { first: -1 }.into()));
-    assert_eq!(patched(27, &[5]), Err(Fault::Crowded { records: 6, offsets: 5 }.into()));
-    assert_eq!(patched(28, &[5]), Err(Fault::Account { records: 5, counted: 5, rejected: 1 }.into()));
-    assert_eq!(patched(36, &[2]), Err(DecodeError::Flag(36)));
+    for timestamp in [-1, i64::MIN] {
+        assert_eq!(patched(27, &timestamp.to_le_bytes()), Err(Fault::BaseTimestamp(timestamp).into()));
+    }
+    for (timestamp, says) in [(0_i64, None), (1, Some(1)), (i64::MAX, Some(i64::MAX))] {
+        assert_eq!(patched(27, &timestamp.to_le_bytes()).map(|partial| partial.base_timestamp), Ok(says));
+    }
+    assert_eq!(patched(43, &[5]), Err(Fault::Crowded { records: 6, offsets: 5 }.into()));
+    assert_eq!(patched(44, &[5]), Err(Fault::Account { records: 5, counted: 5, rejected: 1 }.into()));
+    assert_eq!(patched(52, &[2]), Err(DecodeError::Flag(52)));
     for newest in [time::END, i64::MAX] {
-        assert_eq!(patched(37, &newest.to_le_bytes()), Err(Fault::NewestBeyond(newest).into()));
+        assert_eq!(patched(53, &newest.to_le_bytes()), Err(Fault::NewestBeyond(newest).into()));
     }
     // A reading counts for no more than its record's log timestamp, which can be any: there is no least newest time.
     for newest in [time::END - 1, i64::MIN] {
-        assert_eq!(patched(37, &newest.to_le_bytes()).map(|partial| partial.aggregate.newest), Ok(Some(newest)));
+        assert_eq!(patched(53, &newest.to_le_bytes()).map(|partial| partial.aggregate.newest), Ok(Some(newest)));
     }
-    assert!(matches!(patched(27, &[0x86, 0]), Err(DecodeError::NotMinimal { at: 27, .. })));
-    assert!(matches!(patched(27, &[0xff; 12]), Err(DecodeError::TooLarge { at: 27, .. })));
+    assert!(matches!(patched(43, &[0x86, 0]), Err(DecodeError::NotMinimal { at: 43, .. })));
+    assert!(matches!(patched(43, &[0xff; 12]), Err(DecodeError::TooLarge { at: 43, .. })));
 
     // A partial that says what cannot be is not written either.
     let refused = |change: fn(&mut Partial)| {
@@ -112,6 +131,8 @@ fn each_refusal_says_why() {
     };
     assert_eq!(refused(|p| p.source.next = 0), Fault::Source { first: 4_566 });
     assert_eq!(refused(|p| p.source.first = -1), Fault::Source { first: -1 });
+    assert_eq!(refused(|p| p.base_timestamp = Some(0)), Fault::BaseTimestamp(0));
+    assert_eq!(refused(|p| (p.aggregate.records, p.aggregate.rejected) = (5, RejectedCounts::default())), Fault::Print);
     assert_eq!(refused(|p| p.aggregate.newest = None), Fault::Newest);
     assert_eq!(refused(|p| p.aggregate.newest = Some(i64::MAX)), Fault::NewestBeyond(i64::MAX));
     let cell = |change: fn(&mut isotherm_model::partial::Cell)| {
@@ -134,6 +155,7 @@ fn alone(window: i64, micros: i64) -> Partial {
     let mut partial = golden();
     partial.aggregate.records = 1;
     partial.aggregate.rejected = RejectedCounts::default();
+    partial.rejected_print = RejectedPrint::NONE;
     let stats = Stats::of(Fixed::from_micros(micros));
     let key = CellKey { window: Window(window), group: "AK".into() };
     partial.aggregate.cells = [(key, Cell { stats, sensors: vec![1] })].into();
@@ -177,14 +199,6 @@ fn windows_and_values_end_where_those_of_readings_do() {
     }
 }
 
-/// A partial of a generated batch.
-fn partial() -> impl Strategy<Value = Partial> {
-    (generate::batch(10), any::<i64>()).prop_map(|(batch, first)| {
-        let records = batch.iter().map(|(timestamp, value)| Record { timestamp: *timestamp, value });
-        combine(&Settings::default(), first >> 2 & i64::MAX, records)
-    })
-}
-
 /// Bytes are refused, or they are the one encoding of what they say.
 fn is_canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(partial) = decode(bytes) {
@@ -196,7 +210,7 @@ fn is_canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn damaged_bytes_are_refused_or_canonical(partial in partial()) {
+    fn damaged_bytes_are_refused_or_canonical(partial in generate::partial()) {
         let bytes = encode(&partial).expect("well-formed");
         prop_assert_eq!(decode(&bytes), Ok(partial));
         for cut in 0..bytes.len() {
@@ -216,8 +230,9 @@ proptest! {
     fn no_bytes_at_all_make_it_panic(tail in proptest::collection::vec(any::<u8>(), 0..200), small in proptest::collection::vec(0_u8..4, 0..200)) {
         for tail in [tail, small] {
             is_canonical(&tail)?;
-            is_canonical(&[b"ISOP\x01", tail.as_slice()].concat())?;
-            is_canonical(&[b"ISOP\x01\0\0\x01\0\0\0FINGERPROFFSETS0", tail.as_slice()].concat())?;
+            is_canonical(&[b"ISOP\x02", tail.as_slice()].concat())?;
+            is_canonical(&[b"ISOP\x02\0\0\x01\0\0\0FINGERPROFFSETS0", tail.as_slice()].concat())?;
+            is_canonical(&[b"ISOP\x02\0\0\x01\0\0\0FINGERPROFFSETS0TIMESTMP\0\0\0\0\0\0\0\0", tail.as_slice()].concat())?;
         }
     }
 }

@@ -40,12 +40,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn combining_equals_the_reference(settings in settings(), batch in generate::batch(12), first in 0_i64..1 << 40) {
+    fn combining_equals_the_reference(
+        settings in settings(), batch in generate::batch(12), first in 0_i64..1 << 40, base in generate::timestamp(),
+    ) {
         let records = records(&batch);
-        let partial = combine(&settings, first, records.iter().copied());
+        let partial = combine(&settings, first, base, records.iter().copied());
         prop_assert_eq!(&partial.aggregate, &reference::combine(&settings, &records), "{:?}", shown(&batch));
         prop_assert_eq!((partial.source.first, partial.source.next), (first, first + records.len() as i64));
         prop_assert_eq!(partial.fingerprint, settings.fingerprint());
+        prop_assert_eq!(partial.base_timestamp, base);
+        prop_assert_eq!(partial.rejected_print.0, reference::rejected_print(&settings, &records));
         prop_assert_eq!(partial.aggregate.records, partial.aggregate.counted() + partial.aggregate.rejected.total());
     }
 
@@ -59,7 +63,7 @@ proptest! {
         cuts.extend([0, records.len()]);
         cuts.sort_unstable();
         let mut parts: Vec<Aggregate> =
-            cuts.windows(2).map(|cut| combine(&settings, 0, records[cut[0]..cut[1]].iter().copied()).aggregate).collect();
+            cuts.windows(2).map(|cut| combine(&settings, 0, None, records[cut[0]..cut[1]].iter().copied()).aggregate).collect();
         let count = parts.len() as u64;
         for i in 0..parts.len() {
             parts.swap(i, (order.wrapping_mul(i as u64 + 1) >> 7).wrapping_rem(count) as usize);
@@ -86,11 +90,12 @@ proptest! {
     #[test]
     fn a_combiner_keeps_nothing_from_batch_to_batch(settings in settings(), batches in proptest::collection::vec(generate::batch(8), 1..5)) {
         let mut combiner = Combiner::new(&settings);
-        for (batch, first) in batches.iter().zip([0, 1_000, i64::from(u32::MAX), 5, 77]) {
+        let bases = [Some(1_795_341_600_000), None, Some(i64::MAX), Some(1), None];
+        for ((batch, first), base) in batches.iter().zip([0, 1_000, i64::from(u32::MAX), 5, 77]).zip(bases) {
             let records = records(batch);
-            combiner.begin(first);
+            combiner.begin(first, base);
             records.iter().for_each(|record| combiner.push(record));
-            let fresh = combine(&settings, first, records);
+            let fresh = combine(&settings, first, base, records);
             let combined = combiner.finish();
             prop_assert_eq!(&combined.to_partial(), &fresh);
 

@@ -145,7 +145,8 @@ mod tests {
         ];
         let record = |value: &Bytes| RawRecord { timestamp: None, key: None, value: value.clone() };
         let records = values.iter().map(record).collect();
-        let batch = RawBatch { base_offset: 100, last_offset_delta: 5, next: 106, bytes: 0, records };
+        let batch =
+            RawBatch { base_offset: 100, last_offset_delta: 5, next: 106, base_timestamp: None, bytes: 0, records };
         let size = WindowSize::default();
         let late = size.window_of(1_795_341_600_000);
         let range = SourceRange { first: 100, next: 106 };

@@ -97,7 +97,7 @@ impl Materializer {
     }
 
     pub(super) fn check(&self, partition: PartitionId, expected: i64, partial: &Partial) -> Result<(), Fault> {
-        let Partial { version, fingerprint, source, aggregate } = partial;
+        let Partial { version, fingerprint, source, aggregate, .. } = partial;
         let offset = source.first;
         if *version != self.options.version {
             return Err(Fault::OtherVersion { partition, offset, found: *version, ours: self.options.version });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use isotherm_model::codec;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
-use isotherm_model::rejection::{RejectedCounts, Rejection};
+use isotherm_model::rejection::{RejectedCounts, RejectedPrint, Rejection};
 use isotherm_model::schema::ValueRange;
 use isotherm_model::settings::{Fingerprint, Settings};
 use isotherm_model::stats::Stats;
@@ -106,6 +106,8 @@ impl Log {
             version: ModuleVersion::CURRENT,
             fingerprint: self.fingerprint,
             source: SourceRange { first: batch.first, next: batch.reach },
+            base_timestamp: None,
+            rejected_print: RejectedPrint::NONE,
             aggregate: Aggregate {
                 records: (batch.readings.len() + batch.rejected.len()) as u64,
                 newest: batch.readings.iter().map(|reading| reading.heard).max(),

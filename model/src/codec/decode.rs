@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::varint::{self, BadVarint};
-use super::{FORMAT, MAGIC};
+use super::{FORMAT, MAGIC, NO_TIMESTAMP};
 use crate::fixed::Fixed;
 use crate::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
-use crate::rejection::{RejectedCounts, Rejection};
+use crate::rejection::{RejectedCounts, RejectedPrint, Rejection};
 use crate::schema::ValueRange;
 use crate::settings::Fingerprint;
 use crate::stats::{SensorHash, Stats};
@@ -24,7 +24,8 @@ pub enum DecodeError {
     NotAPartial(usize),
     /// They are of another format.
     #[error(
-        "a partial of format {0}, where this program reads format {FORMAT}; use a module and a consumer of one version"
+        "a partial of format {0}, where this program reads format {FORMAT}: the module is of another version than this \
+         program; deploy the module that belongs to it"
     )]
     Format(u8),
     /// They end too early.
@@ -74,6 +75,12 @@ pub enum Fault {
         /// The first offset.
         first: i64,
     },
+    /// A base timestamp that is none.
+    #[error("a base timestamp of {0} ms, where one that is not above 0 is none")]
+    BaseTimestamp(Millis),
+    /// A print of rejected records where there are none.
+    #[error("a print of rejected records, of which there are none")]
+    Print,
     /// More records than offsets.
     #[error("{records} records in {offsets} offsets")]
     Crowded {
@@ -139,6 +146,11 @@ pub fn decode(bytes: &[u8]) -> Result<Partial, DecodeError> {
     };
     let fingerprint = Fingerprint(u64::from_le_bytes(reader.fixed("the fingerprint")?));
     let first = i64::from_le_bytes(reader.fixed("the first offset")?);
+    let base_timestamp = match i64::from_le_bytes(reader.fixed("the base timestamp")?) {
+        NO_TIMESTAMP => None,
+        timestamp => Some(timestamp),
+    };
+    let rejected_print = RejectedPrint(u64::from_le_bytes(reader.fixed("the print of the rejected records")?));
     let offsets = reader.number("the number of offsets")?;
     let next = first.checked_add_unsigned(offsets).ok_or(Fault::Source { first })?;
     let records = reader.number("the number of records")?;
@@ -156,7 +168,8 @@ pub fn decode(bytes: &[u8]) -> Result<Partial, DecodeError> {
         return Err(DecodeError::Trailing(reader.at));
     }
     let aggregate = Aggregate { records, newest, rejected, cells };
-    let partial = Partial { version, fingerprint, source: SourceRange { first, next }, aggregate };
+    let source = SourceRange { first, next };
+    let partial = Partial { version, fingerprint, source, base_timestamp, rejected_print, aggregate };
     check(&partial)?;
     Ok(partial)
 }
@@ -167,6 +180,9 @@ pub(super) fn check(partial: &Partial) -> Result<(), Fault> {
     let Aggregate { records, newest, rejected, cells } = &partial.aggregate;
     if first < 0 || next < first {
         return Err(Fault::Source { first });
+    }
+    if let Some(timestamp) = partial.base_timestamp.filter(|timestamp| *timestamp <= NO_TIMESTAMP) {
+        return Err(Fault::BaseTimestamp(timestamp));
     }
     let offsets = next.wrapping_sub(first).cast_unsigned();
     if *records > offsets {
@@ -180,6 +196,9 @@ pub(super) fn check(partial: &Partial) -> Result<(), Fault> {
     let rejected = Rejection::ALL.iter().map(|reason| u128::from(rejected.get(*reason))).sum();
     if counted + rejected != u128::from(*records) {
         return Err(Fault::Account { records: *records, counted, rejected });
+    }
+    if rejected == 0 && partial.rejected_print != RejectedPrint::NONE {
+        return Err(Fault::Print);
     }
     if newest.is_some() != (counted > 0) {
         return Err(Fault::Newest);

@@ -9,17 +9,18 @@ use crate::fixed::Micros;
 use crate::json::Quoted;
 use crate::partial::Partial;
 use crate::time::Utc;
-use crate::window::{Window, WindowSize};
+use crate::window::{Millis, Window, WindowSize};
 
 /// The text of a partial made with windows of this size, the group's member named so:
 ///
 /// ```json
-/// {"type":"partial","first":0,"last":1,"messages":2,"counted":1,"rejected":{"not-json":1},"newest":"2026-11-22T10:00:00.500Z",
-///  "windows":[{"start":"2026-11-22T10:00:00Z","end":"2026-11-22T10:00:03Z",
+/// {"type":"partial","first":0,"last":1,"base_timestamp":"2026-11-22T10:00:00.550Z","messages":2,"counted":1,
+///  "rejected":{"not-json":1},"newest":"2026-11-22T10:00:00.500Z","windows":[{"start":"2026-11-22T10:00:00Z","end":"2026-11-22T10:00:03Z",
 ///   "groups":[{"state":"AK","messages":1,"sensors":1,"sum":26.6,"avg":26.6,"min":26.6,"max":26.6}]}]}
 /// ```
 ///
-/// in one line, without a line end. `last` is `null` for a batch without records, `newest` without a reading that counts.
+/// in one line, without a line end. `last` is `null` for a batch without records, `base_timestamp` for one without log
+/// timestamps, `newest` without a reading that counts.
 pub fn text(partial: &Partial, size: WindowSize, group: &str) -> String {
     let mut out = String::new();
     // Writing into a string cannot fail.
@@ -55,16 +56,15 @@ fn write<'a>(
         Some(last) => write!(out, "{last}")?,
         None => out.write_str("null")?,
     }
+    out.write_str(r#","base_timestamp":"#)?;
+    time(header.base_timestamp, out)?;
     let counted: u64 = cells.clone().fold(0, |sum, cell| sum.saturating_add(cell.stats.count));
     write!(out, r#","messages":{},"counted":{counted},"rejected":{{"#, header.records)?;
     for (i, (reason, count)) in header.rejected.iter().enumerate() {
         write!(out, r#"{}"{reason}":{count}"#, comma(i == 0))?;
     }
     out.write_str(r#"},"newest":"#)?;
-    match header.newest {
-        Some(newest) => write!(out, r#""{}""#, Utc(newest))?,
-        None => out.write_str("null")?,
-    }
+    time(header.newest, out)?;
     out.write_str(r#","windows":["#)?;
     let mut before: Option<Window> = None;
     for cell in cells {
@@ -90,6 +90,14 @@ fn write<'a>(
         )?;
     }
     out.write_str(if before.is_some() { "]}]}" } else { "]}" })
+}
+
+/// A time, or none.
+fn time(time: Option<Millis>, out: &mut impl Write) -> fmt::Result {
+    match time {
+        Some(time) => write!(out, r#""{}""#, Utc(time)),
+        None => out.write_str("null"),
+    }
 }
 
 /// What stands before a member or an element.

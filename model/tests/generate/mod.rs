@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test that includes this file uses a part of it")]
 
+use isotherm_model::combine::{Record, combine};
+use isotherm_model::partial::Partial;
+use isotherm_model::settings::Settings;
 use proptest::prelude::*;
 
 /// A name of a member, sometimes written with escapes.
@@ -170,4 +173,12 @@ pub(crate) fn timestamp() -> impl Strategy<Value = Option<i64>> {
 /// A batch of records with their timestamps.
 pub(crate) fn batch(most: usize) -> impl Strategy<Value = Vec<(Option<i64>, Vec<u8>)>> {
     proptest::collection::vec((timestamp(), record()), 0..most)
+}
+
+/// A partial of a generated batch.
+pub(crate) fn partial() -> impl Strategy<Value = Partial> {
+    (batch(10), any::<i64>(), timestamp()).prop_map(|(batch, first, base)| {
+        let records = batch.iter().map(|(timestamp, value)| Record { timestamp: *timestamp, value });
+        combine(&Settings::default(), first >> 2 & i64::MAX, base, records)
+    })
 }

@@ -93,6 +93,12 @@ fn millis(text: &str) -> Option<i64> {
     (-30_610_224_000_000..253_370_764_800_000).contains(&millis).then_some(millis)
 }
 
+/// The print of those of a batch's records that are rejected.
+pub(crate) fn rejected_print(settings: &Settings, records: &[Record<'_>]) -> u64 {
+    let rejected = records.iter().filter(|record| classify(settings, record).is_err());
+    rejected.fold(0, |print, record| xxhash_rust::xxh3::xxh3_64_with_seed(record.value, print))
+}
+
 /// What a batch adds up to.
 pub(crate) fn combine(settings: &Settings, records: &[Record<'_>]) -> Aggregate {
     let mut aggregate = Aggregate::default();

@@ -30,7 +30,7 @@ impl Transform for WindowStats {
     }
 
     fn transform(&mut self, batch: &Batch<'_>, output: &mut Output) -> Result<(), Damaged> {
-        self.combiner.begin(batch.base_offset);
+        self.combiner.begin(batch.base_offset, batch.base_timestamp);
         for record in batch.records() {
             let record = record?;
             self.combiner.push(&Record { timestamp: record.timestamp, value: record.value });

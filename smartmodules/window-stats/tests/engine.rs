@@ -61,7 +61,7 @@ fn check(
         })
         .collect();
     let answered = partial(module, &raw(parts), first, timestamp);
-    assert_eq!(answered, combine(settings, first, records.iter().copied()));
+    assert_eq!(answered, combine(settings, first, Some(timestamp), records.iter().copied()));
     assert_eq!(answered.aggregate, reference::combine(settings, &records));
     answered
 }
@@ -150,9 +150,10 @@ fn the_answer_for_people_is_json() {
     assert!(text.len() <= max_text_len(raw.len()));
     let settings = Settings::from_params([("group", "/destination"), ("groups", "any")]).expect("sound");
     let records = parts.iter().map(|parts| combine::Record { timestamp: Some(NOON), value: &parts.value });
-    assert_eq!(text, codec::text(&combine(&settings, 40, records), settings.window, "destination"));
+    assert_eq!(text, codec::text(&combine(&settings, 40, Some(NOON), records), settings.window, "destination"));
     let value: serde_json::Value = serde_json::from_str(text).expect("JSON");
     assert_eq!(value["last"], 139);
+    assert_eq!(value["base_timestamp"], "2026-11-22T10:00:00Z");
     assert_eq!(value["windows"][0]["groups"][0]["destination"], "0-AAA12345678");
 }
 

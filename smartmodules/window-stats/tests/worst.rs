@@ -50,7 +50,7 @@ fn batch(bytes: usize, to_a_window: usize) -> Vec<Parts> {
 
 /// What the model makes of it.
 fn combined(settings: &Settings, parts: &[Parts]) -> Partial {
-    combine(settings, 0, parts.iter().map(|parts| Record { timestamp: None, value: &parts.value }))
+    combine(settings, 0, None, parts.iter().map(|parts| Record { timestamp: None, value: &parts.value }))
 }
 
 /// Has one instance answer to batches of so many bytes, one after the other; bytes of each batch and of its answer.

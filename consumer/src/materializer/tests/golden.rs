@@ -27,7 +27,7 @@ fn run(partitions: usize, batch: usize) -> Vec<String> {
     for (partition, log) in (0..).zip(&logs) {
         for (number, values) in log.chunks(batch).enumerate() {
             let records = values.iter().map(|value| Record { timestamp: None, value });
-            let partial = Box::new(combine(&topology.settings, (number * batch) as i64, records));
+            let partial = Box::new(combine(&topology.settings, (number * batch) as i64, None, records));
             effects.extend(run.event(Event::Partial { partition, partial, digest: 0 }));
         }
     }

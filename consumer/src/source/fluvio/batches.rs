@@ -30,6 +30,8 @@ pub struct RawBatch {
     pub last_offset_delta: i32,
     /// The offset after its last one, by its header: where the next batch begins.
     pub next: i64,
+    /// The log timestamp that those of its records count from, in milliseconds since the epoch, if it has one.
+    pub base_timestamp: Option<i64>,
     /// How many bytes its records take, decompressed.
     pub bytes: usize,
     /// Its records, in order.
@@ -50,7 +52,7 @@ pub struct RawRecord {
 impl RawBatch {
     /// What its readings add up to, as the module says it. Whatever the combiner held before is forgotten.
     pub fn combine<'a>(&self, combiner: &'a mut Combiner) -> Combined<'a> {
-        combiner.begin(self.base_offset);
+        combiner.begin(self.base_offset, self.base_timestamp);
         for record in &self.records {
             combiner.push(&Reading { timestamp: record.timestamp, value: &record.value });
         }
@@ -129,12 +131,12 @@ pub(super) fn open(batch: Batch<RawRecords>) -> Result<RawBatch, Damaged> {
     let damaged = |what: String| Damaged { base_offset, what };
     let (next, last_offset_delta) = (next_offset(&batch), batch.header.last_offset_delta);
     // As Fluvio's client has it, and the module: 0 and below is none.
-    let timestamp = Some(batch.header.first_timestamp).filter(|timestamp| *timestamp > 0);
+    let base_timestamp = Some(batch.header.first_timestamp).filter(|timestamp| *timestamp > 0);
     let compression = batch.get_compression().map_err(|error| damaged(error.to_string()))?;
     let bytes = decompress(compression, batch.own_records().0, LARGEST)
         .map_err(|error| damaged(format!("it cannot be decompressed: {error}")))?;
-    let records = records(&bytes, base_offset, timestamp).map_err(damaged)?;
-    Ok(RawBatch { base_offset, last_offset_delta, next, bytes: bytes.len(), records })
+    let records = records(&bytes, base_offset, base_timestamp).map_err(damaged)?;
+    Ok(RawBatch { base_offset, last_offset_delta, next, base_timestamp, bytes: bytes.len(), records })
 }
 
 fn decompress(compression: Compression, bytes: Bytes, limit: usize) -> io::Result<Bytes> {

@@ -90,7 +90,7 @@ fn the_native_partial_is_that_of_the_records() {
     let batch = open(stored(70, 9, Compression::Zstd, 1_767_323_045_000)).expect("sound");
     let records = batch.records.iter().map(|record| Reading { timestamp: record.timestamp, value: &record.value });
     let partial = batch.partial(&mut Combiner::new(&settings));
-    assert_eq!(partial, combine(&settings, 70, records));
+    assert_eq!(partial, combine(&settings, 70, Some(1_767_323_045_000), records));
     assert_eq!((partial.aggregate.records, partial.source.next), (9, 79));
     assert_eq!(partial.aggregate.counted(), 9, "{partial:?}");
 }
@@ -175,4 +175,16 @@ fn hostile_bytes_are_refused_or_hold_no_record() {
     let mut batch = stored(5, 1, Compression::None, 7);
     batch.header.attributes = 7;
     assert!(open(batch).is_err(), "an unknown compression");
+}
+
+#[test]
+fn the_base_timestamp_is_that_of_the_module() {
+    for timestamp in [1_767_323_045_000, 1, i64::MAX, 0, -1, i64::MIN] {
+        let sound = stored(20, 2, Compression::None, timestamp);
+        let records = sound.records().0.to_vec();
+        let batch = open(sound).expect("sound");
+        let mut combiner = Combiner::new(&Settings::default());
+        assert_eq!(batch.partial(&mut combiner).base_timestamp, Some(timestamp).filter(|timestamp| *timestamp > 0));
+        assert_eq!(Some(batch.encoded(&mut combiner)), answered(&records, 20, timestamp), "{timestamp}");
+    }
 }

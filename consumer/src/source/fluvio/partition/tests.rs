@@ -257,7 +257,7 @@ impl std::convert::From<Event> for Happened {
 use Happened::{Attached, Detached, Hole};
 
 fn made(first: i64, count: i64) -> Partial {
-    combine(&Settings::default(), first, (0..count).map(|_| Record { timestamp: None, value: b"no reading" }))
+    combine(&Settings::default(), first, None, (0..count).map(|_| Record { timestamp: None, value: b"no reading" }))
 }
 
 /// A batch's partial.
@@ -385,6 +385,19 @@ async fn a_foreign_module_that_stays_is_for_the_materializer_to_refuse() {
         happened = rig.next().await;
     }
     assert_eq!(happened, Happened::Partial(0, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn partials_of_another_format_that_stay_are_refused_with_what_to_do() {
+    let mut old = partial(0, 10).as_ref().to_vec();
+    old[4] = 1;
+    let streams = (0..100).map(|_| vec![Step::Answer(vec![old.clone().into()])]);
+    let mut rig = Rig::new(BEGINNING, script((0, 10), streams));
+    let error = rig.error().await;
+    let said = error.to_string();
+    for part in ["format 1", "format 2", "isotherm-consumer deploy --replace"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

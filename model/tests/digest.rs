@@ -1,0 +1,101 @@
+//! The digest of a partial: it is of the batch and of the settings, whoever made the partial.
+
+mod generate;
+
+use std::collections::BTreeMap;
+
+use isotherm_model::codec::{self, encode};
+use isotherm_model::partial::{Cell, CellKey, ModuleVersion, Partial};
+use isotherm_model::rejection::Rejection;
+use isotherm_model::schema::ValueRange;
+use proptest::prelude::*;
+
+/// The digest, put together of what a partial says of its batch, and of nothing else.
+fn reference_digest(partial: &Partial) -> u64 {
+    let Partial { version: _, fingerprint, source, base_timestamp, rejected_print, aggregate } = partial;
+    let mut said = Vec::new();
+    said.extend(fingerprint.0.to_le_bytes());
+    said.extend(source.first.to_le_bytes());
+    said.extend(base_timestamp.unwrap_or(0).to_le_bytes());
+    said.extend(rejected_print.0.to_le_bytes());
+    let varint = |mut number: u128, said: &mut Vec<u8>| {
+        while number > 0x7f {
+            said.push((number % 0x80) as u8 + 0x80);
+            number /= 0x80;
+        }
+        said.push(number as u8);
+    };
+    let zigzag = |number: i64| if number < 0 { -1 - 2 * i128::from(number) } else { 2 * i128::from(number) } as u128;
+    varint((source.next - source.first) as u128, &mut said);
+    varint(aggregate.records.into(), &mut said);
+    Rejection::ALL.iter().for_each(|reason| varint(aggregate.rejected.get(*reason).into(), &mut said));
+    said.push(u8::from(aggregate.newest.is_some()));
+    said.extend(aggregate.newest.iter().flat_map(|newest| newest.to_le_bytes()));
+    let mut windows = BTreeMap::<i64, Vec<(&CellKey, &Cell)>>::new();
+    aggregate.cells.iter().for_each(|cell| windows.entry(cell.0.window.0).or_default().push(cell));
+    varint(windows.len() as u128, &mut said);
+    let mut before = None;
+    for (window, cells) in windows {
+        match before.replace(window) {
+            None => varint(zigzag(window), &mut said),
+            Some(before) => varint((window - before - 1) as u128, &mut said),
+        }
+        varint(cells.len() as u128, &mut said);
+        for (key, Cell { stats, sensors }) in cells {
+            varint(key.group.len() as u128, &mut said);
+            said.extend(key.group.bytes());
+            varint(stats.count.into(), &mut said);
+            varint(zigzag(stats.min.micros()), &mut said);
+            varint((stats.max.micros() - stats.min.micros()) as u128, &mut said);
+            varint((stats.sum - i128::from(stats.count) * i128::from(stats.min.micros())) as u128, &mut said);
+            varint(sensors.len() as u128, &mut said);
+            said.extend(sensors.iter().flat_map(|sensor| sensor.to_le_bytes()));
+        }
+    }
+    xxhash_rust::xxh3::xxh3_64(&said)
+}
+
+/// Makes a partial another one that is sound.
+type Change = fn(&mut Partial);
+
+/// Every way in which one thing that a partial says can be another, so that it is still one.
+const CHANGES: [(&str, Change); 10] = [
+    ("the fingerprint", |p| p.fingerprint.0 ^= 1),
+    ("the first offset", |p| (p.source.first, p.source.next) = (p.source.first + 1, p.source.next + 1)),
+    ("the next offset", |p| p.source.next += 1),
+    ("the base timestamp", |p| p.base_timestamp = p.base_timestamp.map_or(Some(1), |base| Some(base ^ 2))),
+    ("whether there is a base timestamp", |p| p.base_timestamp = p.base_timestamp.xor(Some(7))),
+    ("a rejected record", |p| {
+        (p.aggregate.records, p.source.next) = (p.aggregate.records + 1, p.source.next + 1);
+        p.aggregate.rejected.count(Rejection::BadTime);
+    }),
+    ("what was rejected", |p| {
+        if p.aggregate.rejected.total() > 0 {
+            p.rejected_print.add(b"another");
+        }
+    }),
+    ("the newest time", |p| p.aggregate.newest = p.aggregate.newest.map(|newest| newest - 1)),
+    ("a cell's values", |p| {
+        p.aggregate.cells.values_mut().take(1).for_each(|cell| cell.stats.max = ValueRange::LIMIT);
+    }),
+    ("a sensor", |p| p.aggregate.cells.values_mut().take(1).for_each(|cell| cell.sensors = vec![5])),
+];
+
+proptest! {
+    #[test]
+    fn the_digest_is_of_the_batch_and_the_settings(partial in generate::partial(), major: u16, minor: u16, patch: u16) {
+        let digest = |partial: &Partial| codec::digest(&encode(partial).expect("well-formed"));
+        prop_assert_eq!(digest(&partial), reference_digest(&partial));
+        let made_by_another = Partial { version: ModuleVersion { major, minor, patch }, ..partial.clone() };
+        prop_assert_eq!(digest(&made_by_another), digest(&partial));
+        let mut of_another_format = encode(&partial).expect("well-formed");
+        of_another_format[4] ^= 1;
+        prop_assert_eq!(codec::digest(&of_another_format), digest(&partial));
+        for (what, change) in CHANGES {
+            let mut changed = partial.clone();
+            change(&mut changed);
+            prop_assert_eq!(digest(&changed) == digest(&partial), changed == partial, "{} of {:?}", what, partial);
+            prop_assert_eq!(digest(&changed), reference_digest(&changed));
+        }
+    }
+}
