@@ -52,6 +52,19 @@ impl World<'_> {
         if !self.options.dead_letters {
             wanted.values_mut().for_each(|account| account.dead.clear());
         }
+        if end {
+            let dead = wanted.values().flat_map(|account| &account.dead);
+            let plain = |batch: &DeadBatch| {
+                (batch.partition, batch.range.first, batch.late.iter().map(|window| window.0).collect())
+            };
+            self.check_letters(
+                &dead.map(plain).collect::<Vec<_>>(),
+                &snapshot.lost().expect("what is lost can be read"),
+            );
+        }
+        wanted.values_mut().for_each(|account| {
+            account.dead.retain(|batch| !self.letters.is_settled(batch.partition, batch.range.first));
+        });
         assert_same(&plain, &wanted, "accounts");
         for account in wanted.values() {
             assert_eq!(account.read, account.counted + account.late + account.rejected.values().sum::<u64>());

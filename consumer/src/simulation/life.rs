@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::letters::Copying;
 use super::store::Troubled;
 use super::time::Time;
 use super::world::{Kind, World};
@@ -62,6 +63,8 @@ pub(super) struct Life {
     pub(super) time: Time,
     /// Whether it goes on over what retention has cut.
     pub(super) accepts_gaps: bool,
+    /// What copies its dead letters.
+    pub(super) copying: Copying,
     /// The last tick.
     pub(super) now: Duration,
     /// What a clock would say at this moment: ticks come late.
@@ -109,10 +112,11 @@ impl World<'_> {
             accept_gap: accepts_gaps,
             ..self.options.clone()
         };
+        let copying = Copying::new(options.dead_letters);
         let (now, turns) = (Duration::ZERO, Turns::new(Duration::ZERO));
         let time = Time::new(&self.log, options.clone(), &saved);
         let materializer = Materializer::resume(options, saved);
-        let mut life = Life { materializer, turns, store, lines, kind, time, accepts_gaps, now, elapsed: now };
+        let mut life = Life { materializer, turns, store, lines, kind, time, accepts_gaps, copying, now, elapsed: now };
         self.note(format!("a run begins: {kind:?}, take over {take_over}"));
         self.tally.lives.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let mut begin = || {

@@ -15,9 +15,12 @@
 mod boundaries;
 mod check;
 mod hostile;
+mod letters;
 mod life;
 mod log;
+mod outcome;
 mod random;
+mod records;
 mod reference;
 mod retention;
 mod schedule;
@@ -69,6 +72,16 @@ struct Tally {
     gaps: AtomicU64,
     /// Partitions of which retention had cut nothing but the batch to know the log by.
     unneeded: AtomicU64,
+    /// Dead letters that were copied.
+    letters: AtomicU64,
+    /// Of these, what a copier had sent and not settled when it died.
+    again: AtomicU64,
+    /// Those that stand twice: the other one was sent by a copier whose store had been taken over.
+    doubled: AtomicU64,
+    /// Those that were cut before they were copied, or that the broker did not take.
+    lost: AtomicU64,
+    /// Copiers that found that their store had been taken over.
+    fenced_copiers: AtomicU64,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -119,10 +132,26 @@ fn ten_thousand_seeds() {
     println!("{done} seeds from {first} in {seconds:.1} s on {threads} threads: {rate:.0} seeds/s; {tally:?}");
     assert!(!failed.load(Ordering::Relaxed), "a seed failed: its number and schedule stand above");
     if seeds >= 1_000 {
-        let Tally { lives, commits, windows, crashes, torn, full, failed, refused, fenced, late, cut, gaps, unneeded } =
-            &tally;
-        for count in [lives, commits, windows, crashes, torn, full, failed, refused, fenced, late, cut, gaps, unneeded]
-        {
+        let Tally {
+            lives,
+            commits,
+            windows,
+            crashes,
+            torn,
+            full,
+            failed,
+            refused,
+            fenced,
+            late,
+            cut,
+            gaps,
+            unneeded,
+            ..
+        } = &tally;
+        let history =
+            [lives, commits, windows, crashes, torn, full, failed, refused, fenced, late, cut, gaps, unneeded];
+        let Tally { letters, again, doubled, lost, fenced_copiers, .. } = &tally;
+        for count in history.into_iter().chain([letters, again, doubled, lost, fenced_copiers]) {
             assert!(count.load(Ordering::Relaxed) > 0, "something never happened: {tally:?}");
         }
     }

@@ -12,6 +12,7 @@ impl World<'_> {
     /// One thing happens, or none, if what was drawn is not possible.
     pub(super) fn step(&mut self, life: &mut Life) -> Result<(), End> {
         life.elapsed += Duration::from_millis(self.random.below(80) as u64);
+        self.copy(life)?;
         match self.random.below(1_000) {
             0..400 => self.deliver_any(life),
             400..430 => self.watch(life),
@@ -209,6 +210,7 @@ impl World<'_> {
         let Some(mut zombie) = self.zombie.take() else {
             return;
         };
+        self.wake_copier(&mut zombie);
         let _ = zombie.turns.handle(&mut zombie.materializer, Event::Finish, zombie.elapsed);
         let done = zombie.turns.commit(&mut zombie.materializer, &mut zombie.store, zombie.elapsed);
         let fenced = done.as_ref().is_err_and(|error| matches!(error.0, StoreFault::Fenced { .. }));

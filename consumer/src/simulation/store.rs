@@ -7,7 +7,7 @@ use std::{fs, io};
 use tempfile::TempDir;
 
 use super::random::Random;
-use crate::store::sqlite::{Options, SqliteStore, Subject};
+use crate::store::sqlite::{Options, Outbox, SqliteStore, Subject};
 use crate::store::{Commit, PartitionState, Saved, Store, StoreError, StoreFault, TopicState};
 
 /// Where a store's files lie; each death moves them to the next of its folders.
@@ -134,6 +134,11 @@ impl Troubled {
         let store = SqliteStore::open(&folder.path(), subject, options).expect("the store opens");
         let torn = Torn { before: 0, part: 0, rubbish: false };
         Self { store, next: folder.next(), torn, trouble: None, stand: Stand::default(), windows: Vec::new() }
+    }
+
+    /// The outbox of this store.
+    pub(super) fn outbox(&self) -> Outbox {
+        self.store.outbox().expect("the outbox opens")
     }
 
     /// This happens at the next commit.

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use isotherm_model::partial::ModuleVersion;
-use isotherm_model::settings::Settings;
 use isotherm_model::window::{Millis, WindowSize};
 
+use super::letters::Letters;
 use super::life::{End, Life};
 use super::log::Log;
 use super::random::Random;
+use super::records;
 use super::retention::Accepted;
 use super::store::{Folder, Stand};
 use super::time::Merged;
@@ -34,6 +35,7 @@ pub(super) enum Kind {
 pub(super) struct World<'a> {
     pub(super) random: Random,
     pub(super) log: Log,
+    pub(super) letters: Letters,
     pub(super) options: Options,
     pub(super) subject: Subject,
     pub(super) page_size: u32,
@@ -65,7 +67,7 @@ impl<'a> World<'a> {
     pub(super) fn new(seed: u64, script: Script, tally: &'a Tally) -> Self {
         let mut random = Random::new(seed);
         let window = WindowSize::new(Duration::from_secs(random.pick(&[1, 3, 3]))).expect("a window's length");
-        let settings = Settings { window, ..Settings::default() };
+        let settings = records::settings(window.duration());
         let log = Log::new(&mut random, &settings);
         let options = Options {
             window,
@@ -80,9 +82,11 @@ impl<'a> World<'a> {
         };
         let subject = Subject::new("sensors", "simulation", &settings);
         let page_size = random.pick(&[512, 4_096]);
+        let letters = Letters::new(seed, &log, &settings);
         let world = Self {
             random,
             log,
+            letters,
             options,
             subject,
             page_size,
@@ -182,6 +186,7 @@ impl<'a> World<'a> {
             Err(end) => end,
         };
         assert_eq!(end, End::Finished, "the last run");
+        self.copy_all(&mut life);
         self.end(life, end);
         self.check(true);
         self.tally.windows.fetch_add(self.published.len() as u64, Ordering::Relaxed);
