@@ -25,7 +25,7 @@ use crate::sink::Sink;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::{FluvioSource, Reading};
 use crate::source::{From, Source, SourceError};
-use crate::store::{Store, StoreError};
+use crate::store::{Saved, Store, StoreError};
 use crate::topology::Topology;
 
 /// How often the materializer is told the time, and displays are brought up to date.
@@ -108,13 +108,13 @@ pub async fn run(
 ) -> Result<Outcome, Error> {
     let cluster = Cluster::at(config.cluster.as_deref());
     info!("reading `{}` of the cluster at {}", config.topology.topic, cluster.address());
-    let saved = store.load()?;
-    if saved.is_some() && config.from.is_some() {
-        return Err(Error::Used);
-    }
-    let saved = saved.unwrap_or_default();
+    let saved = match store.load()? {
+        Some(_) if config.from.is_some() => return Err(Error::Used),
+        Some(saved) => saved,
+        None => Saved::beginning(config.from.unwrap_or_default()),
+    };
     let reading = Reading {
-        from: config.from.unwrap_or_default(),
+        began: saved.topic.began,
         fixed_partitions: config.until_end,
         resume: saved.partitions.clone(),
         accept_gap: config.accept_gap,

@@ -7,7 +7,7 @@ use isotherm_model::partial::SourceRange;
 use super::letter::{Letter, Origin};
 use crate::materializer::event::PartitionId;
 use crate::store::DeadBatch;
-use crate::store::sqlite::LostBatch;
+use crate::store::sqlite::{LostBatch, LostCause};
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +112,12 @@ impl Chunk {
         self.known = self.known.saturating_add(copied.min(batch.records));
         let records = batch.records.saturating_sub(copied);
         if records > 0 {
-            self.lost.push(LostBatch { partition: batch.partition, range: batch.range, records });
+            self.lost.push(LostBatch {
+                partition: batch.partition,
+                cause: LostCause::Cut,
+                range: batch.range,
+                records,
+            });
         }
     }
 

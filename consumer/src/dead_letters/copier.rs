@@ -3,10 +3,12 @@
 //! Everything that goes wrong leads back to the same place: what has not been settled is taken again, and what stands in
 //! the topic already is left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use isotherm_model::codec;
+use isotherm_model::combine::Combiner;
 use isotherm_model::partial::SourceRange;
 use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
@@ -22,9 +24,10 @@ use super::post::Post;
 use super::seam::{Log, Pending, PostError, Topic};
 use super::{Error, Outcome};
 use crate::materializer::event::PartitionId;
+use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
 use crate::store::DeadBatch;
-use crate::store::sqlite::LostBatch;
+use crate::store::sqlite::{LostBatch, LostCause};
 
 /// How long the outbox is left alone if nobody says that there is something in it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -79,8 +82,7 @@ pub(crate) struct Copier<L, T, O> {
     bounds: Bounds,
     window: WindowSize,
     scanner: Scanner,
-    /// Partitions whose log was seen to be the one that was read.
-    recognized: BTreeSet<PartitionId>,
+    combiner: Combiner,
     /// Where partitions begin by now, as far as something of them was found to have been cut.
     starts: BTreeMap<PartitionId, i64>,
     /// What may have been sent before; `None` when the topic is to be read back before more is sent.
@@ -99,7 +101,7 @@ impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
             bounds,
             window: settings.window,
             scanner: Scanner::new(settings),
-            recognized: BTreeSet::new(),
+            combiner: Combiner::new(settings),
             starts: BTreeMap::new(),
             unsettled: None,
             outcome: Outcome::default(),
@@ -186,6 +188,7 @@ impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
         let mut lost = chunk.lost.clone();
         lost.extend(refused.iter().map(|Origin { partition, offset }| LostBatch {
             partition: *partition,
+            cause: LostCause::TooLarge,
             range: SourceRange { first: *offset, next: offset.saturating_add(1) },
             records: 1,
         }));
@@ -200,7 +203,7 @@ impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
                  topic of dead letters takes"
             );
         }
-        for LostBatch { partition, range: SourceRange { first, next }, records } in chunk.losses() {
+        for LostBatch { partition, range: SourceRange { first, next }, records, .. } in chunk.losses() {
             warn!(
                 "{records} dead letters of partition {partition}, between offsets {first} and {next}, are lost: the log's \
                  retention had cut them before they were copied"
@@ -252,44 +255,25 @@ impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
 
     /// The letters of a batch; `None` if it has been cut.
     async fn letters(&mut self, batch: &DeadBatch) -> Result<Option<Vec<Letter>>, Failure> {
-        let partition = batch.partition;
-        if !self.recognized.contains(&partition) {
-            self.recognize(partition).await?;
-            self.recognized.insert(partition);
-        }
         let raw = match self.log.fetch(batch).await {
             Ok(raw) => raw,
             Err(RawError::Evicted { start, .. }) if start > batch.range.first => {
-                self.starts.insert(partition, start);
+                self.starts.insert(batch.partition, start);
                 return Ok(None);
             }
-            Err(error) => {
-                self.recognized.remove(&partition);
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         };
         let letters = pick(&raw, batch, &mut self.scanner, self.window);
-        if letters.len() as u64 != batch.records {
-            let (topic, offset) = (self.topic.clone(), batch.range.first);
-            let (stored, found) = (batch.records, letters.len());
-            return Err(Error::AnotherLog { topic, partition, offset, stored, found }.into());
+        if !self.is_known(&raw, batch, letters.len()) {
+            let (topic, partition, offset) = (self.topic.clone(), batch.partition, batch.range.first);
+            return Err(Error::OtherLog { topic, partition, offset }.into());
         }
         Ok(Some(letters))
     }
 
-    /// Makes sure that the partition's log is the one that was read, before anything of it is sent: the batch that was
-    /// merged last must stand where it stood, unless retention has cut it.
-    async fn recognize(&mut self, partition: PartitionId) -> Result<(), Failure> {
-        let Some(last) = self.outbox.last(partition).map_err(Error::Store)? else {
-            return Ok(());
-        };
-        let (topic, offset) = (self.topic.clone(), last.first);
-        match self.log.stands(partition, last).await {
-            Ok(true) | Err(RawError::Evicted { .. }) => Ok(()),
-            Ok(false) | Err(RawError::Shorter { .. } | RawError::Misfit { .. }) => {
-                Err(Error::OtherLog { topic, partition, offset }.into())
-            }
-            Err(error) => Err(error.into()),
-        }
+    /// Whether it is the batch that was counted.
+    fn is_known(&mut self, raw: &RawBatch, batch: &DeadBatch, letters: usize) -> bool {
+        let same = |digest| codec::digest(&raw.encoded(&mut self.combiner)) == digest;
+        letters as u64 == batch.records && batch.digest.is_none_or(same)
     }
 }

@@ -149,7 +149,7 @@ mod tests {
         let size = WindowSize::default();
         let late = size.window_of(1_795_341_600_000);
         let range = SourceRange { first: 100, next: 106 };
-        let dead = DeadBatch { partition: 3, range, late: vec![Window(0), late], records: 5 };
+        let dead = DeadBatch { partition: 3, range, digest: None, late: vec![Window(0), late], records: 5 };
         let mut scanner = Scanner::new(&Settings::default());
         let letters = pick(&batch, &dead, &mut scanner, size);
         let told: Vec<_> = letters.iter().map(|letter| (letter.origin.offset, letter.reason)).collect();

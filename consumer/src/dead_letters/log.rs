@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use isotherm_model::codec;
-use isotherm_model::combine::Combiner;
 use isotherm_model::partial::SourceRange;
-use isotherm_model::settings::Settings;
 
 use super::seam::Log;
 use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::{RawError, RawReader};
-use crate::store::{DeadBatch, LastBatch};
+use crate::store::DeadBatch;
 
 /// So many offsets are rather read over than jumped over: a jump takes another stream.
 const READ_OVER: i64 = 20_000;
@@ -21,14 +18,13 @@ const READ_OVER: i64 = 20_000;
 pub(super) struct SourceLog {
     cluster: Cluster,
     topic: String,
-    settings: Settings,
     readers: BTreeMap<PartitionId, RawReader>,
 }
 
 impl SourceLog {
     /// Of this topic.
-    pub(super) fn new(cluster: Cluster, topic: String, settings: Settings) -> Self {
-        Self { cluster, topic, settings, readers: BTreeMap::new() }
+    pub(super) fn new(cluster: Cluster, topic: String) -> Self {
+        Self { cluster, topic, readers: BTreeMap::new() }
     }
 }
 
@@ -52,21 +48,5 @@ impl Log for SourceLog {
         self.readers.insert(partition, reader);
         let topic = self.topic.clone();
         found.ok_or(RawError::Misfit { topic, partition, expected: first, found: next })
-    }
-
-    async fn stands(&mut self, partition: PartitionId, last: LastBatch) -> Result<bool, RawError> {
-        let mut reader = RawReader::open(&self.cluster, &self.topic, partition, last.first).await?;
-        if reader.ask().await?.end == last.first {
-            // A batch without records stood there.
-            return Ok(true);
-        }
-        reader.seek(last.first, last.first.saturating_add(1));
-        let mut combiner = Combiner::new(&self.settings);
-        while let Some(batch) = reader.next().await? {
-            if batch.base_offset == last.first && codec::digest(&batch.encoded(&mut combiner)) == last.digest {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 }

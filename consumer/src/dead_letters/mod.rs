@@ -93,23 +93,6 @@ pub enum Error {
         /// Where the batch stands.
         offset: i64,
     },
-    /// A batch holds other records than when it was read.
-    #[error(
-        "dead letters: the batch of partition {partition} of `{topic}` at offset {offset} holds {found} late or rejected \
-         records, the store says {stored}: it is not the log that was read"
-    )]
-    AnotherLog {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// The batch's first offset.
-        offset: i64,
-        /// How many the store says.
-        stored: u64,
-        /// How many there are.
-        found: usize,
-    },
 }
 
 /// What was copied.
@@ -148,7 +131,7 @@ impl DeadLetters {
         let broker = Broker::open(&cluster, &letters).await?;
         let (bell, drain) = (Arc::new(Notify::new()), CancellationToken::new());
         let envelope = Envelope::new(&topic, &outbox.identity().run.to_string());
-        let log = SourceLog::new(cluster, topic.clone(), settings.clone());
+        let log = SourceLog::new(cluster, topic.clone());
         let copier = Copier::new(outbox, log, Post::new(broker, envelope), topic, &settings, Bounds::default());
         let running = copier.run(bell.clone(), drain.clone());
         let task = tokio::spawn(async move {

@@ -14,7 +14,7 @@ use super::seam::{Log, PostError, Put, Sealed, Topic};
 use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
-use crate::store::{DeadBatch, LastBatch};
+use crate::store::DeadBatch;
 
 /// Where something can befall a copier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,10 +148,6 @@ impl Log for Handle {
         }
         let found = model.batches.get(&(partition, offset)).cloned();
         found.ok_or(RawError::Misfit { topic, partition, expected: offset, found: start })
-    }
-
-    async fn stands(&mut self, _: PartitionId, _: LastBatch) -> Result<bool, RawError> {
-        Ok(true)
     }
 }
 

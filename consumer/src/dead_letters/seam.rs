@@ -10,19 +10,12 @@ use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
 use crate::store::sqlite::{LostBatch, Outbox};
-use crate::store::{DeadBatch, LastBatch, StoreFault};
+use crate::store::{DeadBatch, StoreFault};
 
 /// The log that was read.
 pub(crate) trait Log: Send {
     /// A batch of it. If it has been cut, [`RawError::Evicted`] says where the partition begins by now.
     fn fetch(&mut self, batch: &DeadBatch) -> impl Future<Output = Result<RawBatch, RawError>> + Send;
-
-    /// Whether a batch that was merged stands in the log, as far as that can be told.
-    fn stands(
-        &mut self,
-        partition: PartitionId,
-        last: LastBatch,
-    ) -> impl Future<Output = Result<bool, RawError>> + Send;
 }
 
 /// The topic of dead letters.
@@ -79,9 +72,6 @@ pub(crate) trait Pending: Send {
     /// See [`Outbox::oldest`].
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault>;
 
-    /// See [`Outbox::last`].
-    fn last(&mut self, partition: PartitionId) -> Result<Option<LastBatch>, StoreFault>;
-
     /// See [`Outbox::settle`].
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault>;
 }
@@ -89,10 +79,6 @@ pub(crate) trait Pending: Send {
 impl Pending for Outbox {
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
         Outbox::oldest(self, most)
-    }
-
-    fn last(&mut self, partition: PartitionId) -> Result<Option<LastBatch>, StoreFault> {
-        Outbox::last(self, partition)
     }
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {

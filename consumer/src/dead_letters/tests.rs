@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use isotherm_model::codec;
+use isotherm_model::combine::Combiner;
 use isotherm_model::partial::SourceRange;
 use isotherm_model::settings::Settings;
 use proptest::prelude::*;
@@ -19,10 +21,9 @@ use super::model::{Befalls, Handle, Item, Model, Point, copies, padded};
 use super::post::{OTHERS, Post};
 use super::seam::Pending;
 use super::{Error, Outcome};
-use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::{RawBatch, RawRecord};
 use crate::store::sqlite::LostBatch;
-use crate::store::{DeadBatch, LastBatch, StoreFault};
+use crate::store::{DeadBatch, StoreFault};
 
 const SMALL: Bounds = Bounds { batches: 8, letters: 5, bytes: usize::MAX };
 
@@ -40,10 +41,6 @@ struct Outbox(Arc<Mutex<Box>>, Handle);
 impl Pending for Outbox {
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
         Ok(self.0.lock().unwrap().dead.iter().take(most as usize).cloned().collect())
-    }
-
-    fn last(&mut self, _: PartitionId) -> Result<Option<LastBatch>, StoreFault> {
-        Ok(None)
     }
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
@@ -64,6 +61,11 @@ impl Pending for Outbox {
     }
 }
 
+fn reading(value: i32) -> Bytes {
+    let start = r#"{"guid":"g","state":"AK","eventTime":"2026-11-22T10:00:00Z","payload":{"data":{"temperature":"#;
+    format!("{start}{value}}}}}}}").into()
+}
+
 /// A log, a topic and an outbox.
 struct World {
     model: Handle,
@@ -80,11 +82,9 @@ impl World {
             let partition = (number % 2) as u32;
             let first = next[partition as usize];
             next[partition as usize] += *records as i64 + 1;
-            let good =
-                r#"{"guid":"g","state":"AK","eventTime":"2026-11-22T10:00:00Z","payload":{"data":{"temperature":1}}}"#;
             let bad = (0..*records).map(|place| padded(format!("bad {number}/{place}"), 100));
             let record = |value: Bytes| RawRecord { timestamp: None, key: None, value };
-            let records_of_batch: Vec<RawRecord> = [Bytes::from(good)].into_iter().chain(bad).map(record).collect();
+            let records_of_batch: Vec<RawRecord> = [reading(1)].into_iter().chain(bad).map(record).collect();
             let range = SourceRange { first, next: next[partition as usize] };
             let batch = RawBatch {
                 base_offset: first,
@@ -94,7 +94,9 @@ impl World {
                 records: records_of_batch,
             };
             model.batches.insert((partition, first), batch);
-            outbox.dead.push((number, DeadBatch { partition, range, late: Vec::new(), records: *records }));
+            outbox
+                .dead
+                .push((number, DeadBatch { partition, range, digest: None, late: Vec::new(), records: *records }));
         }
         let model = Handle::new(model);
         let outbox = Outbox(Arc::new(Mutex::new(outbox)), model.clone());
@@ -287,14 +289,33 @@ fn a_broker_that_takes_little_gets_it_in_parts() {
 
 #[test]
 fn another_log_is_not_copied_but_what_came_before_it_is() {
-    let world = World::new(&[2, 3, 1], Bounds::default());
-    world.model.get().batches.get_mut(&(1, 100)).unwrap().records.pop();
-    let mut copier = world.copier();
-    assert!(matches!(once(copier.step()), Some(Ok(true))));
-    let done = once(copier.step());
-    assert!(matches!(done, Some(Err(Failure::Stays(Error::AnotherLog { found: 2, stored: 3, .. })))), "{done:?}");
-    assert_eq!(copies(&world.model.get()).len(), 2);
-    assert_eq!(world.outbox.0.lock().unwrap().settled, [0]);
+    // Told by the number of its dead records, and by what was counted of it.
+    for counted in [false, true] {
+        let world = World::new(&[2, 3, 1], Bounds::default());
+        {
+            let (mut model, mut outbox) = (world.model.get(), world.outbox.0.lock().unwrap());
+            let mut combiner = Combiner::new(&Settings::default());
+            for (_, batch) in outbox.dead.iter_mut().filter(|_| counted) {
+                let raw = &model.batches[&(batch.partition, batch.range.first)];
+                batch.digest = Some(codec::digest(&raw.encoded(&mut combiner)));
+            }
+            let records = &mut model.batches.get_mut(&(1, 100)).unwrap().records;
+            if counted {
+                records[0].value = reading(2);
+            } else {
+                records.pop();
+            }
+        }
+        let mut copier = world.copier();
+        assert!(matches!(once(copier.step()), Some(Ok(true))));
+        let done = once(copier.step());
+        assert!(
+            matches!(done, Some(Err(Failure::Stays(Error::OtherLog { partition: 1, offset: 100, .. })))),
+            "{done:?}"
+        );
+        assert_eq!(copies(&world.model.get()).len(), 2);
+        assert_eq!(world.outbox.0.lock().unwrap().settled, [0]);
+    }
 }
 
 proptest! {

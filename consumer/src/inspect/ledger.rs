@@ -10,10 +10,10 @@ use isotherm_model::time::Utc;
 use super::columns::{Column, lines};
 use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Account, KeyedRange};
-use crate::results::ledger::{Counts, LedgerReport, Letters, PartitionLedger, Ranges};
+use crate::results::ledger::{Counts, LedgerReport, Letters, Lost, PartitionLedger, Ranges};
 use crate::sink::table::format::{foreign, thousands};
 use crate::store::PartitionState;
-use crate::store::sqlite::{LostBatch, Waiting};
+use crate::store::sqlite::{LostCause, LostRange, Waiting};
 
 /// How many ranges of each kind the table shows.
 const MOST_RANGES: usize = 20;
@@ -37,8 +37,8 @@ pub struct Stored<'a> {
     pub accounts: &'a BTreeMap<PartitionId, Account>,
     /// What is still to be copied to the dead letters.
     pub waiting: &'a BTreeMap<PartitionId, Waiting>,
-    /// What the log no longer held when it was to be copied there.
-    pub lost: &'a [LostBatch],
+    /// What could not be copied there.
+    pub lost: &'a [LostRange],
 }
 
 /// The ledger of a store.
@@ -53,10 +53,11 @@ pub fn report(stored: &Stored<'_>) -> LedgerReport {
         let waiting = Letters { batches: *batches, records: *records };
         partitions.entry(*partition).or_default().counts.waiting = waiting;
     }
-    for batch in stored.lost {
-        let ledger = partitions.entry(batch.partition).or_default();
-        ledger.counts.lost.add(batch.records);
-        ledger.lost.push((batch.range, batch.records));
+    for LostRange { partition, cause, range, batches, records } in stored.lost {
+        let ledger = partitions.entry(*partition).or_default();
+        let letters = Letters { batches: *batches, records: *records };
+        ledger.counts.lost = ledger.counts.lost.plus(&letters);
+        ledger.lost.push(Lost { range: *range, letters, cause: *cause });
     }
     let mut counts = Counts::default();
     for (partition, ledger) in &mut partitions {
@@ -169,7 +170,7 @@ fn letters(counts: &Counts) -> Vec<String> {
         text.push(format!("Still to be copied to the dead letters: {}", number(counts.waiting)));
     }
     if counts.lost.batches > 0 {
-        text.push(format!("Lost to the dead letters, because the log was cut before: {}", number(counts.lost)));
+        text.push(format!("Lost to the dead letters: {}", number(counts.lost)));
     }
     if !text.is_empty() {
         text.insert(0, String::new());
@@ -180,11 +181,23 @@ fn letters(counts: &Counts) -> Vec<String> {
 fn lost(report: &LedgerReport) -> Vec<String> {
     let rows: Vec<_> = (report.partitions.iter())
         .flat_map(|ledger| ledger.lost.iter().map(|lost| (ledger.partition, lost)))
-        .map(|(partition, (range, records))| {
-            [partition.to_string(), offset(range.first), offset(range.next), thousands(*records)]
+        .map(|(partition, Lost { range, letters, cause })| {
+            let why = match cause {
+                Some(LostCause::Cut) => "the log was cut before",
+                Some(LostCause::TooLarge) => "larger than the broker takes",
+                None => "",
+            };
+            let records = thousands(letters.records);
+            [partition.to_string(), offset(range.first), offset(range.next), records, why.to_owned()]
         })
         .collect();
-    let columns = [Column::Left("partition"), Column::Right("first"), Column::Right("next"), Column::Right("records")];
+    let columns = [
+        Column::Left("partition"),
+        Column::Right("first"),
+        Column::Right("next"),
+        Column::Right("records"),
+        Column::Left("why"),
+    ];
     section("What was lost to the dead letters", columns, &rows)
 }
 

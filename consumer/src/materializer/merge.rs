@@ -49,7 +49,7 @@ impl Materializer {
             self.refill(partition, source, aggregate);
         } else {
             let newest = aggregate.newest;
-            self.merge(partition, source, aggregate);
+            self.merge(partition, source, digest, aggregate);
             self.clocks.merged(partition, source.next, LastBatch { first: source.first, digest }, newest);
         }
         Ok(())
@@ -127,9 +127,10 @@ impl Materializer {
     }
 
     /// Merges a checked partial. A cell is late if its window was closed before this partial came.
-    pub(super) fn merge(&mut self, partition: PartitionId, source: SourceRange, aggregate: Aggregate) {
+    pub(super) fn merge(&mut self, partition: PartitionId, source: SourceRange, digest: u64, aggregate: Aggregate) {
         self.changes.note();
-        let mut dead = DeadBatch { partition, range: source, late: Vec::new(), records: aggregate.rejected.total() };
+        let (digest, records) = (Some(digest), aggregate.rejected.total());
+        let mut dead = DeadBatch { partition, range: source, digest, late: Vec::new(), records };
         let account = self.ledger.accounts.entry(partition).or_default();
         account.read = account.read.saturating_add(aggregate.records);
         account.rejected.merge(&aggregate.rejected);

@@ -45,7 +45,7 @@ use self::status::{OldestWindow, PartitionStatus, Status};
 use self::tally::Tally;
 use self::watermark::Clocks;
 use crate::results::{Totals, WindowResult};
-use crate::store::{Commit, Saved, TopicState};
+use crate::store::{Began, Commit, Saved, TopicState};
 use crate::topology::Topology;
 
 /// What a materializer must know before the first event.
@@ -100,6 +100,8 @@ pub struct Materializer {
     names: Names,
     spread: Spread,
     changes: Changes,
+    /// Where the run began.
+    began: Began,
     /// What a store said of open windows: it stays so until they are refilled.
     saved_open: (Option<Millis>, u64),
     finished: bool,
@@ -129,6 +131,7 @@ impl Materializer {
             run: Tally::restored(&saved.groups, saved.sensors),
             spread,
             changes: Changes::default(),
+            began: saved.topic.began,
             saved_open: (saved.topic.oldest_open, saved.topic.open_windows),
             finished: false,
             options,
@@ -205,6 +208,7 @@ impl Materializer {
         }
         Commit {
             topic: TopicState {
+                began: self.began,
                 watermark: self.clocks.watermark(),
                 closed_until: self.open.closed_until(),
                 newest: self.clocks.newest(),

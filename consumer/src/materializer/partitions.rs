@@ -21,6 +21,8 @@ impl Materializer {
             return Err(Fault::Vanished { partition: *partition });
         }
         self.clocks.list();
+        // Whatever comes to be known of them later: these are those that were there.
+        self.began.partitions = self.began.partitions.or(u32::try_from(self.clocks.partitions.len()).ok());
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use isotherm_model::window::Millis;
 use super::{Instant, Reasons, list};
 use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Gap, KeyedRange};
+use crate::store::sqlite::LostCause;
 
 /// The ledger of a store at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct Counts {
     pub unread: u64,
     /// What is still to be copied to the dead letters.
     pub waiting: Letters,
-    /// What the log no longer held when it was to be copied there.
+    /// What could not be copied there.
     pub lost: Letters,
 }
 
@@ -74,9 +75,19 @@ pub struct PartitionLedger {
     pub late: Ranges<Millis>,
     /// Where rejected records stand, by reason.
     pub rejected: Ranges<Rejection>,
-    /// What the log no longer held when it was to be copied to the dead letters: offsets, and late and rejected records
-    /// among them at most.
-    pub lost: Vec<(SourceRange, u64)>,
+    /// What could not be copied to the dead letters.
+    pub lost: Vec<Lost>,
+}
+
+/// Where late and rejected records stood that could not be copied to the dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// From the first of their batches to the last.
+    pub range: SourceRange,
+    /// How many, in how many batches.
+    pub letters: Letters,
+    /// Why; `None` where that is not known.
+    pub cause: Option<LostCause>,
 }
 
 /// Where records of one kind stand.
@@ -95,12 +106,8 @@ impl<K> Default for Ranges<K> {
 }
 
 impl Letters {
-    /// One batch more, with so many records.
-    pub fn add(&mut self, records: u64) {
-        *self = self.plus(&Self { batches: 1, records });
-    }
-
-    fn plus(&self, other: &Self) -> Self {
+    /// Both.
+    pub fn plus(&self, other: &Self) -> Self {
         Self {
             batches: self.batches.saturating_add(other.batches),
             records: self.records.saturating_add(other.records),
@@ -147,7 +154,13 @@ impl Display for PartitionLedger {
             write!(f, r#"{{{},"reason":"{}"}}"#, Place(range.range, range.records), range.key)
         });
         write!(f, r#""rejected_ranges":{ranges},"rejected_unlisted":{},"#, rejected.unlisted)?;
-        let lost = list(lost, |(range, records), f| write!(f, "{{{}}}", Place(*range, *records)));
+        let lost = list(lost, |Lost { range, letters: Letters { batches, records }, cause }, f| {
+            write!(f, r#"{{{},"batches":{batches},"cause":"#, Place(*range, *records))?;
+            match cause {
+                Some(cause) => write!(f, r#""{}"}}"#, cause.name()),
+                None => f.write_str("null}"),
+            }
+        });
         write!(f, r#""lost_ranges":{lost}}}"#)
     }
 }
@@ -215,7 +228,11 @@ mod tests {
                 listed: vec![range(Rejection::BadTime, 0, 50, 2), range(Rejection::NotJson, 350, 400, 1)],
                 unlisted: 0,
             },
-            lost: vec![(SourceRange { first: 0, next: 50 }, 3)],
+            lost: vec![Lost {
+                range: SourceRange { first: 0, next: 50 },
+                letters: letters(1, 3),
+                cause: Some(LostCause::Cut),
+            }],
         };
         let second = PartitionLedger {
             partition: 1,

@@ -28,7 +28,7 @@ use crate::dead_letters::post::{OTHERS, Post};
 use crate::dead_letters::seam::Pending;
 use crate::materializer::event::PartitionId;
 use crate::store::sqlite::{LostBatch, Outbox};
-use crate::store::{DeadBatch, LastBatch, StoreFault};
+use crate::store::{DeadBatch, StoreFault};
 
 /// The run's name in the envelopes: the store's own is another one each time.
 pub(super) const RUN: &str = "simulation";
@@ -179,10 +179,6 @@ impl Pending for Watched {
         let dead = self.outbox.oldest(most)?;
         self.fates.get().waiting.extend(dead.iter().cloned());
         Ok(dead)
-    }
-
-    fn last(&mut self, partition: PartitionId) -> Result<Option<LastBatch>, StoreFault> {
-        self.outbox.last(partition)
     }
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {

@@ -12,7 +12,7 @@ use super::letters::RUN;
 use super::log::Batch;
 use super::records::{self, Entry};
 use super::world::World;
-use crate::store::sqlite::LostBatch;
+use crate::store::sqlite::{LostCause, LostRange};
 
 /// A batch of a run with dead letters: partition, first offset, and the numbers of the windows that it was late for.
 pub(super) type Dead = (u32, i64, Vec<i64>);
@@ -36,7 +36,7 @@ struct Copies {
 
 impl World<'_> {
     /// Holds the topic of dead letters, and what is noted as lost, against these batches.
-    pub(super) fn check_letters(&self, dead: &[Dead], lost: &[LostBatch]) {
+    pub(super) fn check_letters(&self, dead: &[Dead], lost: &[LostRange]) {
         let mut wanted = BTreeMap::new();
         for (partition, first, late) in dead {
             assert!(self.letters.is_settled(*partition, *first), "p{partition}, batch {first} is not settled");
@@ -85,8 +85,8 @@ impl World<'_> {
     }
 
     /// What is not in the topic is noted as lost, once, and had to be lost.
-    fn check_lost(&self, wanted: &BTreeMap<(u32, i64), (Wanted, Copies)>, lost: &[LostBatch]) {
-        let within = |lost: &LostBatch, (partition, offset): (u32, i64)| {
+    fn check_lost(&self, wanted: &BTreeMap<(u32, i64), (Wanted, Copies)>, lost: &[LostRange]) {
+        let within = |lost: &LostRange, (partition, offset): (u32, i64)| {
             lost.partition == partition && lost.range.first <= offset && offset < lost.range.next
         };
         for (origin, (letter, copies)) in wanted {
@@ -95,13 +95,18 @@ impl World<'_> {
             }
             let times = lost.iter().filter(|lost| within(lost, *origin)).count();
             assert_eq!(times, 1, "{origin:?}, {letter:?} is not in the topic: how often it is noted as lost");
-            let (partition, offset) = *origin;
-            let is_cut = offset < self.log.partitions[partition as usize].start();
-            assert!(is_cut || self.letters.is_too_large(&letter.value), "{origin:?} is lost, and had not to be");
         }
         for lost in lost {
+            let cut = self.log.partitions[lost.partition as usize].start();
+            let of_these = wanted.iter().filter(|(origin, _)| within(lost, **origin));
+            let had_to_be = match lost.cause {
+                Some(LostCause::Cut) => lost.range.next <= cut,
+                Some(LostCause::TooLarge) => of_these.clone().all(|(_, (l, _))| self.letters.is_too_large(&l.value)),
+                None => false,
+            };
+            assert!(had_to_be, "{lost:?} had not to be lost; the log begins at {cut}");
             let of = |fits: &dyn Fn(&Copies) -> bool| {
-                wanted.iter().filter(|(origin, (_, copies))| within(lost, **origin) && fits(copies)).count() as u64
+                of_these.clone().filter(|(_, (_, copies))| fits(copies)).count() as u64
             };
             // A letter of one that was taken over is there, and the one who noted it as lost may not have seen it.
             let (least, most) = (of(&|copies| copies.own + copies.old == 0), of(&|copies| copies.own == 0));

@@ -8,7 +8,7 @@ use isotherm_model::partial::SourceRange;
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::window::Millis;
 
-use super::log::{Batch, Log, Reading};
+use super::log::{Batch, Log, Reading, digest};
 use crate::results::{GroupResult, Totals, WindowResult};
 use crate::store::{DeadBatch, PartitionState, TopicState};
 
@@ -96,7 +96,7 @@ pub(super) fn recompute(
                     expected.refill.entry(partition).or_insert(batch.first);
                 }
             }
-            enter(account, partition, batch, late);
+            enter(log, account, partition, batch, late);
         }
     }
     expected.totals.sensors = sensors(&counted);
@@ -114,7 +114,7 @@ pub(super) fn recompute(
 }
 
 /// Enters a batch into an account.
-fn enter(account: &mut Account, partition: u32, batch: &Batch, late: BTreeMap<i64, u64>) {
+fn enter(log: &Log, account: &mut Account, partition: u32, batch: &Batch, late: BTreeMap<i64, u64>) {
     account.read += (batch.readings.len() + batch.rejected.len()) as u64;
     let mut rejected = BTreeMap::<Rejection, u64>::new();
     batch.rejected.iter().for_each(|reason| *rejected.entry(*reason).or_default() += 1);
@@ -123,6 +123,7 @@ fn enter(account: &mut Account, partition: u32, batch: &Batch, late: BTreeMap<i6
         account.dead.push(DeadBatch {
             partition,
             range: SourceRange { first: batch.first, next: batch.reach },
+            digest: Some(digest(&log.partial(batch))),
             late: late.keys().map(|window| isotherm_model::window::Window(*window)).collect(),
             records,
         });

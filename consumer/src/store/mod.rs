@@ -20,10 +20,22 @@ use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Account, KeyedRange, Ledger};
 use crate::materializer::sensors::Sensors;
 use crate::results::WindowResult;
+use crate::source::From;
+
+/// Where a run began, for partitions that it has not come to yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Began {
+    /// Where partitions that were there when it began are read from. Those that were added later are read from their beginning.
+    pub from: From,
+    /// How many partitions there were then; `None` as long as they have not been listed.
+    pub partitions: Option<u32>,
+}
 
 /// The topic as a whole, at a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TopicState {
+    /// Where the run began.
+    pub began: Began,
     /// The topic's watermark.
     pub watermark: Option<Millis>,
     /// Windows that end at this time or before are closed, whether or not they ever held a reading.
@@ -124,6 +136,8 @@ pub struct DeadBatch {
     pub partition: PartitionId,
     /// Which offsets.
     pub range: SourceRange,
+    /// The digest of its partial, to know it again by; `None` where a version before had noted none.
+    pub digest: Option<u64>,
     /// The windows that its readings were late for, ascending.
     pub late: Vec<Window>,
     /// Late and rejected records in it.
@@ -166,6 +180,14 @@ pub struct Saved {
     pub groups: Vec<GroupState>,
     /// Who reported from where.
     pub sensors: Sensors,
+}
+
+impl Saved {
+    /// Nothing: what a run goes on from that begins there.
+    pub fn beginning(from: From) -> Self {
+        let topic = TopicState { began: Began { from, partitions: None }, ..TopicState::default() };
+        Self { topic, ..Self::default() }
+    }
 }
 
 /// Where commits go.

@@ -13,12 +13,16 @@ fn range<K>(key: K, first: i64, next: i64, records: u64) -> KeyedRange<K> {
     KeyedRange { key, range: SourceRange { first, next }, records }
 }
 
+fn lost(cause: LostCause, first: i64, next: i64, records: u64) -> LostRange {
+    LostRange { partition: 1, cause: Some(cause), range: SourceRange { first, next }, batches: 1, records }
+}
+
 struct Store {
     settings: Settings,
     partitions: BTreeMap<PartitionId, PartitionState>,
     accounts: BTreeMap<PartitionId, Account>,
     waiting: BTreeMap<PartitionId, Waiting>,
-    lost: Vec<LostBatch>,
+    lost: Vec<LostRange>,
 }
 
 impl Store {
@@ -50,7 +54,7 @@ impl Store {
             partitions: [(0, state(12_400)), (1, state(10)), (2, state(0))].into(),
             accounts: [(0, first), (1, second)].into(),
             waiting: [(0, Waiting { batches: 2, records: 7 })].into(),
-            lost: vec![LostBatch { partition: 1, range: SourceRange { first: 0, next: 5 }, records: 2 }],
+            lost: vec![lost(LostCause::Cut, 0, 5, 2), lost(LostCause::TooLarge, 7, 9, 1)],
         }
     }
 
@@ -79,7 +83,7 @@ fn everything_adds_up() {
     assert_eq!((read, counted, late, rejected.total(), replayed, unread), (12_355, 11_320, 30, 1_005, 40, 55));
     assert_eq!(read, counted + late + rejected.total());
     assert_eq!(waiting, Letters { batches: 2, records: 7 });
-    assert_eq!(lost, Letters { batches: 1, records: 2 });
+    assert_eq!(lost, Letters { batches: 2, records: 3 });
     let of: Vec<_> =
         report.partitions.iter().map(|ledger| (ledger.partition, ledger.next, ledger.counts.read)).collect();
     assert_eq!(of, [(0, 12_400, 12_345), (1, 10, 10), (2, 0, 0)]);

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::results::GroupResult;
-use crate::store::{LastBatch, PartitionState, TopicState};
+use crate::source::From;
+use crate::store::{Began, LastBatch, PartitionState, TopicState};
 
 fn reading(sensor: u64, group: &'static str, time: Millis, micros: i64) -> Reading {
     Reading { sensor, group, time, micros }
@@ -87,6 +88,7 @@ fn the_commit_holds_what_belongs_together() {
     let windows: Vec<_> = windows.iter().collect();
     let commit = run.materializer.commit(&windows);
     let topic = TopicState {
+        began: Began { from: From::Beginning, partitions: Some(1) },
         watermark: Some(60_000),
         closed_until: Some(59_000),
         newest: Some(60_000),

@@ -17,6 +17,7 @@ mod mend;
 pub(crate) mod module;
 mod partition;
 mod policy;
+mod reading;
 mod way;
 
 use std::collections::BTreeMap;
@@ -35,30 +36,15 @@ use self::discover::Discovery;
 use self::error::{ClusterFlag, SourceError};
 use self::link::Module;
 use self::partition::{Begin, Message, OPENING, ROOM, Reader};
+pub use self::reading::Reading;
 use self::way::ClusterWay;
 use crate::materializer::event::{Event, PartitionId};
-use crate::source::{From, Source};
-use crate::store::PartitionState;
+use crate::source::Source;
 use crate::topology::Topology;
 
 /// How many messages may wait to be taken, over all partitions (and [`ROOM`] bounds their size). Small: what waits here is
 /// memory, and readers that cannot hand on do not acknowledge, so that the broker waits too.
 const QUEUE: usize = 64;
-
-/// How a topic is to be read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Reading {
-    /// Where partitions that are there at the start are read from in a run that begins anew (`resume` is empty). Those
-    /// added later are read from their beginning.
-    pub from: From,
-    /// Whether partitions that are added later are left alone.
-    pub fixed_partitions: bool,
-    /// Partitions that have been read before, and how they stand: each is read from [`PartitionState::resume`] on. Partitions
-    /// that are not named here, although others are, are new: they are read from their beginning.
-    pub resume: BTreeMap<PartitionId, PartitionState>,
-    /// Whether a partition of `resume` whose log begins later by now is read from there on.
-    pub accept_gap: bool,
-}
 
 /// What all readers of a topic know.
 struct Terms {
@@ -140,12 +126,7 @@ impl FluvioSource {
             added: additions,
             tasks: JoinSet::new(),
         };
-        // What a store does not know was added after it was last written.
-        let others = if reading.resume.is_empty() { reading.from } else { From::Beginning };
-        source.take_up(known.partitions, |partition| match reading.resume.get(&partition) {
-            Some(state) => Begin::At { offset: state.resume(), needed: state.refill, accept_gap: reading.accept_gap },
-            None => others.into(),
-        });
+        source.take_up(known.partitions, |partition| reading.place(partition));
         let (known, fixed) = (known.partitions, reading.fixed_partitions);
         source.tasks.spawn(Discovery { cluster, terms, known, fixed, added }.run());
         Ok(source)

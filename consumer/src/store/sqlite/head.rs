@@ -5,17 +5,20 @@ use rusqlite::types::ValueRef;
 
 use super::bytes::Malformed;
 use super::row::{Digest, Table, Typed, count, int, of_count, of_optional, optional};
-use crate::store::TopicState;
+use crate::source::From;
 use crate::store::error::Wrong;
+use crate::store::{Began, TopicState};
 use isotherm_model::window::Millis;
 
 /// Where it stands.
-pub(super) const HEAD: Table<32> = Table {
+pub(super) const HEAD: Table<34> = Table {
     name: "head",
     columns: [
         "id",
         "epoch",
         "commits",
+        "from_end",
+        "began_with",
         "watermark",
         "closed_until",
         "newest",
@@ -103,9 +106,9 @@ impl Head {
         HEAD.replace(connection, self.encode()).map(drop)
     }
 
-    fn decode(values: [ValueRef<'_>; 32]) -> Typed<Self> {
-        let [_, epoch, commits, watermark, closed_until, newest, oldest_open, open_windows, distinct, rest @ ..] =
-            values;
+    fn decode(values: [ValueRef<'_>; 34]) -> Typed<Self> {
+        let [_, epoch, commits, from_end, began_with, rest @ ..] = values;
+        let [watermark, closed_until, newest, oldest_open, open_windows, distinct, rest @ ..] = rest;
         let [first, last, dropped, windows, windows_sum, partitions, partitions_sum, groups, groups_sum, rest @ ..] =
             rest;
         let [ranges, ranges_sum, gaps, gaps_sum, sensors, sensors_sum, members, rest @ ..] = rest;
@@ -115,6 +118,14 @@ impl Head {
             epoch: count(epoch)?,
             commits: count(commits)?,
             topic: TopicState {
+                began: Began {
+                    from: match int(from_end)? {
+                        0 => From::Beginning,
+                        1 => From::End,
+                        _ => return Err(Malformed),
+                    },
+                    partitions: optional(began_with)?.map(u32::try_from).transpose().map_err(|_| Malformed)?,
+                },
                 watermark: optional(watermark)?,
                 closed_until: optional(closed_until)?,
                 newest: optional(newest)?,
@@ -140,13 +151,15 @@ impl Head {
         })
     }
 
-    fn encode(&self) -> [ValueRef<'static>; 32] {
+    fn encode(&self) -> [ValueRef<'static>; 34] {
         let Self { topic, windows, partitions, groups, ranges, gaps, sensors, dead, lost, .. } = self;
         let sum = |digest: &Digest| ValueRef::Integer(digest.sum);
         [
             ValueRef::Integer(1),
             of_count(self.epoch),
             of_count(self.commits),
+            ValueRef::Integer(i64::from(topic.began.from == From::End)),
+            of_optional(topic.began.partitions.map(i64::from)),
             of_optional(topic.watermark),
             of_optional(topic.closed_until),
             of_optional(topic.newest),

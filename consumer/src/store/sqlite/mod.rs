@@ -1,7 +1,7 @@
 //! A store in one SQLite file. `docs/store.md` says what it promises, and what each table holds.
 //!
-//! One concern a file: `open` is the order in which a consumer comes to a store, `schema` opens, makes and migrates the
-//! database, `lock` keeps others out, `fence` whoever was displaced, `identity` says what it is of; `row` checks rows and digests tables, `head` is the row that everything must add up to; `accounts`, `groups`,
+//! One concern a file: `open` is the order in which a consumer comes to a store, `schema` opens and makes the
+//! database, `migrations` bring it from one format to the next, `lock` keeps others out, `fence` whoever was displaced, `identity` says what it is of; `row` checks rows and digests tables, `head` is the row that everything must add up to; `accounts`, `groups`,
 //! `window` and `dead` are the codecs of rows, for both sides; `write` is a commit, `read` and `windows` are what comes
 //! back; `reader` and `outbox` are for those who use the store beside its consumer.
 
@@ -15,6 +15,7 @@ mod groups;
 mod head;
 mod identity;
 mod lock;
+mod migrations;
 mod open;
 mod outbox;
 mod read;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-pub use self::dead::{LostBatch, Waiting};
+pub use self::dead::{LostBatch, LostCause, LostRange, Waiting};
 use self::fence::Fence;
 pub use self::files::{data_dir, default_path};
 pub use self::identity::{Identity, Subject};
@@ -160,8 +161,13 @@ impl Store for SqliteStore {
             write::commit(connection, head, commit, keep)?;
             #[cfg(test)]
             grow(connection)?;
-            Ok(())
+            Ok(head.commits == 1)
         });
-        Ok(committed.map_err(fault)?)
+        if committed.map_err(fault)? {
+            // From now on the database itself says that it has been used, whatever becomes of its log. Best effort: the commit
+            // has succeeded.
+            let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        }
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use super::files::{self, FileId};
 use super::head::Head;
 use super::identity::{Identity, Subject};
 use super::lock::{self, Holder, Lock};
+use super::migrations::{self, MIGRATIONS};
 use super::schema::{self, Access};
 use super::{Options, SqliteStore, compact, read};
 use crate::store::error::{Doing, StoreFault, Wrong};
@@ -97,7 +98,7 @@ fn raise(
     if writable && connection.is_readonly("main")? {
         return Err(Wrong::damaged("the file", "its header says that it must not be written"));
     }
-    let current = schema::is_current(&connection, path, schema::MIGRATIONS)?;
+    let current = schema::is_current(&connection, path, MIGRATIONS)?;
     if claim.is_none() && current {
         // Before anybody is waited for who would have to be ended: it may not even be his store that is meant. Nor does anybody
         // make way for one who then finds that he cannot go on.
@@ -109,7 +110,7 @@ fn raise(
     }
     schema::set_wal(&connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    schema::steps(&transaction, schema::MIGRATIONS)?;
+    migrations::steps(&transaction, MIGRATIONS)?;
     let (identity, mut head) = check(&transaction, path, subject)?;
     head.epoch = head.epoch.checked_add(1).ok_or_else(|| Wrong::damaged("head", "there are no further epochs"))?;
     head.write(&transaction)?;

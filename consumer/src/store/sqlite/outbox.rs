@@ -1,6 +1,7 @@
 //! The outbox: the store's dead batches, for the copier of dead letters. It has a connection of its own, so that it can
 //! work beside the consumer.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
@@ -14,9 +15,8 @@ use super::row::Digest;
 use super::schema::Access;
 use super::write::transact;
 use super::{read, schema};
-use crate::materializer::event::PartitionId;
+use crate::store::DeadBatch;
 use crate::store::error::{Doing, StoreFault, Wrong};
-use crate::store::{DeadBatch, LastBatch};
 
 /// See the module's text. Made by [`SqliteStore::outbox`](super::SqliteStore::outbox).
 #[derive(Debug)]
@@ -63,25 +63,9 @@ impl Outbox {
         read().map_err(|wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
     }
 
-    /// The batch of a partition that was merged last; `None` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// As [`Outbox::oldest`].
-    pub fn last(&mut self, partition: PartitionId) -> Result<Option<LastBatch>, StoreFault> {
-        let (path, fence) = (&self.path, &self.fence);
-        let mut read = || {
-            let transaction = self.connection.transaction()?;
-            let head = fence.pass(|| Head::read(&transaction))?;
-            let rows = read::partitions(&transaction, &head)?;
-            Ok(rows.iter().find(|row| row.partition == partition).and_then(|row| row.state.last))
-        };
-        read().map_err(|wrong: Wrong| wrong.at(path, Doing::Outbox, || Holder::of(path)))
-    }
-
-    /// The batches up to number `last` are done with: all of their letters have been copied, but for `lost`, which the log no
-    /// longer holds, or the broker does not take. Both are noted together. Batches that were done with before are left alone, and `lost` with them, so
-    /// that it does no harm to say it twice.
+    /// The batches up to number `last` are done with: all of their letters have been copied, but for `lost`, in
+    /// the order of the batches. Both are noted together. Batches that were done with before are left alone, and `lost` with them,
+    /// so that it does no harm to say it twice.
     ///
     /// # Errors
     ///
@@ -103,13 +87,15 @@ fn settle(connection: &Connection, head: &mut Head, last: u64, lost: &[LostBatch
     let range = (head.dead_first.cast_signed(), last.cast_signed());
     let mut digest = head.dead;
     let mut expected = head.dead_first;
+    let mut settled = BTreeSet::new();
     DEAD.each(connection, "WHERE id >= ?1 AND id <= ?2 ORDER BY id", range, |values, check| {
-        let (id, _) = dead::decode(values)?;
+        let (id, batch) = dead::decode(values)?;
         if id != expected {
             return Err(DEAD.damaged("a row is missing"));
         }
         expected = id.saturating_add(1);
         digest.remove(check);
+        settled.insert((batch.partition, batch.range.first));
         Ok(())
     })?;
     let removed = connection.prepare_cached("DELETE FROM dead WHERE id >= ?1 AND id <= ?2")?.execute(range)? as u64;
@@ -122,8 +108,8 @@ fn settle(connection: &Connection, head: &mut Head, last: u64, lost: &[LostBatch
         return Err(DEAD.damaged("rows are missing"));
     }
     (head.dead, head.dead_first) = (digest, next);
-    for lost in lost {
-        head.lost.add(LOST.insert(connection, encode_lost(head.lost_next, lost))?);
+    for range in dead::join(lost, &settled) {
+        head.lost.add(LOST.insert(connection, encode_lost(head.lost_next, &range))?);
         head.lost_next = head.lost_next.saturating_add(1);
     }
     Ok(())

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::accounts::{Counts, GAPS, PARTITIONS, PartitionRow, RANGES, decode_gap, decode_range};
 use super::bytes::Malformed;
-use super::dead::{self, DEAD, LOST, LostBatch, Waiting};
+use super::dead::{self, DEAD, LOST, LostRange, Waiting};
 use super::groups::{self, GROUPS, SENSORS};
 use super::head::Head;
 use super::row::{Digest, Table};
@@ -272,7 +272,7 @@ fn each_dead(
     if most == head.dead.rows { head.dead.expect(digest, DEAD.name) } else { Ok(()) }
 }
 
-/// Dead batches that the log no longer held when they were to be copied.
-pub(super) fn lost(connection: &Connection, head: &Head) -> Result<Vec<LostBatch>, Wrong> {
+/// Where letters stood that could not be copied.
+pub(super) fn lost(connection: &Connection, head: &Head) -> Result<Vec<LostRange>, Wrong> {
     table(connection, &LOST, "ORDER BY id", head.lost, dead::decode_lost)
 }

@@ -9,10 +9,11 @@ use isotherm_model::window::Millis;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
-use super::dead::{LostBatch, Waiting};
+use super::dead::{LostRange, Waiting};
 use super::head::Head;
 use super::identity::Identity;
 use super::lock::Holder;
+use super::migrations::{self, MIGRATIONS};
 use super::schema::Access;
 use super::windows::Windows;
 use super::{files, read, schema, windows};
@@ -51,7 +52,7 @@ pub struct Overview {
     pub last: Option<Millis>,
     /// Batches that are still to be copied to the dead letters.
     pub dead: u64,
-    /// Batches that can no longer be copied there.
+    /// Ranges of offsets whose letters could not be copied there.
     pub lost: u64,
 }
 
@@ -79,9 +80,8 @@ impl StoreReader {
         let open = || {
             let (mut connection, frozen) = connect(&path)?;
             let transaction = connection.transaction()?;
-            let migrations = schema::MIGRATIONS;
-            if !schema::is_current(&transaction, &path, migrations)? {
-                let (found, ours) = (schema::format(&transaction)?, migrations.len() as i64);
+            if !schema::is_current(&transaction, &path, MIGRATIONS)? {
+                let (found, ours) = (migrations::format(&transaction)?, MIGRATIONS.len() as i64);
                 return Err(Wrong::Fault(StoreFault::OtherFormat { path: path.clone(), found, ours }));
             }
             schema::verify(&transaction)?;
@@ -254,8 +254,8 @@ impl Snapshot<'_> {
         self.answer(read::waiting)
     }
 
-    /// What the log no longer held when it was to be copied to the dead letters.
-    pub fn lost(&self) -> Result<Vec<LostBatch>, StoreFault> {
+    /// Where letters stood that could not be copied to the dead letters.
+    pub fn lost(&self) -> Result<Vec<LostRange>, StoreFault> {
         self.answer(read::lost)
     }
 }

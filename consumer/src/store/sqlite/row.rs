@@ -27,9 +27,9 @@ impl<const N: usize> Table<N> {
         Wrong::damaged(self.name, what)
     }
 
-    /// `SELECT` of all columns; `rest` is what follows the table's name.
-    fn select(&self, rest: &str) -> String {
-        format!("SELECT {}, \"check\" FROM {} {rest}", self.columns.join(", "), self.name)
+    /// `SELECT` of all columns; `rest` is what follows the name under which the table stands.
+    fn select(&self, place: &str, rest: &str) -> String {
+        format!("SELECT {}, \"check\" FROM {place} {rest}", self.columns.join(", "))
     }
 
     fn write(&self, verb: &str, connection: &Connection, values: [ValueRef<'_>; N]) -> Result<Check, Wrong> {
@@ -69,9 +69,21 @@ impl<const N: usize> Table<N> {
         connection: &Connection,
         rest: &str,
         params: impl Params,
+        each: impl FnMut([ValueRef<'_>; N], Check) -> Result<bool, Wrong>,
+    ) -> Result<(), Wrong> {
+        self.until_in(self.name, connection, rest, params, each)
+    }
+
+    /// The same of a table that stands under another name than that of its rows' checks.
+    pub(super) fn until_in(
+        &self,
+        place: &str,
+        connection: &Connection,
+        rest: &str,
+        params: impl Params,
         mut each: impl FnMut([ValueRef<'_>; N], Check) -> Result<bool, Wrong>,
     ) -> Result<(), Wrong> {
-        let mut statement = connection.prepare_cached(&self.select(rest))?;
+        let mut statement = connection.prepare_cached(&self.select(place, rest))?;
         let mut rows = statement.query(params)?;
         while let Some(row) = rows.next()? {
             let mut values = [ValueRef::Null; N];

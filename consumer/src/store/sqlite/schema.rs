@@ -1,14 +1,15 @@
-//! The database itself: how it is opened, made, and brought from one format to the next.
+//! The database itself: how it is opened, made, and known again.
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 
 use super::PATIENCE;
 use super::files::{self, remove_all, remove_log, remove_unfinished, sync_folder, unfinished};
 use super::head::Head;
 use super::identity::Identity;
 use super::lock::{Holder, Lock};
+use super::migrations::{MIGRATIONS, Step, format, migrate};
 use crate::store::error::{Doing, StoreFault, Wrong};
 
 /// In the header of every store: `ISOT`.
@@ -16,9 +17,6 @@ const APPLICATION_ID: i32 = 0x4953_4f54;
 
 /// The write-ahead log is cut to this length when it has been checkpointed.
 const WAL_BYTES: i64 = 64 << 20;
-
-/// What brings a store from the format of its place in the list to the next. A new store goes through all of them.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,37 +145,13 @@ pub(super) fn set_wal(connection: &Connection) -> Result<(), Wrong> {
     }
 }
 
-/// The format of a store.
-pub(super) fn format(connection: &Connection) -> Result<i64, Wrong> {
-    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
-}
-
 /// Whether a store is of the newest format; an error if it is of one that is not known.
-pub(super) fn is_current(connection: &Connection, path: &Path, migrations: &[&str]) -> Result<bool, Wrong> {
+pub(super) fn is_current(connection: &Connection, path: &Path, migrations: &[Step]) -> Result<bool, Wrong> {
     let (found, ours) = (format(connection)?, migrations.len() as i64);
     match found {
         1.. if found <= ours => Ok(found == ours),
         1.. => Err(Wrong::Fault(StoreFault::OtherFormat { path: path.to_owned(), found, ours })),
         _ => Err(Wrong::damaged("the file", format!("it says that its format is {found}"))),
-    }
-}
-
-/// Brings a store to the newest format, in one transaction.
-pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Wrong> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    steps(&transaction, migrations)?;
-    Ok(transaction.commit()?)
-}
-
-/// Brings a store to the newest format, within a transaction.
-pub(super) fn steps(transaction: &Transaction<'_>, migrations: &[&str]) -> Result<(), Wrong> {
-    loop {
-        let at = format(transaction)?;
-        let Some(step) = usize::try_from(at).ok().and_then(|at| migrations.get(at)) else {
-            return Ok(());
-        };
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", at + 1)?;
     }
 }
 

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::super::files::beside;
 use super::world::{Place, SMALL, World, expect, open, options, subject};
+use crate::store::sqlite::migrations::{Step, migrate};
 use crate::store::sqlite::{Options, SqliteStore, StoreReader, Subject, schema};
 use crate::store::{Store, StoreError, StoreFault};
 
@@ -172,14 +173,18 @@ fn a_newer_format_is_refused_and_left_alone() {
 #[test]
 fn migrations_go_on_from_where_a_store_stands() {
     let mut connection = Connection::open_in_memory().unwrap();
-    let steps = ["CREATE TABLE a (x); INSERT INTO a VALUES (1)", "ALTER TABLE a ADD COLUMN y; UPDATE a SET y = x + 1"];
-    schema::migrate(&mut connection, &steps[..1]).unwrap();
+    let first: Step = |transaction| Ok(transaction.execute_batch("CREATE TABLE a (x); INSERT INTO a VALUES (1)")?);
+    let second: Step =
+        |transaction| Ok(transaction.execute_batch("ALTER TABLE a ADD COLUMN y; UPDATE a SET y = x + 1")?);
+    let wrong: Step = |transaction| Ok(transaction.execute_batch("INSERT INTO a VALUES (7); nonsense")?);
+    let steps = [first, second];
+    migrate(&mut connection, &steps[..1]).unwrap();
     let path = std::path::Path::new("p");
     assert!(!schema::is_current(&connection, path, &steps).unwrap());
     // A step that fails leaves the store as it was.
-    assert!(schema::migrate(&mut connection, &[steps[0], "INSERT INTO a VALUES (7); nonsense"]).is_err());
-    schema::migrate(&mut connection, &steps).unwrap();
-    schema::migrate(&mut connection, &steps).unwrap();
+    assert!(migrate(&mut connection, &[first, wrong]).is_err());
+    migrate(&mut connection, &steps).unwrap();
+    migrate(&mut connection, &steps).unwrap();
     assert!(schema::is_current(&connection, path, &steps).unwrap());
     let rows: (i64, i64, i64) = connection
         .query_row("SELECT count(*), max(x), max(y) FROM a", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))

@@ -6,7 +6,7 @@ use isotherm_model::partial::SourceRange;
 use rusqlite::Connection;
 
 use super::world::{Place, SMALL, World, expect, open};
-use crate::store::sqlite::LostBatch;
+use crate::store::sqlite::{LostBatch, LostCause, LostRange};
 use crate::store::{Store, StoreError, StoreFault};
 
 #[test]
@@ -20,13 +20,14 @@ fn batches_leave_in_order_and_once() {
     assert_eq!(outbox.oldest(3).unwrap(), world.dead[..3]);
     assert_eq!(outbox.oldest(u64::MAX).unwrap(), world.dead);
 
-    let lost = LostBatch { partition: 7, range: SourceRange { first: 3, next: 9 }, records: 2 };
+    let (cause, range) = (LostCause::Cut, SourceRange { first: 3, next: 9 });
+    let lost = LostBatch { partition: 7, cause, range, records: 2 };
     // Twice: the second time it is known.
     for _ in 0..2 {
         outbox.settle(2, &[lost]).unwrap();
     }
     world.dead.drain(..3);
-    world.lost.push(lost);
+    world.lost.push(LostRange { partition: 7, cause: Some(cause), range, batches: 1, records: 2 });
     assert_eq!(outbox.oldest(u64::MAX).unwrap(), world.dead);
     expect(&world, &place.path);
     assert!(matches!(outbox.settle(world.dead_next, &[]), Err(StoreFault::Unsound { .. })));

@@ -183,3 +183,17 @@ fn a_closed_store_can_be_read_where_nothing_can_be_written() {
         Err(fault) => assert!(matches!(fault, StoreFault::Changed { .. }), "{fault:?}"),
     }
 }
+
+#[test]
+fn a_store_that_has_been_used_does_not_read_as_unused_when_its_log_is_lost() {
+    let (place, mut world) = (Place::new(), World::default());
+    let mut store = open(&place.path).unwrap();
+    world.go_on(1, SMALL, &mut store).unwrap();
+    let first = world.clone();
+    (2..5).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    // As after a kill, and without the log.
+    let copy = Place::new();
+    std::fs::copy(&place.path, &copy.path).unwrap();
+    expect(&first, &copy.path);
+    expect(&world, &place.path);
+}

@@ -61,7 +61,7 @@ fn a_take_over_that_is_refused_takes_nothing() {
         ("UPDATE groups SET messages = messages + 1", "UPDATE groups SET messages = messages - 1"),
         ("UPDATE sensors SET id = -id", "UPDATE sensors SET id = -id"),
         ("CREATE TABLE other (x)", "DROP TABLE other"),
-        ("PRAGMA user_version = 77", "PRAGMA user_version = 1"),
+        ("PRAGMA user_version = 77", "PRAGMA user_version = 2"),
     ] {
         change(damage);
         let error = SqliteStore::open(&place.path, &subject(), take_over()).unwrap_err();

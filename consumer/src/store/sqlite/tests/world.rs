@@ -17,10 +17,11 @@ pub(super) use super::place::{Place, open, options, subject};
 use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Account, Gap, KeyedRange, Ledger, Ranges};
 use crate::results::{ClosedBy, GroupResult, Totals, WindowResult};
-use crate::store::sqlite::{LostBatch, StoreReader, Waiting, Windows};
+use crate::source::From;
+use crate::store::sqlite::{LostRange, StoreReader, Waiting, Windows};
 use crate::store::{
-    Commit, DeadBatch, GroupState, LastBatch, PartitionState, RangeKey, RangeState, Saved, Sighting, Store, StoreError,
-    StoreFault, TopicState,
+    Began, Commit, DeadBatch, GroupState, LastBatch, PartitionState, RangeKey, RangeState, Saved, Sighting, Store,
+    StoreError, StoreFault, TopicState,
 };
 
 /// What is stored, or is to be.
@@ -36,7 +37,7 @@ pub(super) struct World {
     pub(super) dropped: u64,
     pub(super) dead: Vec<(u64, DeadBatch)>,
     pub(super) dead_next: u64,
-    pub(super) lost: Vec<LostBatch>,
+    pub(super) lost: Vec<LostRange>,
 }
 
 /// What a commit says beyond the world as it is.
@@ -81,8 +82,11 @@ impl World {
             change.windows.push(window.clone());
             self.windows.push(window);
         }
+        let from = *[From::Beginning, From::End].choose(&mut random).unwrap();
         let mut maybe = |range: std::ops::Range<i64>| random.random_bool(0.7).then(|| random.random_range(range));
+        let partitions = maybe(0..200).and_then(|partitions| u32::try_from(partitions).ok());
         self.topic = TopicState {
+            began: Began { from, partitions },
             watermark: maybe(-5..1_000_000),
             closed_until: maybe(i64::MIN..i64::MAX),
             newest: maybe(-5..1_000_000),
@@ -109,7 +113,8 @@ impl World {
         account.read = account.read.wrapping_add(random.random_range(0..1_000_000));
         account.counted = random.random();
         account.replayed += random.random_range(0..3);
-        let mut dead = DeadBatch { partition, range, late: Vec::new(), records: 0 };
+        let digest = random.random_bool(0.9).then(|| random.random());
+        let mut dead = DeadBatch { partition, range, digest, late: Vec::new(), records: 0 };
         for _ in 0..random.random_range(0..3) {
             let (window, records) = (Window(random.random_range(-3..3)), random.random_range(1..9));
             dead.records += records;
@@ -327,7 +332,7 @@ pub(super) struct Answers {
     totals: Totals,
     windows: Vec<WindowResult>,
     dead: Vec<(u64, DeadBatch)>,
-    lost: Vec<LostBatch>,
+    lost: Vec<LostRange>,
 }
 
 /// Asks all of it at once.
