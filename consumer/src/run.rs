@@ -3,7 +3,7 @@
 //! [`drive`] is the whole of it, over the seams of source, store and sink; [`run`] puts the real ones in. What is done, and
 //! when, is decided in [`turn`].
 
-mod pending;
+pub(crate) mod pending;
 #[cfg(test)]
 mod tests;
 pub(crate) mod turn;

@@ -110,8 +110,9 @@ impl Clocks {
         }
     }
 
-    /// Raises the topic's watermark as far as its holders allow. Answers what windows closed by it say. `last_close` is the
-    /// watermark that closes the last window that is open. Cost: linear in the partitions.
+    /// Raises the topic's watermark as far as its holders allow. Answers what windows say that are over by it now, `None` if
+    /// nothing may close. `last_close` is the watermark that closes the last window that is open. Cost: linear in the
+    /// partitions.
     pub(super) fn advance(&mut self, last_close: Option<Millis>) -> Option<ClosedBy> {
         if !self.listed || self.is_refilling() {
             return None;
@@ -131,11 +132,9 @@ impl Clocks {
             None if self.is_live() => (self.event_time().min(last_close), ClosedBy::Idle),
             None => (self.event_time(), ClosedBy::Idle),
         };
-        if reached > self.watermark {
-            self.watermark = reached;
-            return Some(by);
-        }
-        None
+        self.watermark = self.watermark.max(reached);
+        // Also where it has not risen: a run that goes on may have a shorter grace than the one before it.
+        reached.map(|_| by)
     }
 
     /// Whether readings of any partition come.

@@ -1,122 +1,116 @@
-//! Holds what a store says against the plain reference, and against what was published.
+//! Holds what a store says against what it must say: the book of the commit that it is at, and the plain reference.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use isotherm_model::window::Window;
 
-use super::reference::{Account, Ranges, by_reason, recompute};
+use super::book::{Book, Dead};
+use super::commit::Committed;
+use super::reference::{self, Account, Ranges, by_reason};
 use super::world::World;
 use crate::materializer::ledger;
 use crate::results::WindowResult;
 use crate::store::DeadBatch;
-use crate::store::sqlite::{StoreReader, Windows};
+use crate::store::sqlite::{Snapshot, StoreReader, Windows};
 
 impl World<'_> {
     /// Looks at the store as it is now; at the end everything must have been read, closed and said.
     pub(super) fn check(&mut self, end: bool) {
         let mut reader = StoreReader::open(&self.folder.path()).expect("the store opens to be read");
         let snapshot = reader.snapshot().expect("the store can be read");
-        let (mut stored, topic) = (Vec::new(), snapshot.topic());
-        let each = |window| {
-            stored.push(window);
-            ControlFlow::Continue(())
+        let overview = snapshot.overview();
+        self.allowed.retain(|committed| committed.book.commits == overview.commits);
+        let [Committed { book, stand: (topic, partitions) }] = &self.allowed[..] else {
+            panic!("the store is at a commit that it cannot be at: {overview:?}");
         };
-        snapshot.windows(Windows::All, each).expect("windows can be read");
-        let states = snapshot.partitions().expect("partitions can be read");
-        let accounts = snapshot.accounts().expect("accounts can be read");
+        let states: Vec<_> = snapshot.partitions().expect("partitions can be read").into_iter().collect();
+        assert_eq!((&snapshot.topic(), &states), (topic, partitions), "where the run stands, stored and handed over");
+        assert_eq!(overview.dropped, book.dropped.len() as u64, "windows that were dropped");
+        check_windows(&snapshot, book);
         let totals = snapshot.totals().expect("totals can be read");
-        self.settle(&accounts);
-        let merged: BTreeMap<u32, i64> = states.iter().map(|(partition, state)| (*partition, state.merged)).collect();
-        for (partition, offset) in &merged {
-            let batches = &self.log.partitions[*partition as usize].batches;
-            let boundary = *offset == 0 || batches.iter().any(|batch| batch.next == *offset || batch.reach == *offset);
-            assert!(boundary, "partition {partition} is merged up to {offset}, within a batch");
-        }
-        let expected = recompute(&self.log, &stored, &topic, &states);
-
-        let windows = stored.iter().map(|w| (w.start, (w.messages, w.sensors, w.groups.clone()))).collect();
-        assert_same(&windows, &expected.windows, "windows");
-        stored.iter().for_each(|window| self.check_time(window));
-        assert_eq!(totals, expected.totals, "totals");
+        assert_eq!(totals, reference::totals(&self.log, book), "totals, stored and recomputed");
         let dead = snapshot.dead(u64::MAX).expect("dead batches can be read");
-        let dead: Vec<DeadBatch> = dead.into_iter().map(|(_, batch)| batch).collect();
-        let plain: BTreeMap<u32, Account> = (merged.keys())
-            .map(|partition| {
-                let account = accounts.get(partition).cloned().unwrap_or_default();
-                (*partition, plain(&account, dead.iter().filter(|batch| batch.partition == *partition)))
-            })
-            .collect();
-        let mut wanted = expected.accounts;
-        if !self.options.dead_letters {
-            wanted.values_mut().for_each(|account| account.dead.clear());
-        }
+        let dead: Vec<Dead> = dead.into_iter().map(|(_, batch)| plain_dead(batch)).collect();
+        let settled = |batch: &&Dead| self.letters.is_settled(batch.partition, batch.first);
+        let waiting: Vec<Dead> = book.dead.iter().filter(|batch| !settled(batch)).cloned().collect();
+        assert_eq!(dead, waiting, "dead batches, stored and expected");
         if end {
-            let dead = wanted.values().flat_map(|account| &account.dead);
-            let plain = |batch: &DeadBatch| {
-                (batch.partition, batch.range.first, batch.late.iter().map(|window| window.0).collect())
-            };
-            self.check_letters(
-                &dead.map(plain).collect::<Vec<_>>(),
-                &snapshot.lost().expect("what is lost can be read"),
-            );
+            self.check_letters(&book.dead, &snapshot.lost().expect("what is lost can be read"));
         }
-        wanted.values_mut().for_each(|account| {
-            account.dead.retain(|batch| !self.letters.is_settled(batch.partition, batch.range.first));
-        });
-        assert_same(&plain, &wanted, "accounts");
-        for account in wanted.values() {
-            assert_eq!(account.read, account.counted + account.late + account.rejected.values().sum::<u64>());
-            self.tally.late.fetch_add(account.late, Ordering::Relaxed);
-        }
-        for (partition, state) in &states {
-            let needed = expected.refill.get(partition).copied().unwrap_or(state.merged);
-            assert!(state.refill <= needed, "partition {partition} resumes at {state:?}, but {needed} is needed");
-        }
-        self.check_published(&stored, end);
+        self.check_accounts(&snapshot, book);
+        self.check_spoken(book);
         if end {
-            assert!(expected.open.is_empty(), "windows are still open: {:?}", expected.open);
+            assert!(book.open.is_empty(), "windows are still open: {:?}", book.open);
             assert_eq!(topic.open_windows, 0);
             assert_eq!(self.said.as_ref(), Some(&totals), "the last words are what is stored");
             for (partition, log) in (0..).zip(&self.log.partitions) {
-                assert_eq!(merged.get(&partition).copied().unwrap_or(0), log.end(), "partition {partition} is read");
+                let merged = book.pages.get(&partition).map_or(0, |page| page.merged);
+                assert_eq!(merged, log.end(), "partition {partition} is read");
             }
+            self.tally.dropped.fetch_add(book.dropped.len() as u64, Ordering::Relaxed);
         }
     }
 
-    /// Nothing is published that is not stored; and only what a crash came between is stored and not published.
-    fn check_published(&self, stored: &[WindowResult], end: bool) {
-        let by_start: BTreeMap<_, _> = stored.iter().map(|window| (window.start, window.clone())).collect();
-        assert_eq!(by_start.len(), stored.len(), "a window closed twice");
-        for (start, window) in self.published.iter().chain(&self.silent) {
-            assert_eq!(by_start.get(start), Some(window), "the window from {start}, stored and published");
+    fn check_accounts(&self, snapshot: &Snapshot<'_>, book: &Book) {
+        let accounts = snapshot.accounts().expect("accounts can be read");
+        for partition in accounts.keys() {
+            assert!(book.pages.contains_key(partition), "an account of partition {partition}, which was not read");
         }
-        for start in by_start.keys() {
-            let spoken = self.published.contains_key(start) || self.unspoken.contains(start);
-            assert!(
-                spoken || !end && self.zombie.is_some(),
-                "the window from {start} is stored, and was never published"
-            );
+        for (partition, page) in &book.pages {
+            let stored = accounts.get(partition).cloned().unwrap_or_default();
+            let wanted = reference::account(&self.log, *partition, page);
+            assert_eq!(plain(&stored), wanted, "the account of partition {partition}, stored and recomputed");
+            assert_eq!(stored.gaps, page.gaps, "gaps of partition {partition}, stored and accepted");
+            assert_eq!(wanted.read, wanted.counted + wanted.late + wanted.rejected.values().sum::<u64>());
+            self.tally.late.fetch_add(wanted.late, Ordering::Relaxed);
+            self.tally.gaps.fetch_add(page.gaps.len() as u64, Ordering::Relaxed);
         }
     }
 
-    /// A window closes neither early nor late: some life had to close it then, for this reason.
-    fn check_time(&self, window: &WindowResult) {
-        let closings = self.closings.get(&window.end).map_or(&[][..], Vec::as_slice);
-        let due = closings.iter().any(|(by, merged)| *by == window.closed_by && *merged == window.merged);
-        assert!(due, "it closed when it had not to: {window:?}\nit had to close at {closings:?}");
+    /// What is published has been closed and committed; and only what a crash came between was closed and not published.
+    fn check_spoken(&self, book: &Book) {
+        let closed = |start| book.windows.contains_key(start) || book.dropped.contains(start);
+        for start in &self.published {
+            assert!(closed(start), "the window from {start} was published, and is not closed");
+        }
+        for start in book.windows.keys().chain(&book.dropped) {
+            let spoken = self.published.contains(start) || self.unspoken.contains(start);
+            assert!(spoken, "the window from {start} is closed, and was never published");
+        }
     }
 }
 
+fn check_windows(snapshot: &Snapshot<'_>, book: &Book) {
+    let mut stored = BTreeMap::new();
+    let each = |window: WindowResult| {
+        let before = stored.insert(window.start, Rc::new(window));
+        assert!(before.is_none(), "a window closed twice: {before:?}");
+        ControlFlow::Continue(())
+    };
+    snapshot.windows(Windows::All, each).expect("windows can be read");
+    for start in stored.keys().chain(book.windows.keys()) {
+        assert_eq!(stored.get(start), book.windows.get(start), "the window from {start}, stored and recomputed");
+    }
+}
+
+fn plain_dead(batch: DeadBatch) -> Dead {
+    let late = batch.late.iter().map(|window| window.0).collect();
+    let (partition, first, next, records) = (batch.partition, batch.range.first, batch.range.next, batch.records);
+    let digest = batch.digest.expect("each batch has a digest");
+    Dead { partition, first, next, digest, late, records }
+}
+
 /// An account in the reference's terms.
-fn plain<'a>(account: &ledger::Account, dead: impl Iterator<Item = &'a DeadBatch>) -> Account {
+fn plain(account: &ledger::Account) -> Account {
     let mut plain = Account {
         read: account.read,
         counted: account.counted,
         late: account.late,
         rejected: by_reason(&account.rejected),
-        dead: dead.cloned().collect(),
+        replayed: account.replayed,
         ..Account::default()
     };
     for range in account.late_ranges.listed() {
@@ -129,15 +123,4 @@ fn plain<'a>(account: &ledger::Account, dead: impl Iterator<Item = &'a DeadBatch
         ranges.push((range.range.first, range.range.next, range.records));
     }
     plain
-}
-
-/// Fails with the first entry that differs.
-fn assert_same<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
-    seen: &BTreeMap<K, V>,
-    wanted: &BTreeMap<K, V>,
-    what: &str,
-) {
-    for key in seen.keys().chain(wanted.keys()) {
-        assert_eq!(seen.get(key), wanted.get(key), "{what}: {key:?}, stored and recomputed");
-    }
 }

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use super::commit::Closing;
+use super::flags::Flags;
 use super::letters::Copying;
+use super::log::Log;
+use super::reference;
 use super::store::Troubled;
 use super::time::Time;
 use super::world::{Kind, World};
@@ -10,11 +14,7 @@ use crate::materializer::Materializer;
 use crate::materializer::event::Event;
 use crate::materializer::fault::Fault;
 use crate::run::turn::{Turn, Turns};
-use crate::store::sqlite::Options;
 use crate::store::{LastBatch, PartitionState, Store};
-
-use super::log::Log;
-use super::store::Trouble;
 
 /// What a source knows of a partition.
 #[derive(Debug, Default)]
@@ -59,10 +59,14 @@ pub(super) struct Life {
     pub(super) store: Troubled,
     pub(super) lines: Vec<Line>,
     pub(super) kind: Kind,
+    /// What it was started with.
+    pub(super) flags: Flags,
     /// What must come of what it has seen.
     pub(super) time: Time,
-    /// Whether it goes on over what retention has cut.
-    pub(super) accepts_gaps: bool,
+    /// What has closed and is not committed.
+    pub(super) closings: Vec<Closing>,
+    /// Whether it has been told all partitions that there were.
+    pub(super) listed: bool,
     /// What copies its dead letters.
     pub(super) copying: Copying,
     /// The last tick.
@@ -90,45 +94,44 @@ impl World<'_> {
     /// Opens the store and goes on where it says, as a run does.
     pub(super) fn start(&mut self, kind: Kind) -> (Life, Result<(), End>) {
         let take_over = self.zombie.is_some();
-        let options = Options { take_over, page_size: self.page_size, ..Options::default() };
-        let mut store = Troubled::open(&self.folder, &self.subject, options);
+        let flags = self.draw(kind);
+        let mut store = Troubled::open(&self.folder, &self.subject, flags.store(take_over, self.page_size));
+        store.strain(flags.log, flags.memory);
         let saved = store.load().expect("what was committed can be read");
-        let stand = saved.as_ref().map(|saved| (saved.topic, saved.partitions.iter().map(|(p, s)| (*p, *s)).collect()));
-        assert!(self.allowed.contains(&stand), "the store holds {stand:?}\ncommitted was {:?}", self.allowed);
-        self.allowed = vec![stand];
+        let book = self.identify(saved.as_ref());
         let saved = saved.unwrap_or_default();
-        self.settle(&saved.accounts);
-        self.assert_behind_gaps(&saved.partitions);
-        let accepts_gaps = self.calm || self.random.in_thousand(600);
         let line = |partition: u32| {
             let saved = saved.partitions.get(&partition).copied();
             let merged = saved.map_or(0, |saved| saved.merged);
             Line { saved, merged, known: saved.and_then(|saved| saved.last), ..Line::default() }
         };
         let lines = (0..).take(self.log.partitions.len()).map(line).collect();
-        let options = crate::materializer::Options {
-            until_end: kind != Kind::Live,
-            leave_open: kind == Kind::LeaveOpen,
-            accept_gap: accepts_gaps,
-            ..self.options.clone()
-        };
-        let copying = Copying::new(options.dead_letters);
         let (now, turns) = (Duration::ZERO, Turns::new(Duration::ZERO));
-        let time = Time::new(&self.log, options.clone(), &saved);
-        let materializer = Materializer::resume(options, saved);
-        let mut life = Life { materializer, turns, store, lines, kind, time, accepts_gaps, copying, now, elapsed: now };
-        self.note(format!("a run begins: {kind:?}, take over {take_over}"));
+        let time = Time::new(flags.run.clone(), &book);
+        let materializer = Materializer::resume(flags.run.clone(), saved);
+        self.note(format!("a run begins: {kind:?}, take over {take_over}, {flags:?}"));
+        let copying = Copying::new(flags.run.dead_letters);
+        let (closings, listed, elapsed) = (Vec::new(), false, now);
+        let mut life =
+            Life { materializer, turns, store, lines, kind, flags, time, closings, listed, copying, now, elapsed };
         self.tally.lives.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut begin = || {
-            for partition in 0..self.log.partitions.len() {
-                if self.log.partitions[partition].exists {
-                    self.find(&mut life, partition)?;
-                }
-            }
-            self.sound(&mut life, Event::Listed)
-        };
-        let begun = begin();
+        let begun = self.begin(&mut life);
         (life, begun)
+    }
+
+    /// The topic's partitions are listed, while this and that happens to those that are known by then.
+    fn begin(&mut self, life: &mut Life) -> Result<(), End> {
+        let mut left: Vec<usize> = (0..life.lines.len()).filter(|p| self.log.partitions[*p].exists).collect();
+        let busy = !self.calm && self.random.in_thousand(300);
+        while !left.is_empty() {
+            let partition = left.swap_remove(self.random.below(left.len()));
+            self.find(life, partition)?;
+            while busy && self.random.in_thousand(600) {
+                self.step_unlisted(life)?;
+            }
+        }
+        life.listed = true;
+        self.sound(life, Event::Listed)
     }
 
     /// The topic has this partition.
@@ -168,100 +171,28 @@ impl World<'_> {
         match finished {
             None => Ok(Ok(())),
             Some(totals) => {
+                assert_eq!(*totals, reference::totals(&self.log, &life.time.book), "the last words");
                 self.said = Some(*totals);
                 Err(End::Finished)
             }
         }
     }
 
-    /// Commits, then publishes, if nothing comes between.
-    pub(super) fn commit(&mut self, life: &mut Life) -> Result<(), End> {
-        let draw = if self.calm { 999 } else { self.random.below(1_000) };
-        let (trouble, spoken) = match draw {
-            0..25 => {
-                self.note("dies before a commit".to_owned());
-                return Err(End::Crash);
-            }
-            25..45 => (Some(Trouble::Full), None),
-            45..55 => (Some(Trouble::Refused), None),
-            55..70 => (Some(Trouble::Answer), None),
-            70..110 => (Some(Trouble::Torn), None),
-            110..135 => (None, Some(0)),
-            135..170 => (None, Some(self.random.below(5))),
-            _ => (None, None),
-        };
-        if let Some(trouble) = trouble {
-            life.store.expect(trouble, &mut self.random);
-        }
-        let done = life.turns.commit(&mut life.materializer, &mut life.store, life.elapsed);
-        self.note(format!("commit of {:?}: {trouble:?}, {}", life.store.windows, done.is_ok()));
-        let (stand, windows) = (Some(life.store.stand.clone()), life.store.windows.iter().copied());
-        match (&done, trouble) {
-            (Ok(_), Some(Trouble::Full)) => panic!("a commit found room on a full disk"),
-            (Ok(_), _) => self.allowed = vec![stand],
-            (Err(_), Some(Trouble::Full)) => {
-                self.tally.full.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                return Err(End::Failed);
-            }
-            (Err(_), Some(Trouble::Refused)) => return Err(End::Failed),
-            (Err(_), Some(Trouble::Answer)) => {
-                self.allowed = vec![stand];
-                self.unspoken.extend(windows);
-                return Err(End::Failed);
-            }
-            (Err(_), Some(Trouble::Torn)) => {
-                self.allowed.push(stand);
-                self.unspoken.extend(windows);
-                return Err(End::Torn);
-            }
-            (Err(error), None) => panic!("a commit failed: {error}"),
-        }
-        self.tally.commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        assert!(life.store.stand.0.closed_until >= self.closed_until, "what was closed is open again");
-        self.closed_until = life.store.stand.0.closed_until;
-        let mut left = spoken;
-        for closed in done.unwrap_or_default() {
-            for window in closed.windows {
-                if left == Some(0) {
-                    self.unspoken.insert(window.start);
-                    self.silent.insert(window.start, window);
-                    continue;
-                }
-                left = left.map(|left| left - 1);
-                self.publish(window);
-            }
-            let totals = closed.totals;
-            let parts = totals.counted + totals.late + totals.rejected.total();
-            assert_eq!(totals.messages, parts, "published totals add up");
-        }
-        if spoken.is_some() {
-            self.note("dies after a commit".to_owned());
-            return Err(End::Crash);
-        }
-        Ok(())
-    }
-
     /// Holds the materializer against the model of time: whether windows close now, and whether the run is over.
     fn see(&mut self, life: &mut Life, event: &Event) -> (bool, bool) {
-        let closed = life.time.see(event);
-        let status = life.materializer.status();
-        assert_eq!(status.watermark, life.time.watermark, "the watermark after {event:?}\n{:#?}", life.time);
-        if !life.time.over {
-            assert_eq!(status.open_windows, life.time.open.len(), "open windows after {event:?}\n{:#?}", life.time);
-        }
-        let closes = closed.is_some();
-        if let Some((ends, by)) = closed {
-            self.note(format!("windows that end at {ends:?} close: {by:?}"));
-            for end in ends {
-                self.closings.entry(end).or_default().push((by, life.time.merged()));
-            }
+        let windows = life.time.see(&self.log, event);
+        let (status, book) = (life.materializer.status(), &life.time.book);
+        assert_eq!(status.watermark, book.watermark, "the watermark after {event:?}\n{:#?}", life.time);
+        let open = status.open_windows;
+        // What has not been read again yet is not known to be open.
+        let fits = if life.time.is_refilling() { open <= book.open.len() } else { open == book.open.len() };
+        assert!(fits, "{open} windows are open after {event:?}\n{:#?}", life.time);
+        let closes = !windows.is_empty();
+        if closes {
+            let ends: Vec<_> = windows.iter().map(|window| (window.end, window.closed_by)).collect();
+            self.note(format!("windows that end at {ends:?} close"));
+            life.closings.push(Closing { windows, totals: reference::totals(&self.log, &life.time.book) });
         }
         (closes, life.time.over)
-    }
-
-    fn publish(&mut self, window: crate::results::WindowResult) {
-        self.note(format!("publishes {}", window.start));
-        let before = self.published.insert(window.start, window);
-        assert!(before.is_none(), "published twice: {before:?}");
     }
 }

@@ -13,9 +13,7 @@ use isotherm_model::window::{Millis, WindowSize};
 
 use super::random::Random;
 use super::records::{SENSORS, sensor};
-use super::retention::Fate;
 use crate::materializer::event::Event;
-use crate::materializer::ledger::Gap;
 
 const GROUPS: [&str; 4] = ["AK", "AL", "WY", "Ω"];
 
@@ -40,8 +38,6 @@ pub(super) struct Batch {
     pub(super) next: i64,
     pub(super) readings: Vec<Reading>,
     pub(super) rejected: Vec<Rejection>,
-    /// What retention has made of it.
-    pub(super) fate: Fate,
 }
 
 /// A partition.
@@ -54,8 +50,6 @@ pub(super) struct Partition {
     pub(super) exists: bool,
     /// How many of its batches retention has removed.
     pub(super) cut: usize,
-    /// The gaps that were committed.
-    pub(super) gaps: Vec<Gap>,
 }
 
 impl Partition {
@@ -124,6 +118,16 @@ impl Log {
 }
 
 impl Log {
+    /// The number of the window that a reading is for.
+    pub(super) fn number_of(&self, reading: &Reading) -> i64 {
+        reading.time.div_euclid(self.window.millis())
+    }
+
+    /// When that window ends.
+    pub(super) fn end_of(&self, reading: &Reading) -> Millis {
+        (self.number_of(reading) + 1) * self.window.millis()
+    }
+
     /// What a source tells of a batch.
     pub(super) fn events(&self, partition: u32, batch: &Batch) -> impl Iterator<Item = Event> + use<> {
         let partial = self.partial(batch);
@@ -150,14 +154,7 @@ fn batches(random: &mut Random, begin: Millis, window: WindowSize) -> Vec<Batch>
         if random.in_thousand(40) {
             clock -= random.between(2_000, 60_000);
         }
-        let mut batch = Batch {
-            first,
-            reach: first,
-            next: first,
-            readings: Vec::new(),
-            rejected: Vec::new(),
-            fate: Fate::default(),
-        };
+        let mut batch = Batch { first, reach: first, next: first, readings: Vec::new(), rejected: Vec::new() };
         let records = random.pick(&[0, 1, 1, 2, 3, 5, 8]);
         for _ in 0..records {
             clock += random.between(0, step);

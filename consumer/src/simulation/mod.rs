@@ -12,8 +12,12 @@
 //!
 //! `cargo xtask simulate --seeds N` runs any number of seeds; `ISOTHERM_SEED=N` in the environment of the test replays one.
 
+mod book;
 mod boundaries;
 mod check;
+mod commit;
+mod disk;
+mod flags;
 mod hostile;
 mod letters;
 mod life;
@@ -62,6 +66,8 @@ struct Tally {
     torn: AtomicU64,
     /// Commits that found the disk full.
     full: AtomicU64,
+    /// Those that failed otherwise, with nothing written.
+    unwritten: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
     fenced: AtomicU64,
@@ -70,6 +76,8 @@ struct Tally {
     cut: AtomicU64,
     /// Gaps that were accepted and committed.
     gaps: AtomicU64,
+    /// Closed windows that were dropped in the end.
+    dropped: AtomicU64,
     /// Partitions of which retention had cut nothing but the batch to know the log by.
     unneeded: AtomicU64,
     /// Dead letters that were copied.
@@ -132,26 +140,12 @@ fn ten_thousand_seeds() {
     println!("{done} seeds from {first} in {seconds:.1} s on {threads} threads: {rate:.0} seeds/s; {tally:?}");
     assert!(!failed.load(Ordering::Relaxed), "a seed failed: its number and schedule stand above");
     if seeds >= 1_000 {
-        let Tally {
-            lives,
-            commits,
-            windows,
-            crashes,
-            torn,
-            full,
-            failed,
-            refused,
-            fenced,
-            late,
-            cut,
-            gaps,
-            unneeded,
-            ..
-        } = &tally;
-        let history =
-            [lives, commits, windows, crashes, torn, full, failed, refused, fenced, late, cut, gaps, unneeded];
+        let Tally { lives, commits, windows, crashes, torn, full, unwritten, failed, refused, fenced, .. } = &tally;
+        let Tally { late, cut, gaps, dropped, unneeded, .. } = &tally;
         let Tally { letters, again, doubled, lost, fenced_copiers, .. } = &tally;
-        for count in history.into_iter().chain([letters, again, doubled, lost, fenced_copiers]) {
+        let first = [lives, commits, windows, crashes, torn, full, unwritten, failed, refused, fenced];
+        let copied = [letters, again, doubled, lost, fenced_copiers];
+        for count in first.into_iter().chain([late, cut, gaps, dropped, unneeded]).chain(copied) {
             assert!(count.load(Ordering::Relaxed) > 0, "something never happened: {tally:?}");
         }
     }

@@ -8,14 +8,12 @@ use bytes::Bytes;
 use isotherm_model::time::Utc;
 use serde_json::Value;
 
+use super::book::Dead;
 use super::letters::RUN;
 use super::log::Batch;
 use super::records::{self, Entry};
 use super::world::World;
 use crate::store::sqlite::{LostCause, LostRange};
-
-/// A batch of a run with dead letters: partition, first offset, and the numbers of the windows that it was late for.
-pub(super) type Dead = (u32, i64, Vec<i64>);
 
 /// A letter as it must be.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +36,7 @@ impl World<'_> {
     /// Holds the topic of dead letters, and what is noted as lost, against these batches.
     pub(super) fn check_letters(&self, dead: &[Dead], lost: &[LostRange]) {
         let mut wanted = BTreeMap::new();
-        for (partition, first, late) in dead {
+        for Dead { partition, first, late, .. } in dead {
             assert!(self.letters.is_settled(*partition, *first), "p{partition}, batch {first} is not settled");
             let batches = &self.log.partitions[*partition as usize].batches;
             let batch =

@@ -1,16 +1,15 @@
-//! The plain reference: what a store must hold, recomputed from the log with maps and sets. Of the store it takes the
-//! offsets at which each window closed, and the time until which everything is closed; nothing of the materializer.
+//! The plain reference: windows, totals and accounts, recomputed from the log with maps and sets. What became of each
+//! reading is the book's (`book`); nothing of the materializer or the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use isotherm_model::fixed::Fixed;
-use isotherm_model::partial::SourceRange;
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::window::Millis;
 
-use super::log::{Batch, Log, Reading, digest};
-use crate::results::{GroupResult, Totals, WindowResult};
-use crate::store::{DeadBatch, PartitionState, TopicState};
+use super::book::{Book, Fate, Page};
+use super::log::{Batch, Log, Reading};
+use crate::results::{ClosedBy, GroupResult, Totals, WindowResult};
 
 /// Which batches: first, next, how many records of the kind.
 pub(super) type Ranges = Vec<(i64, i64, u64)>;
@@ -24,110 +23,77 @@ pub(super) struct Account {
     pub(super) rejected: BTreeMap<Rejection, u64>,
     pub(super) late_ranges: BTreeMap<i64, Ranges>,
     pub(super) rejected_ranges: BTreeMap<Rejection, Ranges>,
-    pub(super) dead: Vec<DeadBatch>,
+    pub(super) replayed: u64,
 }
 
-/// What a store must say.
-#[derive(Debug, Default)]
-pub(super) struct Expected {
-    /// By start: messages, sensors, groups.
-    pub(super) windows: BTreeMap<Millis, (u64, u64, Vec<GroupResult>)>,
-    pub(super) totals: Totals,
-    pub(super) accounts: BTreeMap<u32, Account>,
-    /// By partition, the least offset of a batch that an open window holds readings of.
-    pub(super) refill: BTreeMap<u32, i64>,
-    pub(super) open: BTreeSet<Millis>,
+/// A partition's batches that were merged, with what became of their readings.
+fn read<'a>(log: &'a Log, partition: u32, page: &'a Page) -> impl Iterator<Item = (&'a Batch, &'a [Fate])> {
+    let batches = &log.partitions[partition as usize].batches;
+    page.read.iter().map(|(index, fates)| (&batches[*index], &fates[..]))
 }
 
-/// By window, how far each partition had been merged when it closed.
-pub(super) type Closed = BTreeMap<Millis, BTreeMap<u32, i64>>;
+/// All readings of any partition, with what became of them.
+fn readings<'a>(log: &'a Log, book: &'a Book) -> impl Iterator<Item = (&'a Reading, Fate)> {
+    let batches = book.pages.iter().flat_map(|(partition, page)| read(log, *partition, page));
+    batches.flat_map(|(batch, fates)| batch.readings.iter().zip(fates.iter().copied()))
+}
 
-/// Whether a reading came before its window closed.
-pub(super) fn in_time(
-    log: &Log,
-    closed: &Closed,
-    until: Option<Millis>,
-    partition: u32,
-    batch: &Batch,
-    reading: &Reading,
-) -> bool {
-    let start = reading.time.div_euclid(log.window.millis()) * log.window.millis();
-    match closed.get(&start) {
-        Some(merged) => merged.get(&partition).is_some_and(|merged| batch.first < *merged),
-        // A window that closed without a reading has no row.
-        None => until.is_none_or(|until| start + log.window.millis() > until),
+/// The window that ends then, as it closes now.
+pub(super) fn window(log: &Log, book: &Book, end: Millis, closed_by: ClosedBy) -> WindowResult {
+    let inside = readings(log, book).filter(|(reading, fate)| *fate == Fate::Counted && log.end_of(reading) == end);
+    let inside: Vec<Reading> = inside.map(|(reading, _)| *reading).collect();
+    WindowResult {
+        start: end - log.window.millis(),
+        end,
+        closed_by,
+        messages: inside.len() as u64,
+        sensors: sensors(&inside),
+        groups: groups(&inside),
+        merged: book.merged(),
     }
 }
 
-/// Recomputes. `states` is where each partition begins and stands.
-pub(super) fn recompute(
-    log: &Log,
-    stored: &[WindowResult],
-    topic: &TopicState,
-    states: &BTreeMap<u32, PartitionState>,
-) -> Expected {
-    let size = log.window.millis();
-    let closed: Closed = stored.iter().map(|window| (window.start, window.merged.iter().copied().collect())).collect();
-    let mut expected = Expected::default();
-    let (mut inside, mut counted) = (BTreeMap::<Millis, Vec<Reading>>::new(), Vec::new());
-    for (&partition, state) in states {
-        let account = expected.accounts.entry(partition).or_default();
-        let batches = log.partitions[partition as usize].batches.iter();
-        let read = |batch: &&Batch| batch.first >= state.start && batch.reach <= state.merged && !batch.fate.unread;
-        for batch in batches.filter(read) {
-            let mut late = BTreeMap::<i64, u64>::new();
-            for (place, reading) in batch.readings.iter().enumerate() {
-                let window = reading.time.div_euclid(size);
-                let (start, end) = (window * size, window * size + size);
-                let known = batch.fate.in_time.as_ref().map(|in_time| in_time[place]);
-                let in_time = || in_time(log, &closed, topic.closed_until, partition, batch, reading);
-                if !known.unwrap_or_else(in_time) {
-                    *late.entry(window).or_default() += 1;
-                    continue;
-                }
-                account.counted += 1;
-                counted.push(*reading);
-                if !batch.fate.is_kept(end) {
-                    continue;
-                }
-                inside.entry(start).or_default().push(*reading);
-                if !closed.contains_key(&start) {
-                    expected.open.insert(start);
-                    expected.refill.entry(partition).or_insert(batch.first);
-                }
+/// The whole run so far.
+pub(super) fn totals(log: &Log, book: &Book) -> Totals {
+    let counted = readings(log, book).filter(|(_, fate)| *fate != Fate::Late).map(|(reading, _)| *reading);
+    let counted: Vec<Reading> = counted.collect();
+    let mut totals = Totals { sensors: sensors(&counted), groups: groups(&counted), ..Totals::default() };
+    totals.counted = counted.len() as u64;
+    totals.late = readings(log, book).filter(|(_, fate)| *fate == Fate::Late).count() as u64;
+    for (batch, _) in book.pages.iter().flat_map(|(partition, page)| read(log, *partition, page)) {
+        totals.messages += (batch.readings.len() + batch.rejected.len()) as u64;
+        batch.rejected.iter().for_each(|reason| totals.rejected.count(*reason));
+    }
+    totals
+}
+
+/// Distinct sensors of the counted readings.
+pub(super) fn distinct(log: &Log, book: &Book) -> u64 {
+    let counted = readings(log, book).filter(|(_, fate)| *fate != Fate::Late);
+    counted.map(|(reading, _)| reading.sensor).collect::<BTreeSet<_>>().len() as u64
+}
+
+/// The account of a partition.
+pub(super) fn account(log: &Log, partition: u32, page: &Page) -> Account {
+    let mut account = Account { replayed: page.replayed, ..Account::default() };
+    for (batch, fates) in read(log, partition, page) {
+        let mut late = BTreeMap::<i64, u64>::new();
+        for (reading, fate) in batch.readings.iter().zip(fates) {
+            match fate {
+                Fate::Late => *late.entry(log.number_of(reading)).or_default() += 1,
+                Fate::Counted | Fate::Lost => account.counted += 1,
             }
-            enter(log, account, partition, batch, late);
         }
+        enter(&mut account, batch, late);
     }
-    expected.totals.sensors = sensors(&counted);
-    expected.totals.groups = groups(&counted);
-    for account in expected.accounts.values() {
-        expected.totals.messages += account.read;
-        expected.totals.counted += account.counted;
-        expected.totals.late += account.late;
-        account.rejected.iter().for_each(|(reason, count)| expected.totals.rejected.add(*reason, *count));
-    }
-    inside.retain(|start, _| closed.contains_key(start));
-    let result = |readings: &Vec<Reading>| (readings.len() as u64, sensors(readings), groups(readings));
-    expected.windows = inside.iter().map(|(start, readings)| (*start, result(readings))).collect();
-    expected
+    account
 }
 
 /// Enters a batch into an account.
-fn enter(log: &Log, account: &mut Account, partition: u32, batch: &Batch, late: BTreeMap<i64, u64>) {
+fn enter(account: &mut Account, batch: &Batch, late: BTreeMap<i64, u64>) {
     account.read += (batch.readings.len() + batch.rejected.len()) as u64;
     let mut rejected = BTreeMap::<Rejection, u64>::new();
     batch.rejected.iter().for_each(|reason| *rejected.entry(*reason).or_default() += 1);
-    let records = late.values().chain(rejected.values()).sum::<u64>();
-    if records > 0 {
-        account.dead.push(DeadBatch {
-            partition,
-            range: SourceRange { first: batch.first, next: batch.reach },
-            digest: Some(digest(&log.partial(batch))),
-            late: late.keys().map(|window| isotherm_model::window::Window(*window)).collect(),
-            records,
-        });
-    }
     for (window, count) in late {
         account.late += count;
         join(account.late_ranges.entry(window).or_default(), batch, count);

@@ -41,6 +41,23 @@ impl World<'_> {
         }
     }
 
+    /// Something happens before all partitions are listed.
+    pub(super) fn step_unlisted(&mut self, life: &mut Life) -> Result<(), End> {
+        match self.random.below(100) {
+            0..35 => self.attach_any(life),
+            35..70 => self.deliver_any(life),
+            70..80 => self.tick(life),
+            80..88 => self.news(life),
+            88..92 => self.detach_any(life),
+            92..95 => self.hostile(life),
+            95..98 => self.add_partition(life),
+            _ => {
+                self.write();
+                Ok(())
+            }
+        }
+    }
+
     fn any(&mut self, life: &Life, fits: impl Fn(&super::life::Line) -> bool) -> Option<usize> {
         let fit: Vec<usize> = (0..life.lines.len()).filter(|p| life.lines[*p].found && fits(&life.lines[*p])).collect();
         (!fit.is_empty()).then(|| self.random.pick(&fit))
@@ -63,11 +80,14 @@ impl World<'_> {
             return Ok(());
         };
         self.log.partitions[partition].exists = true;
-        life.lines[partition].left_alone = life.kind != Kind::Live;
+        life.lines[partition].left_alone = life.kind != Kind::Live && life.listed;
         self.find(life, partition)
     }
 
     fn tick(&mut self, life: &mut Life) -> Result<(), End> {
+        if self.random.in_thousand(60) {
+            return self.tick_back(life);
+        }
         let step = match self.random.below(20) {
             0 => 30_000,
             1..4 => 5_000,
@@ -75,6 +95,13 @@ impl World<'_> {
             _ => self.random.below(300) as u64,
         };
         self.pass(life, Duration::from_millis(step))
+    }
+
+    /// A clock that goes back tells nothing.
+    fn tick_back(&mut self, life: &mut Life) -> Result<(), End> {
+        let now = life.now.mul_f64(self.random.below(1_000) as f64 / 1_000.0);
+        self.note(format!("tick {now:?}, back from {:?}", life.now));
+        self.sound(life, Event::Tick { now })
     }
 
     fn pass(&mut self, life: &mut Life, step: Duration) -> Result<(), End> {
@@ -99,7 +126,7 @@ impl World<'_> {
     /// something comes.
     fn watch(&mut self, life: &mut Life) -> Result<(), End> {
         for _ in 0..1 + self.random.below(8) {
-            self.pass(life, self.options.idle / 3)?;
+            self.pass(life, life.flags.run.idle / 3)?;
             for partition in 0..life.lines.len() {
                 if life.lines[partition].attached {
                     let end = self.log.partitions[partition].end();
@@ -235,7 +262,7 @@ impl World<'_> {
                         left.swap_remove(place);
                     }
                 }
-                self.pass(life, self.options.idle / 2)?;
+                self.pass(life, life.flags.run.idle / 2)?;
                 for partition in 0..life.lines.len() {
                     let end = self.log.partitions[partition].end();
                     self.sound(life, Event::End { partition: partition as u32, end })?;

@@ -1,11 +1,12 @@
 //! The real store in a folder of its own, with troubles: errors of the disk, and deaths of the process or the machine, for
 //! which its files are copied as they stand.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use tempfile::TempDir;
 
+use super::disk::{self, Files, Torn};
 use super::random::Random;
 use crate::store::sqlite::{Options, Outbox, SqliteStore, Subject};
 use crate::store::{Commit, PartitionState, Saved, Store, StoreError, StoreFault, TopicState};
@@ -38,7 +39,7 @@ impl Folder {
     /// The process dies here: from now on its files are as they are at this moment. Whoever still has the old ones open
     /// confuses nobody.
     pub(super) fn die(&mut self) {
-        copy(&self.path(), &self.folder(self.generation + 1), None);
+        Files::read(&self.path()).write(&self.next());
         self.generation += 1;
     }
 
@@ -62,45 +63,6 @@ impl Folder {
     }
 }
 
-/// How much of the log before the commit, and of the commit, has reached the disk.
-struct Torn {
-    before: u64,
-    /// In millionths.
-    part: u64,
-    /// Whether something else stands behind it.
-    rubbish: bool,
-}
-
-/// Copies the database and its write-ahead log; what is shared between processes is made anew by whoever comes first.
-fn copy(database: &Path, to: &Path, torn: Option<&Torn>) {
-    let done: io::Result<()> = (|| {
-        fs::create_dir(to)?;
-        fs::copy(database, to.join("store.db"))?;
-        let wal = wal(database);
-        if !wal.exists() {
-            return Ok(());
-        }
-        let mut bytes = fs::read(wal)?;
-        if let Some(Torn { before, part, rubbish }) = torn {
-            let after = bytes.len() as u64;
-            // A log that has begun anew is not longer than before: nothing says how much of it is new.
-            let kept = before + after.saturating_sub(*before) * part / 1_000_000;
-            let lost = bytes.split_off(usize::try_from(kept.min(after)).expect("a file in memory"));
-            if *rubbish {
-                bytes.extend(lost.iter().map(|byte| byte ^ 0xa5));
-            }
-        }
-        fs::write(to.join("store.db-wal"), bytes)
-    })();
-    done.expect("the files can be copied");
-}
-
-fn wal(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push("-wal");
-    PathBuf::from(name)
-}
-
 /// What happens at the next commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -108,10 +70,18 @@ pub(super) enum Trouble {
     Full,
     /// It is not even begun.
     Refused,
+    /// One of its statements fails, if it gets there.
+    Statement,
+    /// The disk does not take what is written to the log.
+    Log,
+    /// The disk does not take what is brought from the log into the database. That can be done later.
+    Database,
     /// It is lasting, and the answer is an error all the same.
     Answer,
     /// The machine dies in the middle of it.
     Torn,
+    /// The machine dies behind it, while the database is brought up to date.
+    Checkpoint,
 }
 
 /// What a commit said of where the run stands.
@@ -121,7 +91,9 @@ pub(super) type Stand = (TopicState, Vec<(u32, PartitionState)>);
 pub(super) struct Troubled {
     store: SqliteStore,
     next: PathBuf,
+    page_size: u32,
     torn: Torn,
+    failing: String,
     trouble: Option<Trouble>,
     /// Of the last commit, whether it succeeded or not.
     pub(super) stand: Stand,
@@ -131,9 +103,24 @@ pub(super) struct Troubled {
 
 impl Troubled {
     pub(super) fn open(folder: &Folder, subject: &Subject, options: Options) -> Self {
+        let page_size = options.page_size;
         let store = SqliteStore::open(&folder.path(), subject, options).expect("the store opens");
-        let torn = Torn { before: 0, part: 0, rubbish: false };
-        Self { store, next: folder.next(), torn, trouble: None, stand: Stand::default(), windows: Vec::new() }
+        Self {
+            store,
+            next: folder.next(),
+            page_size,
+            torn: Torn::default(),
+            failing: String::new(),
+            trouble: None,
+            stand: Stand::default(),
+            windows: Vec::new(),
+        }
+    }
+
+    /// The database is brought up to date with each commit that leaves so many pages in the log, and no more than so many are
+    /// kept in memory: what does not fit is written before it is committed.
+    pub(super) fn strain(&self, log: u32, memory: u32) {
+        self.store.tamper(&format!("PRAGMA wal_autocheckpoint = {log}; PRAGMA cache_size = {memory}"));
     }
 
     /// The outbox of this store.
@@ -144,10 +131,22 @@ impl Troubled {
     /// This happens at the next commit.
     pub(super) fn expect(&mut self, trouble: Trouble, random: &mut Random) {
         self.trouble = Some(trouble);
-        // The last record of a commit is its end: without it there was none.
-        let part = random.between(0, 1_000_000);
-        self.torn.part = random.pick(&[0, 999_999, 1_000_000, part]).cast_unsigned();
-        self.torn.rubbish = random.in_thousand(300);
+        self.torn = Torn::new(random);
+        self.failing = disk::failing(random);
+    }
+
+    /// Commits, and leaves the files as the machine's death finds them.
+    fn die(&mut self, commit: &Commit<'_>, trouble: Trouble) -> Result<(), StoreError> {
+        let path = self.store.path().to_owned();
+        let before = Files::read(&path);
+        self.store.commit(commit)?;
+        let after = Files::read(&path);
+        let left = match trouble {
+            Trouble::Checkpoint => self.torn.checkpoint(&before, after, self.page_size),
+            _ => self.torn.log(before, &after),
+        };
+        left.write(&self.next);
+        Err(StoreFault::from("the machine has died").into())
     }
 }
 
@@ -168,17 +167,25 @@ impl Store for Troubled {
                 done
             }
             Some(Trouble::Refused) => Err(StoreFault::from("the disk reported an error").into()),
+            Some(Trouble::Statement) => {
+                self.store.tamper(&self.failing);
+                let done = self.store.commit(commit);
+                self.store.tamper(disk::SOUND);
+                done
+            }
+            Some(Trouble::Log) => {
+                let wal = disk::wal(self.store.path());
+                disk::unwritable(&wal, || self.store.commit(commit))
+            }
+            Some(Trouble::Database) => {
+                let path = self.store.path().to_owned();
+                disk::unwritable(&path, || self.store.commit(commit))
+            }
             Some(Trouble::Answer) => {
                 self.store.commit(commit)?;
                 Err(StoreFault::from("the disk reported an error, after all was written").into())
             }
-            Some(Trouble::Torn) => {
-                let path = self.store.path().to_owned();
-                self.torn.before = fs::metadata(wal(&path)).map_or(0, |file| file.len());
-                self.store.commit(commit)?;
-                copy(&path, &self.next, Some(&self.torn));
-                Err(StoreFault::from("the machine has died").into())
-            }
+            Some(trouble @ (Trouble::Torn | Trouble::Checkpoint)) => self.die(commit, trouble),
         }
     }
 }

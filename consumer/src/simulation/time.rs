@@ -1,21 +1,19 @@
 //! A model of time: from what a life has seen of each partition it says, after every event, who holds the topic's watermark
 //! back, how far that rises, and which windows close for what reason. Written from `docs/semantics.md`, with nothing of the
-//! materializer.
+//! materializer. A life begins with the book of the commit that it goes on from, and keeps it on from there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use isotherm_model::partial::Partial;
 use isotherm_model::window::Millis;
 
+use super::book::{Book, Page};
 use super::log::Log;
 use crate::materializer::Options;
 use crate::materializer::event::Event;
-use crate::results::ClosedBy;
-use crate::store::Saved;
-
-/// By partition, how far it has been merged.
-pub(super) type Merged = Vec<(u32, i64)>;
+use crate::results::{ClosedBy, WindowResult};
 
 /// What a life has seen of a partition.
 #[derive(Debug, Default)]
@@ -25,10 +23,8 @@ struct Seen {
     position: Option<i64>,
     /// Where it is read from then, if it was read before.
     resume: i64,
-    merged: Option<i64>,
     end: i64,
     target: Option<i64>,
-    newest: Option<Millis>,
     /// When its end was told last.
     heard: Duration,
     /// Since when its end has been told again and again.
@@ -41,13 +37,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn is_at_target(&self) -> bool {
-        self.target.is_some_and(|target| self.position >= Some(target) && self.position >= self.merged)
+    fn is_at_target(&self, merged: Option<i64>) -> bool {
+        self.target.is_some_and(|target| self.position >= Some(target) && self.position >= merged)
     }
 
     /// Whether it is, or is to be, read again.
-    fn is_refilling(&self) -> bool {
-        self.merged > Some(self.position.unwrap_or(self.resume))
+    fn is_refilling(&self, merged: Option<i64>) -> bool {
+        merged > Some(self.position.unwrap_or(self.resume))
     }
 
     fn reach(&mut self, end: i64, now: Duration) {
@@ -76,69 +72,70 @@ pub(super) struct Time {
     now: Duration,
     listed: bool,
     partitions: BTreeMap<u32, Seen>,
-    pub(super) watermark: Option<Millis>,
     /// The newest reading, and when it came.
     newest: Option<(Millis, Duration)>,
-    closed_until: Option<Millis>,
-    /// The ends of the windows that are open.
-    pub(super) open: BTreeSet<Millis>,
+    pub(super) book: Book,
     /// Whether the run is over.
     pub(super) over: bool,
 }
 
 impl Time {
-    /// At the beginning of a life that goes on where this store says.
-    pub(super) fn new(log: &Log, options: Options, saved: &Saved) -> Self {
-        let seen = |(partition, state): (&u32, &crate::store::PartitionState)| {
-            let batches = log.partitions[*partition as usize].batches.iter();
-            let read = batches.filter(|b| b.first >= state.start && b.reach <= state.merged && !b.fate.unread);
-            let newest = read.flat_map(|batch| &batch.readings).map(|reading| reading.heard).max();
-            assert_eq!(newest, state.watermark, "the watermark of partition {partition}, recomputed and stored");
-            let (merged, resume) = (Some(state.merged), state.resume());
-            (*partition, Seen { merged, resume, newest, ..Seen::default() })
-        };
-        let partitions: BTreeMap<u32, Seen> = saved.partitions.iter().map(seen).collect();
+    /// At the beginning of a life that goes on from the commit of this book.
+    pub(super) fn new(options: Options, book: &Book) -> Self {
+        let seen = |(partition, page): (&u32, &Page)| (*partition, Seen { resume: page.resume(), ..Seen::default() });
         Self {
             grace: i64::try_from(options.grace.as_millis()).expect("grace is short"),
             now: Duration::ZERO,
             listed: false,
-            watermark: saved.topic.watermark,
-            newest: partitions.values().filter_map(|seen| seen.newest).max().map(|time| (time, Duration::ZERO)),
-            closed_until: saved.topic.closed_until,
-            open: BTreeSet::new(),
+            partitions: book.pages.iter().map(seen).collect(),
+            newest: book.newest().map(|time| (time, Duration::ZERO)),
+            book: book.resumed(),
             over: false,
-            partitions,
             options,
         }
     }
 
-    /// How far everything that is known has been merged.
-    pub(super) fn merged(&self) -> Merged {
-        self.partitions.iter().filter_map(|(partition, seen)| Some((*partition, seen.merged?))).collect()
+    fn merged(&self, partition: u32) -> Option<i64> {
+        self.book.pages.get(&partition).map(|page| page.merged)
     }
 
-    /// Takes an event that was not refused. Which windows close now, by their ends, and by what.
-    pub(super) fn see(&mut self, event: &Event) -> Option<(BTreeSet<Millis>, ClosedBy)> {
-        self.note(event);
-        let finished = *event == Event::Finish && !self.partitions.values().any(Seen::is_refilling);
-        let at_targets = self.options.until_end && self.listed && self.partitions.values().all(Seen::is_at_target);
+    /// Whether some partition is, or is to be, read again.
+    pub(super) fn is_refilling(&self) -> bool {
+        self.partitions.iter().any(|(partition, seen)| seen.is_refilling(self.merged(*partition)))
+    }
+
+    /// All of it is committed; closed windows are kept for so long.
+    pub(super) fn commit(&mut self, keep: Option<Duration>) {
+        let merged: BTreeMap<u32, i64> = self.book.merged().into_iter().collect();
+        let settled = |partition| {
+            let seen = &self.partitions[&partition];
+            seen.position.is_some() && !seen.is_refilling(merged.get(&partition).copied())
+        };
+        self.book.commit(keep, settled);
+    }
+
+    /// Takes an event that was not refused. The windows that close now.
+    pub(super) fn see(&mut self, log: &Log, event: &Event) -> Vec<Rc<WindowResult>> {
+        self.note(log, event);
+        let finished = *event == Event::Finish && !self.is_refilling();
+        let at_target = |(partition, seen): (&u32, &Seen)| seen.is_at_target(self.merged(*partition));
+        let at_targets = self.options.until_end && self.listed && self.partitions.iter().all(at_target);
         if *event == Event::Stop {
             self.over = true;
-            return None;
+            return Vec::new();
         }
         if finished || at_targets {
             self.over = true;
-            let all = if self.options.leave_open { BTreeSet::new() } else { std::mem::take(&mut self.open) };
-            return (!all.is_empty()).then_some((all, ClosedBy::End));
+            let last = self.book.open.keys().next_back().copied().filter(|_| !self.options.leave_open);
+            return last.map_or_else(Vec::new, |last| self.book.close(log, Some(last), ClosedBy::End));
         }
-        let by = self.rise()?;
-        self.closed_until = self.closed_until.max(self.watermark.map(|watermark| watermark - self.grace));
-        let open = self.open.split_off(&self.closed_until.map_or(Millis::MIN, |until| until + 1));
-        let closed = std::mem::replace(&mut self.open, open);
-        (!closed.is_empty()).then_some((closed, by))
+        match self.rise() {
+            None => Vec::new(),
+            Some(by) => self.book.close(log, self.book.watermark.map(|watermark| watermark - self.grace), by),
+        }
     }
 
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, log: &Log, event: &Event) {
         let (now, until_end, listed) = (self.now, self.options.until_end, self.listed);
         let silence = (self.options.idle / 2).max(Duration::from_secs(2));
         match event {
@@ -147,18 +144,7 @@ impl Time {
             }
             Event::Listed => self.listed = true,
             Event::Tick { now } => self.now = self.now.max(*now),
-            Event::Attached { partition, position, end } => {
-                let Some(seen) = self.partitions.get_mut(partition) else { return };
-                (seen.attached, seen.known, seen.heard) = (true, now, now);
-                if !seen.is_at_target() {
-                    if seen.position.is_none() {
-                        seen.target = until_end.then_some(*end);
-                    }
-                    seen.position = Some(*position);
-                    seen.merged = seen.merged.max(seen.position);
-                }
-                seen.reach(*end, now);
-            }
+            Event::Attached { partition, position, end } => self.attach(log, *partition, *position, *end),
             Event::Detached { partition } => {
                 let Some(seen) = self.partitions.get_mut(partition) else { return };
                 seen.attached = false;
@@ -171,12 +157,13 @@ impl Time {
                 seen.heard = now;
                 seen.reach(*end, now);
             }
-            Event::Partial { partition, partial, .. } => self.read(*partition, partial),
+            Event::Partial { partition, partial, digest } => self.read(log, *partition, partial, *digest),
             Event::Hole { partition, next } => {
+                let merged = self.merged(*partition);
                 let Some(seen) = self.partitions.get_mut(partition) else { return };
-                if !seen.is_at_target() && seen.position < Some(*next) {
+                if !seen.is_at_target(merged) && seen.position < Some(*next) {
                     seen.position = Some(*next);
-                    seen.merged = seen.merged.max(seen.position);
+                    self.book.skip(*partition, *next);
                     seen.reach(*next, now);
                 }
             }
@@ -184,39 +171,51 @@ impl Time {
         }
     }
 
-    fn read(&mut self, partition: u32, partial: &Partial) {
-        let now = self.now;
+    fn attach(&mut self, log: &Log, partition: u32, position: i64, end: i64) {
+        let (now, merged) = (self.now, self.merged(partition));
+        let Some(seen) = self.partitions.get_mut(&partition) else { return };
+        (seen.attached, seen.known, seen.heard) = (true, now, now);
+        if !seen.is_at_target(merged) {
+            let first = seen.position.is_none();
+            if first {
+                seen.target = self.options.until_end.then_some(end);
+            }
+            seen.position = Some(position);
+            self.book.attach(log, partition, position, first);
+        }
+        seen.reach(end, now);
+    }
+
+    fn read(&mut self, log: &Log, partition: u32, partial: &Partial, digest: u64) {
+        let (now, merged) = (self.now, self.merged(partition));
         let Some(seen) = self.partitions.get_mut(&partition) else { return };
         let (source, newest) = (partial.source, partial.aggregate.newest);
         if seen.target.is_some_and(|target| source.first >= target) {
             return;
         }
-        let again = Some(source.first) < seen.merged;
         seen.position = Some(source.next);
-        if !again {
-            seen.merged = seen.position;
+        if Some(source.first) < merged {
+            self.book.replay(partition, partial.aggregate.records);
+        } else {
+            let before = self.book.pages.get(&partition).and_then(|page| page.watermark);
             if newest.is_some() {
                 seen.accepted = Some(now);
             }
-            if newest > seen.newest {
-                (seen.newest, seen.rose) = (newest, Some(now));
+            if newest > before {
+                seen.rose = Some(now);
             }
             if newest > self.newest.map(|(time, _)| time) {
                 self.newest = newest.map(|time| (time, now));
             }
+            self.book.merge(log, partition, source, digest, self.options.dead_letters);
         }
         seen.reach(source.next, now);
-        for key in partial.aggregate.cells.keys() {
-            let end = self.options.window.end(key.window);
-            if self.closed_until.is_none_or(|until| end > until) {
-                self.open.insert(end);
-            }
-        }
     }
 
-    fn hold(&self, seen: &Seen) -> Hold {
-        let (now, idle) = (self.now, self.options.idle);
-        if seen.position.is_none() || seen.is_refilling() {
+    fn hold(&self, partition: u32, seen: &Seen) -> Hold {
+        let (now, idle, page) = (self.now, self.options.idle, self.book.pages.get(&partition));
+        let merged = page.map(|page| page.merged);
+        if seen.position.is_none() || seen.is_refilling(merged) {
             return Hold::Everything;
         }
         let lately = now - seen.heard <= (idle / 2).max(Duration::from_millis(500));
@@ -225,13 +224,13 @@ impl Time {
             && seen.position >= Some(seen.end)
             && lately
             && since.is_some_and(|since| now - since >= idle);
-        let wanted = !seen.is_at_target() || self.options.leave_open && seen.rose.is_some();
-        if wanted && !quiet { Hold::Own(seen.newest) } else { Hold::Nothing }
+        let wanted = !seen.is_at_target(merged) || self.options.leave_open && seen.rose.is_some();
+        if wanted && !quiet { Hold::Own(page.and_then(|page| page.watermark)) } else { Hold::Nothing }
     }
 
-    /// The watermark rises as far as it may; by what, if it does.
+    /// The watermark rises as far as it may. By what windows close that are over by now; `None` if nothing may close.
     fn rise(&mut self) -> Option<ClosedBy> {
-        let holds: Vec<Hold> = self.partitions.values().map(|seen| self.hold(seen)).collect();
+        let holds: Vec<Hold> = self.partitions.iter().map(|(partition, seen)| self.hold(*partition, seen)).collect();
         if !self.listed || holds.contains(&Hold::Everything) {
             return None;
         }
@@ -243,11 +242,8 @@ impl Time {
             Some(least) => (least, ClosedBy::Watermark),
             None => (self.goes_on(), ClosedBy::Idle),
         };
-        if reached <= self.watermark {
-            return None;
-        }
-        self.watermark = reached;
-        Some(by)
+        self.book.watermark = self.book.watermark.max(reached);
+        reached.map(|_| by)
     }
 
     /// Event time when nobody holds it back.
@@ -257,7 +253,7 @@ impl Time {
         let comes = |seen: &Seen| seen.accepted.is_some_and(|last| self.now - last < self.options.idle);
         match self.partitions.values().any(comes) {
             // Readings come, older than the newest: no further than something is open.
-            true => self.open.last().map(|end| (newest + passed).min(end + self.grace)),
+            true => self.book.open.keys().next_back().map(|end| (newest + passed).min(end + self.grace)),
             false => Some(newest + passed),
         }
     }

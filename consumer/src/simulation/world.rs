@@ -1,23 +1,23 @@
 //! Everything that outlives a run: the log, the files of the store, and what was published.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use isotherm_model::partial::ModuleVersion;
 use isotherm_model::window::{Millis, WindowSize};
 
+use super::commit::Committed;
+use super::flags::Flags;
 use super::letters::Letters;
 use super::life::{End, Life};
 use super::log::Log;
 use super::random::Random;
 use super::records;
-use super::retention::Accepted;
-use super::store::{Folder, Stand};
-use super::time::Merged;
+use super::store::Folder;
 use super::{Script, Tally};
 use crate::materializer::Options;
-use crate::results::{ClosedBy, Totals, WindowResult};
+use crate::results::Totals;
 use crate::store::sqlite::Subject;
 
 /// What kind of run a life is.
@@ -36,25 +36,19 @@ pub(super) struct World<'a> {
     pub(super) random: Random,
     pub(super) log: Log,
     pub(super) letters: Letters,
-    pub(super) options: Options,
+    /// What the last life was started with.
+    pub(super) flags: Flags,
     pub(super) subject: Subject,
     pub(super) page_size: u32,
     pub(super) folder: Folder,
-    /// What the store may hold by now.
-    pub(super) allowed: Vec<Option<Stand>>,
-    /// By start.
-    pub(super) published: BTreeMap<Millis, WindowResult>,
-    /// Windows that may be in the store although they were never published.
+    /// Which commits the store may be at.
+    pub(super) allowed: Vec<Committed>,
+    /// The starts of the windows that were published.
+    pub(super) published: BTreeSet<Millis>,
+    /// Windows that may be closed although they were never published.
     pub(super) unspoken: BTreeSet<Millis>,
-    /// Windows that were committed, and then a crash came.
-    pub(super) silent: BTreeMap<Millis, WindowResult>,
-    pub(super) closed_until: Option<Millis>,
     /// The last words of the last run.
     pub(super) said: Option<Totals>,
-    /// When windows had to close, by their ends: for what reason, and up to where everything had been merged then.
-    pub(super) closings: BTreeMap<Millis, Vec<(ClosedBy, Merged)>>,
-    /// Gaps that the last run has accepted, whether or not it has committed them.
-    pub(super) accepted: Vec<Accepted>,
     /// A consumer that hangs, while another one has taken its place.
     pub(super) zombie: Option<Life>,
     /// Nothing goes wrong any more.
@@ -69,17 +63,18 @@ impl<'a> World<'a> {
         let window = WindowSize::new(Duration::from_secs(random.pick(&[1, 3, 3]))).expect("a window's length");
         let settings = records::settings(window.duration());
         let log = Log::new(&mut random, &settings);
-        let options = Options {
+        let plain = Options {
             window,
-            grace: Duration::from_millis(random.pick(&[0, 1_000, 1_000, 5_000])),
-            idle: Duration::from_secs(random.pick(&[1, 10])),
+            grace: Duration::ZERO,
+            idle: Duration::ZERO,
             until_end: false,
             leave_open: false,
             accept_gap: false,
-            dead_letters: random.in_thousand(500),
+            dead_letters: false,
             version: ModuleVersion::CURRENT,
             fingerprint: settings.fingerprint(),
         };
+        let flags = Flags::new(&mut random, plain);
         let subject = Subject::new("sensors", "simulation", &settings);
         let page_size = random.pick(&[512, 4_096]);
         let letters = Letters::new(seed, &log, &settings);
@@ -87,18 +82,14 @@ impl<'a> World<'a> {
             random,
             log,
             letters,
-            options,
+            flags,
             subject,
             page_size,
             folder: Folder::new(),
-            allowed: vec![None],
-            published: BTreeMap::new(),
+            allowed: vec![Committed::default()],
+            published: BTreeSet::new(),
             unspoken: BTreeSet::new(),
-            silent: BTreeMap::new(),
-            closed_until: None,
             said: None,
-            closings: BTreeMap::new(),
-            accepted: Vec::new(),
             zombie: None,
             calm: false,
             tally,

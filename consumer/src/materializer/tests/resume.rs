@@ -356,3 +356,21 @@ fn windows_closed_at_an_end_stay_closed_in_the_next_run() {
     run.event(again(1, 5_000, 0));
     assert_eq!((run.totals().counted, run.totals().late), (1, 1), "a closed window never changes");
 }
+
+#[test]
+fn a_run_that_goes_on_with_a_shorter_grace_closes_what_is_over_by_it_and_one_with_a_longer_grace_opens_nothing() {
+    let grace = |seconds| Options { grace: Duration::from_secs(seconds), ..options() };
+    let saved = committed(&grace(60), &[1_000, 30_000]);
+    assert_eq!((saved.topic.watermark, saved.topic.closed_until), (Some(30_000), Some(-30_000)));
+    let mut run = resumed(grace(1), saved);
+    run.attach(0, 0, 3);
+    assert_eq!(closed(&run.event(again(0, 1_000, 0))), [], "not before everything has been read again");
+    assert_eq!(closed(&run.event(again(1, 30_000, 0))), [(0, ClosedBy::Watermark)], "the watermark need not rise");
+    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    assert_eq!(saved.topic.closed_until, Some(29_000));
+    let mut run = resumed(grace(60), saved);
+    run.attach(0, 1, 4);
+    run.event(again(1, 30_000, 0));
+    run.event(again(2, 2_000, 2));
+    assert_eq!((run.totals().counted, run.totals().late), (2, 1), "what is closed stays closed");
+}

@@ -118,6 +118,12 @@ impl SqliteStore {
         set.expect("the most pages can be set");
     }
 
+    /// Has SQLite do this on the consumer's own connection.
+    #[cfg(test)]
+    pub(crate) fn tamper(&self, sql: &str) {
+        self.connection.execute_batch(sql).expect("SQLite does what a test asks for");
+    }
+
     /// The outbox, on a connection of its own.
     ///
     /// # Errors
