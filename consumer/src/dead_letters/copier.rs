@@ -144,27 +144,19 @@ impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
         }
     }
 
-    /// Copies the oldest batches. False if there are none.
-    pub(crate) async fn step(&mut self) -> Result<bool, Failure> {
-        let done = self.copy().await;
-        if done.is_err() {
-            // What of it has arrived is not known.
-            self.unsettled = None;
-        }
-        done
-    }
-
     /// What it has copied so far.
     #[cfg(test)]
     pub(super) fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    async fn copy(&mut self) -> Result<bool, Failure> {
+    /// Copies the oldest batches. False if there are none.
+    pub(crate) async fn step(&mut self) -> Result<bool, Failure> {
         let dead = self.outbox.oldest(self.bounds.batches).map_err(Error::Store)?;
         if dead.is_empty() {
             return Ok(false);
         }
+        // Only a success puts it back: after anything else what has arrived is not known.
         let mut unsettled = match self.unsettled.take() {
             Some(unsettled) => unsettled,
             None => {
