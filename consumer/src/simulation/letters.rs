@@ -40,8 +40,6 @@ struct Fates {
     calm: bool,
     /// How often the topic is still not to be had.
     away: u32,
-    /// How many records others may still write.
-    others: u64,
     /// Batches that were taken from the outbox and are not settled.
     waiting: BTreeMap<u64, DeadBatch>,
     /// By partition and first offset, where batches end that are settled.
@@ -111,7 +109,7 @@ impl Letters {
             bytes: random.pick(&[400, 8 << 20]),
         };
         let (waiting, settled) = (BTreeMap::new(), BTreeMap::new());
-        let fates = Fates { random, calm: false, away: 0, others: OTHERS, waiting, settled };
+        let fates = Fates { random, calm: false, away: 0, waiting, settled };
         let fates = Shared(Arc::new(Mutex::new(fates)));
         let told = fates.clone();
         model.fates = Box::new(move |point| told.get().befalls(point));
@@ -156,12 +154,14 @@ impl Letters {
         if fates.random.in_thousand(10) && model.lanes.len() < 6 {
             model.lanes.push(Vec::new());
         }
-        if fates.random.in_thousand(150) {
-            let records = fates.random.pick(&[1, 7, 30, 1_000, 40_000]).min(fates.others);
-            fates.others -= records;
+        if fates.random.in_thousand(200) {
             let key =
                 fates.random.pick(&["", "x", r#"{"id":7}"#, r#"{"id":"another/0/1"}"#, r#"{"id":"simulation/0"}"#]);
             let lane = fates.random.below(model.lanes.len());
+            let before =
+                model.lanes[lane].iter().map(|item| if let Item::Others(records, _) = item { *records } else { 0 });
+            // With more than these a letter may be sent twice.
+            let records = fates.random.pick(&[1, 30, 1_000, 50_000, 100_000]).min(OTHERS - before.sum::<u64>());
             model.lanes[lane].push(Item::Others(records, key.into()));
         }
     }
@@ -227,18 +227,20 @@ impl Copying {
 impl World<'_> {
     /// The copier goes on, if it is its turn.
     pub(super) fn copy(&mut self, life: &mut Life) -> Result<(), End> {
-        if matches!(life.copying, Copying::Off | Copying::Ended) || !self.letters.draw(300) {
+        if matches!(life.copying, Copying::Off | Copying::Ended) || !self.letters.draw(250) {
             return Ok(());
         }
         self.letters.pass(&self.log);
-        let dies = match self.go_on(life) {
-            None => 200,
-            Some(Ok(copied)) => 40 * usize::from(copied),
-            Some(Err(_)) => 30,
+        let (dies, hangs) = match self.go_on(life) {
+            None => (300, 100),
+            Some(Ok(copied)) => (40 * usize::from(copied), 0),
+            Some(Err(_)) => (30, 0),
         };
         if self.letters.draw(dies) {
-            self.note("dies beside its copier".to_owned());
             return Err(End::Crash);
+        }
+        if self.letters.draw(hangs) {
+            return Err(End::Zombie);
         }
         Ok(())
     }
