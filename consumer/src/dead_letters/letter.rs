@@ -19,24 +19,24 @@ const LATE: &str = "late";
 
 /// Where a letter comes from: its record's place in the topic that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Origin {
-    pub(super) partition: PartitionId,
-    pub(super) offset: i64,
+pub(crate) struct Origin {
+    pub(crate) partition: PartitionId,
+    pub(crate) offset: i64,
 }
 
 /// A reading that is late, or a record that is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Letter {
-    pub(super) origin: Origin,
-    pub(super) reason: &'static str,
+pub(crate) struct Letter {
+    pub(crate) origin: Origin,
+    pub(crate) reason: &'static str,
     /// The start of the window that a late reading is for.
-    pub(super) window: Option<Millis>,
+    pub(crate) window: Option<Millis>,
     /// The record's value, as it is in the log.
-    pub(super) value: Bytes,
+    pub(crate) value: Bytes,
 }
 
 /// The dead records of a batch, in order. Their values are copied: a batch can be far larger than what is dead in it.
-pub(super) fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, size: WindowSize) -> Vec<Letter> {
+pub(crate) fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, size: WindowSize) -> Vec<Letter> {
     let mut letters = Vec::new();
     for (record, offset) in batch.records.iter().zip(batch.base_offset..) {
         let (reason, window) = match scanner.scan(&record.value, record.timestamp) {
@@ -58,19 +58,19 @@ pub(super) fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, si
 
 /// Makes keys of letters, and reads them back.
 #[derive(Debug, Clone)]
-pub(super) struct Envelope {
+pub(crate) struct Envelope {
     topic: String,
     run: String,
 }
 
 impl Envelope {
     /// For letters of this run, of this topic.
-    pub(super) fn new(topic: &str, run: &str) -> Self {
+    pub(crate) fn new(topic: &str, run: &str) -> Self {
         Self { topic: Quoted(topic).to_string(), run: run.to_owned() }
     }
 
     /// A letter's key: see `docs/dead-letters.md`.
-    pub(super) fn key(&self, letter: &Letter) -> String {
+    pub(crate) fn key(&self, letter: &Letter) -> String {
         let Self { topic, run } = self;
         let Letter { origin: Origin { partition, offset }, reason, window, .. } = letter;
         let window = window.map_or(String::new(), |start| format!(r#""window":"{}","#, Utc(start)));
@@ -80,7 +80,7 @@ impl Envelope {
     }
 
     /// Where the letter with this key comes from, if it is one of this run.
-    pub(super) fn origin(&self, key: &[u8]) -> Option<Origin> {
+    pub(crate) fn origin(&self, key: &[u8]) -> Option<Origin> {
         let key: Value = serde_json::from_slice(key).ok()?;
         let (partition, offset) =
             key.get("id")?.as_str()?.strip_prefix(&self.run)?.strip_prefix('/')?.split_once('/')?;
@@ -89,7 +89,7 @@ impl Envelope {
 }
 
 /// The partition of a record with this key, as Fluvio's own clients choose it.
-pub(super) fn partition_of(key: &[u8], partitions: u32) -> PartitionId {
+pub(crate) fn partition_of(key: &[u8], partitions: u32) -> PartitionId {
     let mut hasher = SipHasher::new();
     key.hash(&mut hasher);
     u32::try_from(hasher.finish() % u64::from(partitions.max(1))).unwrap_or(0)

@@ -5,16 +5,21 @@
 //! settles the batch in the outbox. It runs beside the consumer, on a connection to the store of its own.
 //! `docs/dead-letters.md` says what is promised.
 
-mod copier;
-mod letter;
-mod post;
+mod broker;
+pub(crate) mod chunk;
+pub(crate) mod copier;
+pub(crate) mod letter;
+mod log;
+#[cfg(test)]
+pub(crate) mod model;
+pub(crate) mod post;
+pub(crate) mod seam;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isotherm_model::combine::Combiner;
-use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -22,8 +27,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use self::broker::Broker;
+use self::chunk::Bounds;
 use self::copier::Copier;
 use self::letter::Envelope;
+use self::log::SourceLog;
 use self::post::Post;
 use crate::materializer::event::PartitionId;
 use crate::source::SourceError;
@@ -120,26 +128,14 @@ impl DeadLetters {
         if letters == topic {
             return Err(Error::Itself { topic });
         }
-        let post = Post::open(&cluster, &letters).await?;
+        let broker = Broker::open(&cluster, &letters).await?;
         let (bell, drain) = (Arc::new(Notify::new()), CancellationToken::new());
         let envelope = Envelope::new(&topic, &outbox.identity().run.to_string());
-        let copier = Copier {
-            outbox,
-            cluster,
-            topic,
-            scanner: Scanner::new(&settings),
-            combiner: Combiner::new(&settings),
-            settings,
-            post,
-            envelope,
-            readers: BTreeMap::new(),
-            there: None,
-            bell: bell.clone(),
-            drain: drain.clone(),
-            outcome: Outcome::default(),
-        };
+        let log = SourceLog::new(cluster, topic.clone());
+        let copier = Copier::new(outbox, log, Post::new(broker, envelope), topic, &settings, Bounds::default());
+        let running = copier.run(bell.clone(), drain.clone());
         let task = tokio::spawn(async move {
-            let outcome = copier.run().await;
+            let outcome = running.await;
             if let Err(error) = &outcome {
                 error!("{error}");
             }

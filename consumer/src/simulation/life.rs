@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::commit::Closing;
 use super::flags::Flags;
+use super::letters::Copying;
 use super::log::Log;
 use super::reference;
 use super::store::Troubled;
@@ -72,6 +73,8 @@ pub(super) struct Life {
     pub(super) since: Option<Duration>,
     /// Whether it has been told all partitions that there were.
     pub(super) listed: bool,
+    /// What copies its dead letters.
+    pub(super) copying: Copying,
     /// The last tick.
     pub(super) now: Duration,
     /// What a clock would say at this moment: ticks come late.
@@ -118,9 +121,10 @@ impl World<'_> {
         let time = Time::new(flags.run.clone(), &book);
         let materializer = Materializer::resume(flags.run.clone(), saved);
         self.note(format!("a run begins: {kind:?}, take over {take_over}, {flags:?}"));
+        let copying = Copying::new(flags.run.dead_letters);
         let (closings, since, listed, elapsed) = (Vec::new(), None, false, now);
         let mut life =
-            Life { materializer, turns, store, lines, kind, flags, time, closings, since, listed, now, elapsed };
+            Life { materializer, turns, store, lines, kind, flags, time, closings, since, listed, copying, now, elapsed };
         self.tally.lives.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let begun = self.begin(&mut life);
         (life, begun)

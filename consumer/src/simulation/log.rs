@@ -12,6 +12,7 @@ use isotherm_model::stats::Stats;
 use isotherm_model::window::{Millis, WindowSize};
 
 use super::random::Random;
+use super::records::{SENSORS, sensor};
 use crate::materializer::event::Event;
 
 const GROUPS: [&str; 4] = ["AK", "AL", "WY", "Ω"];
@@ -27,11 +28,11 @@ pub(super) struct Reading {
     pub(super) micros: i64,
 }
 
-/// A batch of the log. It may hold fewer records than offsets.
+/// A batch of the log. Its last offsets may hold no record.
 #[derive(Debug, Clone)]
 pub(super) struct Batch {
     pub(super) first: i64,
-    /// The offset after its last record.
+    /// The offset after its last record: its records stand without gaps.
     pub(super) reach: i64,
     /// Where the next batch begins: its last offsets may hold no record.
     pub(super) next: i64,
@@ -165,10 +166,10 @@ fn batches(random: &mut Random, begin: Millis, window: WindowSize) -> Vec<Batch>
                 batch.readings.push(reading(random, clock));
             }
         }
-        // Offsets that hold no record, among the others and at the end.
+        // Offsets that hold no record.
         let mut hole = || if records > 0 && random.in_thousand(60) { random.between(1, 3) } else { 0 };
-        batch.reach = first + records + hole();
-        batch.next = batch.reach + hole();
+        batch.reach = first + records;
+        batch.next = batch.reach + hole() + hole();
         first = batch.next;
         batches.push(batch);
     }
@@ -187,7 +188,7 @@ fn reading(random: &mut Random, clock: Millis) -> Reading {
         _ => random.between(-60_000_000, 120_000_000),
     };
     Reading {
-        sensor: random.between(1, 12).cast_unsigned().wrapping_mul(0x0101_0101_0101_0101),
+        sensor: sensor(random.between(1, SENSORS)),
         group: random.pick(&GROUPS),
         time,
         heard: time.min(clock),

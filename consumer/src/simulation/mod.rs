@@ -19,9 +19,12 @@ mod commit;
 mod disk;
 mod flags;
 mod hostile;
+mod letters;
 mod life;
 mod log;
+mod outcome;
 mod random;
+mod records;
 mod reference;
 mod retention;
 mod schedule;
@@ -78,6 +81,16 @@ struct Tally {
     dropped: AtomicU64,
     /// Partitions of which retention had cut nothing but the batch to know the log by.
     unneeded: AtomicU64,
+    /// Dead letters that were copied.
+    letters: AtomicU64,
+    /// Of these, what a copier had sent and not settled when it died.
+    again: AtomicU64,
+    /// Those that stand twice: the other one was sent by a copier whose store had been taken over.
+    doubled: AtomicU64,
+    /// Those that were cut before they were copied, or that the broker did not take.
+    lost: AtomicU64,
+    /// Copiers that found that their store had been taken over.
+    fenced_copiers: AtomicU64,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -130,8 +143,10 @@ fn ten_thousand_seeds() {
     if seeds >= 1_000 {
         let Tally { lives, commits, windows, crashes, torn, full, unwritten, failed, refused, fenced, .. } = &tally;
         let Tally { late, cut, gaps, dropped, unneeded, .. } = &tally;
+        let Tally { letters, again, doubled, lost, fenced_copiers, .. } = &tally;
         let first = [lives, commits, windows, crashes, torn, full, unwritten, failed, refused, fenced];
-        for count in first.into_iter().chain([late, cut, gaps, dropped, unneeded]) {
+        let copied = [letters, again, doubled, lost, fenced_copiers];
+        for count in first.into_iter().chain([late, cut, gaps, dropped, unneeded]).chain(copied) {
             assert!(count.load(Ordering::Relaxed) > 0, "something never happened: {tally:?}");
         }
     }

@@ -12,6 +12,7 @@ impl World<'_> {
     /// One thing happens, or none, if what was drawn is not possible.
     pub(super) fn step(&mut self, life: &mut Life) -> Result<(), End> {
         life.elapsed += Duration::from_millis(self.random.below(80) as u64);
+        self.copy(life)?;
         match self.random.below(1_000) {
             0..8 => {
                 self.look(life);
@@ -240,6 +241,7 @@ impl World<'_> {
         let Some(mut zombie) = self.zombie.take() else {
             return;
         };
+        self.wake_copier(&mut zombie);
         let _ = zombie.turns.handle(&mut zombie.materializer, Event::Finish, zombie.elapsed);
         let done = zombie.turns.commit(&mut zombie.materializer, &mut zombie.store, zombie.elapsed);
         let fenced = done.as_ref().is_err_and(|error| matches!(error.0, StoreFault::Fenced { .. }));

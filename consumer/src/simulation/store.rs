@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::disk::{self, Files, Torn};
 use super::random::Random;
-use crate::store::sqlite::{Options, SqliteStore, Subject};
+use crate::store::sqlite::{Options, Outbox, SqliteStore, Subject};
 use crate::store::{Commit, PartitionState, Saved, Store, StoreError, StoreFault, TopicState};
 
 /// Where a store's files lie; each death moves them to the next of its folders.
@@ -121,6 +121,11 @@ impl Troubled {
     /// kept in memory: what does not fit is written before it is committed.
     pub(super) fn strain(&self, log: u32, memory: u32) {
         self.store.tamper(&format!("PRAGMA wal_autocheckpoint = {log}; PRAGMA cache_size = {memory}"));
+    }
+
+    /// The outbox of this store.
+    pub(super) fn outbox(&self) -> Outbox {
+        self.store.outbox().expect("the outbox opens")
     }
 
     /// This happens at the next commit.

@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use isotherm_model::partial::ModuleVersion;
-use isotherm_model::settings::Settings;
 use isotherm_model::window::{Millis, WindowSize};
 
 use super::commit::Committed;
 use super::flags::Flags;
+use super::letters::Letters;
 use super::life::{End, Life};
 use super::log::Log;
 use super::random::Random;
+use super::records;
 use super::store::Folder;
 use super::watcher::Watcher;
 use super::{Script, Tally};
@@ -35,6 +36,7 @@ pub(super) enum Kind {
 pub(super) struct World<'a> {
     pub(super) random: Random,
     pub(super) log: Log,
+    pub(super) letters: Letters,
     /// What the last life was started with.
     pub(super) flags: Flags,
     pub(super) subject: Subject,
@@ -62,7 +64,7 @@ impl<'a> World<'a> {
     pub(super) fn new(seed: u64, script: Script, tally: &'a Tally) -> Self {
         let mut random = Random::new(seed);
         let window = WindowSize::new(Duration::from_secs(random.pick(&[1, 3, 3]))).expect("a window's length");
-        let settings = Settings { window, ..Settings::default() };
+        let settings = records::settings(window.duration());
         let log = Log::new(&mut random, &settings);
         let plain = Options {
             window,
@@ -78,9 +80,11 @@ impl<'a> World<'a> {
         let flags = Flags::new(&mut random, plain);
         let subject = Subject::new("sensors", "simulation", &settings);
         let page_size = random.pick(&[512, 4_096]);
+        let letters = Letters::new(seed, &log, &settings);
         let world = Self {
             random,
             log,
+            letters,
             flags,
             subject,
             page_size,
@@ -180,6 +184,7 @@ impl<'a> World<'a> {
             Err(end) => end,
         };
         assert_eq!(end, End::Finished, "the last run");
+        self.copy_all(&mut life);
         self.end(life, end);
         self.check(true);
         self.tally.windows.fetch_add(self.published.len() as u64, Ordering::Relaxed);

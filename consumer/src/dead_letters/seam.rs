@@ -1,0 +1,87 @@
+//! What the copier works between, each as small as it can be: the log that was read, the topic of dead letters, and the
+//! outbox. Whatever is decided is decided above them, so that it can be tried against models of all three.
+
+use std::future::Future;
+
+use bytes::Bytes;
+
+use super::letter::Origin;
+use crate::materializer::event::PartitionId;
+use crate::source::fluvio::batches::RawBatch;
+use crate::source::fluvio::raw::RawError;
+use crate::store::sqlite::{LostBatch, Outbox};
+use crate::store::{DeadBatch, StoreFault};
+
+/// The log that was read.
+pub(crate) trait Log: Send {
+    /// A batch of it. If it has been cut, [`RawError::Evicted`] says where the partition begins by now.
+    fn fetch(&mut self, batch: &DeadBatch) -> impl Future<Output = Result<RawBatch, RawError>> + Send;
+}
+
+/// The topic of dead letters.
+pub(crate) trait Topic: Send {
+    /// Looks the topic up anew, whatever was known of it: how many partitions it has.
+    fn look(&mut self) -> impl Future<Output = Result<u32, PostError>> + Send;
+
+    /// Shows the keys of a partition's last records, at least so many of them.
+    fn tail(
+        &mut self,
+        partition: PartitionId,
+        records: u64,
+        show: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> impl Future<Output = Result<(), PostError>> + Send;
+
+    /// Sends a batch, and waits until it is acknowledged.
+    fn put(
+        &mut self,
+        partition: PartitionId,
+        letters: &[Sealed],
+    ) -> impl Future<Output = Result<Put, PostError>> + Send;
+}
+
+/// A letter in its envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    pub(crate) origin: Origin,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Bytes,
+}
+
+/// What became of a batch of letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// The broker has all of it.
+    Acknowledged,
+    /// It is larger than the broker takes, and nothing of it is there.
+    TooLarge,
+}
+
+/// Why letters cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PostError {
+    /// They may have been sent, or not; another attempt may go better.
+    #[error("{0}")]
+    Unsure(String),
+    /// Nothing will change that by itself.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The outbox: see [`Outbox`].
+pub(crate) trait Pending: Send {
+    /// See [`Outbox::oldest`].
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault>;
+
+    /// See [`Outbox::settle`].
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault>;
+}
+
+impl Pending for Outbox {
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
+        Outbox::oldest(self, most)
+    }
+
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
+        Outbox::settle(self, last, lost)
+    }
+}

@@ -1,0 +1,127 @@
+//! The records of a simulated log as they stand in it: values that the model's own scanner takes for the readings, and the
+//! rejected records, that the simulation has drawn.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use isotherm_model::fixed::Fixed;
+use isotherm_model::rejection::Rejection;
+use isotherm_model::settings::{DurationText, Settings};
+use isotherm_model::stats::hash_sensor;
+use isotherm_model::time::Utc;
+
+use super::log::{Batch, Reading};
+use crate::source::fluvio::batches::{RawBatch, RawRecord};
+
+/// How many sensors there are.
+pub(super) const SENSORS: i64 = 12;
+
+/// Their ids, by their hashes.
+static IDS: LazyLock<BTreeMap<u64, String>> =
+    LazyLock::new(|| (1..=SENSORS).map(|number| (sensor(number), id(number))).collect());
+
+fn id(number: i64) -> String {
+    format!("sensor {number}")
+}
+
+/// The hash of a sensor's id.
+pub(super) fn sensor(number: i64) -> u64 {
+    hash_sensor(id(number).as_bytes())
+}
+
+/// What readings are here: all groups and values that are drawn.
+pub(super) fn settings(window: Duration) -> Settings {
+    let window = DurationText(window).to_string();
+    let params = [
+        ("groups", r#"["AK","AL","WY","Ω"]"#),
+        ("min", "-1000000000000"),
+        ("max", "1000000000000"),
+        ("window", &window),
+    ];
+    Settings::from_params(params).expect("sound settings")
+}
+
+/// A record.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Entry<'a> {
+    Reading(&'a Reading),
+    Rejected(Rejection),
+}
+
+/// A batch's records in their order: the rejected ones among the readings.
+pub(super) fn entries(batch: &Batch) -> Vec<Entry<'_>> {
+    let mut entries: Vec<_> = batch.readings.iter().map(Entry::Reading).collect();
+    for (rejected, place) in batch.rejected.iter().zip(batch.first.unsigned_abs() as usize..) {
+        entries.insert(place % (entries.len() + 1), Entry::Rejected(*rejected));
+    }
+    entries
+}
+
+/// A record's value; each is another one, and some are far larger than others.
+pub(super) fn value(entry: &Entry<'_>, offset: i64) -> Bytes {
+    let text = |sensor: &str, group: &str, time: &str, value: &str| {
+        format!(
+            r#"{{"guid":{sensor},"state":"{group}","eventTime":"{time}","payload":{{"data":{{"temperature":{value}}}}},"offset":{offset}}}"#
+        )
+    };
+    let time = Utc(1_700_000_000_000).to_string();
+    let text = match entry {
+        Entry::Reading(Reading { sensor, group, time, micros, .. }) => {
+            let id = format!("\"{}\"", IDS.get(sensor).map_or("", String::as_str));
+            text(&id, group, &Utc(*time).to_string(), &Fixed::from_micros(*micros).to_string())
+        }
+        Entry::Rejected(Rejection::NotJson) if offset % 4 == 0 => return Bytes::new(),
+        Entry::Rejected(Rejection::NotJson) => format!("record {offset}"),
+        Entry::Rejected(Rejection::MissingField) => format!(r#"{{"guid":"g","state":"AK","offset":{offset}}}"#),
+        Entry::Rejected(Rejection::WrongType) => text("7", "AK", &time, "1"),
+        Entry::Rejected(Rejection::UnknownGroup) => text("\"g\"", "XX", &time, "1"),
+        Entry::Rejected(Rejection::BadTime) => text("\"g\"", "AK", "yesterday", "1"),
+        Entry::Rejected(Rejection::OutOfRange) => text("\"g\"", "AK", &time, "1e300"),
+        Entry::Rejected(Rejection::Future) => text("\"g\"", "AK", &Utc(FUTURE).to_string(), "1"),
+    };
+    let room = if offset % 7 == 0 { 500 } else { 0 };
+    (text + &" ".repeat(room)).into()
+}
+
+/// Far ahead of every log timestamp here.
+const FUTURE: i64 = 1_800_000_000_000;
+
+/// A batch as it stands in the log.
+pub(super) fn raw(batch: &Batch) -> RawBatch {
+    let entries = entries(batch);
+    let record = |(entry, offset): (&Entry<'_>, i64)| {
+        // It makes a reading count for no more in its partition's watermark.
+        let timestamp = if let Entry::Reading(reading) = entry { reading.heard } else { 1_700_000_000_000 };
+        RawRecord { timestamp: Some(timestamp), key: None, value: value(entry, offset) }
+    };
+    let records: Vec<RawRecord> = entries.iter().zip(batch.first..).map(record).collect();
+    let delta = i32::try_from(batch.next - batch.first - 1).unwrap_or(0).max(0);
+    RawBatch { base_offset: batch.first, last_offset_delta: delta, next: batch.next, bytes: 0, records }
+}
+
+#[cfg(test)]
+mod tests {
+    use isotherm_model::combine::Combiner;
+
+    use super::super::log::Log;
+    use super::super::random::Random;
+    use super::*;
+
+    #[test]
+    fn records_are_those_that_partials_tell_of() {
+        let settings = settings(Duration::from_secs(3));
+        let mut combiner = Combiner::new(&settings);
+        let mut records = 0;
+        for seed in 0..300 {
+            let log = Log::new(&mut Random::new(seed), &settings);
+            for batch in log.partitions.iter().flat_map(|partition| &partition.batches) {
+                let raw = raw(batch);
+                records += raw.records.len();
+                assert_eq!(raw.partial(&mut combiner), log.partial(batch), "{raw:#?}");
+            }
+        }
+        assert!(records > 5_000, "{records} records");
+    }
+}
