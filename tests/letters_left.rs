@@ -86,6 +86,8 @@ fn a_take_over_while_letters_are_sent_loses_none() {
     drop(held);
     let holder = format!("by process {} on ", new.id());
     let ended = new.wait().code(0);
+    // Whoever has nothing to commit does not notice that he was taken over.
+    cluster.produce(&topic, &["10", "--start", "2026-03-14T10:00:00Z", "--quiet"]);
     let said = old.wait().code(1).stderr;
     let last = said.lines().last().unwrap_or_default();
     assert!(last.contains("another consumer took the store") && last.contains(&holder), "{holder}: {said}");
