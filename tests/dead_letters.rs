@@ -60,7 +60,7 @@ pub(crate) fn letters(cluster: &Cluster, topic: &str, partitions: u32) -> Vec<Le
 
 /// Each letter once, by where it comes from.
 #[track_caller]
-fn each_once(letters: Vec<Letter>) -> BTreeMap<(u64, u64), Letter> {
+pub(crate) fn each_once(letters: Vec<Letter>) -> BTreeMap<(u64, u64), Letter> {
     let mut by_origin = BTreeMap::new();
     for letter in letters {
         let double = by_origin.insert(letter.origin, letter);
@@ -91,7 +91,7 @@ pub(crate) fn assert_untouched<'a>(
 }
 
 /// A topic of dead letters.
-fn grave(cluster: &Cluster, partitions: u32) -> String {
+pub(crate) fn grave(cluster: &Cluster, partitions: u32) -> String {
     cluster.deployed("dead", partitions)
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn consumer(cluster: &Cluster, topic: &str, store: &Path, dead: &str,
 
 /// Late and rejected records by the last line of totals.
 #[track_caller]
-fn lost_to(jsonl: &str) -> BTreeMap<String, u64> {
+pub(crate) fn lost_to(jsonl: &str) -> BTreeMap<String, u64> {
     let last: Value = serde_json::from_str(jsonl.lines().last().expect("totals")).expect("totals are JSON");
     let rejected = last["rejected"].as_object().expect("`rejected` holds reasons");
     let count = |count: &Value| count.as_u64().expect("a count");
@@ -116,7 +116,7 @@ fn lost_to(jsonl: &str) -> BTreeMap<String, u64> {
     all
 }
 
-fn by_reason<'a>(letters: impl IntoIterator<Item = &'a Letter>) -> BTreeMap<String, u64> {
+pub(crate) fn by_reason<'a>(letters: impl IntoIterator<Item = &'a Letter>) -> BTreeMap<String, u64> {
     let mut reasons = BTreeMap::new();
     for letter in letters {
         *reasons.entry(letter.reason.clone()).or_default() += 1;
@@ -238,18 +238,18 @@ const MOST_KILLS: u64 = 12;
 /// So many records, half of them malformed: the letters of many chunks.
 const MUCH: u64 = 200_000;
 
-fn produce_much(cluster: &Cluster, topic: &str) {
+pub(crate) fn produce_much(cluster: &Cluster, topic: &str) {
     let (much, start) = (MUCH.to_string(), "2026-03-14T09:00:00Z");
     let args = [&much, "--start", start, "--malformed", "0.5", "--batch-size", "50000", "--seed", "1", "--quiet"];
     cluster.produce(topic, &args);
 }
 
 /// The lock of a store that a consumer works on, with letters that wait.
-struct Held {
+pub(crate) struct Held {
     /// How many letters are settled.
-    settled: u64,
+    pub(crate) settled: u64,
     /// How many letters the oldest batch holds, the oldest two, and so on: what is sent together is one of these.
-    chunks: BTreeSet<u64>,
+    pub(crate) chunks: BTreeSet<u64>,
     /// Lets go of the lock when it is dropped.
     _lock: Connection,
 }
@@ -257,7 +257,7 @@ struct Held {
 impl Held {
     /// Takes the lock as soon as letters wait.
     #[track_caller]
-    fn take(store: &Path) -> Self {
+    pub(crate) fn take(store: &Path) -> Self {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         // A store appears when it is whole.
         let lock = wait_until("a store is there", || Connection::open_with_flags(store, flags).ok());
@@ -287,7 +287,7 @@ impl Held {
 
 /// Asks again and again until there is an answer.
 #[track_caller]
-fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + STUCK;
     loop {
         if let Some(answer) = ask() {

@@ -11,7 +11,7 @@ use crate::util::program;
 
 /// How many letters wait in a store.
 #[track_caller]
-fn waiting(store: &Path) -> u64 {
+pub(crate) fn waiting(store: &Path) -> u64 {
     let store = store.to_str().expect("the path is UTF-8");
     let said = program::run("isotherm-consumer", ["ledger", "--store", store, "--format", "json"]).code(0).stdout;
     let ledger: Value = serde_json::from_str(&said).expect("JSON");

@@ -132,12 +132,13 @@ pub async fn run(
     }
     let open = FluvioSource::open(cluster, &config.topology, reading);
     let mut source = tokio::select! {
-        source = open => source?,
+        biased;
         () = shutdown.cancelled() => {
             let totals = materializer.totals();
             said(sink.finish(&totals, false).await)?;
             return Ok(Outcome::Interrupted(totals));
         }
+        source = open => source?,
     };
     let habits = Habits { stop_after: config.stop_after, log_progress: config.log_progress };
     drive(&mut source, &mut materializer, store, sink, habits, shutdown).await

@@ -2,15 +2,19 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Args, CliError, LogFormat};
 use crate::config::{Config, Report};
-use crate::progress::write_stderr;
+use crate::stderr;
 use crate::summary::Ending;
 
 const FAILED: u8 = 1;
@@ -19,11 +23,16 @@ const INTERRUPTED: u8 = 130;
 /// Runs the program with the process's arguments: 0 for success (also when the reader of standard output goes away),
 /// 1 for a failure, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let code = run_args(&Args::parse());
+    stderr::flush();
+    code
+}
+
+fn run_args(args: &Args) -> ExitCode {
     if let Some(shell) = args.completions {
         return print_completions(shell);
     }
-    init_logs(&args);
+    init_logs(args);
     let config = match args.config() {
         Ok(config) => config,
         Err(CliError::Usage(error)) => error.exit(),
@@ -42,16 +51,17 @@ pub fn main() -> ExitCode {
 async fn run(config: Config) -> ExitCode {
     let shutdown = CancellationToken::new();
     let report = config.report;
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-        (Ok(interrupt), Ok(terminate)) => {
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), end_at_second_signal());
+    match signals {
+        (Ok(interrupt), Ok(terminate), Ok(())) => {
             tokio::spawn(stop_on(interrupt, terminate, shutdown.clone(), report));
         }
-        (Err(error), _) | (_, Err(error)) => return failed(&error),
+        (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => return failed(&error),
     }
     match crate::run(config, shutdown).await {
         Ok(summary) => {
             if report == Report::Progress && summary.ending != Ending::Closed {
-                write_stderr(format!("{summary}\n").as_bytes());
+                stderr::write(format!("{summary}\n"));
             }
             match summary.ending {
                 Ending::Interrupted => ExitCode::from(INTERRUPTED),
@@ -62,25 +72,31 @@ async fn run(config: Config) -> ExitCode {
     }
 }
 
-/// The first signal ends the run in good order, the second at once.
+/// The first signal ends the run in good order.
 async fn stop_on(mut interrupt: Signal, mut terminate: Signal, shutdown: CancellationToken, report: Report) {
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        if shutdown.is_cancelled() {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-        shutdown.cancel();
-        if report == Report::Progress {
-            write_stderr(b"stopping: what was sent is still to be acknowledged; once more to stop at once\n");
-        }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    shutdown.cancel();
+    if report == Report::Progress {
+        stderr::write("stopping: what was sent is still to be acknowledged; once more to stop at once\n");
     }
 }
 
+/// The second signal ends the process, from within the signal's handler: whatever any thread waits for.
+fn end_at_second_signal() -> io::Result<()> {
+    let first_came = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag down, and raises it.
+        flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), Arc::clone(&first_came))?;
+        flag::register(signal, Arc::clone(&first_came))?;
+    }
+    Ok(())
+}
+
 fn failed(error: &dyn std::error::Error) -> ExitCode {
-    write_stderr(format!("error: {error}\n").as_bytes());
+    stderr::write(format!("error: {error}\n"));
     ExitCode::from(FAILED)
 }
 
@@ -119,7 +135,7 @@ struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write_stderr(bytes);
+        stderr::write(bytes);
         Ok(bytes.len())
     }
 

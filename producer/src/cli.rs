@@ -34,7 +34,9 @@ sent is acknowledged at least once: a batch whose acknowledgement is lost with a
 order, and the broker may then have stored it twice. To a consumer these are two messages.
 
 Exit codes: 0 done (or the reader of --stdout has gone), 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM, \
-after what was sent has been acknowledged; a second signal does not wait for that.";
+after what was sent has been acknowledged. That is waited for as long as --stop-timeout and --retry-timeout allow: then \
+the code is 1, and the last line says how many messages are acknowledged, how many may be stored or not, and how many \
+were not sent. A second signal waits for nothing, and says nothing.";
 
 /// Simulates temperature sensors in the United States, or replays readings, into a Fluvio topic.
 #[derive(Debug, Parser)]
@@ -117,6 +119,10 @@ pub struct Args {
     /// Try a batch again for so long when the broker is away or silent, then fail
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Delivery")]
     pub retry_timeout: Duration,
+
+    /// After Ctrl-C or SIGTERM, wait so long at most until what was sent is acknowledged (with --stdout: written)
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Delivery")]
+    pub stop_timeout: Duration,
 
     /// Write nothing to standard error but errors
     #[arg(short, long, help_heading = "Output", conflicts_with = "verbose")]
@@ -224,6 +230,7 @@ impl Args {
             count: self.count,
             pace,
             destination: self.destination().map_err(CliError::Failed)?,
+            stop_timeout: self.stop_timeout,
             report: if self.quiet { Report::Quiet } else { Report::Progress },
         })
     }

@@ -23,8 +23,15 @@ pub struct Config {
     pub pace: Option<Rate>,
     /// Where messages go.
     pub destination: Destination,
+    /// How long a run that is stopped waits for what it has sent to be acknowledged.
+    pub stop_timeout: Duration,
     /// Whether progress and the closing line are written to standard error.
     pub report: Report,
+}
+
+impl Config {
+    /// The default of [`Config::stop_timeout`].
+    pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 /// Where messages come from.

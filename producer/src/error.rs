@@ -79,6 +79,24 @@ pub enum ProduceError {
         /// Its compression.
         wanted: String,
     },
+    /// A run that was stopped has waited long enough for what was sent.
+    #[error(
+        "not all that was sent was acknowledged within {} of the stop; see whether the cluster runs, or raise \
+         --stop-timeout", humantime::format_duration(*patience)
+    )]
+    NotAcknowledged {
+        /// How long it waited.
+        patience: Duration,
+    },
+    /// A run that was stopped has waited long enough for whoever reads standard output.
+    #[error(
+        "standard output took nothing more within {} of the stop; see whether anything reads it, or raise \
+         --stop-timeout", humantime::format_duration(*patience)
+    )]
+    NotWritten {
+        /// How long it waited.
+        patience: Duration,
+    },
     /// A batch could not be written or compressed.
     #[error("cannot encode a batch: {0}; try another --compression")]
     Encode(String),

@@ -1,7 +1,7 @@
 //! How a run is going, on standard error: a bar on a terminal, a plain line now and then otherwise, or nothing.
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,25 +10,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Report};
+use crate::stderr;
 use crate::summary::{Counters, Thousands};
 
 const BAR_TICK: Duration = Duration::from_millis(200);
 const LINE_TICK: Duration = Duration::from_secs(5);
-
-/// The bar that is shown now, which log lines must not be written into.
-static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
-
-/// Writes to standard error, above the bar if one is shown. A standard error that is closed is no error.
-pub fn write_stderr(bytes: &[u8]) {
-    let write = || {
-        // There is nobody left to tell.
-        let _ = io::stderr().write_all(bytes);
-    };
-    match &*SHOWN.lock().unwrap_or_else(PoisonError::into_inner) {
-        Some(bar) => bar.suspend(write),
-        None => write(),
-    }
-}
 
 /// What is known of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,21 +75,18 @@ async fn show_bar(mut meter: Meter, stop: CancellationToken) {
         bar.set_length(goal);
     }
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+    stderr::show(bar);
     let mut ticks = interval(BAR_TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = ticks.tick() => {
-                bar.set_position(meter.position());
-                bar.set_message(meter.line(Instant::now()));
-                bar.tick();
+                stderr::draw(meter.position(), meter.line(Instant::now()));
             }
         }
     }
-    *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    bar.finish_and_clear();
+    stderr::hide();
 }
 
 async fn write_lines(mut meter: Meter, stop: CancellationToken) {
@@ -113,7 +96,7 @@ async fn write_lines(mut meter: Meter, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            _ = ticks.tick() => write_stderr(format!("{}\n", meter.line(Instant::now())).as_bytes()),
+            _ = ticks.tick() => stderr::write(format!("{}\n", meter.line(Instant::now()))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Destination};
@@ -15,7 +15,8 @@ use crate::sink::{FluvioSink, Sink, StdoutSink};
 use crate::source::OpenSource;
 use crate::summary::{Counters, Ending, Summary};
 
-/// Runs until all is done, or until `shutdown` is cancelled; then what has been sent is still acknowledged.
+/// Runs until all is done, or until `shutdown` is cancelled; then what has been sent is still acknowledged, for as long as
+/// [`Config::stop_timeout`] allows.
 ///
 /// # Errors
 /// [`Failed`]: why, and how many messages were acknowledged by then.
@@ -55,7 +56,12 @@ pub async fn run_into(
     shutdown: CancellationToken,
 ) -> Result<Summary, Failed> {
     let started = Instant::now();
-    match OpenSource::open(config, counters).await {
+    let opened = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(summary(config, counters, started, Ending::Interrupted)),
+        opened = OpenSource::open(config, counters) => opened,
+    };
+    match opened {
         Ok(input) => flow(config, input, sink, counters, shutdown).await,
         Err(error) => Err(Failed { error, summary: summary(config, counters, started, Ending::Failed) }),
     }
@@ -74,12 +80,22 @@ async fn flow(
         let progress = Progress::start(config, input_length, counters);
         let result = pump(config, &mut source, sink, &shutdown).await;
         // What was sent before the input failed, or before the end was asked for, is to be acknowledged as well.
-        let flushed = if matches!(&result, Err(PumpError::Sink(_))) { Ok(()) } else { sink.flush().await };
+        let flushed = match &result {
+            Err(PumpError::Sink(_)) => Ok(()),
+            _ => tokio::select! {
+                biased;
+                flushed = sink.flush() => flushed,
+                error = overdue(config, &shutdown) => Err(error),
+            },
+        };
         progress.finish().await;
         let ending = result.map_err(PumpError::into_inner)?;
         flushed.map(|()| ending)
     }
     .await;
+    if result.is_err() {
+        sink.stop().await;
+    }
     match result {
         Ok(ending) => Ok(summary(config, counters, started, ending)),
         Err(ProduceError::StdoutClosed) => Ok(summary(config, counters, started, Ending::Closed)),
@@ -87,11 +103,23 @@ async fn flow(
     }
 }
 
+/// Ends when the end was asked for, and has been waited for as long as that may take.
+async fn overdue(config: &Config, shutdown: &CancellationToken) -> ProduceError {
+    shutdown.cancelled().await;
+    let patience = config.stop_timeout;
+    sleep(patience).await;
+    match config.destination {
+        Destination::Stdout => ProduceError::NotWritten { patience },
+        Destination::Fluvio(_) => ProduceError::NotAcknowledged { patience },
+    }
+}
+
 fn summary(config: &Config, counters: &Counters, started: Instant, ending: Ending) -> Summary {
-    let acknowledged = counters.acknowledged();
+    let (acknowledged, sent) = (counters.acknowledged(), counters.sent());
     Summary {
         acknowledged,
-        unacknowledged: counters.sent().saturating_sub(acknowledged),
+        unacknowledged: sent.saturating_sub(acknowledged),
+        unsent: counters.taken().saturating_sub(sent),
         asked: config.count,
         elapsed: started.elapsed(),
         ending,

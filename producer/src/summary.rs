@@ -7,13 +7,19 @@ use std::time::Duration;
 /// Counts that grow while a run goes on.
 #[derive(Debug, Default)]
 pub struct Counters {
+    taken: AtomicU64,
     sent: AtomicU64,
     acknowledged: AtomicU64,
     input_bytes: AtomicU64,
 }
 
 impl Counters {
-    /// Messages that the sink has taken.
+    /// Messages that a sink has taken to send them later.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Messages that may have come to the destination: the sink has begun to send them.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -28,7 +34,12 @@ impl Counters {
         self.input_bytes.load(Ordering::Relaxed)
     }
 
-    /// The sink took so many more.
+    /// A sink that sends later took so many more.
+    pub fn add_taken(&self, messages: u64) {
+        self.taken.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// The sink has begun to send so many more.
     pub fn add_sent(&self, messages: u64) {
         self.sent.fetch_add(messages, Ordering::Relaxed);
     }
@@ -64,6 +75,8 @@ pub struct Summary {
     pub acknowledged: u64,
     /// Messages that were sent and not confirmed: they may be stored, or not.
     pub unacknowledged: u64,
+    /// Messages that were made and never sent: they are not stored.
+    pub unsent: u64,
     /// How many had been asked for, if a number was.
     pub asked: Option<u64>,
     /// From the first message to the last confirmation.
@@ -87,8 +100,14 @@ impl fmt::Display for Summary {
             let rate = self.acknowledged as f64 / seconds;
             write!(f, " in {seconds:.1} s, {}/s", Thousands(rate.round() as u64))?;
         }
-        if self.unacknowledged > 0 && !self.to_stdout {
-            write!(f, "; {} more sent, of which the broker may have stored some", Thousands(self.unacknowledged))?;
+        if self.unacknowledged > 0 {
+            let of_them =
+                if self.to_stdout { "the last perhaps in part" } else { "of which the broker may have stored some" };
+            let what = if self.to_stdout { "more may be written" } else { "more sent" };
+            write!(f, "; {} {what}, {of_them}", Thousands(self.unacknowledged))?;
+        }
+        if self.unsent > 0 {
+            write!(f, "; {} not sent", Thousands(self.unsent))?;
         }
         Ok(())
     }
@@ -116,20 +135,34 @@ impl fmt::Display for Thousands {
 mod tests {
     use super::*;
 
-    fn summary(acknowledged: u64, unacknowledged: u64, asked: Option<u64>) -> String {
-        let elapsed = Duration::from_millis(2500);
-        Summary { acknowledged, unacknowledged, asked, elapsed, ending: Ending::Complete, to_stdout: false }.to_string()
+    fn summary(acknowledged: u64, unacknowledged: u64, unsent: u64, asked: Option<u64>) -> Summary {
+        let (elapsed, ending) = (Duration::from_millis(2500), Ending::Complete);
+        Summary { acknowledged, unacknowledged, unsent, asked, elapsed, ending, to_stdout: false }
     }
 
     #[test]
     fn says_what_was_acknowledged() {
-        assert_eq!(summary(1_000_000, 0, Some(1_000_000)), "1,000,000 messages acknowledged in 2.5 s, 400,000/s");
-        assert_eq!(summary(1, 0, None), "1 message acknowledged in 2.5 s, 0/s");
-        assert_eq!(
-            summary(999, 51, Some(1_050)),
-            "999 of 1,050 messages acknowledged in 2.5 s, 400/s; 51 more sent, of which the broker may have stored some"
-        );
-        assert_eq!(summary(0, 0, None), "0 messages acknowledged");
+        for (summary, said) in [
+            (summary(1_000_000, 0, 0, Some(1_000_000)), "1,000,000 messages acknowledged in 2.5 s, 400,000/s"),
+            (summary(1, 0, 0, None), "1 message acknowledged in 2.5 s, 0/s"),
+            (
+                summary(999, 51, 0, Some(1_050)),
+                "999 of 1,050 messages acknowledged in 2.5 s, 400/s; 51 more sent, of which the broker may have stored \
+                 some",
+            ),
+            (
+                summary(999, 51, 1_200, None),
+                "999 messages acknowledged in 2.5 s, 400/s; 51 more sent, of which the broker may have stored some; \
+                 1,200 not sent",
+            ),
+            (summary(0, 0, 0, None), "0 messages acknowledged"),
+            (
+                Summary { to_stdout: true, ..summary(0, 9, 0, None) },
+                "0 messages written; 9 more may be written, the last perhaps in part",
+            ),
+        ] {
+            assert_eq!(summary.to_string(), said);
+        }
     }
 
     #[test]

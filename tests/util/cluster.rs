@@ -65,6 +65,13 @@ impl Cluster {
         self.node.as_ref().expect("a node of the test's own").1.path()
     }
 
+    /// Sends the test's own node a signal: one that has been stopped takes connections, and answers nothing.
+    #[track_caller]
+    pub(crate) fn signal(&self, signal: Signal) {
+        let (node, _) = self.node.as_ref().expect("a node of the test's own");
+        node.as_ref().expect("the node runs").signal(signal);
+    }
+
     /// Ends the test's own node as a power cut would end the process.
     #[track_caller]
     pub(crate) fn kill(&mut self) {

@@ -80,6 +80,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         letters,
         topic: topology.topic.clone(),
         settings: topology.settings.clone(),
+        drain: cli.run.drain,
     });
     let config = run::Config {
         topology,
@@ -94,12 +95,16 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     };
     let outcome = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
-        signals::watch(shutdown.clone());
+        signals::watch(shutdown.clone())?;
         let Some(((outbox, path), letters)) = outbox.zip(letters) else {
             return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, true));
         };
         let cluster = Cluster::at(config.cluster.as_deref());
-        let letters = DeadLetters::start(cluster, letters, outbox, &path).await?;
+        let letters = tokio::select! {
+            letters = DeadLetters::start(cluster, letters, outbox, &path) => letters?,
+            // The run says its totals; it reads nothing.
+            () = shutdown.cancelled() => return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, true)),
+        };
         let outcome = run::run(config, &mut letters.tell(&mut *store), &mut *sink, shutdown).await;
         let copied = letters.finish(outcome.is_err()).await;
         Ok::<_, Failure>((outcome?, copied))
@@ -149,7 +154,7 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     };
     let interrupted = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
-        signals::watch(shutdown.clone());
+        signals::watch(shutdown.clone())?;
         tokio::select! {
             done = deploy::deploy(&cluster, &wanted, &mut tell) => done.map(|()| false),
             () = shutdown.cancelled() => Ok(true),

@@ -215,6 +215,9 @@ pub struct RunFlags {
     /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays
     #[arg(long, value_name = "TOPIC")]
     pub dead_letters: Option<String>,
+    /// When the run ends, wait so long at most for dead letters that have not been copied
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, requires = "dead_letters")]
+    pub drain: Duration,
     /// How long closed windows are kept, counted back from the newest one [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub keep: Option<Duration>,

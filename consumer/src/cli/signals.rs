@@ -1,40 +1,52 @@
 //! Ctrl-C and SIGTERM.
 
+use std::io;
+
 use tokio_util::sync::CancellationToken;
 
-/// Cancels `shutdown` at the first Ctrl-C or SIGTERM. A second one ends the process at once, with 130: output may be
-/// blocked by a reader that does not read.
-pub(super) fn watch(shutdown: CancellationToken) {
-    tokio::spawn(async move {
-        next().await;
-        shutdown.cancel();
-        next().await;
-        std::process::exit(i32::from(super::execute::INTERRUPTED));
-    });
-}
+use super::execute::INTERRUPTED;
 
+/// Cancels `shutdown` at the first Ctrl-C or SIGTERM. A second one ends the process at once, with 130, from within the
+/// signal's handler: output may be blocked by a reader that does not read, and all threads with it.
+///
+/// # Errors
+/// Signals cannot be had here.
 #[cfg(unix)]
-async fn next() {
+pub(super) fn watch(shutdown: CancellationToken) -> io::Result<()> {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::flag;
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
+
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let first_came = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag down, and raises it.
+        flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), Arc::clone(&first_came))?;
+        flag::register(signal, Arc::clone(&first_came))?;
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-        Err(_) => ctrl_c().await,
-    }
+        shutdown.cancel();
+    });
+    Ok(())
 }
 
+/// As above, for Ctrl-C alone.
 #[cfg(not(unix))]
-async fn next() {
-    ctrl_c().await;
-}
-
-async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Signals cannot be had here: the process ends the way the system ends it.
-        std::future::pending::<()>().await;
-    }
+pub(super) fn watch(shutdown: CancellationToken) -> io::Result<()> {
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            shutdown.cancel();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    });
+    Ok(())
 }

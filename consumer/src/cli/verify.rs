@@ -60,9 +60,9 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     info!("reading the log of {} again, from {}", config.store.display(), config.cluster.address());
     let report = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
-        signals::watch(shutdown.clone());
+        signals::watch(shutdown.clone())?;
         tokio::select! {
-            report = verify::verify(&config, &mut tell) => report.map(Some),
+            report = verify::verify(&config, &mut tell) => Ok::<_, Failure>(Some(report?)),
             () = shutdown.cancelled() => Ok(None),
         }
     });

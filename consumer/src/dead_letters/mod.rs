@@ -40,9 +40,6 @@ use crate::source::fluvio::raw::RawError;
 use crate::store::sqlite::{Outbox, StoreReader};
 use crate::store::{Commit, Saved, Store, StoreError, StoreFault};
 
-/// How long the end of a run waits for letters that have not been copied.
-const DRAIN: Duration = Duration::from_secs(30);
-
 /// What a run with dead letters wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -52,6 +49,8 @@ pub struct Config {
     pub topic: String,
     /// What readings are.
     pub settings: Settings,
+    /// How long the end of a run waits for letters that have not been copied.
+    pub drain: Duration,
 }
 
 /// Why letters cannot be copied.
@@ -108,6 +107,7 @@ pub struct Outcome {
 pub struct DeadLetters {
     bell: Arc<Notify>,
     drain: CancellationToken,
+    patience: Duration,
     task: JoinHandle<Result<Outcome, Error>>,
     store: std::path::PathBuf,
     letters: String,
@@ -124,7 +124,7 @@ impl DeadLetters {
         outbox: Outbox,
         store: &std::path::Path,
     ) -> Result<Self, Error> {
-        let Config { letters, topic, settings } = config;
+        let Config { letters, topic, settings, drain: patience } = config;
         if letters == topic {
             return Err(Error::Itself { topic });
         }
@@ -141,7 +141,7 @@ impl DeadLetters {
             }
             outcome
         });
-        Ok(Self { bell, drain, task, store: store.to_owned(), letters })
+        Ok(Self { bell, drain, patience, task, store: store.to_owned(), letters })
     }
 
     /// A store whose commits tell the copier.
@@ -153,9 +153,9 @@ impl DeadLetters {
     /// what is left. False if something is wrong that waiting does not mend.
     pub async fn finish(self, failed: bool) -> bool {
         self.drain.cancel();
-        let Self { mut task, letters, .. } = self;
+        let Self { mut task, letters, patience, .. } = self;
         let mut sound = true;
-        match timeout(if failed { Duration::ZERO } else { DRAIN }, &mut task).await {
+        match timeout(if failed { Duration::ZERO } else { patience }, &mut task).await {
             Ok(Ok(Ok(Outcome { copied, lost }))) => {
                 if copied > 0 || lost > 0 {
                     info!("{copied} dead letters were copied to `{letters}`, {lost} are lost");
@@ -171,7 +171,7 @@ impl DeadLetters {
             Err(_) => {
                 task.abort();
                 if !failed {
-                    warn!("dead letters are not all copied after {} s", DRAIN.as_secs());
+                    warn!("dead letters are not all copied after {} s", patience.as_secs_f64());
                 }
             }
         }

@@ -24,9 +24,12 @@ pub trait Sink: Send {
     /// Why this or an earlier message cannot be delivered. The sink takes nothing after that.
     async fn send(&mut self, messages: &Messages) -> Result<(), ProduceError>;
 
-    /// Waits until all that was taken is confirmed.
+    /// Waits until all that was taken is confirmed. Given up, it can be called again.
     ///
     /// # Errors
     /// As [`Sink::send`].
     async fn flush(&mut self) -> Result<(), ProduceError>;
+
+    /// Gives up what is not confirmed: nothing of it is sent after this, so that the counters stay as they are.
+    async fn stop(&mut self) {}
 }

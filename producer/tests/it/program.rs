@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 /// The program, with no Fluvio profile of the user's and no log settings.
-fn program(arguments: &[&str]) -> Command {
+pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isotherm-producer"));
     command.args(arguments).env("FLV_PROFILE_PATH", "/nowhere/fluvio/config").env_remove("RUST_LOG");
     command
@@ -20,8 +20,15 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Runs with input and output piped.
-fn spawn(arguments: &[&str]) -> Child {
+pub(crate) fn spawn(arguments: &[&str]) -> Child {
     program(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Sends a signal.
+#[track_caller]
+pub(crate) fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap();
+    assert!(sent.success());
 }
 
 /// An address at which nothing listens.
@@ -146,14 +153,13 @@ fn a_closed_pipe_ends_it_quietly() {
 
 #[test]
 fn a_signal_ends_it_after_a_whole_line() {
-    for signal in ["INT", "TERM"] {
+    for name in ["INT", "TERM"] {
         let mut child = spawn(&["--rate", "100000", "--stdout"]);
         let mut output = BufReader::new(child.stdout.take().unwrap());
         for _ in 0..100 {
             output.read_line(&mut String::new()).unwrap();
         }
-        let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+        signal(name, child.id());
         let mut rest = String::new();
         output.read_to_string(&mut rest).unwrap();
         let ended = child.wait_with_output().unwrap();

@@ -21,6 +21,7 @@ fn simulated(count: Option<u64>, key: Key) -> Config {
         count,
         pace: None,
         destination: Destination::Stdout,
+        stop_timeout: Config::STOP_TIMEOUT,
         report: Report::Quiet,
     }
 }

@@ -28,7 +28,7 @@ use self::broker::Leader;
 use self::cluster::Cluster;
 use self::lane::Lane;
 use self::partitioner::Partitioner;
-use self::sender::Sender;
+use self::sender::{Broker, Sender};
 use super::Sink;
 use crate::clock::now_ms;
 use crate::config::FluvioSettings;
@@ -43,7 +43,7 @@ pub struct FluvioSink {
     failure: Arc<Failure>,
     counters: Arc<Counters>,
     /// One task a partition; they end with the sink.
-    _senders: JoinSet<()>,
+    senders: JoinSet<()>,
 }
 
 /// The first failure of any partition.
@@ -63,17 +63,29 @@ impl FluvioSink {
         let cluster = Arc::new(Cluster::connect(settings.cluster, settings.topic).await?);
         let layout = cluster.layout().await;
         let compression = layout.compression(cluster.topic(), settings.compression)?;
+        let leaders = (0..layout.partitions()).map(|partition| Sender {
+            broker: Leader::new(Arc::clone(&cluster), partition, layout.replicated, settings.retry_timeout),
+            topic: cluster.topic().to_owned(),
+            partition,
+            retry_timeout: settings.retry_timeout,
+        });
+        let lane = || Lane::new(settings.batch_size, settings.linger);
+        Ok(Self::over(leaders, layout.online, lane, compression, counters))
+    }
+
+    /// Sends by these, one a partition.
+    fn over<B: Broker + 'static>(
+        ways: impl Iterator<Item = Sender<B>>,
+        online: Vec<usize>,
+        lane: impl Fn() -> Lane,
+        compression: Compression,
+        counters: Arc<Counters>,
+    ) -> Self {
         let failure = Arc::new(Failure::default());
         let mut senders = JoinSet::new();
-        let lanes: Vec<_> = (0..layout.partitions())
-            .map(|partition| {
-                let lane = Arc::new(Lane::new(settings.batch_size, settings.linger));
-                let sender = Sender {
-                    broker: Leader::new(Arc::clone(&cluster), partition, layout.replicated, settings.retry_timeout),
-                    topic: cluster.topic().to_owned(),
-                    partition,
-                    retry_timeout: settings.retry_timeout,
-                };
+        let lanes: Vec<_> = ways
+            .map(|sender| {
+                let lane = Arc::new(lane());
                 let (lane_of_task, failure, counters) =
                     (Arc::clone(&lane), Arc::clone(&failure), Arc::clone(&counters));
                 senders.spawn(async move {
@@ -85,8 +97,8 @@ impl FluvioSink {
                 lane
             })
             .collect();
-        let partitioner = Partitioner::new(lanes.len(), layout.online);
-        Ok(Self { lanes, partitioner, failure, counters, _senders: senders })
+        let partitioner = Partitioner::new(lanes.len(), online);
+        Self { lanes, partitioner, failure, counters, senders }
     }
 
     /// How many partitions the topic has.
@@ -96,15 +108,16 @@ impl FluvioSink {
 }
 
 /// The task of one partition: ends only with an error.
-async fn send_all(
+async fn send_all<B: Broker>(
     lane: &Lane,
-    mut sender: Sender<Leader>,
+    mut sender: Sender<B>,
     compression: Compression,
     counters: &Counters,
 ) -> Result<(), ProduceError> {
     loop {
         let batch = lane.take().await;
         let batch = batch.seal(compression).map_err(|error| ProduceError::Encode(error.to_string()))?;
+        counters.add_sent(batch.messages);
         sender.send(&batch).await?;
         counters.add_acknowledged(batch.messages);
     }
@@ -125,7 +138,7 @@ impl Sink for FluvioSink {
                     () = self.failure.happened.cancelled() => return Err(self.failure.take()),
                 }
             }
-            self.counters.add_sent(1);
+            self.counters.add_taken(1);
         }
         if self.failure.happened.is_cancelled() {
             return Err(self.failure.take());
@@ -145,6 +158,10 @@ impl Sink for FluvioSink {
             () = flush_all => Ok(()),
             () = self.failure.happened.cancelled() => Err(self.failure.take()),
         }
+    }
+
+    async fn stop(&mut self) {
+        self.senders.shutdown().await;
     }
 }
 
@@ -169,6 +186,9 @@ impl Failure {
         error.unwrap_or(ProduceError::Ended)
     }
 }
+
+#[cfg(test)]
+mod stop_tests;
 
 #[cfg(test)]
 mod tests {
