@@ -90,6 +90,7 @@ impl World {
                 base_offset: first,
                 last_offset_delta: *records as i32,
                 next: range.next,
+                base_timestamp: None,
                 bytes: 0,
                 records: records_of_batch,
             };

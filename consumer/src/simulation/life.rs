@@ -123,8 +123,21 @@ impl World<'_> {
         self.note(format!("a run begins: {kind:?}, take over {take_over}, {flags:?}"));
         let copying = Copying::new(flags.run.dead_letters);
         let (closings, since, listed, elapsed) = (Vec::new(), None, false, now);
-        let mut life =
-            Life { materializer, turns, store, lines, kind, flags, time, closings, since, listed, copying, now, elapsed };
+        let mut life = Life {
+            materializer,
+            turns,
+            store,
+            lines,
+            kind,
+            flags,
+            time,
+            closings,
+            since,
+            listed,
+            copying,
+            now,
+            elapsed,
+        };
         self.tally.lives.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let begun = self.begin(&mut life);
         (life, begun)

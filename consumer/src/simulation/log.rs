@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use isotherm_model::codec;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
-use isotherm_model::rejection::{RejectedCounts, RejectedPrint, Rejection};
+use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::schema::ValueRange;
 use isotherm_model::settings::{Fingerprint, Settings};
 use isotherm_model::stats::Stats;
 use isotherm_model::window::{Millis, WindowSize};
 
 use super::random::Random;
-use super::records::{SENSORS, sensor};
+use super::records::{self, SENSORS, sensor};
 use crate::materializer::event::Event;
 
 const GROUPS: [&str; 4] = ["AK", "AL", "WY", "Ω"];
@@ -107,8 +107,8 @@ impl Log {
             version: ModuleVersion::CURRENT,
             fingerprint: self.fingerprint,
             source: SourceRange { first: batch.first, next: batch.reach },
-            base_timestamp: None,
-            rejected_print: RejectedPrint::NONE,
+            base_timestamp: Some(records::BASE_TIMESTAMP),
+            rejected_print: records::print(batch),
             aggregate: Aggregate {
                 records: (batch.readings.len() + batch.rejected.len()) as u64,
                 newest: batch.readings.iter().map(|reading| reading.heard).max(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isotherm_model::fixed::Fixed;
-use isotherm_model::rejection::Rejection;
+use isotherm_model::rejection::{RejectedPrint, Rejection};
 use isotherm_model::settings::{DurationText, Settings};
 use isotherm_model::stats::hash_sensor;
 use isotherm_model::time::Utc;
@@ -88,6 +88,20 @@ pub(super) fn value(entry: &Entry<'_>, offset: i64) -> Bytes {
 /// Far ahead of every log timestamp here.
 const FUTURE: i64 = 1_800_000_000_000;
 
+/// The base timestamp of every batch.
+pub(super) const BASE_TIMESTAMP: i64 = 1_690_000_000_000;
+
+/// The print of a batch's rejected records.
+pub(super) fn print(batch: &Batch) -> RejectedPrint {
+    let mut print = RejectedPrint::NONE;
+    if !batch.rejected.is_empty() {
+        let entries = entries(batch);
+        let rejected = entries.iter().zip(batch.first..).filter(|(entry, _)| matches!(entry, Entry::Rejected(_)));
+        rejected.for_each(|(entry, offset)| print.add(&value(entry, offset)));
+    }
+    print
+}
+
 /// A batch as it stands in the log.
 pub(super) fn raw(batch: &Batch) -> RawBatch {
     let entries = entries(batch);
@@ -98,7 +112,8 @@ pub(super) fn raw(batch: &Batch) -> RawBatch {
     };
     let records: Vec<RawRecord> = entries.iter().zip(batch.first..).map(record).collect();
     let delta = i32::try_from(batch.next - batch.first - 1).unwrap_or(0).max(0);
-    RawBatch { base_offset: batch.first, last_offset_delta: delta, next: batch.next, bytes: 0, records }
+    let base_timestamp = Some(BASE_TIMESTAMP);
+    RawBatch { base_offset: batch.first, last_offset_delta: delta, next: batch.next, base_timestamp, bytes: 0, records }
 }
 
 #[cfg(test)]
