@@ -57,9 +57,9 @@ impl Fates {
         }
         let (stops, fails) = match point {
             Point::Look => (20, 20),
-            Point::Tail | Point::Fetch => (30, 20),
-            Point::Put => (60, 40),
-            Point::Stored => (120, 60),
+            Point::Tail | Point::Fetch => (50, 20),
+            Point::Put => (100, 40),
+            Point::Stored => (200, 60),
             Point::Settle | Point::Settled => (0, 15),
         };
         match self.random.below(1_000) {
@@ -232,7 +232,7 @@ impl World<'_> {
         }
         self.letters.pass(&self.log);
         let (dies, hangs) = match self.go_on(life) {
-            None => (300, 100),
+            None => (300, 250),
             Some(Ok(copied)) => (40 * usize::from(copied), 0),
             Some(Err(_)) => (30, 0),
         };

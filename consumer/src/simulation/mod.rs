@@ -6,7 +6,8 @@
 //! real store; source, clock and sink are the simulation's. What happens next is drawn (`schedule`): batches of any
 //! partition, repeated, skipped, overlapping, foreign and unsound partials (`hostile`), reconnects, news of ends, jumps of
 //! the monotonic clock, new partitions, retention that cuts what was or was not read (`retention`), ends of runs, errors of the disk, torn writes (`store`), deaths between any two
-//! effects, and a second consumer that takes over. After each event the run is held against a model of time (`time`) that says who
+//! effects, and a second consumer that takes over. Beside it the real copier of dead letters works on the real outbox (`letters`,
+//! `outcome`), and is stopped, killed and overtaken wherever it waits. After each event the run is held against a model of time (`time`) that says who
 //! holds windows back, and when each closes, for what reason. After each life the store is held against a plain reference (`reference`,
 //! `check`) that recomputes it from the log. No wall clock is ever asked.
 //!
