@@ -34,8 +34,7 @@ impl World<'_> {
         assert_eq!(totals, reference::totals(&self.log, book), "totals, stored and recomputed");
         let dead = snapshot.dead(u64::MAX).expect("dead batches can be read");
         let dead: Vec<Dead> = dead.into_iter().map(|(_, batch)| plain_dead(batch)).collect();
-        let settled = |batch: &&Dead| self.letters.is_settled(batch.partition, batch.first);
-        let waiting: Vec<Dead> = book.dead.iter().filter(|batch| !settled(batch)).cloned().collect();
+        let waiting: Vec<Dead> = self.letters.waiting(book).cloned().collect();
         assert_eq!(dead, waiting, "dead batches, stored and expected");
         if end {
             self.check_letters(&book.dead, &snapshot.lost().expect("what is lost can be read"));

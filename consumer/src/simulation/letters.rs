@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use isotherm_model::settings::Settings;
 
+use super::book::{Book, Dead};
 use super::life::{End, Life};
 use super::log::Log;
 use super::random::Random;
@@ -119,6 +120,11 @@ impl Letters {
     /// Whether this batch is settled.
     pub(super) fn is_settled(&self, partition: PartitionId, first: i64) -> bool {
         self.fates.get().settled.contains_key(&(partition, first))
+    }
+
+    /// What of the dead batches of this book is still in the outbox.
+    pub(super) fn waiting<'b>(&self, book: &'b Book) -> impl Iterator<Item = &'b Dead> {
+        book.dead.iter().filter(|batch| !self.is_settled(batch.partition, batch.first))
     }
 
     /// Shows each letter that was ever sent: its key, its value, and whether it was sent by one that had lost its store.

@@ -39,8 +39,9 @@ impl World<'_> {
                 connection.execute_batch("BEGIN").expect("a question can begin");
                 let (answer, book) = (ask(&connection), &self.allowed[0].book);
                 let messages = book.windows.values().map(|window| window.messages.cast_signed()).sum();
+                let waiting = self.letters.waiting(book).count();
                 let [windows, dropped, dead] =
-                    [book.windows.len(), book.dropped.len(), book.dead.len()].map(|count| count as i64);
+                    [book.windows.len(), book.dropped.len(), waiting].map(|count| count as i64);
                 let expected = [book.commits.cast_signed(), dropped, windows, messages, dead];
                 assert_eq!(answer, expected, "what a run of {:?} has committed by now", life.kind);
                 self.note("somebody looks into the store".to_owned());
