@@ -93,7 +93,8 @@ pub(super) struct Troubled {
     next: PathBuf,
     page_size: u32,
     torn: Torn,
-    failing: String,
+    /// What decides which statement fails.
+    draw: u64,
     trouble: Option<Trouble>,
     /// Of the last commit, whether it succeeded or not.
     pub(super) stand: Stand,
@@ -110,7 +111,7 @@ impl Troubled {
             next: folder.next(),
             page_size,
             torn: Torn::default(),
-            failing: String::new(),
+            draw: 0,
             trouble: None,
             stand: Stand::default(),
             windows: Vec::new(),
@@ -127,7 +128,7 @@ impl Troubled {
     pub(super) fn expect(&mut self, trouble: Trouble, random: &mut Random) {
         self.trouble = Some(trouble);
         self.torn = Torn::new(random);
-        self.failing = disk::failing(random);
+        self.draw = random.between(0, i64::MAX - 1).cast_unsigned();
     }
 
     /// Commits, and leaves the files as the machine's death finds them.
@@ -163,9 +164,11 @@ impl Store for Troubled {
             }
             Some(Trouble::Refused) => Err(StoreFault::from("the disk reported an error").into()),
             Some(Trouble::Statement) => {
-                self.store.tamper(&self.failing);
+                let (failing, certain) = disk::failing(commit, self.draw);
+                self.store.tamper(&failing);
                 let done = self.store.commit(commit);
                 self.store.tamper(disk::SOUND);
+                assert!(!certain || done.is_err(), "a commit succeeded in spite of {failing}");
                 done
             }
             Some(Trouble::Log) => {
