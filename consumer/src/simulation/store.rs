@@ -87,11 +87,16 @@ pub(super) enum Trouble {
 /// What a commit said of where the run stands.
 pub(super) type Stand = (TopicState, Vec<(u32, PartitionState)>);
 
+/// The database is brought up to date with each commit.
+const EACH: &str = "PRAGMA wal_autocheckpoint = 1";
+
 /// A store with troubles.
 pub(super) struct Troubled {
     store: SqliteStore,
     next: PathBuf,
     page_size: u32,
+    /// See [`Troubled::strain`].
+    log: u32,
     torn: Torn,
     /// What decides which statement fails.
     draw: u64,
@@ -110,6 +115,7 @@ impl Troubled {
             store,
             next: folder.next(),
             page_size,
+            log: 0,
             torn: Torn::default(),
             draw: 0,
             trouble: None,
@@ -120,7 +126,8 @@ impl Troubled {
 
     /// The database is brought up to date with each commit that leaves so many pages in the log, and no more than so many are
     /// kept in memory: what does not fit is written before it is committed.
-    pub(super) fn strain(&self, log: u32, memory: u32) {
+    pub(super) fn strain(&mut self, log: u32, memory: u32) {
+        self.log = log;
         self.store.tamper(&format!("PRAGMA wal_autocheckpoint = {log}; PRAGMA cache_size = {memory}"));
     }
 
@@ -134,6 +141,9 @@ impl Troubled {
     /// Commits, and leaves the files as the machine's death finds them.
     fn die(&mut self, commit: &Commit<'_>, trouble: Trouble) -> Result<(), StoreError> {
         let path = self.store.path().to_owned();
+        if trouble == Trouble::Checkpoint {
+            self.store.tamper(EACH);
+        }
         let before = Files::read(&path);
         self.store.commit(commit)?;
         let after = Files::read(&path);
@@ -178,7 +188,11 @@ impl Store for Troubled {
             }
             Some(Trouble::Database) => {
                 let path = self.store.path().to_owned();
+                let before = fs::read(&path).ok();
+                self.store.tamper(EACH);
                 let done = disk::unwritable(&path, || self.store.commit(commit));
+                assert!(done.is_none() || fs::read(&path).ok() == before, "nothing can be written to the database");
+                self.store.tamper(&format!("PRAGMA wal_autocheckpoint = {}", self.log));
                 done.unwrap_or_else(|| self.store.commit(commit))
             }
             Some(Trouble::Answer) => {
