@@ -36,10 +36,10 @@ impl World<'_> {
                 self.note("dies before a commit".to_owned());
                 return Err(End::Crash);
             }
-            25..40 => (Some(Trouble::Full), None),
-            40..45 => (Some(Trouble::Refused), None),
-            45..60 => (Some(Trouble::Statement), None),
-            60..70 => (Some(Trouble::Log), None),
+            25..38 => (Some(Trouble::Full), None),
+            38..41 => (Some(Trouble::Refused), None),
+            41..61 => (Some(Trouble::Statement), None),
+            61..70 => (Some(Trouble::Log), None),
             70..80 => (Some(Trouble::Answer), None),
             80..110 => (Some(Trouble::Torn), None),
             110..120 => (Some(Trouble::Checkpoint), None),

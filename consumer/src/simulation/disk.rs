@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::random::Random;
+use crate::store::Commit;
 
 /// The write-ahead log of a database.
 pub(super) fn wal(database: &Path) -> PathBuf {
@@ -58,25 +59,41 @@ mod open_files {
     }
 }
 
-/// The tables that a commit writes to.
-const TABLES: [&str; 8] = ["head", "head", "partitions", "groups", "sensors", "windows", "ranges", "dead"];
-
-/// What has a statement of the next commit fail: the first, second or third row that it puts into one of its tables, or that
-/// retention drops.
-pub(super) fn failing(random: &mut Random) -> String {
-    let (table, verb) = match random.below(10) {
-        0 => ("windows", "DELETE"),
-        _ => (random.pick(&TABLES), "INSERT"),
+/// What has a statement of this commit fail: one that puts a row into a table, or drops a window. Whether the commit comes to
+/// it for certain.
+pub(super) fn failing(commit: &Commit<'_>, draw: u64) -> (String, bool) {
+    let rows = [
+        ("head", 1),
+        ("groups", commit.groups.len()),
+        ("sensors", commit.sensors.len().min(1)),
+        ("windows", commit.windows.len()),
+        ("ranges", commit.ranges.len()),
+        ("dead", commit.dead.len()),
+    ];
+    let written: Vec<(&str, usize)> = rows.into_iter().filter(|(_, rows)| *rows > 0).collect();
+    let mut left = draw;
+    let mut below = |bound: usize| {
+        let drawn = left % bound as u64;
+        left /= bound as u64;
+        drawn as usize
     };
-    let (when, how) = (random.pick(&["BEFORE", "AFTER"]), random.pick(&["ABORT", "FAIL", "ROLLBACK"]));
-    let spared = random.below(3);
-    format!(
+    let (table, verb, spared, certain) = match below(10) {
+        0 => ("partitions", "INSERT", below(2), false),
+        1 => ("windows", "DELETE", below(2), false),
+        _ => {
+            let (table, rows) = written[below(written.len())];
+            (table, "INSERT", below(rows), true)
+        }
+    };
+    let (when, how) = (["BEFORE", "AFTER"][below(2)], ["ABORT", "FAIL", "ROLLBACK"][below(3)]);
+    let failing = format!(
         "CREATE TEMP TABLE spared (rows INTEGER); INSERT INTO spared VALUES ({spared});
          CREATE TEMP TRIGGER failing {when} {verb} ON main.{table} BEGIN
              UPDATE spared SET rows = rows - 1;
              SELECT raise({how}, 'disk I/O error') FROM spared WHERE rows < 0;
          END"
-    )
+    );
+    (failing, certain)
 }
 
 /// After it nothing fails any more.

@@ -3,13 +3,19 @@
 //!
 //! The log (`log`) has one to four partitions, disorder, late, future and rejected records, silences and empty batches, and
 //! is written while runs go on. A life of the consumer (`life`) is the real materializer, the real turns of a run and the
-//! real store; source, clock and sink are the simulation's. What happens next is drawn (`schedule`): batches of any
-//! partition, repeated, skipped, overlapping, foreign and unsound partials (`hostile`), reconnects, news of ends, jumps of
-//! the monotonic clock, new partitions, retention that cuts what was or was not read (`retention`), ends of runs, errors of the disk, torn writes (`store`), deaths between any two
-//! effects, and a second consumer that takes over. Beside it the real copier of dead letters works on the real outbox (`letters`,
-//! `outcome`), and is stopped, killed and overtaken wherever it waits. After each event the run is held against a model of time (`time`) that says who
-//! holds windows back, and when each closes, for what reason. After each life the store is held against a plain reference (`reference`,
-//! `check`) that recomputes it from the log. No wall clock is ever asked.
+//! real store; source, clock and sink are the simulation's. Each life has flags of its own (`flags`). What happens next is drawn
+//! (`schedule`): batches of any partition, repeated, skipped, overlapping, foreign and unsound partials (`hostile`), reconnects,
+//! news of ends, jumps of the monotonic clock, new partitions, retention that cuts what was or was not read (`retention`), ends of
+//! runs, deaths between any two effects, a second consumer that takes over, and somebody who looks on (`watcher`). Commits
+//! (`commit`) meet errors of the disk and torn writes (`store`, `disk`).
+//!
+//! Beside the run the real copier of dead letters works on the real outbox (`letters`, `records`), and is stopped, killed and overtaken
+//! wherever it waits.
+//!
+//! After each event the run is held against a model of time (`time`) that says who holds windows back, and when each closes, for what
+//! reason; it keeps a book (`book`) of what has become of each reading. At each commit and publication, and after lives, commits,
+//! windows and the store (`check`) are held against that book and a plain reference (`reference`) that recomputes them from the
+//! log; at the end what was copied is held against it as well (`outcome`). No wall clock is ever asked.
 //!
 //! `cargo xtask simulate --seeds N` runs any number of seeds; `ISOTHERM_SEED=N` in the environment of the test replays one.
 

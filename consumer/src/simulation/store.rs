@@ -87,13 +87,19 @@ pub(super) enum Trouble {
 /// What a commit said of where the run stands.
 pub(super) type Stand = (TopicState, Vec<(u32, PartitionState)>);
 
+/// The database is brought up to date with each commit.
+const EACH: &str = "PRAGMA wal_autocheckpoint = 1";
+
 /// A store with troubles.
 pub(super) struct Troubled {
     store: SqliteStore,
     next: PathBuf,
     page_size: u32,
+    /// See [`Troubled::strain`].
+    log: u32,
     torn: Torn,
-    failing: String,
+    /// What decides which statement fails.
+    draw: u64,
     trouble: Option<Trouble>,
     /// Of the last commit, whether it succeeded or not.
     pub(super) stand: Stand,
@@ -109,8 +115,9 @@ impl Troubled {
             store,
             next: folder.next(),
             page_size,
+            log: 0,
             torn: Torn::default(),
-            failing: String::new(),
+            draw: 0,
             trouble: None,
             stand: Stand::default(),
             windows: Vec::new(),
@@ -119,7 +126,8 @@ impl Troubled {
 
     /// The database is brought up to date with each commit that leaves so many pages in the log, and no more than so many are
     /// kept in memory: what does not fit is written before it is committed.
-    pub(super) fn strain(&self, log: u32, memory: u32) {
+    pub(super) fn strain(&mut self, log: u32, memory: u32) {
+        self.log = log;
         self.store.tamper(&format!("PRAGMA wal_autocheckpoint = {log}; PRAGMA cache_size = {memory}"));
     }
 
@@ -132,12 +140,15 @@ impl Troubled {
     pub(super) fn expect(&mut self, trouble: Trouble, random: &mut Random) {
         self.trouble = Some(trouble);
         self.torn = Torn::new(random);
-        self.failing = disk::failing(random);
+        self.draw = random.between(0, i64::MAX - 1).cast_unsigned();
     }
 
     /// Commits, and leaves the files as the machine's death finds them.
     fn die(&mut self, commit: &Commit<'_>, trouble: Trouble) -> Result<(), StoreError> {
         let path = self.store.path().to_owned();
+        if trouble == Trouble::Checkpoint {
+            self.store.tamper(EACH);
+        }
         let before = Files::read(&path);
         self.store.commit(commit)?;
         let after = Files::read(&path);
@@ -168,9 +179,11 @@ impl Store for Troubled {
             }
             Some(Trouble::Refused) => Err(StoreFault::from("the disk reported an error").into()),
             Some(Trouble::Statement) => {
-                self.store.tamper(&self.failing);
+                let (failing, certain) = disk::failing(commit, self.draw);
+                self.store.tamper(&failing);
                 let done = self.store.commit(commit);
                 self.store.tamper(disk::SOUND);
+                assert!(!certain || done.is_err(), "a commit succeeded in spite of {failing}");
                 done
             }
             Some(Trouble::Log) => {
@@ -180,7 +193,11 @@ impl Store for Troubled {
             }
             Some(Trouble::Database) => {
                 let path = self.store.path().to_owned();
+                let before = fs::read(&path).ok();
+                self.store.tamper(EACH);
                 let done = disk::unwritable(&path, || self.store.commit(commit));
+                assert!(done.is_none() || fs::read(&path).ok() == before, "nothing can be written to the database");
+                self.store.tamper(&format!("PRAGMA wal_autocheckpoint = {}", self.log));
                 done.unwrap_or_else(|| self.store.commit(commit))
             }
             Some(Trouble::Answer) => {
