@@ -253,6 +253,26 @@ fn what_was_cut_is_settled_without_asking_for_each_batch() {
 }
 
 #[test]
+fn what_is_lost_in_its_middle_does_not_stretch_a_chunk_beyond_what_is_looked_for() {
+    let sizes = [3, 3, 3];
+    let mut world = World::new(&sizes, Bounds { letters: 6, ..Bounds::default() });
+    // The second batch has been cut; the first step dies when all that it sends is stored.
+    world.model.get().starts = BTreeMap::from([(1, 1_000)]);
+    let probe = World::new(&sizes, world.bounds);
+    probe.model.get().starts = BTreeMap::from([(1, 1_000)]);
+    assert!(matches!(once(probe.copier().step()), Some(Ok(true))));
+    let (all, mut stored) = (probe.model.get().lanes.iter().filter(|lane| !lane.is_empty()).count(), 0);
+    world.model.get().fates = std::boxed::Box::new(move |point| {
+        stored += usize::from(point == Point::Stored);
+        if point == Point::Stored && stored == all { Befalls::Stops } else { Befalls::Nothing }
+    });
+    assert!(once(world.copier().step()).is_none());
+    assert_eq!(copies(&world.model.get()).len(), 3, "the lost one counts as if it were there: no third batch is sent");
+    world.copy();
+    world.expect(&sizes, "after a death");
+}
+
+#[test]
 fn letters_that_were_sent_before_their_batch_was_cut_are_not_lost() {
     let sizes = [3, 2];
     let mut world = World::new(&sizes, SMALL);
