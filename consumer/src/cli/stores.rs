@@ -81,6 +81,8 @@ fn unused(path: &Path) -> Result<(), Failure> {
     let mut reader = match StoreReader::open(path) {
         Ok(reader) => reader,
         Err(StoreFault::Missing { .. }) => return Ok(()),
+        // It is of a run before this version.
+        Err(StoreFault::OtherFormat { found, ours, .. }) if found < ours => return Err(run::Error::Used.into()),
         Err(fault) => return Err(fault.into()),
     };
     let used = reader.snapshot()?.overview().commits > 0;

@@ -93,9 +93,9 @@ pub enum Fault {
         /// Where the batch stands.
         offset: i64,
     },
-    /// The topic lacks a partition that was read before.
+    /// The topic lacks a partition that it had before.
     #[error(
-        "the topic has no partition {partition}, which was read before: it was deleted and made again, or is another \
+        "the topic has no partition {partition}, which it had before: it was deleted and made again, or is another \
          cluster's; read it with a store of its own (--store PATH), or begin anew with --reset"
     )]
     Vanished {

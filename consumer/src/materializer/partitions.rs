@@ -20,6 +20,11 @@ impl Materializer {
         if let Some((partition, _)) = self.clocks.partitions.iter().find(|(_, clock)| !clock.found) {
             return Err(Fault::Vanished { partition: *partition });
         }
+        if let Ok(there) = u32::try_from(self.clocks.partitions.len())
+            && self.began.partitions.is_some_and(|began| there < began)
+        {
+            return Err(Fault::Vanished { partition: there });
+        }
         self.clocks.list();
         // Whatever comes to be known of them later: these are those that were there.
         self.began.partitions = self.began.partitions.or(u32::try_from(self.clocks.partitions.len()).ok());

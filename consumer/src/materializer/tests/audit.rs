@@ -228,6 +228,19 @@ fn another_log_is_found() {
 }
 
 #[test]
+fn a_store_that_knows_no_last_batch_is_named_and_one_that_knows_another_differs() {
+    let mut told = told();
+    let state = told.stored.partitions.get_mut(&0).expect("a partition");
+    let last = state.last.take().expect("it has merged a batch");
+    let findings = told.audit();
+    let named = |what: &str| findings.unverifiable.iter().any(|one| one.what == what);
+    assert!(findings.is_clean() && named("partition 0: digest of the last batch"), "{findings:#?}");
+    let state = told.stored.partitions.get_mut(&0).expect("a partition");
+    state.last = Some(LastBatch { digest: last.digest + 1, ..last });
+    assert!(!told.audit().is_clean());
+}
+
+#[test]
 fn what_the_log_has_lost_is_named_and_the_rest_is_checked() {
     let told = told();
     let all = told.audit();

@@ -242,6 +242,26 @@ fn another_log_is_known_by_its_last_batch() {
     assert_eq!(shorter, Err(Fault::EndsBefore { partition: 0, position: 2, end: 1 }));
     let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
     assert_eq!(run.try_event(Event::Listed), Err(Fault::Vanished { partition: 0 }));
+    // Also one that it has not come to yet.
+    let mut three = saved_of(3);
+    let mut run = Run { materializer: Materializer::resume(options(), three.clone()), now: Duration::ZERO };
+    (0..2).for_each(|partition| drop(run.event(Event::Found { partition })));
+    assert_eq!(run.try_event(Event::Listed), Err(Fault::Vanished { partition: 2 }));
+    three.topic.began.partitions = Some(2);
+    let mut run = Run { materializer: Materializer::resume(options(), three), now: Duration::ZERO };
+    (0..2).for_each(|partition| drop(run.event(Event::Found { partition })));
+    assert_eq!(run.try_event(Event::Listed), Ok(Vec::new()));
+}
+
+/// What is stored of a run over so many partitions, of which it has come to the first one.
+fn saved_of(partitions: u32) -> Saved {
+    let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
+    (0..partitions).for_each(|partition| drop(run.event(Event::Found { partition })));
+    run.event(Event::Listed);
+    run.attach(0, 0, 1);
+    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    assert_eq!(saved.topic.began.partitions, Some(partitions));
+    saved
 }
 
 #[test]

@@ -36,6 +36,7 @@ use rusqlite::Connection;
 pub use self::dead::{LostBatch, LostCause, LostRange, Waiting};
 use self::fence::Fence;
 pub use self::files::{data_dir, default_path};
+use self::head::Head;
 pub use self::identity::{Identity, Subject};
 use self::lock::Lock;
 pub use self::lock::{Holder, Timing, holder, timing};
@@ -79,6 +80,8 @@ pub struct SqliteStore {
     identity: Identity,
     fence: Fence,
     keep: Option<Duration>,
+    /// Whether the database itself, without its log, says that it has been used.
+    checkpointed: bool,
     /// Let go of after the connection is closed.
     _lock: Lock,
 }
@@ -124,6 +127,19 @@ impl SqliteStore {
         self.connection.execute_batch(sql).expect("SQLite does what a test asks for");
     }
 
+    /// Brings what has been committed into the database, until that has succeeded once: then it no longer reads as one that has
+    /// never been used, whatever becomes of its log. Best effort: somebody who reads can be in the way, and it is tried again.
+    fn checkpoint(&mut self) {
+        if self.checkpointed {
+            return;
+        }
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let pragma = "PRAGMA wal_checkpoint(PASSIVE)";
+        let done: Result<(i64, i64, i64), _> = self.connection.query_row(pragma, [], row);
+        let used = Head::read(&self.connection).is_ok_and(|head| head.commits > 0);
+        self.checkpointed = used && done.is_ok_and(|(busy, log, copied)| busy == 0 && log == copied);
+    }
+
     /// The outbox, on a connection of its own.
     ///
     /// # Errors
@@ -167,13 +183,10 @@ impl Store for SqliteStore {
             write::commit(connection, head, commit, keep)?;
             #[cfg(test)]
             grow(connection)?;
-            Ok(head.commits == 1)
+            Ok(())
         });
-        if committed.map_err(fault)? {
-            // From now on the database itself says that it has been used, whatever becomes of its log. Best effort: the commit
-            // has succeeded.
-            let _ = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        }
+        committed.map_err(fault)?;
+        self.checkpoint();
         Ok(())
     }
 }

@@ -58,7 +58,10 @@ pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<S
             if let Some(timing) = timing {
                 lock.note(timing).map_err(io)?;
             }
-            Ok(SqliteStore { path: path.clone(), connection, identity, fence, keep, _lock: lock })
+            let path = path.clone();
+            let mut store = SqliteStore { path, connection, identity, fence, keep, checkpointed: false, _lock: lock };
+            store.checkpoint();
+            Ok(store)
         }
         None => Err(fault(Wrong::Fenced)),
     }
@@ -99,12 +102,22 @@ fn raise(
         return Err(Wrong::damaged("the file", "its header says that it must not be written"));
     }
     let current = schema::is_current(&connection, path, MIGRATIONS)?;
-    if claim.is_none() && current {
+    if !current && subject.is_none() {
+        // What is thrown away need not be brought to another format.
+        let (found, ours) = (migrations::format(&connection)?, MIGRATIONS.len() as i64);
+        return Err(Wrong::Fault(StoreFault::OtherFormat { path: path.to_owned(), found, ours }));
+    }
+    let displaces = claim.is_none();
+    if displaces {
         // Before anybody is waited for who would have to be ended: it may not even be his store that is meant. Nor does anybody
         // make way for one who then finds that he cannot go on.
         let transaction = connection.transaction()?;
-        check(&transaction, path, subject)?;
-        if subject.is_some() {
+        match current {
+            true => check(&transaction, path, subject).map(drop)?,
+            // The identity is the same in all formats.
+            false => identity(&transaction, path, subject).map(drop)?,
+        }
+        if current && subject.is_some() {
             read::saved(&transaction)?;
         }
     }
@@ -112,6 +125,9 @@ fn raise(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     migrations::steps(&transaction, MIGRATIONS)?;
     let (identity, mut head) = check(&transaction, path, subject)?;
+    if displaces && !current {
+        read::saved(&transaction)?;
+    }
     head.epoch = head.epoch.checked_add(1).ok_or_else(|| Wrong::damaged("head", "there are no further epochs"))?;
     head.write(&transaction)?;
     let commit = || {
@@ -135,11 +151,17 @@ fn raise(
 /// Everything by which a store can be refused.
 fn check(connection: &Connection, path: &Path, subject: Option<&Subject>) -> Result<(Identity, Head), Wrong> {
     schema::verify(connection)?;
+    let identity = identity(connection, path, subject)?;
+    Ok((identity, Head::read(connection)?))
+}
+
+/// What a store is of; an error if that is not what is asked for.
+fn identity(connection: &Connection, path: &Path, subject: Option<&Subject>) -> Result<Identity, Wrong> {
     let identity = Identity::read(connection)?;
     if let Some((what, stored, asked)) = subject.and_then(|asked| asked.difference(&identity.subject)) {
         return Err(Wrong::Fault(StoreFault::OtherIdentity { path: path.to_owned(), what, stored, asked }));
     }
-    Ok((identity, Head::read(connection)?))
+    Ok(identity)
 }
 
 fn identify(path: &Path) -> Result<FileId, Wrong> {

@@ -85,7 +85,7 @@ CREATE TABLE dead (
     "check" INTEGER NOT NULL
 ) STRICT;
 
--- Where those stood that could not be copied. Cause 0: the log's retention had cut them; 1: no broker takes a letter so large.
+-- Where those stood that could not be copied. Cause 0: the log's retention had cut them; 1: the broker of their topic takes none so large.
 CREATE TABLE dead_lost (
     id INTEGER PRIMARY KEY,
     partition INTEGER NOT NULL,

@@ -1,14 +1,17 @@
 //! Stores of formats before this one: files that were made with them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use isotherm_model::settings::Settings;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use super::super::lock::Lock;
 use super::super::migrations::MIGRATIONS;
 use super::world::{Place, SMALL, World, ask, open, subject};
 use crate::source::From;
-use crate::store::sqlite::{Options, SqliteStore, StoreReader};
+use crate::store::sqlite::{Options, SqliteStore, StoreReader, Subject};
 use crate::store::{Began, Store, StoreFault};
 
 /// Made by the last version that wrote format 1: 14 commits of small windows and few sensors, batches in the outbox, and three
@@ -117,6 +120,52 @@ fn a_store_that_has_come_a_long_way_goes_on_like_a_new_one() {
         rows.map(Result::unwrap).collect::<Vec<(String, Option<String>)>>()
     };
     assert_eq!(schema(&place), schema(&new));
+}
+
+#[test]
+fn a_take_over_of_a_store_of_format_1_that_is_refused_takes_nothing() {
+    let take_over = Options { take_over: true, patience: Duration::from_millis(20), ..super::world::options() };
+    let untouched = |place: &Place, lock: &Lock| {
+        let format: i64 =
+            Connection::open(&place.path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert!(lock.is_in_place() && format == 1, "format {format}");
+    };
+    // What the migration does not write anew is looked at as well.
+    for fault in ["UPDATE groups SET messages = messages + 1", "UPDATE sensors SET id = -id", "DELETE FROM gaps"] {
+        let place = of_format_1();
+        Connection::open(&place.path).unwrap().execute_batch(fault).unwrap();
+        let lock = Lock::take(&place.path).unwrap();
+        let error = SqliteStore::open(&place.path, &subject(), take_over).unwrap_err();
+        assert!(matches!(error, StoreFault::Damaged { .. }), "{fault}: {error:?}");
+        untouched(&place, &lock);
+    }
+    // Another store than the one that is meant is not even waited for.
+    let place = of_format_1();
+    let lock = Lock::take(&place.path).unwrap();
+    let busy = Connection::open(&place.path).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let other = Subject::new("other", "local", &Settings::default());
+    let error = SqliteStore::open(&place.path, &other, take_over).unwrap_err();
+    assert!(matches!(error, StoreFault::OtherIdentity { .. }), "{error:?}");
+    let error = SqliteStore::open(&place.path, &subject(), take_over).unwrap_err();
+    assert!(matches!(error, StoreFault::Busy { .. }), "{error:?}");
+    busy.execute_batch("ROLLBACK").unwrap();
+    untouched(&place, &lock);
+    // And one that is not refused.
+    let taken = SqliteStore::open(&place.path, &subject(), take_over).unwrap();
+    assert!(!lock.is_in_place());
+    drop(taken);
+    ask(&place.path).unwrap();
+}
+
+#[test]
+fn a_store_of_format_1_is_thrown_away_as_it_is() {
+    let place = of_format_1();
+    let reset = Options { reset: true, ..super::world::options() };
+    // Nothing could be written to it.
+    Connection::open(&place.path).unwrap().execute_batch("CREATE TABLE head_1 (x)").unwrap();
+    drop(SqliteStore::open(&place.path, &subject(), reset).unwrap());
+    super::world::expect(&World::default(), &place.path);
 }
 
 #[test]

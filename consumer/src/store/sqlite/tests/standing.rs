@@ -197,3 +197,39 @@ fn a_store_that_has_been_used_does_not_read_as_unused_when_its_log_is_lost() {
     expect(&first, &copy.path);
     expect(&world, &place.path);
 }
+
+#[test]
+fn whoever_reads_holds_up_no_more_than_the_first_commits() {
+    let (place, mut world) = (Place::new(), World::default());
+    let mut store = open(&place.path).unwrap();
+    let mut reader = Connection::open(&place.path).unwrap();
+    let look = reader.transaction().unwrap();
+    look.query_row("SELECT count(*) FROM head", [], |_| Ok(())).unwrap();
+    world.go_on(1, SMALL, &mut store).unwrap();
+    let alone = || {
+        let copy = Place::new();
+        std::fs::copy(&place.path, &copy.path).unwrap();
+        copy
+    };
+    expect(&World::default(), &alone().path);
+    drop(look);
+    world.go_on(2, SMALL, &mut store).unwrap();
+    expect(&world, &alone().path);
+    // Nor does the next run leave it to the log.
+    let second = world.clone();
+    world.go_on(3, SMALL, &mut store).unwrap();
+    expect(&second, &alone().path);
+    let killed = Place::new();
+    for file in place.files() {
+        std::fs::copy(
+            beside(&place.path, &file.replace("store.db", "")),
+            beside(&killed.path, &file.replace("store.db", "")),
+        )
+        .unwrap();
+    }
+    let next = open(&killed.path).unwrap();
+    let copy = Place::new();
+    std::fs::copy(&killed.path, &copy.path).unwrap();
+    expect(&world, &copy.path);
+    drop(next);
+}
