@@ -68,6 +68,8 @@ impl Page {
 pub(super) struct Book {
     /// How many commits it took.
     pub(super) commits: u64,
+    /// How many partitions there were when the run began, if they have been listed.
+    pub(super) began: Option<u32>,
     pub(super) watermark: Option<Millis>,
     pub(super) closed_until: Option<Millis>,
     pub(super) pages: BTreeMap<u32, Page>,

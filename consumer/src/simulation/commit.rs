@@ -128,6 +128,7 @@ impl World<'_> {
         assert_eq!(partitions, &states, "partitions at a commit, handed over and expected");
         let times = (topic.watermark, topic.closed_until, topic.newest);
         assert_eq!(times, (book.watermark, book.closed_until, book.newest()), "watermark, closed until, newest");
+        assert_eq!(topic.began.partitions, book.began, "partitions when the run began");
         assert_eq!(topic.sensors, reference::distinct(&self.log, book), "sensors");
         let (oldest, open) =
             (book.open.keys().next().map(|end| end - self.log.window.millis()), book.open.len() as u64);

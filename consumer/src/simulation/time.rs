@@ -142,7 +142,10 @@ impl Time {
             Event::Found { partition } if !(until_end && listed) => {
                 self.partitions.entry(*partition).or_default();
             }
-            Event::Listed => self.listed = true,
+            Event::Listed => {
+                self.listed = true;
+                self.book.began.get_or_insert(self.partitions.len() as u32);
+            }
             Event::Tick { now } => self.now = self.now.max(*now),
             Event::Attached { partition, position, end } => self.attach(log, *partition, *position, *end),
             Event::Detached { partition } => {
