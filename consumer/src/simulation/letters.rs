@@ -264,7 +264,12 @@ impl World<'_> {
             self.note("the copier is stopped".to_owned());
             return None;
         };
-        self.note(format!("the copier: {done:?}"));
+        // Without an error's path, which is another one each time.
+        self.note(match &done {
+            Ok(copied) => format!("the copier has copied: {copied}"),
+            Err(Failure::Passes(reason)) => format!("the copier tries again: {reason}"),
+            Err(Failure::Stays(_)) => "the copier ends".to_owned(),
+        });
         match &done {
             Ok(_) | Err(Failure::Passes(_)) => life.copying = Copying::Idle(copier),
             Err(Failure::Stays(Error::Store(_))) => {}
