@@ -23,11 +23,10 @@ fn without_its_topic(cluster: &Cluster, topic: &str, store: &Path, dead: &str, m
     run
 }
 
-/// It waited for its bound, and said what is left; the next run copies all of it, none twice.
+/// It said what is left; the next run copies all of it, none twice.
 #[track_caller]
 fn left_for_the_next_run(cluster: &Cluster, topic: &str, store: &Path, dead: &str, said: &Ended) {
     let said = &said.stderr;
-    assert!(said.contains("dead letters are not all copied after 1 s"), "{said}");
     let batches = said.split_once(" batches are left in the store; the next run with --dead-letters ");
     let batches = batches.and_then(|(before, _)| before.rsplit(' ').next()?.parse::<u64>().ok());
     assert!(batches.is_some_and(|batches| batches > 0), "{said}");
@@ -52,6 +51,9 @@ fn an_interrupted_run_waits_for_a_stalled_broker_no_longer_than_its_bound() {
     cluster.signal(Signal::SIGSTOP);
     run.signal(Signal::SIGINT);
     let said = run.wait().code(130);
+    assert!(said.stderr.contains("waiting up to 1 s for the dead letters of "), "{}", said.stderr);
+    assert!(said.stderr.contains("; Ctrl-C once more to stop at once"), "{}", said.stderr);
+    assert!(said.stderr.contains(NOT_ALL), "{}", said.stderr);
     cluster.signal(Signal::SIGCONT);
     left_for_the_next_run(&cluster, &topic, &store, &dead, &said);
 }
@@ -64,8 +66,30 @@ fn a_run_that_ends_by_itself_waits_no_longer_either() {
     let store = folder.path().join("run.db");
     let more = ["--drain", "1s", "--stop-after", "1010"];
     let said = without_its_topic(&cluster, &topic, &store, &dead, &more).wait().code(0);
+    assert!(said.stderr.contains(NOT_ALL), "{}", said.stderr);
     left_for_the_next_run(&cluster, &topic, &store, &dead, &said);
 }
+
+#[test]
+fn a_signal_ends_the_waiting_of_a_run_that_ended_by_itself() {
+    let cluster = Cluster::start();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let (topic, dead) = (cluster.deployed("end-signal", 1), grave(&cluster, 2));
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let store = folder.path().join("run.db");
+        let more = ["--drain", "1h", "--stop-after", "1010"];
+        let mut run = without_its_topic(&cluster, &topic, &store, &dead, &more);
+        let said = run.wait_for_log("waiting up to 3600 s for the dead letters of ");
+        assert!(said.contains(" batches; Ctrl-C to stop at once"), "{said}");
+        run.signal(signal);
+        let said = run.wait().code(130);
+        assert!(!said.stderr.contains("dead letters are not all copied after"), "{}", said.stderr);
+        left_for_the_next_run(&cluster, &topic, &store, &dead, &said);
+    }
+}
+
+/// What is said of a wait that took as long as it may.
+const NOT_ALL: &str = "dead letters are not all copied after 1 s";
 
 #[test]
 fn a_take_over_while_letters_are_sent_loses_none() {

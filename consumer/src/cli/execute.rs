@@ -9,7 +9,7 @@ use super::load::{self, DEFAULT_FILE, LoadError};
 use super::{
     Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, inspect, log, signals, stores, verify,
 };
-use crate::dead_letters::{self, DeadLetters};
+use crate::dead_letters::{self, DeadLetters, Ended};
 use crate::deploy;
 use crate::inspect::InspectError;
 use crate::results::jsonl::JsonLines;
@@ -97,23 +97,25 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         let shutdown = CancellationToken::new();
         signals::watch(shutdown.clone())?;
         let Some(((outbox, path), letters)) = outbox.zip(letters) else {
-            return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, true));
+            return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, Ended::Sound));
         };
         let cluster = Cluster::at(config.cluster.as_deref());
         let letters = tokio::select! {
             letters = DeadLetters::start(cluster, letters, outbox, &path) => letters?,
             // The run says its totals; it reads nothing.
-            () = shutdown.cancelled() => return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, true)),
+            () = shutdown.cancelled() => {
+                return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, Ended::Sound));
+            }
         };
-        let outcome = run::run(config, &mut letters.tell(&mut *store), &mut *sink, shutdown).await;
-        let copied = letters.finish(outcome.is_err()).await;
+        let outcome = run::run(config, &mut letters.tell(&mut *store), &mut *sink, shutdown.clone()).await;
+        let copied = letters.finish(outcome.is_err(), &shutdown).await;
         Ok::<_, Failure>((outcome?, copied))
     });
     Ok(match outcome? {
+        (Outcome::Interrupted(_), _) | (_, Ended::Interrupted) => ExitCode::from(INTERRUPTED),
         // What went wrong has been said.
-        (Outcome::Complete(_) | Outcome::Unread, false) => ExitCode::FAILURE,
-        (Outcome::Complete(_) | Outcome::Unread, true) => ExitCode::SUCCESS,
-        (Outcome::Interrupted(_), _) => ExitCode::from(INTERRUPTED),
+        (Outcome::Complete(_) | Outcome::Unread, Ended::Failed) => ExitCode::FAILURE,
+        (Outcome::Complete(_) | Outcome::Unread, Ended::Sound) => ExitCode::SUCCESS,
     })
 }
 

@@ -44,7 +44,9 @@ Examples:
 
 The SmartModule must be on the cluster; `isotherm-consumer deploy` puts it there, and creates the topic.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM: the totals are printed, and dead letters \
+that are not copied yet are waited for as long as --drain allows. A second signal waits for nothing, and says nothing. \
+Where the run had ended by itself, the first one ends the waiting.
 Environment: RUST_LOG what is logged (as for `tracing`, instead of -v); NO_COLOR no colours.";
 
 const DEPLOY_EXAMPLES: &str = "\

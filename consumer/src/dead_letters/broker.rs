@@ -4,20 +4,30 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fluvio::dataplane::link::ErrorCode;
+use fluvio::dataplane::record::ReplicaKey;
 use fluvio::{Compression, Isolation};
 use fluvio_protocol::record::{Batch, RawRecords, Record, RecordSet};
 use fluvio_socket::{MultiplexerSocket, VersionedSerialSocket};
 use fluvio_spu_schema::produce::{DefaultPartitionRequest, DefaultProduceRequest, DefaultTopicRequest};
-use tokio::time::timeout;
+use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::seam::{PostError, Put, Sealed, Topic};
+use super::seam::{PostError, Put, Reach, Sealed, Topic};
 use crate::materializer::event::PartitionId;
 use crate::source::SourceError;
 use crate::source::fluvio::cluster::{Cluster, TopicInfo};
 use crate::source::fluvio::raw::{RawError, RawReader};
 
-/// How long a connect, or an acknowledgement, may take.
+/// How long a connect, or an answer, may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long replicas may take before the leader says that it alone has a batch. It must say so before we stop listening: the
+/// answer tells where the batch stands.
+const REPLICAS: Duration = Duration::from_secs(15);
+
+/// How long it is watched in one attempt whether they have it by now, and how often.
+const WATCH: Duration = Duration::from_secs(15);
+const WATCH_EACH: Duration = Duration::from_millis(250);
 
 impl From<RawError> for PostError {
     fn from(error: RawError) -> Self {
@@ -35,6 +45,9 @@ pub(super) struct Broker {
     topic: String,
     compression: Compression,
     leaders: BTreeMap<PartitionId, (VersionedSerialSocket, Isolation)>,
+    /// Partitions whose leader has what its replicas have not, and the farthest that all of them were seen to have. It holds as
+    /// long as the connection does: a leader that was away may have lost it.
+    behind: BTreeMap<PartitionId, i64>,
 }
 
 impl Broker {
@@ -46,7 +59,7 @@ impl Broker {
         cluster.connect().await?;
         let TopicInfo { compression, .. } = cluster.require_topic(topic).await?;
         let (cluster, topic) = (cluster.clone(), topic.to_owned());
-        Ok(Self { cluster, topic, compression, leaders: BTreeMap::new() })
+        Ok(Self { cluster, topic, compression, leaders: BTreeMap::new(), behind: BTreeMap::new() })
     }
 
     async fn connect(&self, partition: PartitionId) -> Result<(VersionedSerialSocket, Isolation), PostError> {
@@ -63,12 +76,23 @@ impl Broker {
         let isolation = if leader.replicated { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
         Ok((socket, isolation))
     }
+
+    /// Up to where a partition can be read, if the leader behind this connection says so.
+    async fn readable(&self, socket: &VersionedSerialSocket, partition: PartitionId) -> Option<i64> {
+        if socket.is_stale() {
+            return None;
+        }
+        let request = FetchOffsetsRequest::new(self.topic.clone(), partition);
+        let answer = timeout(PATIENCE, socket.send_receive(request)).await.ok()?.ok()?;
+        let found = answer.find_partition(&ReplicaKey::new(self.topic.clone(), partition))?;
+        found.error_code.is_ok().then_some(found.last_stable_offset)
+    }
 }
 
 impl Topic for Broker {
     async fn look(&mut self) -> Result<u32, PostError> {
-        // Whatever broke, another connection is the way on.
-        self.leaders.clear();
+        // Whatever broke, another connection is the way on, unless something is known of what stands behind it.
+        self.leaders.retain(|partition, _| self.behind.contains_key(partition));
         let known = self.cluster.topic(&self.topic).await.map_err(|error| PostError::Unsure(error.to_string()))?;
         let known = known.ok_or_else(|| PostError::Unsure(format!("the topic `{}` was deleted", self.topic)))?;
         self.compression = known.compression;
@@ -106,23 +130,69 @@ impl Topic for Broker {
         let unsure = |error: &dyn std::fmt::Display| PostError::Unsure(format!("`{}`: {error}", self.topic));
         let data = DefaultPartitionRequest { partition_index: partition, records: RecordSet { batches: vec![batch] } };
         let topic = DefaultTopicRequest { name: self.topic.clone(), partitions: vec![data], ..Default::default() };
-        let request = DefaultProduceRequest { isolation, timeout: PATIENCE, topics: vec![topic], ..Default::default() };
+        let request = DefaultProduceRequest { isolation, timeout: REPLICAS, topics: vec![topic], ..Default::default() };
         let answer = timeout(PATIENCE, socket.send_receive(request)).await;
         let answer = answer.map_err(|_| unsure(&format_args!("no answer within {} s", PATIENCE.as_secs())))?;
         let answer = answer.map_err(|error| unsure(&error))?;
-        let code =
-            answer.responses.into_iter().flat_map(|topic| topic.partitions).next().map(|answer| answer.error_code);
-        match code {
-            Some(code @ (ErrorCode::None | ErrorCode::MessageTooLarge)) => {
+        let answer = answer.responses.into_iter().flat_map(|topic| topic.partitions).next();
+        let answer = answer.ok_or_else(|| unsure(&"an answer leaves the partition out"))?;
+        match verdict(answer.error_code, answer.base_offset, letters.len()) {
+            Ok(put) => {
                 self.leaders.insert(partition, (socket, isolation));
-                Ok(if code == ErrorCode::None { Put::Acknowledged } else { Put::TooLarge })
+                if let Put::Stored(_) = put {
+                    self.behind.insert(partition, 0);
+                }
+                Ok(put)
             }
-            Some(code @ ErrorCode::PermissionDenied) => {
+            Err(code @ ErrorCode::PermissionDenied) => {
                 Err(PostError::Refused(format!("`{}` does not take a letter: {code}", self.topic)))
             }
-            Some(code) => Err(unsure(&code)),
-            None => Err(unsure(&"an answer leaves the partition out")),
+            Err(code) => Err(unsure(&code)),
         }
+    }
+
+    async fn reach(&mut self, partition: PartitionId, end: i64) -> Result<Reach, PostError> {
+        let began = Instant::now();
+        let (Some(seen), Some(leader)) = (self.behind.remove(&partition), self.leaders.remove(&partition)) else {
+            return Ok(Reach::Unknown);
+        };
+        let mut seen = seen;
+        while let Some(readable) = self.readable(&leader.0, partition).await {
+            if readable >= end {
+                self.leaders.insert(partition, leader);
+                return Ok(Reach::Readable);
+            }
+            if readable < seen {
+                // The topic was made anew.
+                break;
+            }
+            seen = readable;
+            if began.elapsed() >= WATCH {
+                self.behind.insert(partition, seen);
+                self.leaders.insert(partition, leader);
+                return Err(PostError::Unsure(format!(
+                    "the leader of partition {partition} of `{}` has what was sent, but not all replicas have it; see \
+                     whether all brokers run",
+                    self.topic
+                )));
+            }
+            sleep(WATCH_EACH).await;
+        }
+        Ok(Reach::Unknown)
+    }
+}
+
+/// What the broker's answer means for a batch of so many letters that begins, if it is there, at this offset.
+fn verdict(code: ErrorCode, base_offset: i64, letters: usize) -> Result<Put, ErrorCode> {
+    match code {
+        ErrorCode::None => Ok(Put::Acknowledged),
+        ErrorCode::MessageTooLarge => Ok(Put::TooLarge),
+        // The leader has the batch, and would only store it again.
+        ErrorCode::RequestTimedOut { .. } if base_offset >= 0 => {
+            let letters = i64::try_from(letters).unwrap_or(i64::MAX);
+            Ok(Put::Stored(base_offset.saturating_add(letters)))
+        }
+        code => Err(code),
     }
 }
 
@@ -141,9 +211,24 @@ fn seal(letters: &[Sealed], compression: Compression) -> Result<Batch<RawRecords
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use fluvio_protocol::api::RequestKind;
 
     use super::super::letter::Origin;
     use super::*;
+
+    #[test]
+    fn what_its_replicas_have_not_is_stored_all_the_same() {
+        let late = ErrorCode::RequestTimedOut { timeout_ms: 15_000, kind: RequestKind::Produce };
+        assert_eq!(verdict(late.clone(), 40, 3), Ok(Put::Stored(43)));
+        assert_eq!(verdict(late.clone(), -1, 3), Err(late));
+        assert_eq!(verdict(ErrorCode::None, 40, 3), Ok(Put::Acknowledged));
+        assert_eq!(verdict(ErrorCode::MessageTooLarge, 0, 3), Ok(Put::TooLarge));
+        for code in [ErrorCode::NotLeaderForPartition, ErrorCode::TopicNotFound, ErrorCode::StorageError] {
+            assert_eq!(verdict(code.clone(), 0, 3), Err(code));
+        }
+        // The leader speaks before we stop listening.
+        assert!(REPLICAS < PATIENCE);
+    }
 
     #[test]
     fn a_sealed_batch_is_what_was_put_in() {

@@ -1,10 +1,11 @@
 //! Chunks: which of the oldest dead batches are sent and settled together, and which may have been sent and not settled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use isotherm_model::partial::SourceRange;
+use isotherm_model::window::{Millis, WindowSize};
 
-use super::letter::{Letter, Origin};
+use super::letter::{Known, Letter, Origin};
 use crate::materializer::event::PartitionId;
 use crate::store::DeadBatch;
 use crate::store::sqlite::{LostBatch, LostCause};
@@ -27,56 +28,75 @@ impl Default for Bounds {
     }
 }
 
-/// The batches that may have been sent and not been settled, and what of them is in the topic.
+/// What may have been sent and not been settled, and what stood in the topic when that was read back.
 ///
 /// A chunk that is sent begins with the oldest batch of the outbox, and ends at the latest with the one that makes
 /// [`Bounds::letters`] full, by the records that the outbox tells: whether all of them are still to be had changes nothing. The
 /// outbox loses batches at its beginning only, and gains them at its end only. So whatever was sent, ever, and not settled
-/// lies within these batches.
+/// lies within these batches, unless the store has gone back to an earlier commit. Then letters that were settled before wait
+/// once more, of any batch; so whatever else stands in the tail is kept as well, until its batch is settled again.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
-    /// By partition and first offset, the offset after them.
-    ranges: BTreeMap<PartitionId, BTreeMap<i64, i64>>,
-    /// Late and rejected records in them.
+    /// Late and rejected records in these batches.
     pub(super) records: u64,
-    /// The number of the last of them.
-    last: u64,
-    /// Their letters that stood in the topic when that was read back.
-    pub(super) there: BTreeSet<Origin>,
+    /// Of each partition that has batches here, where the first of them begins: in each partition they ascend, so that nothing
+    /// before it comes again.
+    firsts: BTreeMap<PartitionId, i64>,
+    there: There,
 }
+
+/// Letters of this run that stand in the topic, as far as their batches may be to settle: by partition and offset, and of a
+/// late reading the start of its window. Of each partition of the topic of dead letters at most as many as are read back.
+pub(super) type There = BTreeMap<PartitionId, BTreeMap<i64, Option<Millis>>>;
 
 impl Unsettled {
     /// Of the oldest batches of the outbox.
     pub(super) fn of(dead: &[(u64, DeadBatch)], bounds: &Bounds) -> Self {
         let mut unsettled = Self::default();
-        for (number, batch) in dead {
-            let DeadBatch { partition, range, records, .. } = batch;
-            unsettled.ranges.entry(*partition).or_default().insert(range.first, range.next);
-            (unsettled.records, unsettled.last) = (unsettled.records.saturating_add(*records), *number);
-            if unsettled.records >= bounds.letters {
-                break;
+        for (_, batch) in dead {
+            unsettled.firsts.entry(batch.partition).or_insert(batch.range.first);
+            if unsettled.records < bounds.letters {
+                unsettled.records = unsettled.records.saturating_add(batch.records);
             }
         }
         unsettled
     }
 
-    /// Whether a record stands in one of them.
-    pub(super) fn hold(&self, Origin { partition, offset }: Origin) -> bool {
-        let before = self.ranges.get(&partition).and_then(|ranges| ranges.range(..=offset).next_back());
-        before.is_some_and(|(_, next)| offset < *next)
+    /// This stands in the topic.
+    pub(super) fn note(&mut self, Known { origin: Origin { partition, offset }, window }: Known) {
+        if self.firsts.get(&partition).is_none_or(|first| *first <= offset) {
+            self.there.entry(partition).or_default().insert(offset, window);
+        }
     }
 
-    /// How many letters of this batch stood in the topic.
-    pub(super) fn copied(&self, batch: &DeadBatch) -> u64 {
-        let at = |offset| Origin { partition: batch.partition, offset };
+    /// Whether the letter of this record stood in the topic.
+    pub(super) fn holds(&self, Origin { partition, offset }: Origin) -> bool {
+        self.there.get(&partition).is_some_and(|there| there.contains_key(&offset))
+    }
+
+    /// How many letters of this batch stood in the topic. What was late when it was sent, and counts by now, is none of them.
+    pub(super) fn copied(&self, batch: &DeadBatch, size: WindowSize) -> u64 {
         let SourceRange { first, next } = batch.range;
-        if first < next { self.there.range(at(first)..at(next)).count() as u64 } else { 0 }
+        let Some(there) = self.there.get(&batch.partition).filter(|_| first < next) else {
+            return 0;
+        };
+        let is_dead = |window: &Option<Millis>| match window {
+            None => true,
+            Some(start) => batch.late.binary_search(&size.window_of(*start)).is_ok(),
+        };
+        there.range(first..next).filter(|(_, window)| is_dead(window)).count() as u64
     }
 
-    /// The batches up to this number are settled: what was read back of them is of no use any more.
-    pub(super) fn settled(&mut self, last: u64) {
-        if last >= self.last {
-            self.there.clear();
+    /// These batches up to this number are settled: what was read back of them is of no use any more.
+    pub(super) fn settled(&mut self, dead: &[(u64, DeadBatch)], last: u64) {
+        let mut ends = BTreeMap::new();
+        for (_, batch) in dead.iter().take_while(|(number, _)| *number <= last) {
+            ends.insert(batch.partition, batch.range.next);
+        }
+        for (partition, next) in ends {
+            if let Some(there) = self.there.get_mut(&partition) {
+                *there = there.split_off(&next);
+            }
         }
     }
 }
@@ -87,7 +107,7 @@ pub(super) struct Chunk {
     /// The number of the last of them; `None` if there are none.
     pub(super) last: Option<u64>,
     pub(super) letters: Vec<Letter>,
-    /// Those that the log no longer holds.
+    /// Those that the log no longer holds, batch by batch.
     pub(super) lost: Vec<LostBatch>,
     /// Records that lost batches hold, and that had been copied before.
     pub(super) known: u64,

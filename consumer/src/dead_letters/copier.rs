@@ -3,7 +3,7 @@
 //! Everything that goes wrong leads back to the same place: what has not been settled is taken again, and what stands in
 //! the topic already is left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ use super::{Error, Outcome};
 use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
-use crate::store::DeadBatch;
 use crate::store::sqlite::{LostBatch, LostCause};
+use crate::store::{DeadBatch, StoreFault};
 
 /// How long the outbox is left alone if nobody says that there is something in it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -57,6 +57,16 @@ impl From<PostError> for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Stays(error)
+    }
+}
+
+impl From<StoreFault> for Failure {
+    fn from(fault: StoreFault) -> Self {
+        match fault {
+            // Nothing of it was done.
+            fault @ StoreFault::Busy { .. } => Self::Passes(fault.to_string()),
+            fault => Self::Stays(Error::Store(fault)),
+        }
     }
 }
 
@@ -152,40 +162,42 @@ impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
 
     /// Copies the oldest batches. False if there are none.
     pub(crate) async fn step(&mut self) -> Result<bool, Failure> {
-        let dead = self.outbox.oldest(self.bounds.batches).map_err(Error::Store)?;
+        let dead = self.outbox.oldest(self.bounds.batches)?;
         if dead.is_empty() {
             return Ok(false);
         }
-        // Only a success puts it back: after anything else what has arrived is not known.
+        // After an attempt to send, only a success puts it back: after anything else what has arrived is not known.
         let mut unsettled = match self.unsettled.take() {
             Some(unsettled) => unsettled,
             None => {
                 let mut unsettled = Unsettled::of(&dead, &self.bounds);
-                unsettled.there = self.post.there(unsettled.records, |origin| unsettled.hold(origin)).await?;
+                self.post.there(unsettled.records, |known| unsettled.note(known)).await?;
                 unsettled
             }
         };
-        let mut chunk = self.chunk(&dead, &unsettled).await?;
+        let mut chunk = match self.chunk(&dead, &unsettled).await {
+            Ok(chunk) => chunk,
+            Err(failure) => {
+                // Nothing has been sent since.
+                self.unsettled = Some(unsettled);
+                return Err(failure);
+            }
+        };
         let Some(last) = chunk.last else {
             return Ok(false);
         };
         let letters = std::mem::take(&mut chunk.letters);
         let (known, new): (Vec<Letter>, Vec<Letter>) =
-            letters.into_iter().partition(|letter| unsettled.there.contains(&letter.origin));
+            letters.into_iter().partition(|letter| unsettled.holds(letter.origin));
         let known = chunk.known.saturating_add(known.len() as u64);
         if known > 0 {
             info!("{known} dead letters had been copied before, and are left out");
         }
         let refused = self.post.send(&new).await?;
         let mut lost = chunk.lost.clone();
-        lost.extend(refused.iter().map(|Origin { partition, offset }| LostBatch {
-            partition: *partition,
-            cause: LostCause::TooLarge,
-            range: SourceRange { first: *offset, next: offset.saturating_add(1) },
-            records: 1,
-        }));
-        self.outbox.settle(last, &lost).map_err(Error::Store)?;
-        unsettled.settled(last);
+        lost.extend(too_large(&dead, last, &refused));
+        self.outbox.settle(last, &lost)?;
+        unsettled.settled(&dead, last);
         self.unsettled = Some(unsettled);
         self.outcome.copied = self.outcome.copied.saturating_add((new.len() - refused.len()) as u64);
         self.outcome.lost = lost.iter().fold(self.outcome.lost, |sum, lost| sum.saturating_add(lost.records));
@@ -231,7 +243,7 @@ impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
                     chunk.add(*number, batch, letters);
                     all_lost = false;
                 }
-                None => chunk.lose(*number, batch, unsettled.copied(batch)),
+                None => chunk.lose(*number, batch, unsettled.copied(batch, self.window)),
             }
             if !all_lost && chunk.is_full(&self.bounds) {
                 break;
@@ -253,14 +265,21 @@ impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
                 self.starts.insert(batch.partition, start);
                 return Ok(None);
             }
+            // No batch begins where it began.
+            Err(RawError::Misfit { expected, .. }) if expected == batch.range.first => {
+                return Err(self.other_log(batch).into());
+            }
             Err(error) => return Err(error.into()),
         };
         let letters = pick(&raw, batch, &mut self.scanner, self.window);
         if !self.is_known(&raw, batch, letters.len()) {
-            let (topic, partition, offset) = (self.topic.clone(), batch.partition, batch.range.first);
-            return Err(Error::OtherLog { topic, partition, offset }.into());
+            return Err(self.other_log(batch).into());
         }
         Ok(Some(letters))
+    }
+
+    fn other_log(&self, batch: &DeadBatch) -> Error {
+        Error::OtherLog { topic: self.topic.clone(), partition: batch.partition, offset: batch.range.first }
     }
 
     /// Whether it is the batch that was counted.
@@ -268,4 +287,16 @@ impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
         let same = |digest| codec::digest(&raw.encoded(&mut self.combiner)) == digest;
         letters as u64 == batch.records && batch.digest.is_none_or(same)
     }
+}
+
+/// Of each of these batches up to number `last`, how many of its letters are too large.
+fn too_large(dead: &[(u64, DeadBatch)], last: u64, refused: &[Origin]) -> Vec<LostBatch> {
+    let refused: BTreeSet<Origin> = refused.iter().copied().collect();
+    let of = |(_, batch): &(u64, DeadBatch)| {
+        let (partition, SourceRange { first, next }) = (batch.partition, batch.range);
+        let at = |offset| Origin { partition, offset };
+        let records = if first < next { refused.range(at(first)..at(next)).count() as u64 } else { 0 };
+        (records > 0).then_some(LostBatch { partition, cause: LostCause::TooLarge, range: batch.range, records })
+    };
+    dead.iter().take_while(|(number, _)| *number <= last).filter_map(of).collect()
 }

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use bytes::Bytes;
 use isotherm_model::json::Quoted;
 use isotherm_model::scan::Scanner;
-use isotherm_model::time::Utc;
+use isotherm_model::time::{self, Utc};
 use isotherm_model::window::{Millis, WindowSize};
 use serde_json::Value;
 use siphasher::sip::SipHasher;
@@ -22,6 +22,14 @@ const LATE: &str = "late";
 pub(crate) struct Origin {
     pub(crate) partition: PartitionId,
     pub(crate) offset: i64,
+}
+
+/// A letter that stands in the topic of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) origin: Origin,
+    /// The start of the window that a late reading is for.
+    pub(crate) window: Option<Millis>,
 }
 
 /// A reading that is late, or a record that is rejected.
@@ -79,12 +87,15 @@ impl Envelope {
         )
     }
 
-    /// Where the letter with this key comes from, if it is one of this run.
-    pub(crate) fn origin(&self, key: &[u8]) -> Option<Origin> {
+    /// What the letter with this key is of, if it is one of this run.
+    pub(crate) fn known(&self, key: &[u8]) -> Option<Known> {
         let key: Value = serde_json::from_slice(key).ok()?;
         let (partition, offset) =
             key.get("id")?.as_str()?.strip_prefix(&self.run)?.strip_prefix('/')?.split_once('/')?;
-        Some(Origin { partition: partition.parse().ok()?, offset: offset.parse().ok()? })
+        let origin = Origin { partition: partition.parse().ok()?, offset: offset.parse().ok()? };
+        // One that begins before the first time that is read says nothing of itself; the letter is ours all the same.
+        let window = key.get("window").and_then(|start| time::parse(start.as_str()?.as_bytes()));
+        Some(Known { origin, window })
     }
 }
 
@@ -123,11 +134,11 @@ mod tests {
         assert_eq!(lines, include_str!("golden.jsonl"));
         for letter in [&late, &rejected] {
             let key = envelope.key(letter);
-            assert_eq!(envelope.origin(key.as_bytes()), Some(origin));
-            assert_eq!(Envelope::new("sensors", "other").origin(key.as_bytes()), None);
+            assert_eq!(envelope.known(key.as_bytes()), Some(Known { origin, window: letter.window }));
+            assert_eq!(Envelope::new("sensors", "other").known(key.as_bytes()), None);
         }
         for foreign in ["", "x", "{}", r#"{"id":7}"#, r#"{"id":"a/b"}"#] {
-            assert_eq!(envelope.origin(foreign.as_bytes()), None, "{foreign}");
+            assert_eq!(envelope.known(foreign.as_bytes()), None, "{foreign}");
         }
         let odd = Envelope::new("a\"b", RUN).key(&late);
         assert!(serde_json::from_str::<Value>(&odd).is_ok_and(|key| key["topic"] == "a\"b"), "{odd}");

@@ -71,7 +71,10 @@ pub enum Error {
     #[error("dead letters: {0}")]
     Store(#[source] StoreFault),
     /// The batches that they are in.
-    #[error("dead letters: {0}")]
+    #[error(
+        "dead letters: {0}; if it stays so, no letter behind it can be copied: start without --dead-letters, which leaves \
+         them in the store, or begin anew with --reset"
+    )]
     Log(#[from] RawError),
     /// The broker does not take them.
     #[error("dead letters: {reason}; mend the topic, and start the consumer again: what is left in the store goes on")]
@@ -82,7 +85,8 @@ pub enum Error {
     /// The log is not the one that was read.
     #[error(
         "dead letters: partition {partition} of `{topic}`: at offset {offset} stands another batch than the one that was \
-         counted: the topic was deleted and made again, restored, or is another cluster's; nothing of it is copied"
+         counted: the topic was deleted and made again, restored, or is another cluster's; nothing of it is copied. Start without \
+         --dead-letters, which leaves what is not copied in the store, or begin anew with --reset"
     )]
     OtherLog {
         /// The topic.
@@ -99,8 +103,19 @@ pub enum Error {
 pub struct Outcome {
     /// Letters that were sent.
     pub copied: u64,
-    /// Letters that the log no longer held.
+    /// Letters that the log no longer held, or that were too large.
     pub lost: u64,
+}
+
+/// How a copier ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All is copied, or what is left can be copied by the next run.
+    Sound,
+    /// Something is wrong that waiting does not mend.
+    Failed,
+    /// It was stopped while a run that had ended by itself waited for it.
+    Interrupted,
 }
 
 /// A copier that runs.
@@ -150,40 +165,56 @@ impl DeadLetters {
     }
 
     /// The run is over: waits until all letters are copied, within a bound, or not at all for a run that `failed`, and says
-    /// what is left. False if something is wrong that waiting does not mend.
-    pub async fn finish(self, failed: bool) -> bool {
+    /// what is left. If it has ended by itself, `shutdown` ends the waiting.
+    pub async fn finish(self, failed: bool, shutdown: &CancellationToken) -> Ended {
         self.drain.cancel();
-        let Self { mut task, letters, patience, .. } = self;
-        let mut sound = true;
-        match timeout(if failed { Duration::ZERO } else { patience }, &mut task).await {
-            Ok(Ok(Ok(Outcome { copied, lost }))) => {
+        let Self { mut task, letters, patience, store, .. } = self;
+        let was_stopped = shutdown.is_cancelled();
+        let left = || StoreReader::open(&store).and_then(|mut store| Ok(store.snapshot()?.overview().dead));
+        if !failed
+            && !task.is_finished()
+            && let Ok(left @ 1..) = left()
+        {
+            let (seconds, again) = (patience.as_secs_f64(), if was_stopped { "once more " } else { "" });
+            info!("waiting up to {seconds} s for the dead letters of {left} batches; Ctrl-C {again}to stop at once");
+        }
+        let waited = tokio::select! {
+            waited = timeout(if failed { Duration::ZERO } else { patience }, &mut task) => Some(waited),
+            () = shutdown.cancelled(), if !was_stopped => None,
+        };
+        let ended = match waited {
+            Some(Ok(Ok(Ok(Outcome { copied, lost })))) => {
                 if copied > 0 || lost > 0 {
                     info!("{copied} dead letters were copied to `{letters}`, {lost} are lost");
                 }
-                return true;
+                return Ended::Sound;
             }
             // It has said what is wrong.
-            Ok(Ok(Err(_))) => sound = false,
-            Ok(Err(panic)) => {
+            Some(Ok(Ok(Err(_)))) => Ended::Failed,
+            Some(Ok(Err(panic))) => {
                 error!("the copier of dead letters ended before its time: {panic}");
-                sound = false;
+                Ended::Failed
             }
-            Err(_) => {
+            Some(Err(_)) => {
                 task.abort();
                 if !failed {
                     warn!("dead letters are not all copied after {} s", patience.as_secs_f64());
                 }
+                Ended::Sound
             }
-        }
-        let left = StoreReader::open(&self.store).and_then(|mut store| Ok(store.snapshot()?.overview().dead));
-        match left {
+            None => {
+                task.abort();
+                Ended::Interrupted
+            }
+        };
+        match left() {
             Ok(0) => {}
             Ok(left) => warn!(
                 "the dead letters of {left} batches are left in the store; the next run with --dead-letters {letters} copies them"
             ),
             Err(fault) => warn!("how many dead letters are left in the store is not known: {fault}"),
         }
-        sound
+        ended
     }
 }
 

@@ -10,7 +10,7 @@ use std::task::Poll;
 use bytes::Bytes;
 
 use super::letter::Origin;
-use super::seam::{Log, PostError, Put, Sealed, Topic};
+use super::seam::{Log, PostError, Put, Reach, Sealed, Topic};
 use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
@@ -29,6 +29,8 @@ pub(crate) enum Point {
     Put,
     /// It is stored, and not acknowledged.
     Stored,
+    /// It is stored, nobody can read it yet, and it is waited until that is so.
+    Reach,
     /// Batches are to be settled.
     Settle,
     /// They are settled, and nobody knows it yet.
@@ -43,6 +45,13 @@ pub(crate) enum Befalls {
     Stops,
     /// What it does there fails.
     Fails,
+    /// The replicas do not keep up.
+    Lags,
+    /// The connection to the leader breaks, and what its replicas have not
+    Breaks {
+        /// is lost with it, or they get it in the end.
+        lost: bool,
+    },
 }
 
 /// What stands in the topic of dead letters.
@@ -65,6 +74,8 @@ pub(crate) struct Model {
     pub(crate) starts: BTreeMap<PartitionId, i64>,
     /// The partitions of the topic of dead letters.
     pub(crate) lanes: Vec<Vec<Item>>,
+    /// Of those whose replicas do not keep up, how many of these items all of them have. Nobody can read more.
+    pub(crate) behind: BTreeMap<PartitionId, usize>,
     /// The bytes of keys and values that its broker takes at once.
     pub(crate) most: usize,
     /// Whether whoever uses this has lost its store to another one.
@@ -84,11 +95,31 @@ impl Model {
             batches: BTreeMap::new(),
             starts: BTreeMap::new(),
             lanes: vec![Vec::new(); lanes],
+            behind: BTreeMap::new(),
             most: usize::MAX,
             old: false,
             fetched: 0,
             tails: Vec::new(),
             fates: Box::new(|_| Befalls::Nothing),
+        }
+    }
+
+    /// The connection to a partition's leader breaks. What its replicas have not is lost with the leader, or they get it at
+    /// last: before the tail is read, which is all that is promised of it.
+    fn part(&mut self, partition: PartitionId, lost: bool) {
+        // Whoever has lost the store hears of another one's trouble no more.
+        if let Some(all) = self.behind.remove(&partition)
+            && lost
+            && !self.old
+        {
+            self.lanes[partition as usize].truncate(all);
+        }
+    }
+
+    /// Whoever had connections is gone.
+    pub(crate) fn part_all(&mut self, lost: bool) {
+        while let Some((partition, _)) = self.behind.first_key_value() {
+            self.part(*partition, lost);
         }
     }
 
@@ -121,6 +152,11 @@ impl Handle {
 
     /// False if what is done here fails.
     async fn pass(&self, point: Point) -> bool {
+        self.meet(point).await != Befalls::Fails
+    }
+
+    /// What befalls here; it has stopped, if that was it.
+    async fn meet(&self, point: Point) -> Befalls {
         let befalls = self.befalls(point);
         if befalls == Befalls::Stops {
             let mut stopped = false;
@@ -130,7 +166,7 @@ impl Handle {
             })
             .await;
         }
-        befalls != Befalls::Fails
+        befalls
     }
 }
 
@@ -168,10 +204,12 @@ impl Topic for Handle {
         if !self.pass(Point::Tail).await {
             return Err(PostError::Unsure("the tail cannot be read".to_owned()));
         }
-        let mut model = self.get();
-        model.tails.push(records);
+        self.get().tails.push(records);
+        let model = self.get();
         let mut left = records;
-        for item in model.lanes[partition as usize].iter().rev() {
+        let lane = &model.lanes[partition as usize];
+        let readable = model.behind.get(&partition).copied().unwrap_or(lane.len());
+        for item in lane[..readable].iter().rev() {
             if left == 0 {
                 break;
             }
@@ -189,18 +227,47 @@ impl Topic for Handle {
         if !self.pass(Point::Put).await {
             return Err(PostError::Unsure("the connection breaks".to_owned()));
         }
-        {
+        let (before, end) = {
             let mut model = self.get();
             if letters.iter().map(|letter| letter.key.len() + letter.value.len()).sum::<usize>() > model.most {
                 return Ok(Put::TooLarge);
             }
             let old = model.old;
             let items = letters.iter().map(|letter| Item::Letter { letter: letter.clone(), old });
-            model.lanes[partition as usize].extend(items);
+            let lane = &mut model.lanes[partition as usize];
+            let before = lane.len();
+            lane.extend(items);
+            (before, lane.len())
+        };
+        match self.meet(Point::Stored).await {
+            Befalls::Lags => {
+                self.get().behind.entry(partition).or_insert(before);
+                Ok(Put::Stored(end as i64))
+            }
+            befalls => {
+                self.get().part(partition, false);
+                match befalls {
+                    Befalls::Nothing | Befalls::Stops => Ok(Put::Acknowledged),
+                    _ => Err(PostError::Unsure("the connection breaks before the answer".to_owned())),
+                }
+            }
         }
-        match self.pass(Point::Stored).await {
-            true => Ok(Put::Acknowledged),
-            false => Err(PostError::Unsure("the connection breaks before the answer".to_owned())),
+    }
+
+    async fn reach(&mut self, partition: PartitionId, end: i64) -> Result<Reach, PostError> {
+        let befalls = self.meet(Point::Reach).await;
+        let mut model = self.get();
+        match befalls {
+            Befalls::Fails | Befalls::Lags => Err(PostError::Unsure("replicas do not keep up".to_owned())),
+            Befalls::Breaks { lost } => {
+                model.part(partition, lost);
+                Ok(Reach::Unknown)
+            }
+            Befalls::Nothing | Befalls::Stops => {
+                model.part(partition, false);
+                let there = model.lanes[partition as usize].len() as i64;
+                Ok(if end <= there { Reach::Readable } else { Reach::Unknown })
+            }
         }
     }
 }

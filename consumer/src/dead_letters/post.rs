@@ -1,9 +1,9 @@
 //! The post: letters go to their partitions in batches, and the topic's tail is read back for those that stand there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::letter::{Envelope, Letter, Origin, partition_of};
-use super::seam::{PostError, Put, Sealed, Topic};
+use super::letter::{Envelope, Known, Letter, Origin, partition_of};
+use super::seam::{PostError, Put, Reach, Sealed, Topic};
 use crate::materializer::event::PartitionId;
 
 /// The bytes of keys and values that a batch takes, unless a single letter is larger.
@@ -18,28 +18,31 @@ pub(crate) struct Post<T> {
     envelope: Envelope,
     /// How many the topic had when it was last looked at.
     partitions: u32,
+    /// By partition, where letters end that its leader has, and that nobody can read yet: its tail does not show them, and to
+    /// send them again would only store them twice.
+    behind: BTreeMap<PartitionId, i64>,
 }
 
 impl<T: Topic> Post<T> {
     /// A post that sends letters in this envelope. [`Post::there`] comes before the first [`Post::send`].
     pub(crate) fn new(topic: T, envelope: Envelope) -> Self {
-        Self { topic, envelope, partitions: 0 }
+        Self { topic, envelope, partitions: 0, behind: BTreeMap::new() }
     }
 
-    /// Looks at the topic anew, and at which of the letters that `wanted` tells are there already: of each partition the last
+    /// Looks at the topic anew, and shows the letters of this run that are there already: of each partition those among the last
     /// records, as many as `letters`, which is how many may have been sent and not noted, and [`OTHERS`] besides.
-    pub(crate) async fn there(
-        &mut self,
-        letters: u64,
-        wanted: impl Fn(Origin) -> bool + Send + Sync,
-    ) -> Result<BTreeSet<Origin>, PostError> {
+    pub(crate) async fn there(&mut self, letters: u64, mut note: impl FnMut(Known) + Send) -> Result<(), PostError> {
         self.partitions = self.topic.look().await?;
-        let (envelope, mut there) = (&self.envelope, BTreeSet::new());
-        let mut show = |key: &[u8]| there.extend(envelope.origin(key).filter(|origin| wanted(*origin)));
+        while let Some((partition, end)) = self.behind.first_key_value() {
+            self.topic.reach(*partition, *end).await?;
+            self.behind.pop_first();
+        }
+        let envelope = &self.envelope;
+        let mut show = |key: &[u8]| envelope.known(key).into_iter().for_each(&mut note);
         for partition in 0..self.partitions {
             self.topic.tail(partition, letters.saturating_add(OTHERS), &mut show).await?;
         }
-        Ok(there)
+        Ok(())
     }
 
     /// Sends letters, and returns when all of them are acknowledged, with those that the broker takes in no case: alone in
@@ -77,6 +80,16 @@ impl<T: Topic> Post<T> {
         while let Some(letters) = left.pop() {
             match (self.topic.put(partition, letters).await?, letters) {
                 (Put::Acknowledged, _) => {}
+                (Put::Stored(end), _) => {
+                    self.behind.insert(partition, end);
+                    let reached = self.topic.reach(partition, end).await?;
+                    self.behind.remove(&partition);
+                    if reached == Reach::Unknown {
+                        let lost =
+                            format!("partition {partition} has lost its leader before all replicas had its letters");
+                        return Err(PostError::Unsure(lost));
+                    }
+                }
                 (Put::TooLarge, [] | [_]) => refused.extend(letters.iter().map(|letter| letter.origin)),
                 (Put::TooLarge, _) => {
                     let (former, latter) = letters.split_at(letters.len() / 2);

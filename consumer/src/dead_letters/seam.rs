@@ -37,6 +37,10 @@ pub(crate) trait Topic: Send {
         partition: PartitionId,
         letters: &[Sealed],
     ) -> impl Future<Output = Result<Put, PostError>> + Send;
+
+    /// Waits for a while until everything before this offset is readable, which [`Topic::put`] said to be stored. An error if it
+    /// is not so yet.
+    fn reach(&mut self, partition: PartitionId, end: i64) -> impl Future<Output = Result<Reach, PostError>> + Send;
 }
 
 /// A letter in its envelope.
@@ -50,10 +54,21 @@ pub(crate) struct Sealed {
 /// What became of a batch of letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Put {
-    /// The broker has all of it.
+    /// All replicas have all of it.
     Acknowledged,
+    /// The leader has all of it, and its replicas have not: it ends before this offset, and nobody can read it yet.
+    Stored(i64),
     /// It is larger than the broker takes, and nothing of it is there.
     TooLarge,
+}
+
+/// What became of letters that were stored, and that nobody could read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All replicas have them.
+    Readable,
+    /// The way to the leader that had them is broken, or it is another log: the tail tells whether they are there.
+    Unknown,
 }
 
 /// Why letters cannot be sent.

@@ -19,10 +19,12 @@ use super::copier::{Copier, Failure};
 use super::letter::{Envelope, Letter, Origin};
 use super::model::{Befalls, Handle, Item, Model, Point, copies, padded};
 use super::post::{OTHERS, Post};
-use super::seam::Pending;
+use super::seam::{Pending, Sealed};
 use super::{Error, Outcome};
 use crate::source::fluvio::batches::{RawBatch, RawRecord};
-use crate::store::sqlite::LostBatch;
+use crate::source::fluvio::raw::RawError;
+use crate::store::error::Doing;
+use crate::store::sqlite::{LostBatch, LostCause};
 use crate::store::{DeadBatch, StoreFault};
 
 const SMALL: Bounds = Bounds { batches: 8, letters: 5, bytes: usize::MAX };
@@ -33,6 +35,8 @@ struct Box {
     dead: Vec<(u64, DeadBatch)>,
     lost: Vec<LostBatch>,
     settled: Vec<u64>,
+    /// How often it is still locked by another process.
+    busy: u64,
 }
 
 #[derive(Clone)]
@@ -48,6 +52,10 @@ impl Pending for Outbox {
             return Err(StoreFault::from("it is not even begun"));
         }
         let mut outbox = self.0.lock().unwrap();
+        if let Some(left) = outbox.busy.checked_sub(1) {
+            outbox.busy = left;
+            return Err(StoreFault::Busy { path: "run.db".into(), doing: Doing::Outbox, holder: None });
+        }
         let done: Vec<u64> =
             outbox.dead.extract_if(.., |(number, _)| *number <= last).map(|(number, _)| number).collect();
         assert_eq!(done.last(), Some(&last), "settled is what waits, and no more: {:?}", outbox.dead);
@@ -72,6 +80,8 @@ struct World {
     outbox: Outbox,
     bounds: Bounds,
     outcome: Outcome,
+    /// Whether what only a leader had is lost when nobody waits for it any more.
+    leaders_are_lost: bool,
 }
 
 impl World {
@@ -101,10 +111,12 @@ impl World {
         }
         let model = Handle::new(model);
         let outbox = Outbox(Arc::new(Mutex::new(outbox)), model.clone());
-        Self { model, outbox, bounds, outcome: Outcome::default() }
+        Self { model, outbox, bounds, outcome: Outcome::default(), leaders_are_lost: false }
     }
 
     fn copier(&self) -> Copier<Handle, Handle, Outbox> {
+        // The connections of one before it are gone.
+        self.model.get().part_all(self.leaders_are_lost);
         let post = Post::new(self.model.clone(), Envelope::new("sensors", "run"));
         let settings = Settings::default();
         Copier::new(self.outbox.clone(), self.model.clone(), post, "sensors".to_owned(), &settings, self.bounds)
@@ -197,6 +209,158 @@ fn deaths_and_errors_at_each_point_double_and_lose_nothing() {
         }
     }
     assert_eq!(hit.len(), 7, "each kind of point: {hit:?}");
+}
+
+/// The replicas of the topic do not keep up after the `nth` batch of letters, and then this befalls those who wait for them, in
+/// turn, and nothing more. How often anything did.
+fn lagging(world: &World, nth: usize, then: Vec<Befalls>) -> Arc<Mutex<usize>> {
+    let (mut stored, mut then, met) = (0, then.into_iter(), Arc::new(Mutex::new(0)));
+    let told = met.clone();
+    world.model.get().fates = std::boxed::Box::new(move |point| match point {
+        Point::Stored => {
+            stored += 1;
+            if stored == nth { Befalls::Lags } else { Befalls::Nothing }
+        }
+        Point::Reach => {
+            *told.lock().unwrap() += 1;
+            then.next().unwrap_or(Befalls::Nothing)
+        }
+        _ => Befalls::Nothing,
+    });
+    met
+}
+
+#[test]
+fn what_replicas_have_not_yet_is_waited_for_and_not_sent_again() {
+    use Befalls::{Breaks, Fails, Nothing, Stops};
+    let sizes = [2, 1, 4, 3, 1, 7, 2];
+    let (kept, lost) = (Breaks { lost: false }, Breaks { lost: true });
+    let all: [&[Befalls]; 8] = [
+        &[Nothing],
+        &[Fails],
+        &[Fails, Fails, Fails, Fails],
+        &[kept],
+        &[lost],
+        &[Fails, Fails, kept],
+        &[Fails, Fails, lost],
+        &[Fails, Stops],
+    ];
+    for then in all {
+        for leaders_are_lost in [false, true] {
+            for nth in 1.. {
+                let mut world = World { leaders_are_lost, ..World::new(&sizes, SMALL) };
+                let met = lagging(&world, nth, then.to_vec());
+                let copiers = world.copy();
+                if *met.lock().unwrap() == 0 {
+                    assert!(nth > 5, "only {nth} batches of letters");
+                    break;
+                }
+                world.expect(&sizes, &format!("batch {nth} lags, then {then:?}, {leaders_are_lost}"));
+                assert_eq!(copiers, 1 + usize::from(then.contains(&Stops)));
+                assert!(*met.lock().unwrap() >= then.len(), "{then:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_store_that_goes_back_doubles_nothing_that_the_tail_shows() {
+    let sizes = [2, 1, 4, 3, 1, 7, 2, 5, 1, 1, 6];
+    for settled_since in 1..sizes.len() {
+        let mut world = World::new(&sizes, SMALL);
+        let dead = world.outbox.0.lock().unwrap().dead.clone();
+        world.copy();
+        world.expect(&sizes, "copied");
+        // All that was noted is undone, but for the first batches.
+        {
+            let mut outbox = world.outbox.0.lock().unwrap();
+            let then = sizes.len() - settled_since;
+            outbox.dead = dead[then..].to_vec();
+            outbox.settled.truncate(then);
+        }
+        world.copy();
+        world.expect(&sizes, &format!("{settled_since} batches are settled once more"));
+        assert_eq!(world.outcome, Outcome::default(), "nothing was sent or lost");
+    }
+}
+
+#[test]
+fn what_was_late_before_the_store_went_back_is_not_taken_for_what_is_late_now() {
+    let mut world = World::new(&[2], SMALL);
+    // A reading of the same batch, sent as late; it counts by now. The other two are cut.
+    let of = |offset, window: Option<i64>| Letter {
+        origin: Origin { partition: 0, offset },
+        reason: if window.is_none() { "not-json" } else { "late" },
+        window,
+        value: reading(1),
+    };
+    let envelope = Envelope::new("sensors", "run");
+    for letter in [of(0, Some(1_795_341_600_000)), of(2, None)] {
+        let (key, origin) = (envelope.key(&letter).into_bytes(), letter.origin);
+        let letter = Sealed { origin, key, value: letter.value };
+        world.model.get().lanes[0].push(Item::Letter { letter, old: false });
+    }
+    world.model.get().starts = BTreeMap::from([(0, 1_000)]);
+    world.copy();
+    assert_eq!(world.outcome, Outcome { copied: 0, lost: 1 });
+}
+
+#[test]
+fn the_tail_is_not_read_again_where_nothing_was_sent() {
+    let mut world = World::new(&[3, 3], SMALL);
+    let mut left = 4;
+    world.model.get().fates = std::boxed::Box::new(move |point| {
+        let fails = point == Point::Fetch && left > 0;
+        left -= i32::from(fails);
+        if fails { Befalls::Fails } else { Befalls::Nothing }
+    });
+    assert_eq!(world.copy(), 1);
+    world.expect(&[3, 3], "after the log was away");
+    assert_eq!(world.model.get().tails.len(), 3, "each partition once");
+}
+
+#[test]
+fn a_store_that_is_busy_is_asked_again() {
+    let mut world = World::new(&[2, 3, 1], SMALL);
+    world.outbox.0.lock().unwrap().busy = 3;
+    assert_eq!(world.copy(), 1);
+    world.expect(&[2, 3, 1], "after a lock that was held for long");
+    assert_eq!(world.outbox.0.lock().unwrap().busy, 0);
+}
+
+#[test]
+fn letters_that_are_too_large_are_lost_by_the_batch() {
+    let mut world = World::new(&[3, 2, 2], Bounds::default());
+    {
+        let mut model = world.model.get();
+        model.most = 1_000;
+        let mut grow = |partition, first, place: usize| {
+            let batch = model.batches.get_mut(&(partition, first)).unwrap();
+            batch.records[place].value = padded("large".to_owned(), 2_000);
+        };
+        // Two of the first batch, not side by side; one of the third.
+        [(0, 0, 1), (0, 0, 3), (0, 4, 2)].into_iter().for_each(|(p, first, place)| grow(p, first, place));
+    }
+    world.copy();
+    world.expect(&[3, 2, 2], "the others");
+    let lost = |first, next, records| LostBatch {
+        partition: 0,
+        cause: LostCause::TooLarge,
+        range: SourceRange { first, next },
+        records,
+    };
+    assert_eq!(world.outbox.0.lock().unwrap().lost, [lost(0, 4, 2), lost(4, 7, 1)]);
+    assert_eq!(world.outcome, Outcome { copied: 4, lost: 3 });
+}
+
+#[test]
+fn an_error_that_stays_says_what_to_do_next() {
+    let (topic, partition, offset) = ("sensors".to_owned(), 1, 7);
+    let damaged = RawError::Damaged { topic: topic.clone(), partition, offset, what: "its checksum".to_owned() };
+    for error in [Error::OtherLog { topic, partition, offset }, Error::Log(damaged)] {
+        let said = error.to_string();
+        assert!(said.contains("without --dead-letters") && said.contains("--reset"), "{said}");
+    }
 }
 
 #[test]
@@ -337,6 +501,11 @@ fn another_log_is_not_copied_but_what_came_before_it_is() {
         assert_eq!(copies(&world.model.get()).len(), 2);
         assert_eq!(world.outbox.0.lock().unwrap().settled, [0]);
     }
+    // No batch begins there at all.
+    let world = World::new(&[2], Bounds::default());
+    world.model.get().batches.clear();
+    let done = once(world.copier().step());
+    assert!(matches!(done, Some(Err(Failure::Stays(Error::OtherLog { .. })))), "{done:?}");
 }
 
 proptest! {
@@ -348,11 +517,19 @@ proptest! {
         letters in 1_u64..12,
         batches in 1_u64..12,
         bytes in prop::sample::select(vec![300, 1_000, usize::MAX]),
-        harms in prop::collection::vec((0_usize..12, any::<bool>(), 0_i64..12, 0_usize..2), 0..12),
+        harms in prop::collection::vec((0_usize..12, 0_usize..5, 0_i64..12, 0_usize..2), 0..12),
+        leaders_are_lost in any::<bool>(),
     ) {
-        let mut world = World::new(&sizes, Bounds { batches, letters, bytes });
-        for (nth, stops, cut, partition) in harms {
-            world.harm(nth, if stops { Befalls::Stops } else { Befalls::Fails });
+        let mut world = World { leaders_are_lost, ..World::new(&sizes, Bounds { batches, letters, bytes }) };
+        for (nth, harm, cut, partition) in harms {
+            let lags = |then| drop(lagging(&world, 1 + nth / 4, then));
+            match harm {
+                0 => drop(world.harm(nth, Befalls::Stops)),
+                1 => drop(world.harm(nth, Befalls::Fails)),
+                2 => lags(vec![Befalls::Fails]),
+                3 => lags(vec![Befalls::Breaks { lost: true }]),
+                _ => lags(vec![Befalls::Fails, Befalls::Stops]),
+            }
             let mut copier = world.copier();
             for _ in 0..1 + nth / 4 {
                 if once(copier.step()).is_none() {

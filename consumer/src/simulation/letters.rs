@@ -28,11 +28,15 @@ use crate::dead_letters::model::{Befalls, Handle, Item, Model, Point};
 use crate::dead_letters::post::{OTHERS, Post};
 use crate::dead_letters::seam::Pending;
 use crate::materializer::event::PartitionId;
+use crate::store::error::Doing;
 use crate::store::sqlite::{LostBatch, Outbox};
 use crate::store::{DeadBatch, StoreFault};
 
 /// The run's name in the envelopes: the store's own is another one each time.
 pub(super) const RUN: &str = "simulation";
+
+/// By partition and first offset, where batches end that are settled.
+pub(super) type Settled = BTreeMap<(PartitionId, i64), i64>;
 
 /// What is drawn, and what was settled.
 struct Fates {
@@ -43,8 +47,7 @@ struct Fates {
     away: u32,
     /// Batches that were taken from the outbox and are not settled.
     waiting: BTreeMap<u64, DeadBatch>,
-    /// By partition and first offset, where batches end that are settled.
-    settled: BTreeMap<(PartitionId, i64), i64>,
+    settled: Settled,
 }
 
 impl Fates {
@@ -61,9 +64,12 @@ impl Fates {
             Point::Tail | Point::Fetch => (50, 20),
             Point::Put => (100, 40),
             Point::Stored => (200, 60),
+            Point::Reach => (150, 250),
             Point::Settle | Point::Settled => (0, 15),
         };
         match self.random.below(1_000) {
+            draw if draw < 80 && point == Point::Stored => Befalls::Lags,
+            draw if draw < 150 && point == Point::Reach => Befalls::Breaks { lost: draw < 75 },
             draw if draw < stops => Befalls::Stops,
             draw if draw < stops + fails => Befalls::Fails,
             _ => Befalls::Nothing,
@@ -83,6 +89,8 @@ pub(super) struct Letters {
     fates: Shared,
     bounds: Bounds,
     settings: Settings,
+    /// Whether the store may go back to an earlier state.
+    pub(super) goes_back: bool,
 }
 
 #[derive(Clone)]
@@ -109,12 +117,22 @@ impl Letters {
             letters: random.pick(&[1, 3, 8, 10_000]),
             bytes: random.pick(&[400, 8 << 20]),
         };
-        let (waiting, settled) = (BTreeMap::new(), BTreeMap::new());
+        let (waiting, settled, goes_back) = (BTreeMap::new(), BTreeMap::new(), random.in_thousand(300));
         let fates = Fates { random, calm: false, away: 0, waiting, settled };
         let fates = Shared(Arc::new(Mutex::new(fates)));
         let told = fates.clone();
         model.fates = Box::new(move |point| told.get().befalls(point));
-        Self { model: Handle::new(model), fates, bounds, settings: settings.clone() }
+        Self { model: Handle::new(model), fates, bounds, settings: settings.clone(), goes_back }
+    }
+
+    /// What is settled.
+    pub(super) fn settled(&self) -> Settled {
+        self.fates.get().settled.clone()
+    }
+
+    /// The store is one in which this is settled.
+    pub(super) fn go_back(&self, settled: Settled) {
+        self.fates.get().settled = settled;
     }
 
     /// Whether this batch is settled.
@@ -139,7 +157,7 @@ impl Letters {
     }
 
     /// True in so many of a thousand cases.
-    fn draw(&self, cases: usize) -> bool {
+    pub(super) fn draw(&self, cases: usize) -> bool {
         self.fates.get().random.in_thousand(cases)
     }
 
@@ -166,8 +184,10 @@ impl Letters {
             let lane = fates.random.below(model.lanes.len());
             let before =
                 model.lanes[lane].iter().map(|item| if let Item::Others(records, _) = item { *records } else { 0 });
-            // With more than these a letter may be sent twice.
-            let records = fates.random.pick(&[1, 30, 1_000, 50_000, 100_000]).min(OTHERS - before.sum::<u64>());
+            // With more than these a letter may be sent twice. Where the store goes back, letters that were sent since then
+            // count as well.
+            let most = if self.goes_back { OTHERS - 10_000 } else { OTHERS };
+            let records = fates.random.pick(&[1, 30, 1_000, 50_000, 100_000]).min(most - before.sum::<u64>());
             model.lanes[lane].push(Item::Others(records, key.into()));
         }
     }
@@ -189,7 +209,9 @@ impl Pending for Watched {
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
         if self.model.befalls(Point::Settle) != Befalls::Nothing {
-            return Err(StoreFault::from("the disk reported an error"));
+            let busy = StoreFault::Busy { path: "run.db".into(), doing: Doing::Outbox, holder: None };
+            let draw = self.fates.get().random.in_thousand(500);
+            return Err(if draw { busy } else { StoreFault::from("the disk reported an error") });
         }
         self.outbox.settle(last, lost)?;
         let mut fates = self.fates.get();
@@ -279,10 +301,12 @@ impl World<'_> {
     }
 
     fn copier(&self, life: &Life) -> Box<Between> {
-        let Letters { model, fates, bounds, settings } = &self.letters;
+        let Letters { model, fates, bounds, settings, .. } = &self.letters;
         let outbox = life.store.outbox();
         // Those before it have been stopped for ever.
         fates.get().waiting.clear();
+        let lost = fates.get().random.in_thousand(500);
+        model.get().part_all(lost);
         let sent_before = {
             let (model, fates) = (model.get(), fates.get());
             let origins = model.letters().map(|(letter, _)| letter.origin);

@@ -10,7 +10,7 @@
 //! (`commit`) meet errors of the disk and torn writes (`store`, `disk`).
 //!
 //! Beside the run the real copier of dead letters works on the real outbox (`letters`, `records`), and is stopped, killed and overtaken
-//! wherever it waits.
+//! wherever it waits. Between two lives the store may go back to a copy of an earlier state (`past`).
 //!
 //! After each event the run is held against a model of time (`time`) that says who holds windows back, and when each closes, for what
 //! reason; it keeps a book (`book`) of what has become of each reading. At each commit and publication, and after lives, commits,
@@ -30,6 +30,7 @@ mod letters;
 mod life;
 mod log;
 mod outcome;
+mod past;
 mod random;
 mod records;
 mod reference;
@@ -92,6 +93,10 @@ struct Tally {
     letters: AtomicU64,
     /// Of these, what a copier had sent and not settled when it died.
     again: AtomicU64,
+    /// Stores that went back to an earlier state.
+    back: AtomicU64,
+    /// Letters of states that the store went back from, and that would not be sent any more.
+    forgotten: AtomicU64,
     /// Those that stand twice: the other one was sent by a copier whose store had been taken over.
     doubled: AtomicU64,
     /// Those that were cut before they were copied, or that the broker did not take.
@@ -150,9 +155,9 @@ fn ten_thousand_seeds() {
     if seeds >= 1_000 {
         let Tally { lives, commits, windows, crashes, torn, full, unwritten, failed, refused, fenced, .. } = &tally;
         let Tally { late, cut, gaps, dropped, unneeded, .. } = &tally;
-        let Tally { letters, again, doubled, lost, fenced_copiers, .. } = &tally;
+        let Tally { letters, again, back, forgotten, doubled, lost, fenced_copiers, .. } = &tally;
         let first = [lives, commits, windows, crashes, torn, full, unwritten, failed, refused, fenced];
-        let copied = [letters, again, doubled, lost, fenced_copiers];
+        let copied = [letters, again, back, forgotten, doubled, lost, fenced_copiers];
         for count in first.into_iter().chain([late, cut, gaps, dropped, unneeded]).chain(copied) {
             assert!(count.load(Ordering::Relaxed) > 0, "something never happened: {tally:?}");
         }

@@ -35,23 +35,18 @@ struct Copies {
 impl World<'_> {
     /// Holds the topic of dead letters, and what is noted as lost, against these batches.
     pub(super) fn check_letters(&self, dead: &[Dead], lost: &[LostRange]) {
-        let mut wanted = BTreeMap::new();
-        for Dead { partition, first, late, .. } in dead {
+        for Dead { partition, first, .. } in dead {
             assert!(self.letters.is_settled(*partition, *first), "p{partition}, batch {first} is not settled");
-            let batches = &self.log.partitions[*partition as usize].batches;
-            let batch =
-                batches.iter().find(|batch| batch.first == *first && batch.reach > *first).expect("a batch of the log");
-            for (offset, letter) in self.wanted(batch, late) {
-                wanted.insert((*partition, offset), (letter, Copies::default()));
-            }
         }
+        let (mut wanted, mut forgotten) = (self.letters_of(dead), self.letters_of(&self.forgotten));
         self.letters.each(|key, value, old| {
             let key: Value = serde_json::from_slice(key).expect("a letter's key is JSON");
             let number = |name: &str| key[name].as_i64().unwrap_or_else(|| panic!("no `{name}` in {key}"));
             let (partition, offset) = (number("partition") as u32, number("offset"));
             assert_eq!(key["id"], format!("{RUN}/{partition}/{offset}"));
             assert_eq!((&key["run"], &key["topic"]), (&RUN.into(), &"sensors".into()), "{key}");
-            let Some((letter, copies)) = wanted.get_mut(&(partition, offset)) else {
+            let origin = (partition, offset);
+            let Some((letter, copies)) = wanted.get_mut(&origin).or_else(|| forgotten.get_mut(&origin)) else {
                 panic!("a letter of what is not dead: {key}");
             };
             let told = (key["reason"].as_str(), key["window"].as_str(), value);
@@ -63,7 +58,25 @@ impl World<'_> {
             self.tally.letters.fetch_add(*own as u64, Ordering::Relaxed);
             self.tally.doubled.fetch_add((own + old).saturating_sub(1) as u64, Ordering::Relaxed);
         }
-        self.check_lost(&wanted, lost);
+        for (origin, (_, Copies { own, old })) in forgotten {
+            assert!(own <= 1, "{own} letters of {origin:?} were sent by those who held the store, {old} by others");
+            self.tally.forgotten.fetch_add(own as u64, Ordering::Relaxed);
+        }
+        self.check_lost(dead, &wanted, lost);
+    }
+
+    /// By partition and offset, what letters these batches must become.
+    fn letters_of(&self, dead: &[Dead]) -> BTreeMap<(u32, i64), (Wanted, Copies)> {
+        let mut wanted = BTreeMap::new();
+        for Dead { partition, first, late, .. } in dead {
+            let batches = &self.log.partitions[*partition as usize].batches;
+            let batch =
+                batches.iter().find(|batch| batch.first == *first && batch.reach > *first).expect("a batch of the log");
+            for (offset, letter) in self.wanted(batch, late) {
+                wanted.insert((*partition, offset), (letter, Copies::default()));
+            }
+        }
+        wanted
     }
 
     /// What a batch's dead records must become, by offset.
@@ -83,7 +96,7 @@ impl World<'_> {
     }
 
     /// What is not in the topic is noted as lost, once, and had to be lost.
-    fn check_lost(&self, wanted: &BTreeMap<(u32, i64), (Wanted, Copies)>, lost: &[LostRange]) {
+    fn check_lost(&self, dead: &[Dead], wanted: &BTreeMap<(u32, i64), (Wanted, Copies)>, lost: &[LostRange]) {
         let within = |lost: &LostRange, (partition, offset): (u32, i64)| {
             lost.partition == partition && lost.range.first <= offset && offset < lost.range.next
         };
@@ -99,7 +112,10 @@ impl World<'_> {
             let of_these = wanted.iter().filter(|(origin, _)| within(lost, **origin));
             let had_to_be = match lost.cause {
                 Some(LostCause::Cut) => lost.range.next <= cut,
-                Some(LostCause::TooLarge) => of_these.clone().all(|(_, (l, _))| self.letters.is_too_large(&l.value)),
+                Some(LostCause::TooLarge) => {
+                    let mut missing = of_these.clone().filter(|(_, (_, copies))| copies.own + copies.old == 0);
+                    missing.all(|(_, (letter, _))| self.letters.is_too_large(&letter.value))
+                }
                 None => false,
             };
             assert!(had_to_be, "{lost:?} had not to be lost; the log begins at {cut}");
@@ -110,6 +126,8 @@ impl World<'_> {
             let (least, most) = (of(&|copies| copies.own + copies.old == 0), of(&|copies| copies.own == 0));
             let records = lost.records;
             assert!(least <= records && records <= most, "lost are {least} to {most} records: {lost:?}");
+            let batches = dead.iter().filter(|dead| within(lost, (dead.partition, dead.first)));
+            assert_eq!(lost.batches, batches.count() as u64, "how many batches are lost: {lost:?}");
             self.tally.lost.fetch_add(records, Ordering::Relaxed);
         }
     }

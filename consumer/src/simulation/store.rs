@@ -53,6 +53,13 @@ impl Folder {
         self.generation += 1;
     }
 
+    /// Other files are put in the place of these.
+    pub(super) fn replace(&mut self, files: &Files) {
+        files.write(&self.next());
+        self.generation += 1;
+        self.tidy();
+    }
+
     /// Removes the files that nobody has open any more.
     pub(super) fn tidy(&self) {
         if let Some(last) = self.generation.checked_sub(1)

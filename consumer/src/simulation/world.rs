@@ -7,11 +7,13 @@ use std::time::Duration;
 use isotherm_model::partial::ModuleVersion;
 use isotherm_model::window::{Millis, WindowSize};
 
+use super::book::Dead;
 use super::commit::Committed;
 use super::flags::Flags;
 use super::letters::Letters;
 use super::life::{End, Life};
 use super::log::Log;
+use super::past::Past;
 use super::random::Random;
 use super::records;
 use super::store::Folder;
@@ -54,6 +56,10 @@ pub(super) struct World<'a> {
     pub(super) zombie: Option<Life>,
     /// Who looks into the store.
     pub(super) watcher: Option<Watcher>,
+    /// A copy of the store.
+    pub(super) past: Option<Past>,
+    /// What was in the outbox of states that the store has gone back from.
+    pub(super) forgotten: Vec<Dead>,
     /// Nothing goes wrong any more.
     pub(super) calm: bool,
     pub(super) tally: &'a Tally,
@@ -95,6 +101,8 @@ impl<'a> World<'a> {
             said: None,
             zombie: None,
             watcher: None,
+            past: None,
+            forgotten: Vec::new(),
             calm: false,
             tally,
             script,
@@ -134,6 +142,7 @@ impl<'a> World<'a> {
             if self.random.in_thousand(500) {
                 self.check(false);
             }
+            self.go_back();
         }
         self.finish();
     }

@@ -26,7 +26,7 @@ pub(super) const LOST: Table<7> =
 pub enum LostCause {
     /// The log's retention had cut their records before.
     Cut,
-    /// The broker of the topic of dead letters takes none so large.
+    /// The broker of the topic of dead letters took none so large.
     TooLarge,
 }
 
@@ -40,20 +40,20 @@ impl LostCause {
     }
 }
 
-/// Letters of a batch that could not be copied.
+/// Letters of a batch that could not be copied, all of them for the same cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostBatch {
     /// Of which partition.
     pub partition: PartitionId,
     /// Why.
     pub cause: LostCause,
-    /// Which offsets.
+    /// The batch's offsets.
     pub range: SourceRange,
-    /// How many late and rejected records stood there.
+    /// How many of its late and rejected records could not be copied.
     pub records: u64,
 }
 
-/// Where letters stood that could not be copied: of a batch, or of several, between which none was copied.
+/// Where letters stood that could not be copied: of a batch, or of several, between which there was none without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostRange {
     /// Of which partition.
@@ -62,25 +62,22 @@ pub struct LostRange {
     pub cause: Option<LostCause>,
     /// From the first of these batches to the last.
     pub range: SourceRange,
-    /// How many batches with such records.
+    /// How many they are.
     pub batches: u64,
-    /// How many late and rejected records stood in these.
+    /// How many late and rejected records of these could not be copied.
     pub records: u64,
 }
 
-/// Joins what is lost of batches that follow each other. `settled` are the batches that are done with, the lost ones among
-/// them, by partition and first offset: where one was copied, ranges end.
+/// Joins what is lost of batches that follow each other, for the same cause. `settled` are the batches that are done with, the
+/// lost ones among them, by partition and first offset: where one was copied, or was lost for another cause, ranges end.
 pub(super) fn join(lost: &[LostBatch], settled: &BTreeSet<(PartitionId, i64)>) -> Vec<LostRange> {
     let mut ranges: Vec<LostRange> = Vec::new();
     let mut open: BTreeMap<(PartitionId, LostCause), usize> = BTreeMap::new();
     for LostBatch { partition, cause, range, records } in lost {
         let last = open.get(&(*partition, *cause)).and_then(|place| ranges.get_mut(*place));
-        let follows = |last: &&mut LostRange| match cause {
-            LostCause::TooLarge => range.first == last.range.next,
-            LostCause::Cut => {
-                let between = (*partition, last.range.next)..(*partition, range.first.max(last.range.next));
-                range.first >= last.range.next && settled.range(between).next().is_none()
-            }
+        let follows = |last: &&mut LostRange| {
+            let between = (*partition, last.range.next)..(*partition, range.first.max(last.range.next));
+            range.first >= last.range.next && settled.range(between).next().is_none()
         };
         match last.filter(follows) {
             Some(last) => {
@@ -216,10 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_one_range_only_side_by_side() {
+    fn batches_with_what_is_too_large_are_one_range_until_another_one_stood_between() {
         use LostCause::{Cut, TooLarge};
-        let large = [lost(0, TooLarge, 4, 5), lost(0, Cut, 5, 6), lost(0, TooLarge, 5, 6), lost(0, TooLarge, 8, 9)];
-        assert_eq!(joined(&large, &[(0, 0)]), [(0, 4, 6, 2), (0, 5, 6, 1), (0, 8, 9, 1)]);
+        let large = [lost(0, TooLarge, 4, 6), lost(0, TooLarge, 8, 9), lost(0, Cut, 9, 12), lost(0, TooLarge, 12, 13)];
+        let all = [(0, 4), (0, 8), (0, 9), (0, 12)];
+        assert_eq!(joined(&large, &all), [(0, 4, 9, 2), (0, 9, 12, 1), (0, 12, 13, 1)]);
+        // One that was copied.
+        let copied = [&all[..], &[(0, 6)]].concat();
+        assert_eq!(joined(&large, &copied), [(0, 4, 6, 1), (0, 8, 9, 1), (0, 9, 12, 1), (0, 12, 13, 1)]);
         // A log that was read again from its beginning, which no run does, joins nothing.
         assert_eq!(joined(&[lost(0, Cut, 9, 12), lost(0, Cut, 0, 9)], &[]), [(0, 9, 12, 1), (0, 0, 9, 1)]);
     }
