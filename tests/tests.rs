@@ -32,5 +32,6 @@ mod stopping;
 mod store;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod unread;
 mod verify;
 mod why;

@@ -12,6 +12,7 @@ pub mod run;
 mod simulation;
 pub mod sink;
 pub mod source;
+mod stderr;
 pub mod store;
 pub mod topology;
 pub mod verify;

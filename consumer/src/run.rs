@@ -4,6 +4,7 @@
 //! when, is decided in [`turn`].
 
 pub(crate) mod pending;
+mod speaker;
 #[cfg(test)]
 mod tests;
 pub(crate) mod turn;
@@ -13,9 +14,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
-use self::pending::Closed;
+use self::speaker::Speaker;
+pub use self::speaker::Unsaid;
 use self::turn::{Turn, Turns};
 use crate::materializer::event::Event;
 use crate::materializer::fault::Fault;
@@ -60,6 +62,13 @@ pub struct Config {
     pub stop_after: Option<u64>,
     /// Whether catching up is to be logged.
     pub log_progress: bool,
+    /// For how long, after a stop, results are still said to a sink that takes nothing.
+    pub stop_timeout: Duration,
+}
+
+impl Config {
+    /// [`Config::stop_timeout`] unless something else is asked for.
+    pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 /// How a run ended.
@@ -71,6 +80,8 @@ pub enum Outcome {
     Interrupted(Totals),
     /// Nobody reads its results any longer.
     Unread,
+    /// It was asked to stop, and its sink did not take all results in time; they are stored.
+    Unsaid(Unsaid),
 }
 
 /// Why a run failed.
@@ -130,27 +141,37 @@ pub async fn run(
         let (read, partitions) = (materializer.ledger().read(), materializer.merged().len());
         info!("going on: {read} records of {partitions} partitions were read before");
     }
+    let habits =
+        Habits { stop_after: config.stop_after, log_progress: config.log_progress, stop_timeout: config.stop_timeout };
     let open = FluvioSource::open(cluster, &config.topology, reading);
     let mut source = tokio::select! {
         biased;
         () = shutdown.cancelled() => {
             let totals = materializer.totals();
-            said(sink.finish(&totals, false).await)?;
-            return Ok(Outcome::Interrupted(totals));
+            let mut speaker = Speaker::new(sink, habits.stop_timeout, shutdown);
+            speaker.finish(&totals, false).await?;
+            return Ok(speaker.unsaid().map_or(Outcome::Interrupted(totals), Outcome::Unsaid));
         }
         source = open => source?,
     };
-    let habits = Habits { stop_after: config.stop_after, log_progress: config.log_progress };
     drive(&mut source, &mut materializer, store, sink, habits, shutdown).await
 }
 
 /// What [`drive`] does of its own accord.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Habits {
     /// See [`Config::stop_after`].
     pub stop_after: Option<u64>,
     /// See [`Config::log_progress`].
     pub log_progress: bool,
+    /// See [`Config::stop_timeout`].
+    pub stop_timeout: Duration,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { stop_after: None, log_progress: false, stop_timeout: Config::STOP_TIMEOUT }
+    }
 }
 
 /// Runs until the materializer says that it is finished, a seam fails, or `shutdown` is cancelled.
@@ -172,6 +193,7 @@ pub async fn drive(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut log = Log { next: LOG_PERIOD, wanted: habits.log_progress, done: false };
     let mut turns = Turns::new(began.elapsed());
+    let mut speaker = Speaker::new(sink, habits.stop_timeout, shutdown.clone());
     let read_before = materializer.ledger().read();
     loop {
         let read = materializer.ledger().read() - read_before;
@@ -194,7 +216,10 @@ pub async fn drive(
             Err(error) => {
                 // What has been merged so far is as right as it was.
                 let closed = turns.commit(materializer, store, began.elapsed())?;
-                publish(closed, sink).await?;
+                speaker.publish(closed).await?;
+                if let Some(unsaid) = speaker.unsaid() {
+                    error!("{unsaid}");
+                }
                 return Err(error);
             }
         };
@@ -203,42 +228,26 @@ pub async fn drive(
         }
         if due {
             let closed = turns.commit(materializer, store, began.elapsed())?;
-            if !publish(closed, sink).await? {
+            if !speaker.publish(closed).await? {
                 return Ok(Outcome::Unread);
             }
         }
         if let Some(totals) = finished {
-            if !said(sink.finish(&totals, closed).await)? {
+            if !speaker.finish(&totals, closed).await? {
                 return Ok(Outcome::Unread);
+            }
+            if let Some(unsaid) = speaker.unsaid() {
+                return Ok(Outcome::Unsaid(unsaid));
             }
             return Ok(if stopped { Outcome::Interrupted(*totals) } else { Outcome::Complete(*totals) });
         }
         if ticked {
             let snapshot = turns.progress();
             log.tell(&snapshot);
-            if !said(sink.progress(&snapshot).await)? {
+            if !speaker.progress(&snapshot).await? {
                 return Ok(Outcome::Unread);
             }
         }
-    }
-}
-
-/// Publishes what has been committed. False when nobody reads it any longer.
-async fn publish(closed: Vec<Closed>, sink: &mut dyn Sink) -> Result<bool, Error> {
-    for Closed { windows, totals } in closed {
-        if !said(sink.publish(&windows, &totals).await)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Whether anybody reads what a sink says.
-fn said(result: io::Result<()>) -> Result<bool, Error> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Error::Sink(error)),
     }
 }
 

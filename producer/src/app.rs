@@ -80,7 +80,7 @@ async fn stop_on(mut interrupt: Signal, mut terminate: Signal, shutdown: Cancell
     }
     shutdown.cancel();
     if report == Report::Progress {
-        stderr::write("stopping: what was sent is still to be acknowledged; once more to stop at once\n");
+        stderr::write("stopping: what was made is still to be acknowledged; once more to stop at once\n");
     }
 }
 

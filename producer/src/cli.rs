@@ -34,9 +34,9 @@ sent is acknowledged at least once: a batch whose acknowledgement is lost with a
 order, and the broker may then have stored it twice. To a consumer these are two messages.
 
 Exit codes: 0 done (or the reader of --stdout has gone), 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM, \
-after what was sent has been acknowledged. That is waited for as long as --stop-timeout and --retry-timeout allow: then \
+after what was made has been acknowledged. That is waited for as long as --stop-timeout and --retry-timeout allow: then \
 the code is 1, and the last line says how many messages are acknowledged, how many may be stored or not, and how many \
-were not sent. A second signal waits for nothing, and says nothing.";
+were made, or taken from the input, and not sent. A second signal waits for nothing, and says nothing.";
 
 /// Simulates temperature sensors in the United States, or replays readings, into a Fluvio topic.
 #[derive(Debug, Parser)]
@@ -120,7 +120,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Delivery")]
     pub retry_timeout: Duration,
 
-    /// After Ctrl-C or SIGTERM, wait so long at most until what was sent is acknowledged (with --stdout: written)
+    /// After Ctrl-C or SIGTERM, wait so long at most until what was made is acknowledged (with --stdout: written)
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Delivery")]
     pub stop_timeout: Duration,
 

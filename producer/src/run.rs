@@ -1,5 +1,6 @@
 //! A run from its first message to its last acknowledgement.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::sink::{FluvioSink, Sink, StdoutSink};
 use crate::source::OpenSource;
 use crate::summary::{Counters, Ending, Summary};
 
-/// Runs until all is done, or until `shutdown` is cancelled; then what has been sent is still acknowledged, for as long as
-/// [`Config::stop_timeout`] allows.
+/// Runs until all is done, or until `shutdown` is cancelled; then what has been made is still sent and acknowledged, for as
+/// long as [`Config::stop_timeout`] allows.
 ///
 /// # Errors
 /// [`Failed`]: why, and how many messages were acknowledged by then.
@@ -78,14 +79,16 @@ async fn flow(
     let started = Instant::now();
     let result = async {
         let progress = Progress::start(config, input_length, counters);
-        let result = pump(config, &mut source, sink, &shutdown).await;
-        // What was sent before the input failed, or before the end was asked for, is to be acknowledged as well.
+        // One for all that is waited for after a stop.
+        let mut overdue = pin!(overdue(config, &shutdown));
+        let result = pump(config, &mut source, sink, counters, &shutdown, overdue.as_mut()).await;
+        // What was made before the input failed, or before the end was asked for, is to be acknowledged as well.
         let flushed = match &result {
             Err(PumpError::Sink(_)) => Ok(()),
             _ => tokio::select! {
                 biased;
                 flushed = sink.flush() => flushed,
-                error = overdue(config, &shutdown) => Err(error),
+                error = overdue => Err(error),
             },
         };
         progress.finish().await;
@@ -119,7 +122,7 @@ fn summary(config: &Config, counters: &Counters, started: Instant, ending: Endin
     Summary {
         acknowledged,
         unacknowledged: sent.saturating_sub(acknowledged),
-        unsent: counters.taken().saturating_sub(sent),
+        unsent: counters.made().saturating_sub(sent),
         asked: config.count,
         elapsed: started.elapsed(),
         ending,
@@ -140,12 +143,15 @@ impl PumpError {
     }
 }
 
-/// Moves messages from the source into the sink until one of them, the count, or `shutdown` ends it.
+/// Moves messages from the source into the sink until one of them, the count, or `shutdown` ends it. What has been made when
+/// `shutdown` comes goes into the sink, unless it is `overdue` before.
 async fn pump(
     config: &Config,
     source: &mut OpenSource,
     sink: &mut dyn Sink,
+    counters: &Counters,
     shutdown: &CancellationToken,
+    mut overdue: Pin<&mut impl Future<Output = ProduceError>>,
 ) -> Result<Ending, PumpError> {
     let started = Instant::now();
     let mut pacer = config.pace.map(|rate| Pacer::new(rate, Duration::ZERO));
@@ -161,24 +167,24 @@ async fn pump(
         };
         while portion > 0 {
             messages.clear();
-            let moved = async {
-                if !source.fill(portion, &mut messages).await.map_err(PumpError::Source)? {
-                    return Ok(false);
-                }
-                sink.send(&messages).await.map_err(PumpError::Sink)?;
-                Ok(true)
-            };
+            // A source waits only while it has made nothing.
             let more = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(Ending::Interrupted),
-                moved = moved => moved?,
+                more = source.fill(portion, &mut messages) => more.map_err(PumpError::Source)?,
             };
             if !more {
                 return Ok(Ending::Complete);
             }
-            let moved = messages.len() as u64;
-            portion = portion.saturating_sub(moved);
-            left = left.saturating_sub(moved);
+            let made = messages.len() as u64;
+            counters.add_made(made);
+            tokio::select! {
+                biased;
+                sent = sink.send(&messages) => sent.map_err(PumpError::Sink)?,
+                error = overdue.as_mut() => return Err(PumpError::Sink(error)),
+            }
+            portion = portion.saturating_sub(made);
+            left = left.saturating_sub(made);
         }
         if let Some(again_at) = again_at.filter(|_| left > 0) {
             tokio::select! {

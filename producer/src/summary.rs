@@ -7,16 +7,16 @@ use std::time::Duration;
 /// Counts that grow while a run goes on.
 #[derive(Debug, Default)]
 pub struct Counters {
-    taken: AtomicU64,
+    made: AtomicU64,
     sent: AtomicU64,
     acknowledged: AtomicU64,
     input_bytes: AtomicU64,
 }
 
 impl Counters {
-    /// Messages that a sink has taken to send them later.
-    pub fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
+    /// Messages that were made, or taken from the input.
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
     }
 
     /// Messages that may have come to the destination: the sink has begun to send them.
@@ -34,9 +34,9 @@ impl Counters {
         self.input_bytes.load(Ordering::Relaxed)
     }
 
-    /// A sink that sends later took so many more.
-    pub fn add_taken(&self, messages: u64) {
-        self.taken.fetch_add(messages, Ordering::Relaxed);
+    /// So many more were made, or taken from the input; whether a sink has them by now or not.
+    pub fn add_made(&self, messages: u64) {
+        self.made.fetch_add(messages, Ordering::Relaxed);
     }
 
     /// The sink has begun to send so many more.
@@ -60,7 +60,7 @@ impl Counters {
 pub enum Ending {
     /// All that was asked for is done.
     Complete,
-    /// It was asked to stop; what had been sent is acknowledged.
+    /// It was asked to stop; what had been made is acknowledged.
     Interrupted,
     /// The reader of standard output has gone.
     Closed,
@@ -75,7 +75,8 @@ pub struct Summary {
     pub acknowledged: u64,
     /// Messages that were sent and not confirmed: they may be stored, or not.
     pub unacknowledged: u64,
-    /// Messages that were made and never sent: they are not stored.
+    /// Messages that were made, or taken from the input, and never sent: they are not stored. What was read ahead of the
+    /// input and not looked at yet is not in it.
     pub unsent: u64,
     /// How many had been asked for, if a number was.
     pub asked: Option<u64>,

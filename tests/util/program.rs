@@ -1,7 +1,7 @@
 //! Running Isotherm's binaries.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -129,13 +129,15 @@ impl Running {
     /// Starts a command with both outputs piped.
     #[track_caller]
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let stdout = Output::of(child.stdout.take().expect("stdout is piped"));
-        let stderr = Output::of(child.stderr.take().expect("stderr is piped"));
+        Self::start_with_outputs(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    /// Starts a command with the outputs that it has been given: of those that are not piped nothing is seen here.
+    #[track_caller]
+    pub(crate) fn start_with_outputs(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let stdout = child.stdout.take().map_or_else(|| Output::of(io::empty()), Output::of);
+        let stderr = child.stderr.take().map_or_else(|| Output::of(io::empty()), Output::of);
         Self { child, stdout, stderr }
     }
 

@@ -15,11 +15,13 @@ use crate::inspect::InspectError;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
 use crate::sink::Sink;
+use crate::sink::apart::Apart;
 use crate::sink::bar::Bar;
 use crate::sink::jsonl::JsonlSink;
 use crate::sink::none::NoSink;
 use crate::sink::table::{Screen, Table};
 use crate::source::fluvio::cluster::Cluster;
+use crate::stderr;
 use crate::topology::{Topology, render};
 
 /// The exit code of a run that was interrupted.
@@ -48,8 +50,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            // If standard error is closed too, the exit code is all that is left.
-            let _ = writeln!(io::stderr(), "error: {error}");
+            stderr::write(format!("error: {error}\n"), None);
             let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage)
                 || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage)
                 || error.downcast_ref::<crate::verify::Error>().is_some_and(crate::verify::Error::is_usage);
@@ -75,6 +76,9 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Some(screen) => Box::new(Bar::new(sink, screen)),
         None => sink,
     };
+    if cli.run.format != Format::None {
+        sink = Box::new(Apart::new(sink)?);
+    }
     let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
     let letters = cli.run.dead_letters.clone().map(|letters| dead_letters::Config {
         letters,
@@ -92,6 +96,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         dead_letters: letters.is_some(),
         stop_after: cli.run.stop_after,
         log_progress,
+        stop_timeout: cli.run.stop_timeout,
     };
     let outcome = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
@@ -112,6 +117,10 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Ok::<_, Failure>((outcome?, copied))
     });
     Ok(match outcome? {
+        (Outcome::Unsaid(unsaid), _) => {
+            stderr::write(format!("error: {unsaid}\n"), None);
+            ExitCode::FAILURE
+        }
         (Outcome::Interrupted(_), _) | (_, Ended::Interrupted) => ExitCode::from(INTERRUPTED),
         // What went wrong has been said.
         (Outcome::Complete(_) | Outcome::Unread, Ended::Failed) => ExitCode::FAILURE,

@@ -1,12 +1,17 @@
 //! Logs, on standard error.
 
+use std::fmt;
 use std::io::{self, Write};
 
+use chrono::Utc;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::sink::table::Screen;
+use crate::stderr;
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -33,9 +38,23 @@ pub fn start(verbose: u8, format: LogFormat, screen: Option<Screen>) {
         .with_writer(Above { screen })
         .with_target(verbose > 0)
         .with_ansi(console::colors_enabled_stderr());
+    // People read along, unless they look for something.
+    let time = Time { format: if verbose == 0 { "%Y-%m-%d %H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%.3fZ" } };
     match format {
-        LogFormat::Text => builder.init(),
+        LogFormat::Text => builder.with_timer(time).init(),
         LogFormat::Json => builder.json().init(),
+    }
+}
+
+/// When a line was logged, for people; JSON has microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    format: &'static str,
+}
+
+impl FormatTime for Time {
+    fn format_time(&self, to: &mut Writer<'_>) -> fmt::Result {
+        write!(to, "{}", Utc::now().format(self.format))
     }
 }
 
@@ -47,15 +66,12 @@ struct Above {
 
 impl Write for Above {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        match &self.screen {
-            Some(screen) => screen.above(text, &mut io::stderr())?,
-            None => io::stderr().write_all(text)?,
-        }
+        stderr::write(text, self.screen.as_ref());
         Ok(text.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

@@ -26,12 +26,15 @@ use isotherm_model::settings::parse_duration;
 use self::log::LogFormat;
 pub use self::verify::{VerifyFlags, VerifyFormat};
 use crate::source::From;
+use crate::stderr;
 use crate::topology::StoreKind;
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    execute::execute(cli)
+    let code = execute::execute(cli);
+    stderr::flush();
+    code
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -44,9 +47,12 @@ Examples:
 
 The SmartModule must be on the cluster; `isotherm-consumer deploy` puts it there, and creates the topic.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM: the totals are printed, and dead letters \
-that are not copied yet are waited for as long as --drain allows. A second signal waits for nothing, and says nothing. \
-Where the run had ended by itself, the first one ends the waiting.
+Exit codes: 0 done (or the reader of standard output has gone), 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or \
+SIGTERM. A run that is stopped commits what it has read, prints its totals, and waits for dead letters that are not copied \
+yet as long as --drain allows; where the run had ended by itself, the signal ends that waiting. If standard output does not \
+take the totals within --stop-timeout, the code is 1, and the last line says which windows are stored and were not printed; \
+the last line of the output may then be cut. A second signal waits for nothing, and says nothing: the store is then as its \
+last commit left it.
 Environment: RUST_LOG what is logged (as for `tracing`, instead of -v); NO_COLOR no colours.";
 
 const DEPLOY_EXAMPLES: &str = "\
@@ -220,6 +226,9 @@ pub struct RunFlags {
     /// When the run ends, wait so long at most for dead letters that have not been copied
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, requires = "dead_letters")]
     pub drain: Duration,
+    /// After Ctrl-C or SIGTERM, wait so long at most for whoever reads standard output to take what has closed
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
+    pub stop_timeout: Duration,
     /// How long closed windows are kept, counted back from the newest one [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub keep: Option<Duration>,

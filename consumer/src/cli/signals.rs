@@ -1,10 +1,15 @@
 //! Ctrl-C and SIGTERM.
 
 use std::io;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use super::execute::INTERRUPTED;
+
+/// A stop that takes longer wants a word.
+const LONG: Duration = Duration::from_secs(1);
 
 /// Cancels `shutdown` at the first Ctrl-C or SIGTERM. A second one ends the process at once, with 130, from within the
 /// signal's handler: output may be blocked by a reader that does not read, and all threads with it.
@@ -33,8 +38,15 @@ pub(super) fn watch(shutdown: CancellationToken) -> io::Result<()> {
             _ = terminate.recv() => {}
         }
         shutdown.cancel();
+        say_what_helps().await;
     });
     Ok(())
+}
+
+/// Says how to stop at once, if stopping takes long: for readers of results, dead letters, or a commit.
+async fn say_what_helps() {
+    tokio::time::sleep(LONG).await;
+    info!("still stopping; once more to stop at once");
 }
 
 /// As above, for Ctrl-C alone.
@@ -43,6 +55,7 @@ pub(super) fn watch(shutdown: CancellationToken) -> io::Result<()> {
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             shutdown.cancel();
+            tokio::spawn(say_what_helps());
         }
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(i32::from(INTERRUPTED));

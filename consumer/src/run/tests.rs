@@ -226,3 +226,96 @@ async fn an_error_of_the_source_ends_the_run() {
     let (outcome, _) = setting.drive().await;
     assert!(matches!(outcome, Err(Error::Source(SourceError::TopicDeleted { .. }))), "{outcome:?}");
 }
+
+/// Notes what it is told, and does not come back from it.
+struct StuckSink {
+    record: Record,
+}
+
+impl StuckSink {
+    async fn stuck(&self, what: &str) -> io::Result<()> {
+        note(&self.record, what.to_owned());
+        std::future::pending().await
+    }
+}
+
+#[async_trait]
+impl Sink for StuckSink {
+    async fn publish(&mut self, _: &[WindowResult], _: &Totals) -> io::Result<()> {
+        self.stuck("publish").await
+    }
+
+    async fn finish(&mut self, _: &Totals, _: bool) -> io::Result<()> {
+        self.stuck("finish").await
+    }
+
+    async fn progress(&mut self, _: &Snapshot) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs into a sink that takes nothing, and stops it after so long; what happened, and how long after the stop it ended.
+async fn stop_stuck(setting: Setting, after: Duration) -> (Result<Outcome, Error>, Vec<String>, Duration) {
+    let (record, shutdown) = (Record::default(), CancellationToken::new());
+    let mut source = Script { events: setting.events.into(), record: record.clone() };
+    let options = Options { grace: Duration::from_secs(1), ..Options::new(&Topology::default(), setting.until_end) };
+    let mut materializer = Materializer::new(options);
+    let mut store = RecordingStore { record: record.clone(), fails: false };
+    let mut sink = StuckSink { record: record.clone() };
+    let began = Instant::now();
+    let stop = async {
+        tokio::time::sleep(after).await;
+        shutdown.cancel();
+    };
+    let run = drive(&mut source, &mut materializer, &mut store, &mut sink, setting.habits, shutdown.clone());
+    let (outcome, ()) = tokio::join!(run, stop);
+    let record = record.lock().expect("no test panics while it writes").clone();
+    (outcome, record, began.elapsed() - after)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then_within_a_bound() {
+    let an_hour = Duration::from_secs(3_600);
+    for seconds in [0, 5, 30] {
+        let stop_timeout = Duration::from_secs(seconds);
+        let unsaid = |windows| Outcome::Unsaid(Unsaid { windows, patience: stop_timeout });
+
+        // Windows 0 and 2 close together, and are committed before anything is said.
+        let mut setting = Setting::new(false, [partial(0, 0), partial(1, 2), partial(2, 4)]);
+        setting.habits.stop_timeout = stop_timeout;
+        let (outcome, record, took) = stop_stuck(setting, an_hour).await;
+        assert!(matches!(&outcome, Ok(seen) if *seen == unsaid(2)), "{outcome:?}");
+        assert_eq!(record, ["commit 2", "publish", "commit 0"].map(str::to_owned), "nothing is said after that");
+        assert_eq!(took, stop_timeout);
+
+        // Nothing closes: the totals are all that is to be said.
+        let mut setting = Setting::new(false, [partial(0, 0)]);
+        setting.habits.stop_timeout = stop_timeout;
+        let (outcome, record, took) = stop_stuck(setting, Duration::from_millis(1)).await;
+        assert!(matches!(&outcome, Ok(seen) if *seen == unsaid(0)), "{outcome:?}");
+        assert_eq!(record, ["commit 0", "finish"].map(str::to_owned));
+        assert_eq!(took, stop_timeout);
+
+        // A run that ends by itself is held up as well, and can be stopped then.
+        let mut setting = Setting::new(true, [partial(0, 0), partial(1, 0), partial(2, 0)]);
+        setting.habits.stop_timeout = stop_timeout;
+        let (outcome, record, took) = stop_stuck(setting, an_hour).await;
+        assert!(matches!(&outcome, Ok(seen) if *seen == unsaid(1)), "{outcome:?}");
+        assert_eq!(record, ["commit 1", "publish"].map(str::to_owned));
+        assert_eq!(took, stop_timeout);
+    }
+}
+
+#[test]
+fn what_could_not_be_said_is_named_with_the_query_that_says_it() {
+    for (windows, parts) in [
+        (0, ["the totals", "query totals"]),
+        (1, ["the last window", "query latest"]),
+        (12, ["the last 12 windows", "query windows"]),
+    ] {
+        let said = Unsaid { windows, patience: Duration::from_millis(200) }.to_string();
+        for part in ["within 200ms of the stop", "--stop-timeout"].iter().chain(&parts) {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}

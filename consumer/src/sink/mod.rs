@@ -2,6 +2,7 @@
 //!
 //! A sink is told only what has been committed, and told it once.
 
+pub mod apart;
 pub mod bar;
 pub mod jsonl;
 pub mod none;

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use isotherm_producer::config::{Config, Destination, Input, Key, KeyPointers, Report, Simulation, Source};
@@ -169,4 +170,63 @@ impl Sink for FailAfter {
     async fn flush(&mut self) -> Result<(), ProduceError> {
         Err(ProduceError::Ended)
     }
+}
+
+/// Asks the run to stop while the second chunk is on its way in, and takes it after that, or never.
+struct StopMidway {
+    chunks: usize,
+    takes_it: bool,
+    shutdown: CancellationToken,
+    memory: MemorySink,
+}
+
+#[async_trait]
+impl Sink for StopMidway {
+    async fn send(&mut self, messages: &Messages) -> Result<(), ProduceError> {
+        self.chunks += 1;
+        if self.chunks == 2 {
+            self.shutdown.cancel();
+            tokio::time::sleep(Duration::from_secs(if self.takes_it { 20 } else { 3_600 })).await;
+        }
+        self.memory.send(messages).await
+    }
+
+    async fn flush(&mut self) -> Result<(), ProduceError> {
+        tokio::time::sleep(Duration::from_secs(if self.takes_it { 9 } else { 0 })).await;
+        self.memory.flush().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_made_when_the_stop_came_is_sent_or_counted_as_not_sent() {
+    for takes_it in [true, false] {
+        let (counters, shutdown) = (Arc::new(Counters::default()), CancellationToken::new());
+        let memory = MemorySink::new(Arc::clone(&counters));
+        let mut sink = StopMidway { chunks: 0, takes_it, shutdown: shutdown.clone(), memory };
+        let began = tokio::time::Instant::now();
+        let result = run_into(&simulated(Some(5_000), Key::None), &mut sink, &counters, shutdown).await;
+        let taken = sink.memory.take().len() as u64;
+        if takes_it {
+            let summary = result.unwrap();
+            assert_eq!((summary.ending, summary.acknowledged, summary.unsent), (Ending::Interrupted, 1_024, 0));
+            assert_eq!(taken, 1_024);
+        } else {
+            let failed = result.unwrap_err();
+            assert!(matches!(failed.error, ProduceError::NotWritten { .. }), "{failed}");
+            assert_eq!((failed.summary.acknowledged, failed.summary.unsent, taken), (512, 512, 512), "{failed}");
+            assert_eq!(began.elapsed(), Config::STOP_TIMEOUT);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_a_stop_waits_for_has_one_bound() {
+    let (counters, shutdown) = (Arc::new(Counters::default()), CancellationToken::new());
+    let memory = MemorySink::new(Arc::clone(&counters));
+    let mut sink = StopMidway { chunks: 0, takes_it: true, shutdown: shutdown.clone(), memory };
+    let config = Config { stop_timeout: Duration::from_secs(25), ..simulated(None, Key::None) };
+    let began = tokio::time::Instant::now();
+    let failed = run_into(&config, &mut sink, &counters, shutdown).await.unwrap_err();
+    assert!(matches!(failed.error, ProduceError::NotWritten { .. }), "{failed}");
+    assert_eq!(began.elapsed(), config.stop_timeout);
 }

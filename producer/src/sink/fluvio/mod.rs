@@ -41,7 +41,6 @@ pub struct FluvioSink {
     lanes: Vec<Arc<Lane>>,
     partitioner: Partitioner,
     failure: Arc<Failure>,
-    counters: Arc<Counters>,
     /// One task a partition; they end with the sink.
     senders: JoinSet<()>,
 }
@@ -98,7 +97,7 @@ impl FluvioSink {
             })
             .collect();
         let partitioner = Partitioner::new(lanes.len(), online);
-        Self { lanes, partitioner, failure, counters, senders }
+        Self { lanes, partitioner, failure, senders }
     }
 
     /// How many partitions the topic has.
@@ -138,7 +137,6 @@ impl Sink for FluvioSink {
                     () = self.failure.happened.cancelled() => return Err(self.failure.take()),
                 }
             }
-            self.counters.add_taken(1);
         }
         if self.failure.happened.is_cancelled() {
             return Err(self.failure.take());
