@@ -54,6 +54,9 @@ fn a_demo_with_a_count_ends_by_itself_and_leaves_nothing() {
     let ended = demo(folder.path(), &["--count", "4000", "--rate", "2000", "--partitions", "2"]).wait().code(0);
     let run = ended.stdout.lines().rfind(|line| line.starts_with("run ")).unwrap_or_default();
     assert!(run.contains(" 4,000 "), "{}\n{}", ended.stdout, ended.stderr);
+    for said in ["ends by itself after 4000 readings", "The demo is over", "isotherm-consumer deploy"] {
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+    }
     assert_nothing_left(folder.path());
 }
 
@@ -68,7 +71,8 @@ fn an_interrupted_demo_leaves_nothing() {
             assert!(running.iter().any(|words| words.contains(program)), "{program}: {running:?}");
         }
         demo.signal(signal);
-        demo.wait().code(130);
+        let said = demo.wait().code(130).stderr;
+        assert!(said.contains("Ctrl-C ends it") && said.contains("The demo is over"), "{said}");
         assert_nothing_left(folder.path());
     }
 }

@@ -2,7 +2,7 @@
 
 mod child;
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -26,6 +26,19 @@ const NODE_LOG: &str = "node.log";
 const LAST_LINES: usize = 10;
 /// How long a child may take to flush and end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Producer and consumer give up sooner, and say what they could not do.
+const STOP_TIMEOUT: &str = "5s";
+
+/// What is said when all is gone.
+const NEXT: &str = "\
+The demo is over: its node, its readings and its store are gone. Next, the same with a node and a store that stay; README.md \
+goes on from there:
+  export PATH=\"$PWD/target/release:$PATH\"
+  isotherm-node --data ./node-data &
+  isotherm-consumer deploy
+  isotherm-producer 1000000
+  isotherm-consumer
+";
 
 /// Run the main job on an embedded node: build what it needs, produce readings, show three-second statistics.
 ///
@@ -79,6 +92,10 @@ impl Demo {
         });
         node.stop(PATIENCE);
         folder.close().map_err(|error| format!("cannot remove the temporary folder: {error}"))?;
+        if outcome.is_ok() {
+            // Whoever has closed standard error wants to hear no more.
+            let _ = io::stderr().write_all(NEXT.as_bytes());
+        }
         outcome
     }
 
@@ -125,15 +142,26 @@ impl Demo {
 
         let mut consume = Command::new(paths::binary("isotherm-consumer"));
         consume.args(["--cluster", cluster, "--topic", TOPIC, "--store"]).arg(folder.join("store.db"));
-        if let Some(count) = self.count {
-            consume.args(["--stop-after", &count.to_string()]);
-        }
+        consume.args(["--stop-timeout", STOP_TIMEOUT]);
+        let end = match self.count {
+            Some(count) => {
+                consume.args(["--stop-after", &count.to_string()]);
+                format!("it ends by itself after {count} readings, or with Ctrl-C")
+            }
+            None => "Ctrl-C ends it".to_owned(),
+        };
+        let _ = writeln!(
+            io::stderr(),
+            "Readings of {} simulated sensors go through a node at {cluster} (--rate {}); {end}.",
+            self.sensors,
+            self.rate
+        );
         let mut consumer = Child::start("consumer", consume.stdin(Stdio::null()))?;
         consumer.report(events.clone(), Event::Ended)?;
 
         let mut produce = Command::new(paths::binary("isotherm-producer"));
         produce.args(["--cluster", cluster, "--topic", TOPIC, "--quiet", "--rate", &self.rate]);
-        produce.args(["--sensors", &self.sensors.to_string()]);
+        produce.args(["--sensors", &self.sensors.to_string(), "--stop-timeout", STOP_TIMEOUT]);
         if let Some(count) = self.count {
             produce.arg(count.to_string());
         }

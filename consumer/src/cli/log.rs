@@ -38,10 +38,8 @@ pub fn start(verbose: u8, format: LogFormat, screen: Option<Screen>) {
         .with_writer(Above { screen })
         .with_target(verbose > 0)
         .with_ansi(console::colors_enabled_stderr());
-    // People read along, unless they look for something.
-    let time = Time { format: if verbose == 0 { "%Y-%m-%d %H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%.3fZ" } };
     match format {
-        LogFormat::Text => builder.with_timer(time).init(),
+        LogFormat::Text => builder.with_timer(Time::new(verbose)).init(),
         LogFormat::Json => builder.json().init(),
     }
 }
@@ -50,6 +48,13 @@ pub fn start(verbose: u8, format: LogFormat, screen: Option<Screen>) {
 #[derive(Debug, Clone, Copy)]
 struct Time {
     format: &'static str,
+}
+
+impl Time {
+    /// Seconds for people who read along, milliseconds for those who look for something.
+    fn new(verbose: u8) -> Self {
+        Self { format: if verbose == 0 { "%Y-%m-%d %H:%M:%SZ" } else { "%Y-%m-%d %H:%M:%S%.3fZ" } }
+    }
 }
 
 impl FormatTime for Time {
@@ -80,5 +85,19 @@ impl<'a> MakeWriter<'a> for Above {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_get_seconds_and_with_more_words_milliseconds() {
+        for (verbose, length) in [(0, "2026-03-14 09:26:53Z".len()), (1, "2026-03-14 09:26:53.589Z".len())] {
+            let mut text = String::new();
+            Time::new(verbose).format_time(&mut Writer::new(&mut text)).expect("a string takes all");
+            assert!(text.len() == length && text.ends_with('Z'), "{text}");
+        }
     }
 }

@@ -97,6 +97,15 @@ fn every_help_has_examples() {
 }
 
 #[test]
+fn the_help_of_a_run_says_how_it_can_be_stopped() {
+    let help = parse("--help").expect_err("help ends parsing").to_string();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["--stop-timeout <TIME>", "130 stopped by Ctrl-C or SIGTERM", "A second signal waits for nothing"] {
+        assert!(help.contains(part), "{part}: {help}");
+    }
+}
+
+#[test]
 fn completions_know_the_flags() {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::PowerShell, Shell::Elvish] {
         let mut text = Vec::new();
