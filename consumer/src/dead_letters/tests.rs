@@ -1,6 +1,9 @@
 //! The copier against models: whatever happens at whatever point, each dead record is one letter in the end, or noted as
 //! lost, and its batch is settled once.
 
+mod again;
+mod troubles;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
@@ -14,6 +17,7 @@ use isotherm_model::partial::SourceRange;
 use isotherm_model::settings::Settings;
 use proptest::prelude::*;
 
+use self::again::lagging;
 use super::chunk::Bounds;
 use super::copier::{Copier, Failure};
 use super::letter::{Envelope, Letter, Origin};
@@ -209,158 +213,6 @@ fn deaths_and_errors_at_each_point_double_and_lose_nothing() {
         }
     }
     assert_eq!(hit.len(), 7, "each kind of point: {hit:?}");
-}
-
-/// The replicas of the topic do not keep up after the `nth` batch of letters, and then this befalls those who wait for them, in
-/// turn, and nothing more. How often anything did.
-fn lagging(world: &World, nth: usize, then: Vec<Befalls>) -> Arc<Mutex<usize>> {
-    let (mut stored, mut then, met) = (0, then.into_iter(), Arc::new(Mutex::new(0)));
-    let told = met.clone();
-    world.model.get().fates = std::boxed::Box::new(move |point| match point {
-        Point::Stored => {
-            stored += 1;
-            if stored == nth { Befalls::Lags } else { Befalls::Nothing }
-        }
-        Point::Reach => {
-            *told.lock().unwrap() += 1;
-            then.next().unwrap_or(Befalls::Nothing)
-        }
-        _ => Befalls::Nothing,
-    });
-    met
-}
-
-#[test]
-fn what_replicas_have_not_yet_is_waited_for_and_not_sent_again() {
-    use Befalls::{Breaks, Fails, Nothing, Stops};
-    let sizes = [2, 1, 4, 3, 1, 7, 2];
-    let (kept, lost) = (Breaks { lost: false }, Breaks { lost: true });
-    let all: [&[Befalls]; 8] = [
-        &[Nothing],
-        &[Fails],
-        &[Fails, Fails, Fails, Fails],
-        &[kept],
-        &[lost],
-        &[Fails, Fails, kept],
-        &[Fails, Fails, lost],
-        &[Fails, Stops],
-    ];
-    for then in all {
-        for leaders_are_lost in [false, true] {
-            for nth in 1.. {
-                let mut world = World { leaders_are_lost, ..World::new(&sizes, SMALL) };
-                let met = lagging(&world, nth, then.to_vec());
-                let copiers = world.copy();
-                if *met.lock().unwrap() == 0 {
-                    assert!(nth > 5, "only {nth} batches of letters");
-                    break;
-                }
-                world.expect(&sizes, &format!("batch {nth} lags, then {then:?}, {leaders_are_lost}"));
-                assert_eq!(copiers, 1 + usize::from(then.contains(&Stops)));
-                assert!(*met.lock().unwrap() >= then.len(), "{then:?}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_store_that_goes_back_doubles_nothing_that_the_tail_shows() {
-    let sizes = [2, 1, 4, 3, 1, 7, 2, 5, 1, 1, 6];
-    for settled_since in 1..sizes.len() {
-        let mut world = World::new(&sizes, SMALL);
-        let dead = world.outbox.0.lock().unwrap().dead.clone();
-        world.copy();
-        world.expect(&sizes, "copied");
-        // All that was noted is undone, but for the first batches.
-        {
-            let mut outbox = world.outbox.0.lock().unwrap();
-            let then = sizes.len() - settled_since;
-            outbox.dead = dead[then..].to_vec();
-            outbox.settled.truncate(then);
-        }
-        world.copy();
-        world.expect(&sizes, &format!("{settled_since} batches are settled once more"));
-        assert_eq!(world.outcome, Outcome::default(), "nothing was sent or lost");
-    }
-}
-
-#[test]
-fn what_was_late_before_the_store_went_back_is_not_taken_for_what_is_late_now() {
-    let mut world = World::new(&[2], SMALL);
-    // A reading of the same batch, sent as late; it counts by now. The other two are cut.
-    let of = |offset, window: Option<i64>| Letter {
-        origin: Origin { partition: 0, offset },
-        reason: if window.is_none() { "not-json" } else { "late" },
-        window,
-        value: reading(1),
-    };
-    let envelope = Envelope::new("sensors", "run");
-    for letter in [of(0, Some(1_795_341_600_000)), of(2, None)] {
-        let (key, origin) = (envelope.key(&letter).into_bytes(), letter.origin);
-        let letter = Sealed { origin, key, value: letter.value };
-        world.model.get().lanes[0].push(Item::Letter { letter, old: false });
-    }
-    world.model.get().starts = BTreeMap::from([(0, 1_000)]);
-    world.copy();
-    assert_eq!(world.outcome, Outcome { copied: 0, lost: 1 });
-}
-
-#[test]
-fn the_tail_is_not_read_again_where_nothing_was_sent() {
-    let mut world = World::new(&[3, 3], SMALL);
-    let mut left = 4;
-    world.model.get().fates = std::boxed::Box::new(move |point| {
-        let fails = point == Point::Fetch && left > 0;
-        left -= i32::from(fails);
-        if fails { Befalls::Fails } else { Befalls::Nothing }
-    });
-    assert_eq!(world.copy(), 1);
-    world.expect(&[3, 3], "after the log was away");
-    assert_eq!(world.model.get().tails.len(), 3, "each partition once");
-}
-
-#[test]
-fn a_store_that_is_busy_is_asked_again() {
-    let mut world = World::new(&[2, 3, 1], SMALL);
-    world.outbox.0.lock().unwrap().busy = 3;
-    assert_eq!(world.copy(), 1);
-    world.expect(&[2, 3, 1], "after a lock that was held for long");
-    assert_eq!(world.outbox.0.lock().unwrap().busy, 0);
-}
-
-#[test]
-fn letters_that_are_too_large_are_lost_by_the_batch() {
-    let mut world = World::new(&[3, 2, 2], Bounds::default());
-    {
-        let mut model = world.model.get();
-        model.most = 1_000;
-        let mut grow = |partition, first, place: usize| {
-            let batch = model.batches.get_mut(&(partition, first)).unwrap();
-            batch.records[place].value = padded("large".to_owned(), 2_000);
-        };
-        // Two of the first batch, not side by side; one of the third.
-        [(0, 0, 1), (0, 0, 3), (0, 4, 2)].into_iter().for_each(|(p, first, place)| grow(p, first, place));
-    }
-    world.copy();
-    world.expect(&[3, 2, 2], "the others");
-    let lost = |first, next, records| LostBatch {
-        partition: 0,
-        cause: LostCause::TooLarge,
-        range: SourceRange { first, next },
-        records,
-    };
-    assert_eq!(world.outbox.0.lock().unwrap().lost, [lost(0, 4, 2), lost(4, 7, 1)]);
-    assert_eq!(world.outcome, Outcome { copied: 4, lost: 3 });
-}
-
-#[test]
-fn an_error_that_stays_says_what_to_do_next() {
-    let (topic, partition, offset) = ("sensors".to_owned(), 1, 7);
-    let damaged = RawError::Damaged { topic: topic.clone(), partition, offset, what: "its checksum".to_owned() };
-    for error in [Error::OtherLog { topic, partition, offset }, Error::Log(damaged)] {
-        let said = error.to_string();
-        assert!(said.contains("without --dead-letters") && said.contains("--reset"), "{said}");
-    }
 }
 
 #[test]
