@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
-  isotherm-node --data ./node
+  isotherm-node --data ./node-data
   fluvio profile add local 127.0.0.1:9003 local
   fluvio topic create sensors
 
