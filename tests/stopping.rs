@@ -57,6 +57,6 @@ fn a_second_signal_ends_a_producer_whose_node_stalls_at_once() {
     let mut producer = stalled(&cluster, &topic, "1h");
     producer.signal(Signal::SIGINT);
     producer.wait_for_log("once more to stop at once");
-    producer.signal(Signal::SIGINT);
+    producer.signal_until_end(Signal::SIGINT);
     producer.wait().code(130);
 }

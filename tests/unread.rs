@@ -112,7 +112,7 @@ fn a_second_signal_waits_for_no_reader() {
     wait_for_a_window(&store);
     running.signal(Signal::SIGINT);
     running.wait_for_log("once more to stop at once");
-    running.signal(Signal::SIGINT);
+    running.signal_until_end(Signal::SIGINT);
     running.wait().code(130);
 }
 

@@ -3,11 +3,13 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -19,6 +21,9 @@ use crate::summary::Ending;
 
 const FAILED: u8 = 1;
 const INTERRUPTED: u8 = 130;
+
+/// Signals that come together are one: `timeout` sends its own to the process, and to the process group at once.
+const ONE_STOP: Duration = Duration::from_millis(100);
 
 /// Runs the program with the process's arguments: 0 for success (also when the reader of standard output goes away),
 /// 1 for a failure, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
@@ -86,12 +91,18 @@ async fn stop_on(mut interrupt: Signal, mut terminate: Signal, shutdown: Cancell
 
 /// The second signal ends the process, from within the signal's handler: whatever any thread waits for.
 fn end_at_second_signal() -> io::Result<()> {
-    let first_came = Arc::new(AtomicBool::new(false));
+    let armed = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag down, and raises it.
-        flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), Arc::clone(&first_came))?;
-        flag::register(signal, Arc::clone(&first_came))?;
+        flag::register_conditional_shutdown(signal, i32::from(INTERRUPTED), Arc::clone(&armed))?;
     }
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let arm = move || {
+        if signals.forever().next().is_some() {
+            std::thread::sleep(ONE_STOP);
+            armed.store(true, Ordering::SeqCst);
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(arm)?;
     Ok(())
 }
 

@@ -176,6 +176,15 @@ impl Running {
         kill(Pid::from_raw(pid), signal).expect("the program runs");
     }
 
+    /// Sends a signal, again and again, until it ends: of signals that come together only the first counts.
+    pub(crate) fn signal_until_end(&mut self, signal: Signal) {
+        let until = Instant::now() + STUCK;
+        while self.child.try_wait().expect("it can be waited for").is_none() && Instant::now() < until {
+            self.signal(signal);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits for the end.
     #[track_caller]
     pub(crate) fn wait(mut self) -> Ended {

@@ -32,12 +32,14 @@ const STOP_TIMEOUT: &str = "5s";
 /// What is said when all is gone.
 const NEXT: &str = "\
 The demo is over: its node, its readings and its store are gone. Next, the same with a node and a store that stay; README.md \
-goes on from there:
+goes on from there. In this folder:
   export PATH=\"$PWD/target/release:$PATH\"
-  isotherm-node --data ./node-data &
-  isotherm-consumer deploy
-  isotherm-producer 1000000
-  isotherm-consumer
+  isotherm-node --data ./node-data
+and, when it listens, in another terminal:
+  export PATH=\"$PWD/target/release:$PATH\"
+  isotherm-consumer deploy --cluster 127.0.0.1:9003
+  isotherm-producer 1000000 --cluster 127.0.0.1:9003
+  isotherm-consumer --cluster 127.0.0.1:9003
 ";
 
 /// Run the main job on an embedded node: build what it needs, produce readings, show three-second statistics.

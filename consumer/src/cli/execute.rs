@@ -9,7 +9,7 @@ use super::load::{self, DEFAULT_FILE, LoadError};
 use super::{
     Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, inspect, log, signals, stores, verify,
 };
-use crate::dead_letters::{self, DeadLetters, Ended};
+use crate::dead_letters::{self, DeadLetters, End, Ended};
 use crate::deploy;
 use crate::inspect::InspectError;
 use crate::results::jsonl::JsonLines;
@@ -72,11 +72,12 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let topology = load::topology(&cli.place, load::Flags::Run(&cli.run))?;
     let sink = sink(cli.run.format, &topology, table.clone());
     let log_progress = table.is_none() && bar.is_none();
+    let speaks = cli.run.format != Format::None || bar.is_some();
     let mut sink: Box<dyn Sink> = match bar {
         Some(screen) => Box::new(Bar::new(sink, screen)),
         None => sink,
     };
-    if cli.run.format != Format::None {
+    if speaks {
         sink = Box::new(Apart::new(sink)?);
     }
     let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
@@ -113,7 +114,12 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             }
         };
         let outcome = run::run(config, &mut letters.tell(&mut *store), &mut *sink, shutdown.clone()).await;
-        let copied = letters.finish(outcome.is_err(), &shutdown).await;
+        let end = match &outcome {
+            Err(_) => End::Failed,
+            Ok(Outcome::Interrupted(_) | Outcome::Unsaid(_)) => End::Stopped,
+            Ok(Outcome::Complete(_) | Outcome::Unread) => End::Itself,
+        };
+        let copied = letters.finish(end, &shutdown).await;
         Ok::<_, Failure>((outcome?, copied))
     });
     Ok(match outcome? {
@@ -204,8 +210,9 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One line on standard output.
+/// One line on standard output, behind all that was logged before.
 pub(super) fn say(line: &str) -> io::Result<()> {
+    stderr::flush();
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()

@@ -94,7 +94,12 @@ impl Topic for Broker {
         // Whatever broke, another connection is the way on, unless something is known of what stands behind it.
         self.leaders.retain(|partition, _| self.behind.contains_key(partition));
         let known = self.cluster.topic(&self.topic).await.map_err(|error| PostError::Unsure(error.to_string()))?;
-        let known = known.ok_or_else(|| PostError::Unsure(format!("the topic `{}` was deleted", self.topic)))?;
+        let Some(known) = known else {
+            // Whatever comes under its name is another one.
+            self.leaders.clear();
+            self.behind.clear();
+            return Err(PostError::Unsure(format!("the topic `{}` was deleted", self.topic)));
+        };
         self.compression = known.compression;
         Ok(known.partitions)
     }

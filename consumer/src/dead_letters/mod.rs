@@ -118,6 +118,17 @@ pub enum Ended {
     Interrupted,
 }
 
+/// How a run ended whose letters were copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It had read what it was to read, or nobody reads its results.
+    Itself,
+    /// It was asked to stop.
+    Stopped,
+    /// With an error.
+    Failed,
+}
+
 /// A copier that runs.
 pub struct DeadLetters {
     bell: Arc<Notify>,
@@ -164,12 +175,12 @@ impl DeadLetters {
         Telling { store, bell: self.bell.clone() }
     }
 
-    /// The run is over: waits until all letters are copied, within a bound, or not at all for a run that `failed`, and says
-    /// what is left. If it has ended by itself, `shutdown` ends the waiting.
-    pub async fn finish(self, failed: bool, shutdown: &CancellationToken) -> Ended {
+    /// The run is over: waits until all letters are copied, within a bound, or not at all for a run that failed, and says
+    /// what is left. If it has ended by itself, `shutdown` ends the waiting, also when it came while the last words were said.
+    pub async fn finish(self, end: End, shutdown: &CancellationToken) -> Ended {
         self.drain.cancel();
         let Self { mut task, letters, patience, store, .. } = self;
-        let was_stopped = shutdown.is_cancelled();
+        let (failed, was_stopped) = (end == End::Failed, end == End::Stopped);
         let left = || StoreReader::open(&store).and_then(|mut store| Ok(store.snapshot()?.overview().dead));
         if !failed
             && !task.is_finished()

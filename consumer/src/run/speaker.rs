@@ -42,7 +42,7 @@ impl fmt::Display for Unsaid {
                 "query latest"
             }
             windows => {
-                write!(f, "the last {windows} windows that closed were not written, or the first of them not whole")?;
+                write!(f, "the last {windows} windows that closed were not written, or not all of them")?;
                 "query windows"
             }
         };

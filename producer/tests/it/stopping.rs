@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -78,6 +78,27 @@ fn a_reader_that_does_not_read_holds_up_a_stop_no_longer_than_its_bound() {
     }
 }
 
+/// Sends a signal, again and again, until it ends: of signals that come together only the first counts.
+fn signal_until_end(child: &mut Child) {
+    while child.try_wait().unwrap().is_none() {
+        signal("TERM", child.id());
+    }
+}
+
+#[test]
+fn two_signals_that_come_together_are_one_stop() {
+    let mut child =
+        program(&["--stdout", "--rate", "1000"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    // As `timeout` sends them, but in one call: nothing of this test lies between.
+    let both = format!("kill -INT {0}; kill -TERM {0}", child.id());
+    assert!(Command::new("sh").args(["-c", &both]).status().unwrap().success());
+    stdout.read_to_string(&mut String::new()).unwrap();
+    let (code, said) = end(child);
+    assert!(code == Some(130) && said.contains(" messages"), "{code:?}: {said}");
+}
+
 #[test]
 fn a_second_signal_waits_for_nothing() {
     let (_reader, stdout) = unread();
@@ -87,7 +108,7 @@ fn a_second_signal_waits_for_nothing() {
     wait_for(&mut stderr, "0 messages, ");
     signal("INT", child.id());
     wait_for(&mut stderr, "once more to stop at once");
-    signal("INT", child.id());
+    signal_until_end(&mut child);
     assert_eq!(end(child).0, Some(130));
 }
 
@@ -111,9 +132,8 @@ fn two_signals_end_it_though_none_of_its_outputs_is_read() {
     let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     stdout.read_line(&mut String::new()).unwrap();
-    // Two of a kind may be taken for one.
     signal("INT", child.id());
-    signal("TERM", child.id());
+    signal_until_end(&mut child);
     assert_eq!(end(child).0, Some(130));
 }
 
