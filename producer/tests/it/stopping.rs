@@ -96,7 +96,7 @@ fn two_signals_that_come_together_are_one_stop() {
     assert!(Command::new("sh").args(["-c", &both]).status().unwrap().success());
     stdout.read_to_string(&mut String::new()).unwrap();
     let (code, said) = end(child);
-    assert!(code == Some(130) && said.contains(" messages"), "{code:?}: {said}");
+    assert!(code == Some(130) && said.contains(" written in "), "{code:?}: {said}");
 }
 
 #[test]
