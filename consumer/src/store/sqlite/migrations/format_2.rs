@@ -1,7 +1,7 @@
 //! Format 2: the head says where the run began, a batch in the outbox carries its digest, and what was lost says why.
 //!
-//! Digests of partials of the format before are of no use to know a log again by, and are forgotten: the first run that opens
-//! the store takes the log as it is, as one does whose last batch has been cut.
+//! Digests of partials of the format before are of another kind, and are forgotten: until a batch of a partition has been merged,
+//! its log is taken as it is, as that of a run whose last batch has been cut.
 
 use rusqlite::Transaction;
 use rusqlite::types::ValueRef;
