@@ -1,8 +1,8 @@
 //! The module in the stock engine, `model::combine` and the plain reference give one answer.
 
-#[path = "../../../model/tests/generate/mod.rs"]
+#[path = "../../../crates/model/tests/generate/mod.rs"]
 mod generate;
-#[path = "../../../model/tests/reference/mod.rs"]
+#[path = "../../../crates/model/tests/reference/mod.rs"]
 mod reference;
 #[path = "../../testing/mod.rs"]
 mod testing;

@@ -60,7 +60,7 @@ fn golden_bytes_are_read_and_written() {
     let text = codec::text(&golden, Settings::default().window, "state");
     assert_eq!(text, include_str!("golden/partial-2.json").trim_end());
     // The document shows this very text, in several lines.
-    let document = include_str!("../../docs/partial-format.md");
+    let document = include_str!("../../../docs/partial-format.md");
     let shown = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
     assert_eq!(shown.lines().map(str::trim_start).collect::<String>(), text);
 }
