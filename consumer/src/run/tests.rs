@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
-use isotherm_model::rejection::RejectedPrint;
+use isotherm_model::rejection::RejectedHash;
 use isotherm_model::settings::Settings;
 use isotherm_model::stats::Stats;
 use isotherm_model::window::{Window, WindowSize};
@@ -110,7 +110,7 @@ fn partial(offset: i64, window: i64) -> Event {
         fingerprint: Settings::default().fingerprint(),
         source: SourceRange { first: offset, next: offset + 1 },
         base_timestamp: None,
-        rejected_print: RejectedPrint::NONE,
+        rejected_hash: RejectedHash::NONE,
         aggregate,
     };
     Event::Partial { partition: 0, partial: Box::new(partial), digest: 0 }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::duration::{BadDuration, parse_duration};
 use crate::schema::{BadGroups, BadPointer, BadRange, BadSchema, Groups, Pointer, Schema, ValueRange};
-use crate::settings::{BadDuration, BadMaxAhead, MaxAhead, Settings, parse_duration};
+use crate::settings::{BadMaxAhead, MaxAhead, Settings};
 use crate::window::{BadWindowSize, WindowSize};
 
 /// What is wrong with a module's parameters.
@@ -200,6 +201,16 @@ impl Params {
             _ => BadParams::Contradiction(error.into()),
         })?;
         Ok(Settings { schema, window, max_ahead })
+    }
+}
+
+impl Settings {
+    /// Reads the parameters of a module (see `docs/module-parameters.md`); what is not given is as in
+    /// [`Settings::default`]. A parameter that is unknown, repeated, empty, wrong or contradicts another is an error.
+    ///
+    /// For a module with parameters beyond these, [`Params`] takes them out first.
+    pub fn from_params<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParams> {
+        Params::new(params)?.into_settings()
     }
 }
 

@@ -3,13 +3,14 @@
 //! An [`Aggregate`] is a commutative monoid under [`Aggregate::merge`] with [`Aggregate::default`] as identity: any
 //! split of records into batches, merged in any order, gives equal aggregates, bit for bit.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rejection::{RejectedCounts, RejectedPrint};
+use crate::rejection::{RejectedCounts, RejectedHash};
 use crate::settings::Fingerprint;
 use crate::stats::{SensorHash, Stats};
-use crate::window::{Millis, Window};
+use crate::time::Millis;
+use crate::window::Window;
 
 /// A partition's number within its topic.
 pub type PartitionId = u32;
@@ -76,12 +77,12 @@ pub struct Partial {
     pub fingerprint: Fingerprint,
     /// The batch's place in its partition.
     pub source: SourceRange,
-    /// The batch's base timestamp: the log timestamp that those of its records count from, above 0; `None` if it has none. It
-    /// counts nothing. By it a log that was made anew is known, also where its statistics are the same.
+    /// The batch's base timestamp, above 0: the log timestamps of its records are relative to it. `None` if it has none. It
+    /// counts nothing, and tells apart a topic that was deleted and created again, even if its statistics are the same.
     pub base_timestamp: Option<Millis>,
-    /// What the rejected records said; it counts nothing either. By it logs without timestamps are told apart, of whose
-    /// rejected records the aggregate has the counts alone.
-    pub rejected_print: RejectedPrint,
+    /// A hash of the rejected records' values. It counts nothing either, and tells apart logs without timestamps, of whose
+    /// rejected records the aggregate holds only counts.
+    pub rejected_hash: RejectedHash,
     /// What it adds.
     pub aggregate: Aggregate,
 }
@@ -112,10 +113,66 @@ pub struct CellKey {
 /// The statistics of one window and group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// Count, sum, least and greatest value.
+    /// Count, sum, min and max.
     pub stats: Stats,
     /// The sensors that reported, ascending, each once.
     pub sensors: Vec<SensorHash>,
+}
+
+/// Everything of a partial but its cells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) version: ModuleVersion,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) source: SourceRange,
+    pub(crate) base_timestamp: Option<Millis>,
+    pub(crate) records: u64,
+    pub(crate) newest: Option<Millis>,
+    pub(crate) rejected: RejectedCounts,
+    pub(crate) rejected_hash: RejectedHash,
+}
+
+/// A cell, wherever it is in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CellView<'a> {
+    pub(crate) window: Window,
+    pub(crate) group: &'a str,
+    /// The position of the group's name among those of the partial, ascending.
+    pub(crate) group_index: usize,
+    pub(crate) stats: &'a Stats,
+    pub(crate) sensors: &'a [SensorHash],
+}
+
+impl Partial {
+    pub(crate) fn header(&self) -> Header {
+        Header {
+            version: self.version,
+            fingerprint: self.fingerprint,
+            source: self.source,
+            base_timestamp: self.base_timestamp,
+            records: self.aggregate.records,
+            newest: self.aggregate.newest,
+            rejected: self.aggregate.rejected,
+            rejected_hash: self.rejected_hash,
+        }
+    }
+
+    /// The names of the groups that have cells, ascending.
+    pub(crate) fn groups(&self) -> Vec<&str> {
+        let names: BTreeSet<&str> = self.aggregate.cells.keys().map(|key| &*key.group).collect();
+        names.into_iter().collect()
+    }
+
+    /// The cells in their order, given [`Partial::groups`].
+    pub(crate) fn cells<'a>(&'a self, groups: &'a [&str]) -> impl Iterator<Item = CellView<'a>> + Clone {
+        self.aggregate.cells.iter().map(|(key, cell)| CellView {
+            window: key.window,
+            group: &key.group,
+            group_index: groups.binary_search(&&*key.group).unwrap_or_default(),
+            stats: &cell.stats,
+            sensors: &cell.sensors,
+        })
+    }
 }
 
 impl Aggregate {
@@ -153,10 +210,10 @@ fn union(left: &[SensorHash], right: &[SensorHash]) -> Vec<SensorHash> {
     loop {
         match (l.peek(), r.peek()) {
             (Some(a), Some(b)) => {
-                let least = **a.min(b);
-                l.next_if(|id| **id == least);
-                r.next_if(|id| **id == least);
-                all.push(least);
+                let min = **a.min(b);
+                l.next_if(|id| **id == min);
+                r.next_if(|id| **id == min);
+                all.push(min);
             }
             (Some(_), None) => {
                 all.extend(l);

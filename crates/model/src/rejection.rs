@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The first fault of a rejected record. The order is the order in which faults are looked for.
+/// The first fault of a rejected record. Its number is stable: partials and stores hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Rejection {
@@ -47,6 +47,16 @@ impl Rejection {
             Self::Future => "future",
         }
     }
+
+    /// The reason's stable number. Numbers count from 0 without gaps.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The reason of a number, if there is one.
+    pub fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| u64::from(reason.number()) == number)
+    }
 }
 
 impl fmt::Display for Rejection {
@@ -71,17 +81,17 @@ impl FromStr for Rejection {
     }
 }
 
-/// A print of the values of rejected records, in their order: equal for equal ones, and for others with a chance of 2⁻⁶⁴. It is
-/// 0 before the first; each makes it XXH3-64 of the record's value with the print so far as the seed.
+/// A hash of the values of rejected records, in their order. It is 0 before the first; each record makes it XXH3-64 of its
+/// value with the hash so far as the seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct RejectedPrint(pub u64);
+pub struct RejectedHash(pub u64);
 
-impl RejectedPrint {
-    /// The print of no records.
+impl RejectedHash {
+    /// The hash of no records.
     pub const NONE: Self = Self(0);
 
     /// Adds the next record's value.
-    // Rejected records are rare: what they cost in code stays out of the way of those that count.
+    // Rejected records are rare: their code stays out of the way of those that count.
     #[inline(never)]
     pub fn add(&mut self, value: &[u8]) {
         self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(value, self.0);

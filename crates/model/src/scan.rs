@@ -7,32 +7,24 @@
 //! Two ways lead to the same place: any record can be walked member by member; one that has the very bytes of an
 //! earlier one between its values needs only its values walked.
 
-mod chunk;
 mod groups;
-pub(crate) mod list;
 mod members;
-pub(crate) mod number;
 mod shape;
-mod string;
 mod tree;
-pub(crate) mod walk;
 
 use members::{Found, Members};
 use shape::{Fields, Shape};
-use string::Text;
 use tree::Tree;
 
 pub(crate) use groups::KnownGroups;
 
 use crate::fixed::Fixed;
+use crate::json::number;
+use crate::json::string::{self, Text};
 use crate::rejection::Rejection;
 use crate::schema::ValueRange;
 use crate::settings::Settings;
-use crate::time::Clock;
-use crate::window::Millis;
-
-/// The most containers (objects and arrays) that may stand within each other.
-pub const MAX_DEPTH: usize = 127;
+use crate::time::{Clock, Millis};
 
 /// A reading that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +37,8 @@ pub struct Reading<'a> {
     pub time: Millis,
     /// The value, within the range before it was rounded.
     pub value: Fixed,
-    /// The group's place among those that are known; `None` where any is.
-    pub(crate) place: Option<usize>,
+    /// The group's position among those that are known; `None` where any group is known.
+    pub(crate) group_place: Option<usize>,
 }
 
 /// The members that make a reading, in the order in which faults are looked for.
@@ -120,16 +112,16 @@ impl Scanner {
             return Err(Rejection::MissingField);
         }
         let decoded = &mut self.decoded;
-        let group = said(group, record, &mut decoded.group);
-        let place = self.groups.place(group).ok_or(Rejection::UnknownGroup)?;
-        let time = self.clock.read(said(time, record, &mut decoded.time)).ok_or(Rejection::BadTime)?;
+        let group = content(group, record, &mut decoded.group);
+        let group_place = self.groups.place(group).ok_or(Rejection::UnknownGroup)?;
+        let time = self.clock.read(content(time, record, &mut decoded.time)).ok_or(Rejection::BadTime)?;
         let value = record.get(value.0..value.1).unwrap_or_default();
-        let value = number::value(value, &self.range).ok_or(Rejection::OutOfRange)?;
+        let value = number::value(value, self.range.min, self.range.max).ok_or(Rejection::OutOfRange)?;
         if timestamp.is_some_and(|timestamp| time > timestamp.saturating_add(self.max_ahead)) {
             return Err(Rejection::Future);
         }
-        let sensor = said(sensor, record, &mut decoded.sensor);
-        Ok(Reading { sensor, group, time, value, place })
+        let sensor = content(sensor, record, &mut decoded.sensor);
+        Ok(Reading { sensor, group, time, value, group_place })
     }
 
     /// Walks over a whole record, and says where its fields stand.
@@ -184,9 +176,9 @@ impl Scanner {
     }
 }
 
-/// What a text says: itself, or `room` with its escapes decoded.
+/// The content of a text: its own bytes, or `room` with its escapes decoded.
 #[inline(always)]
-fn said<'a>(text: Text, record: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
+fn content<'a>(text: Text, record: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     let raw = text.raw(record);
     if !text.escaped {
         return raw;

@@ -5,7 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::fixed::{Fixed, MICROS_PER_UNIT};
-use crate::scan::{list, number};
+use crate::json::walk::MAX_DEPTH;
+use crate::json::{Quoted, list, number};
 
 /// A JSON pointer (RFC 6901) to an object member: at least one name, array positions not meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,7 +30,7 @@ pub enum BadPointer {
 
 impl Pointer {
     /// The most names of a pointer: a reading with more nested objects is no JSON to us.
-    pub const MAX_NAMES: usize = crate::scan::MAX_DEPTH;
+    pub const MAX_NAMES: usize = MAX_DEPTH;
 
     /// Reads `/a/b`, with `~0` for `~` and `~1` for `/` within a name.
     pub fn parse(text: &str) -> Result<Self, BadPointer> {
@@ -159,7 +160,7 @@ impl fmt::Display for Groups {
             Self::List(names) => {
                 for (i, name) in names.iter().enumerate() {
                     f.write_str(if i == 0 { "[" } else { "," })?;
-                    crate::json::Quoted(name).fmt(f)?;
+                    Quoted(name).fmt(f)?;
                 }
                 f.write_str("]")
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::params::{BadParams, Params};
+pub use crate::duration::{DurationText, parse_duration};
 use crate::schema::Schema;
 use crate::window::WindowSize;
 
@@ -43,57 +43,7 @@ impl MaxAhead {
     }
 }
 
-/// A text that is no length of time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no length of time ({reason}); write for example 3s, 1500ms, 1m, 2h or 1day")]
-pub struct BadDuration {
-    /// The text.
-    pub text: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// Reads a length of time: `3s`, `1500ms`, `1m 30s`, `2h`, `1day`.
-pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
-    humantime::parse_duration(text).map_err(|reason| BadDuration { text: text.to_owned(), reason: reason.to_string() })
-}
-
-/// Prints a length of time as one number with the greatest unit that divides it: `3s`, `1500ms`, `2h`. What it prints,
-/// [`parse_duration`] reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DurationText(pub Duration);
-
-impl fmt::Display for DurationText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(u128, &str); 7] = [
-            (86_400_000_000_000, "days"),
-            (3_600_000_000_000, "h"),
-            (60_000_000_000, "m"),
-            (1_000_000_000, "s"),
-            (1_000_000, "ms"),
-            (1_000, "us"),
-            (1, "ns"),
-        ];
-        let nanos = self.0.as_nanos();
-        if nanos == 0 {
-            return f.write_str("0s");
-        }
-        match UNITS.into_iter().find(|(unit, _)| nanos.is_multiple_of(*unit)) {
-            Some((unit, name)) => write!(f, "{}{name}", nanos / unit),
-            None => Ok(()),
-        }
-    }
-}
-
 impl Settings {
-    /// Reads the parameters of a module (see `docs/module-parameters.md`); what is not given is as in
-    /// [`Settings::default`]. A parameter that is unknown, repeated, empty, wrong or contradicts another is an error.
-    ///
-    /// For a module with parameters beyond these, [`Params`] takes them out first.
-    pub fn from_params<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParams> {
-        Params::new(params)?.into_settings()
-    }
-
     /// Every parameter with its value, so that [`Settings::from_params`] gives equal settings.
     pub fn to_params(&self) -> Vec<(String, String)> {
         let schema = &self.schema;

@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-use crate::window::Millis;
+/// Milliseconds since the Unix epoch, UTC.
+pub type Millis = i64;
 
 /// The first instant that is read: 1000-01-01T00:00:00Z.
 pub const FIRST: Millis = -30_610_224_000_000;

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use crate::settings::DurationText;
-
-/// Milliseconds since the Unix epoch, UTC.
-pub type Millis = i64;
+use crate::duration::DurationText;
+pub use crate::time::Millis;
 
 /// The length of every window of a topology: 1 millisecond to 366 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

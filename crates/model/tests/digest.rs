@@ -1,8 +1,8 @@
-//! The digest of a partial: it is of the batch and of the settings, whoever made the partial.
+//! The digest of a partial depends on the batch and the settings alone, whichever version made the partial.
 
 mod generate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use isotherm_model::codec::{self, encode};
 use isotherm_model::partial::{Cell, CellKey, ModuleVersion, Partial};
@@ -10,14 +10,14 @@ use isotherm_model::rejection::Rejection;
 use isotherm_model::schema::ValueRange;
 use proptest::prelude::*;
 
-/// The digest, put together of what a partial says of its batch, and of nothing else.
+/// The digest, from what a partial says of its batch, and from nothing else.
 fn reference_digest(partial: &Partial) -> u64 {
-    let Partial { version: _, fingerprint, source, base_timestamp, rejected_print, aggregate } = partial;
+    let Partial { version: _, fingerprint, source, base_timestamp, rejected_hash, aggregate } = partial;
     let mut said = Vec::new();
     said.extend(fingerprint.0.to_le_bytes());
     said.extend(source.first.to_le_bytes());
     said.extend(base_timestamp.unwrap_or(0).to_le_bytes());
-    said.extend(rejected_print.0.to_le_bytes());
+    said.extend(rejected_hash.0.to_le_bytes());
     let varint = |mut number: u128, said: &mut Vec<u8>| {
         while number > 0x7f {
             said.push((number % 0x80) as u8 + 0x80);
@@ -28,9 +28,23 @@ fn reference_digest(partial: &Partial) -> u64 {
     let zigzag = |number: i64| if number < 0 { -1 - 2 * i128::from(number) } else { 2 * i128::from(number) } as u128;
     varint((source.next - source.first) as u128, &mut said);
     varint(aggregate.records.into(), &mut said);
-    Rejection::ALL.iter().for_each(|reason| varint(aggregate.rejected.get(*reason).into(), &mut said));
+    varint(aggregate.rejected.iter().count() as u128, &mut said);
+    let mut rejected: Vec<_> = aggregate.rejected.iter().collect();
+    rejected.sort_by_key(|(reason, _)| reason.number());
+    for (reason, count) in rejected {
+        said.push(reason.number());
+        varint(count.into(), &mut said);
+    }
     said.push(u8::from(aggregate.newest.is_some()));
     said.extend(aggregate.newest.iter().flat_map(|newest| newest.to_le_bytes()));
+    // The statistics of a cell, and the members of a group.
+    said.extend([5, 0, 1, 2, 3, 4, 1]);
+    let groups: BTreeSet<&str> = aggregate.cells.keys().map(|key| &*key.group).collect();
+    varint(groups.len() as u128, &mut said);
+    for group in &groups {
+        varint(group.len() as u128, &mut said);
+        said.extend(group.bytes());
+    }
     let mut windows = BTreeMap::<i64, Vec<(&CellKey, &Cell)>>::new();
     aggregate.cells.iter().for_each(|cell| windows.entry(cell.0.window.0).or_default().push(cell));
     varint(windows.len() as u128, &mut said);
@@ -41,13 +55,16 @@ fn reference_digest(partial: &Partial) -> u64 {
             Some(before) => varint((window - before - 1) as u128, &mut said),
         }
         varint(cells.len() as u128, &mut said);
+        let mut passed = 0;
         for (key, Cell { stats, sensors }) in cells {
-            varint(key.group.len() as u128, &mut said);
-            said.extend(key.group.bytes());
+            let position = groups.iter().position(|group| *group == &*key.group).expect("a group");
+            varint((position - passed) as u128, &mut said);
+            passed = position + 1;
             varint(stats.count.into(), &mut said);
             varint(zigzag(stats.min.micros()), &mut said);
             varint((stats.max.micros() - stats.min.micros()) as u128, &mut said);
             varint((stats.sum - i128::from(stats.count) * i128::from(stats.min.micros())) as u128, &mut said);
+            said.push(0);
             varint(sensors.len() as u128, &mut said);
             said.extend(sensors.iter().flat_map(|sensor| sensor.to_le_bytes()));
         }
@@ -55,10 +72,9 @@ fn reference_digest(partial: &Partial) -> u64 {
     xxhash_rust::xxh3::xxh3_64(&said)
 }
 
-/// Makes a partial another one that is sound.
 type Change = fn(&mut Partial);
 
-/// Every way in which one thing that a partial says can be another, so that it is still one.
+/// Changes of one thing each that leave a partial sound.
 const CHANGES: [(&str, Change); 10] = [
     ("the fingerprint", |p| p.fingerprint.0 ^= 1),
     ("the first offset", |p| (p.source.first, p.source.next) = (p.source.first + 1, p.source.next + 1)),
@@ -71,7 +87,7 @@ const CHANGES: [(&str, Change); 10] = [
     }),
     ("what was rejected", |p| {
         if p.aggregate.rejected.total() > 0 {
-            p.rejected_print.add(b"another");
+            p.rejected_hash.add(b"another");
         }
     }),
     ("the newest time", |p| p.aggregate.newest = p.aggregate.newest.map(|newest| newest - 1)),

@@ -49,7 +49,7 @@ proptest! {
         prop_assert_eq!((partial.source.first, partial.source.next), (first, first + records.len() as i64));
         prop_assert_eq!(partial.fingerprint, settings.fingerprint());
         prop_assert_eq!(partial.base_timestamp, base);
-        prop_assert_eq!(partial.rejected_print.0, reference::rejected_print(&settings, &records));
+        prop_assert_eq!(partial.rejected_hash.0, reference::rejected_hash(&settings, &records));
         prop_assert_eq!(partial.aggregate.records, partial.aggregate.counted() + partial.aggregate.rejected.total());
     }
 

@@ -1,5 +1,7 @@
 //! The frame around an answer: the number of records (i32), the records, and an error or none.
 
+use isotherm_model::varint;
+
 /// What a module does, as an error names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -37,9 +39,7 @@ impl Output {
 
     /// Adds a record as it stands in a batch (see [`crate::Record::body`]), behind its true length.
     pub fn push_body(&mut self, body: &[u8]) {
-        let mut head = Framing::default();
-        head.length(body.len());
-        self.bytes.extend_from_slice(head.bytes());
+        varint::put(&mut self.bytes, length(body.len()));
         self.bytes.extend_from_slice(body);
         self.records += 1;
     }
@@ -49,17 +49,13 @@ impl Output {
     /// The length comes first, so that a large value is written once, where it stays, into memory of its size: a value
     /// made elsewhere and copied would need twice as much, and one that grows while it is written three times.
     pub fn push_value(&mut self, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut framing = Framing::default();
-        framing.length(len);
         // Attributes, timestamp delta, offset delta, no key; behind the value no headers.
-        let body = 4 + framing.len + len + 1;
-        let mut head = Framing::default();
-        head.length(body);
-        // Behind it stands what ends the answer.
-        self.reserve(head.len + body + 1);
-        self.bytes.extend_from_slice(head.bytes());
+        let body = 4 + varint::len(length(len)) + len + 1;
+        // One more byte ends the answer.
+        self.reserve(varint::len(length(body)) + body + 1);
+        varint::put(&mut self.bytes, length(body));
         self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.extend_from_slice(framing.bytes());
+        varint::put(&mut self.bytes, length(len));
         let begin = self.bytes.len();
         write(&mut self.bytes);
         debug_assert_eq!(self.bytes.len(), begin + len, "a value of another length than was said");
@@ -126,28 +122,7 @@ impl Output {
     }
 }
 
-/// A length as a zigzag varint.
-#[derive(Default)]
-struct Framing {
-    buffer: [u8; 10],
-    len: usize,
-}
-
-impl Framing {
-    fn length(&mut self, length: usize) {
-        let mut number = (length as u64) << 1;
-        for slot in &mut self.buffer {
-            self.len += 1;
-            *slot = number as u8 | 0x80;
-            number >>= 7;
-            if number == 0 {
-                *slot &= 0x7f;
-                return;
-            }
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
-    }
+/// The varint of a length, which Fluvio writes as a signed number.
+fn length(len: usize) -> u128 {
+    varint::zigzag(len as i128)
 }

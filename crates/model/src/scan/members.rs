@@ -1,8 +1,8 @@
 //! The walk over a record that keeps where the fields stand.
 
-use super::string::{self, Text};
 use super::tree::Tree;
-use super::{MAX_DEPTH, number, walk};
+use crate::json::string::{self, Text};
+use crate::json::{number, walk};
 
 /// What stood at a node of the tree when the walk last came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Members<'_> {
 
     /// Walks over the members of an object that leads to fields, from behind its brace on. `depth` counts it.
     fn object(&mut self, place: usize, at: usize, depth: usize) -> Option<usize> {
-        if depth > MAX_DEPTH {
+        if depth > walk::MAX_DEPTH {
             return None;
         }
         let tree = self.tree;

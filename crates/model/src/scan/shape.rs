@@ -5,8 +5,9 @@
 //! So such a record needs no more than comparing what is between its values, and walking the values. Any other record is
 //! walked in full. What is learnt here makes no difference to what is found, only to how soon.
 
-use super::string::{self, Text};
-use super::{Field, chunk, number, walk};
+use super::Field;
+use crate::json::string::{self, Text};
+use crate::json::{chunk, number, walk};
 
 /// The most values of a shape. Records with more are walked in full.
 const MOST_VALUES: usize = 24;

@@ -1,7 +1,7 @@
 //! The four pointers as one tree of names, so that one walk over a record finds them all.
 
 use super::Field;
-use super::chunk;
+use crate::json::chunk;
 use crate::schema::Pointer;
 
 /// Places of nodes: the root is 0, and what stands below a node has the places right behind it.

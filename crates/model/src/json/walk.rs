@@ -1,6 +1,9 @@
 //! Walking over any JSON value without keeping anything of it, and yet checking every byte.
 
-use super::{MAX_DEPTH, number, string};
+use super::{number, string};
+
+/// The most containers (objects and arrays) within each other.
+pub(crate) const MAX_DEPTH: usize = 127;
 
 /// Where the white space from `at` on ends.
 #[inline(always)]

@@ -6,7 +6,6 @@
 use std::cmp::Ordering;
 
 use crate::fixed::Fixed;
-use crate::schema::ValueRange;
 
 /// Where the number that begins at `at` ends; `None` if it is none.
 #[inline(always)]
@@ -49,21 +48,21 @@ fn digits(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The value of a number's text (one that [`walk`] found sound), if it lies in the range.
+/// The value of a number's text (one that [`walk`] accepts), rounded half to even; `None` if it is outside `min..=max` before it
+/// is rounded.
 #[inline(always)]
-pub(crate) fn value(text: &[u8], range: &ValueRange) -> Option<Fixed> {
-    match plain(text) {
-        Some(micros) if (range.min.micros()..=range.max.micros()).contains(&micros) => Some(Fixed::from_micros(micros)),
-        Some(_) => None,
-        None => Scaled::of(text).rounded_within(range),
+pub(crate) fn value(text: &[u8], min: Fixed, max: Fixed) -> Option<Fixed> {
+    match plain(text).map(Fixed::from_micros) {
+        Some(value) => (min <= value && value <= max).then_some(value),
+        None => Scaled::of(text).rounded_within(min, max),
     }
 }
 
-/// Whether the value of a number's text is a whole number of millionths within `±limit`, and which.
+/// The value of a number's text, if it is a whole number of millionths within `±limit`.
 pub(crate) fn exact(text: &[u8], limit: Fixed) -> Option<Fixed> {
     let scaled = Scaled::of(text);
-    let range = ValueRange { min: Fixed::from_micros(-limit.micros()), max: limit };
-    if scaled.rest == Rest::Zero { scaled.rounded_within(&range) } else { None }
+    let min = Fixed::from_micros(-limit.micros());
+    if scaled.rest == Rest::Zero { scaled.rounded_within(min, limit) } else { None }
 }
 
 /// The millionths of an ordinary number: at most twelve digits, at most six of them decimals, no exponent.
@@ -173,8 +172,8 @@ impl Scaled {
     }
 
     /// The value rounded half to even, if the value before rounding lies in the range.
-    fn rounded_within(&self, range: &ValueRange) -> Option<Fixed> {
-        if self.cmp(range.min).is_lt() || self.cmp(range.max).is_gt() {
+    fn rounded_within(&self, min: Fixed, max: Fixed) -> Option<Fixed> {
+        if self.cmp(min).is_lt() || self.cmp(max).is_gt() {
             return None;
         }
         let up = match self.rest {
@@ -204,15 +203,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fixed::Fixed;
 
-    fn range(min: i64, max: i64) -> ValueRange {
-        ValueRange { min: Fixed::from_micros(min), max: Fixed::from_micros(max) }
+    fn within(text: &str, min: i64, max: i64) -> Option<i64> {
+        value(text.as_bytes(), Fixed::from_micros(min), Fixed::from_micros(max)).map(Fixed::micros)
     }
 
     fn read(text: &str) -> Option<i64> {
         assert_eq!(walk(text.as_bytes(), 0), Some(text.len()), "{text}");
-        value(text.as_bytes(), &range(-1_000_000_000_000, 1_000_000_000_000)).map(Fixed::micros)
+        within(text, -1_000_000_000_000, 1_000_000_000_000)
     }
 
     #[test]
@@ -283,7 +281,7 @@ mod tests {
 
     #[test]
     fn ranges_that_lack_zero_hold() {
-        for (text, min, max, within) in [
+        for (text, min, max, lies_within) in [
             ("-1", -2_000_000, -1_000_000, true),
             ("-0.9999999", -2_000_000, -1_000_000, false),
             ("-2.0000001", -2_000_000, -1_000_000, false),
@@ -295,7 +293,7 @@ mod tests {
             ("-0.0000001", 0, 0, false),
             ("0.0", 0, 0, true),
         ] {
-            assert_eq!(value(text.as_bytes(), &range(min, max)).is_some(), within, "{text} in {min}..={max}");
+            assert_eq!(within(text, min, max).is_some(), lies_within, "{text} in {min}..={max}");
         }
     }
 
