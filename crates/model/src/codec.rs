@@ -59,7 +59,7 @@ pub const MAX_TEXT_EXPANSION: usize = 8;
 /// The most bytes of a partial's text besides.
 pub const MAX_TEXT_FIXED: usize = 1_024;
 
-/// The digest covers a partial from here on: everything behind the format and the module's version.
+/// The digest covers a partial from here on: everything after the format and the module's version.
 const DIGEST_FROM: usize = 11;
 
 /// XXH3-64 of everything in a partial but its format and the module's version. Equal batches and settings have equal digests,

@@ -1,7 +1,7 @@
 //! Combining: the records of one log batch become one partial.
 //!
-//! [`combine`] is the plain way. A [`Combiner`] does the same for batch after batch in memory that it keeps: what it gives
-//! depends on the batch alone, never on those before it.
+//! [`combine`] is the simple way. A [`Combiner`] reuses its memory from batch to batch; its result depends on the batch alone,
+//! never on earlier ones.
 
 mod cells;
 mod names;
@@ -26,7 +26,7 @@ pub struct Record<'a> {
     pub value: &'a [u8],
 }
 
-/// The partial of a batch with this first offset and base timestamp. See [`Combiner`] for what it says.
+/// The partial of a batch with this first offset and base timestamp, as a [`Combiner`] makes it.
 pub fn combine<'a>(
     settings: &Settings,
     first_offset: i64,
@@ -61,13 +61,13 @@ pub struct Combiner {
     rejected: RejectedCounts,
     rejected_hash: RejectedHash,
     cells: CellBuilder,
-    /// The window of the last reading and its first instant: the next one is most often in the same.
+    /// The window of the last reading and its start: the next reading is most often in the same window.
     window: Window,
     start: Millis,
 }
 
 impl Combiner {
-    /// A combiner for batches of readings of this kind.
+    /// A combiner by these settings.
     pub fn new(settings: &Settings) -> Self {
         Self {
             scanner: Scanner::new(settings),
@@ -108,7 +108,7 @@ impl Combiner {
                 return self.rejected_hash.add(record.value);
             }
         };
-        // As an unsigned number the distance from the window's start is below its length only within the window.
+        // As an unsigned number the distance from the window's start is below its size only within the window.
         if reading.time.wrapping_sub(self.start).cast_unsigned() >= self.size.millis().cast_unsigned() {
             self.window = self.size.window_of(reading.time);
             self.start = self.size.start(self.window);
@@ -119,7 +119,7 @@ impl Combiner {
         self.cells.count(self.window, reading.group_place, reading.group, reading.value, sensor);
     }
 
-    /// What the records pushed since [`Combiner::begin`] add up to.
+    /// The partial of the records pushed since [`Combiner::begin`].
     pub fn finish(&mut self) -> Combined<'_> {
         self.cells.sort(self.scanner.groups());
         Combined { combiner: self }
@@ -161,7 +161,7 @@ impl<'a> Combined<'a> {
         self.combiner.size
     }
 
-    /// The partial as a value of its own.
+    /// The partial as an owned value.
     pub fn to_partial(&self) -> Partial {
         let header = self.header();
         let cells = self.cells().map(|cell| {

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-/// A text that is no length of time.
+/// A text that is not a length of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no length of time ({reason}); write for example 3s, 1500ms, 1m, 2h or 1day")]
+#[error("`{text}` is not a length of time ({reason}); write for example 3s, 1500ms, 1m, 2h or 1day")]
 pub struct BadDuration {
     /// The text.
     pub text: String,
@@ -18,8 +18,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
     humantime::parse_duration(text).map_err(|reason| BadDuration { text: text.to_owned(), reason: reason.to_string() })
 }
 
-/// Prints a length of time as one number with the greatest unit that divides it: `3s`, `1500ms`, `2h`. What it prints,
-/// [`parse_duration`] reads.
+/// Prints a length of time as one number with the largest unit that divides it: `3s`, `1500ms`, `2h`. [`parse_duration`] reads
+/// what it prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DurationText(pub Duration);
 

@@ -1,4 +1,4 @@
-//! JSON below any schema: finding where strings, numbers and values end, what they say, and writing strings.
+//! JSON primitives, below any schema: where strings, numbers and values end, what they contain, and how a string is written.
 
 pub(crate) mod chunk;
 pub(crate) mod list;

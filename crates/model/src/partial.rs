@@ -41,7 +41,7 @@ impl std::fmt::Display for ModuleVersion {
     }
 }
 
-/// A decimal of Cargo's own making, at compile time.
+/// Reads a decimal of Cargo's, at compile time.
 const fn decimal(text: &str) -> u16 {
     let (bytes, mut i, mut value) = (text.as_bytes(), 0, 0);
     while i < bytes.len() {
@@ -56,8 +56,8 @@ const fn decimal(text: &str) -> u16 {
 pub struct SourceRange {
     /// The batch's first offset.
     pub first: i64,
-    /// The offset after the batch's last one; equal to `first` for a batch without records. It is where the next
-    /// batch's partial must begin, and the only place where reading may resume.
+    /// The offset after the batch's last one; equal to `first` for a batch without records. The next batch's partial must begin
+    /// here, and reading may resume only here.
     pub next: i64,
 }
 
@@ -68,14 +68,14 @@ impl SourceRange {
     }
 }
 
-/// One batch's contribution: where it comes from, who made it, and what it adds.
+/// One batch's contribution: its source, the version and settings that made it, and what it adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
     /// The version of the code that made it.
     pub version: ModuleVersion,
     /// The settings it was made with.
     pub fingerprint: Fingerprint,
-    /// The batch's place in its partition.
+    /// The batch's offsets.
     pub source: SourceRange,
     /// The batch's base timestamp, above 0: the log timestamps of its records are relative to it. `None` if it has none. It
     /// counts nothing, and tells apart a topic that was deleted and created again, even if its statistics are the same.
@@ -90,12 +90,12 @@ pub struct Partial {
 /// Statistics of any number of records. `records = rejected + the sum of the cells' counts`, always.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Aggregate {
-    /// Records of the log, whatever they held.
+    /// Records of the log, rejected ones included.
     pub records: u64,
-    /// The newest event time of an accepted reading, each reading counting for no more than its own record's log
-    /// timestamp (where it has one); `None` without an accepted reading.
+    /// The newest event time of an accepted reading, each counting for no more than its record's log timestamp (if it has
+    /// one); `None` without an accepted reading.
     pub newest: Option<Millis>,
-    /// Records that are no reading that counts, by reason.
+    /// Rejected records by reason.
     pub rejected: RejectedCounts,
     /// Statistics by window and group.
     pub cells: BTreeMap<CellKey, Cell>,
@@ -106,7 +106,7 @@ pub struct Aggregate {
 pub struct CellKey {
     /// The window.
     pub window: Window,
-    /// The group's name as the reading has it, escapes decoded.
+    /// The group's name, escapes decoded.
     pub group: Box<str>,
 }
 
@@ -115,7 +115,7 @@ pub struct CellKey {
 pub struct Cell {
     /// Count, sum, min and max.
     pub stats: Stats,
-    /// The sensors that reported, ascending, each once.
+    /// The sensors that reported, ascending, without repeats.
     pub sensors: Vec<SensorHash>,
 }
 
@@ -176,7 +176,7 @@ impl Partial {
 }
 
 impl Aggregate {
-    /// Adds what `other` counts. Cost: linear in the cells and sensors of both where they meet.
+    /// Adds `other`. Cost: linear in its cells, and for common cells in the sensors of both.
     pub fn merge(&mut self, other: &Self) {
         self.records = self.records.saturating_add(other.records);
         self.newest = self.newest.max(other.newest);
@@ -189,7 +189,7 @@ impl Aggregate {
         }
     }
 
-    /// Readings that counted.
+    /// Accepted readings.
     pub fn counted(&self) -> u64 {
         self.cells.values().fold(0, |sum, cell| sum.saturating_add(cell.stats.count))
     }

@@ -1,11 +1,11 @@
 //! From the bytes of a record to a reading or a typed rejection: one walk, no tree, no allocation for an ordinary reading.
 //!
-//! The whole text is checked, also what is skipped: a record whose last byte is wrong is `not-json`, whatever its members
-//! say. Only then is it classified, first fault first, in the order of [`Rejection::ALL`]. Of a member that stands twice the
-//! last counts, at every level: a second `payload` takes away what the first one said.
+//! The scanner checks the whole text, also what it skips: a record whose last byte is wrong is `not-json`, whatever its members
+//! are. Then it classifies the record: the first fault wins, in the order of [`Rejection::ALL`]. If a member occurs twice, the last
+//! one counts, at every level: a second `payload` replaces all of the first one.
 //!
-//! Two ways lead to the same place: any record can be walked member by member; one that has the very bytes of an
-//! earlier one between its values needs only its values walked.
+//! Two ways give the same result: any record can be walked member by member; if the bytes between its values are those of an
+//! earlier record ([`shape`]), only its values are walked.
 
 mod groups;
 mod members;
@@ -26,7 +26,7 @@ use crate::schema::ValueRange;
 use crate::settings::Settings;
 use crate::time::{Clock, Millis};
 
-/// A reading that counts.
+/// An accepted reading of a sensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading<'a> {
     /// The sensor's id: UTF-8, escapes decoded, not empty.
@@ -54,8 +54,8 @@ impl Field {
     pub(crate) const ALL: [Self; 4] = [Self::Sensor, Self::Group, Self::Time, Self::Value];
 }
 
-/// Reads records by one [`Settings`]. What it finds in a record depends on that record alone; of the ones before it keeps
-/// the memory that they needed and the shape of one of them, with which it is faster.
+/// Reads records by one [`Settings`]. Its result depends on the record alone; from earlier records it keeps memory, and the shape
+/// of one of them to be faster.
 #[derive(Debug, Clone)]
 pub struct Scanner {
     tree: Tree,
@@ -65,11 +65,10 @@ pub struct Scanner {
     found: Vec<Found>,
     shape: Shape,
     clock: Clock,
-    /// Where names and texts with escapes are decoded.
     decoded: Decoded,
 }
 
-/// Room for decoded texts.
+/// Buffers for texts with escapes.
 #[derive(Debug, Clone, Default)]
 struct Decoded {
     name: Vec<u8>,
@@ -79,7 +78,7 @@ struct Decoded {
 }
 
 impl Scanner {
-    /// A scanner for readings of this shape.
+    /// A scanner by these settings.
     pub fn new(settings: &Settings) -> Self {
         let schema = &settings.schema;
         let tree = Tree::new([&schema.sensor, &schema.group, &schema.time, &schema.value]);
@@ -95,7 +94,6 @@ impl Scanner {
         }
     }
 
-    /// The groups that it knows.
     pub(crate) fn groups(&self) -> &KnownGroups {
         &self.groups
     }
@@ -124,7 +122,7 @@ impl Scanner {
         Ok(Reading { sensor, group, time, value, group_place })
     }
 
-    /// Walks over a whole record, and says where its fields stand.
+    /// Walks over a whole record to find its fields.
     #[inline(never)]
     fn walk(&mut self, record: &[u8]) -> Result<Fields, Rejection> {
         let mut members =
@@ -140,7 +138,6 @@ impl Scanner {
         Ok(fields)
     }
 
-    /// The text that was found for a field.
     #[inline(always)]
     fn text(&self, field: Field) -> Result<Text, Rejection> {
         match self.leaf(field) {
@@ -149,7 +146,6 @@ impl Scanner {
         }
     }
 
-    /// The bounds of the number that was found for a field.
     #[inline(always)]
     fn number(&self, field: Field) -> Result<(usize, usize), Rejection> {
         match self.leaf(field) {
@@ -158,18 +154,18 @@ impl Scanner {
         }
     }
 
-    /// What stands where a field should. A text or number there says that everything above it is an object.
+    /// What was found at a field's leaf. If it is a text or number, everything above it is an object.
     #[inline(always)]
     fn leaf(&self, field: Field) -> Found {
         self.found.get(self.tree.leaf(field)).copied().unwrap_or(Found::Absent)
     }
 
-    /// Why there is no text or number for a field: the first thing on its path that is absent or no object.
+    /// Why there is no text or number for a field: the first node on its path that is absent or not an object decides.
     #[cold]
     fn fault(&self, field: Field) -> Rejection {
         let path = self.tree.path(field);
-        let stopped = path.iter().map(|node| self.found.get(*node)).find(|found| *found != Some(&Found::Object));
-        match stopped.flatten() {
+        let first = path.iter().map(|node| self.found.get(*node)).find(|found| *found != Some(&Found::Object));
+        match first.flatten() {
             Some(Found::Absent) => Rejection::MissingField,
             _ => Rejection::WrongType,
         }

@@ -1,4 +1,4 @@
-//! What a topology says about readings and windows: the parameters of the modules, and their fingerprint.
+//! What a topology says about readings and windows, as parameters of the modules, and its fingerprint.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ pub use crate::duration::{DurationText, parse_duration};
 use crate::schema::Schema;
 use crate::window::WindowSize;
 
-/// Everything that decides what a batch's partial is. Equal settings make equal partials.
+/// Everything that a batch's partial depends on besides the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The shape of a reading.
@@ -24,16 +24,16 @@ pub struct MaxAhead;
 
 /// A `max-ahead` outside 0 to 36,525 days.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a max-ahead of {} is not possible; {}", DurationText(*.0), BadMaxAhead::MEND)]
+#[error("a max-ahead of {} is not possible; {}", DurationText(*.0), BadMaxAhead::HINT)]
 pub struct BadMaxAhead(pub Duration);
 
 impl BadMaxAhead {
-    /// What would be right.
-    pub const MEND: &str = "give one from 0s to 36525days (a hundred years), in whole milliseconds";
+    /// What is possible.
+    pub const HINT: &str = "give one from 0s to 36525days (a hundred years), in whole milliseconds";
 }
 
 impl MaxAhead {
-    /// The greatest, in milliseconds: a hundred years.
+    /// The largest one, in milliseconds: a hundred years.
     pub const MAX_MILLIS: u128 = 36_525 * 86_400_000;
 
     /// Checks a length: at most a hundred years, whole milliseconds.
@@ -62,8 +62,8 @@ impl Settings {
         .into()
     }
 
-    /// The first line of the text that [`Settings::fingerprint`] is a digest of. It stands among the bytes of every module
-    /// that makes partials.
+    /// The first line of the text that [`Settings::fingerprint`] is a digest of. Every module that makes partials has it among
+    /// its bytes.
     pub const CANONICAL: &str = "isotherm settings 1\n";
 
     /// A digest of everything in them: XXH3-64 (seed 0) of the canonical text, which is [`Settings::CANONICAL`] and then,
@@ -90,7 +90,7 @@ impl Default for Settings {
     }
 }
 
-/// A digest of [`Settings`], carried by every partial so that one made with other settings is noticed.
+/// A digest of [`Settings`]. Every partial carries it, so that one made with other settings is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub u64);
 

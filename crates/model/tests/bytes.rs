@@ -1,9 +1,9 @@
-//! The bytes of a partial: golden ones, and what becomes of damaged ones.
+//! The bytes of a partial: golden ones, refused ones and damaged ones.
 
 mod generate;
 
 use isotherm_model::codec::{self, DecodeError, Fault, decode, encode};
-use isotherm_model::combine::{Record, combine};
+use isotherm_model::combine::{Combiner, Record, combine};
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Cell, CellKey, ModuleVersion, Partial};
 use isotherm_model::rejection::{RejectedCounts, RejectedHash};
@@ -108,8 +108,8 @@ fn each_refusal_says_why() {
     for timestamp in [-1, i64::MIN] {
         assert_eq!(patched(27, &timestamp.to_le_bytes()), Err(Fault::BaseTimestamp(timestamp).into()));
     }
-    for (timestamp, says) in [(0_i64, None), (1, Some(1)), (i64::MAX, Some(i64::MAX))] {
-        assert_eq!(patched(27, &timestamp.to_le_bytes()).map(|partial| partial.base_timestamp), Ok(says));
+    for (timestamp, base) in [(0_i64, None), (1, Some(1)), (i64::MAX, Some(i64::MAX))] {
+        assert_eq!(patched(27, &timestamp.to_le_bytes()).map(|partial| partial.base_timestamp), Ok(base));
     }
     assert_eq!(patched(43, &[5]), Err(Fault::Crowded { records: 6, offsets: 5 }.into()));
     assert_eq!(patched(44, &[5]), Err(Fault::Account { records: 5, counted: 5, rejected: 1 }.into()));
@@ -186,7 +186,7 @@ fn alone(window: i64, micros: i64) -> Partial {
     partial
 }
 
-/// The partial's bytes with its window, which takes seven bytes, and its one value, which takes nine, replaced.
+/// Decodes such a partial with its window, which takes seven bytes, and its value, which takes nine, replaced.
 fn with_window_and_value(window: i64, micros: i64) -> Result<Partial, DecodeError> {
     let zigzag = |number: i64, bytes: usize| -> Vec<u8> {
         let zigzag = (number << 1 ^ number >> 63).cast_unsigned();
@@ -223,7 +223,31 @@ fn windows_and_values_end_where_those_of_readings_do() {
     }
 }
 
-/// Bytes are refused, or they are the one encoding of what they say.
+#[test]
+fn the_largest_partials_are_within_the_stated_multiples() {
+    let settings = Settings::from_params(generate::SHORTEST).expect("valid");
+    let mut combiner = Combiner::new(&settings);
+    for (readings, to_a_window) in
+        [(0, 1), (1, 1), (25, 1), (25, 2), (300, 300), (20_000, 1), (20_000, 2), (20_000, 64)]
+    {
+        combiner.begin(i64::MAX / 2, Some(i64::MAX));
+        let mut raw = 4;
+        for i in 0..readings {
+            let value = generate::shortest(i, to_a_window);
+            // Its framing has at least seven bytes: lengths, attributes, deltas, key flag, headers.
+            raw += value.len() + 7;
+            combiner.push(&Record { timestamp: None, value: value.as_bytes() });
+        }
+        let combined = combiner.finish();
+        assert!(
+            combined.encoded_len() <= codec::max_encoded_len(raw),
+            "{readings} readings, {to_a_window} to a window"
+        );
+        assert!(combined.text_len("") <= codec::max_text_len(raw), "{readings} readings, {to_a_window} to a window");
+    }
+}
+
+/// Bytes are refused, or they are the one encoding of their partial.
 fn is_canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(partial) = decode(bytes) {
         let encoded = encode(&partial);

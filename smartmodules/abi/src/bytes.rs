@@ -2,7 +2,6 @@
 
 use isotherm_model::varint;
 
-/// Bytes that are read from the front.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 

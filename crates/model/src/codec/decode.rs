@@ -12,12 +12,12 @@ use crate::stats::{SensorHash, Stats};
 use crate::varint::{self, VarintError, unzigzag};
 use crate::window::Window;
 
-/// Why bytes are no partial of this format.
+/// Why bytes are not a partial of this format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// They do not begin as a partial does.
     #[error(
-        "these {0} bytes are no partial: they do not begin with IPAR; the module that answered is not window-stats, or its \
+        "these {0} bytes are not a partial: they do not begin with IPAR; the module that answered is not window-stats, or its \
          parameter `output` is not `binary`"
     )]
     NotAPartial(usize),
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
-    /// A varint of at most so many bits.
+    /// A varint of at most `bits` bits.
     fn varint(&mut self, bits: u32, what: &'static str) -> Result<u128, DecodeError> {
         let at = self.at();
         varint::take(&mut self.rest, bits).map_err(|error| match error {
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
         if count == 0 {
             return Err(Fault::EmptyWindow(window).into());
         }
-        // Each group's position counts from behind the one before, so that order and repetition need no check.
+        // Each group's position counts from the one before, so that order and repetition need no check.
         let mut groups = groups.iter_mut();
         for _ in 0..count {
             let distance = self.number("the position of a group")?;

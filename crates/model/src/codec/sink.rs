@@ -78,9 +78,9 @@ impl fmt::Write for Length {
 }
 
 /// Appends text to bytes.
-pub(super) struct Text<'a>(pub(super) &'a mut Vec<u8>);
+pub(super) struct TextSink<'a>(pub(super) &'a mut Vec<u8>);
 
-impl fmt::Write for Text<'_> {
+impl fmt::Write for TextSink<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.extend_from_slice(text.as_bytes());
         Ok(())

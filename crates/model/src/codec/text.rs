@@ -31,7 +31,7 @@ impl Combined<'_> {
     /// Appends the text of the partial (see [`text`]). With room in `out` for [`Combined::text_len`] bytes it needs no memory.
     pub fn text_into(&self, group: &str, out: &mut Vec<u8>) {
         // Writing into memory cannot fail.
-        let _ = write(&self.header(), self.cells(), self.window_size(), group, &mut sink::Text(out));
+        let _ = write(&self.header(), self.cells(), self.window_size(), group, &mut sink::TextSink(out));
     }
 
     /// How many bytes [`Combined::text_into`] appends. Costs as much as that; needs no memory.

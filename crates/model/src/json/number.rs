@@ -1,13 +1,13 @@
 //! JSON numbers: where one ends, and its exact value in millionths.
 //!
-//! Nothing here goes through floating point: a number of any length and exponent is compared with the bounds exactly, and
-//! only then rounded, half to even, at the sixth decimal.
+//! Nothing goes through floating point: a number of any length and exponent is compared with the bounds exactly, and only
+//! then rounded, half to even, at the sixth decimal.
 
 use std::cmp::Ordering;
 
 use crate::fixed::Fixed;
 
-/// Where the number that begins at `at` ends; `None` if it is none.
+/// Where the number that begins at `at` ends; `None` if none begins there.
 #[inline(always)]
 pub(crate) fn walk(bytes: &[u8], mut at: usize) -> Option<usize> {
     if *bytes.get(at)? == b'-' {
@@ -88,7 +88,7 @@ fn plain(text: &[u8]) -> Option<i64> {
             _ => return None,
         }
     }
-    // Thirteen digits can stand here without a point: 10¹³ · 10⁶ does not fit.
+    // Without a point there can be thirteen digits: 10¹³ · 10⁶ does not fit.
     let scale = *SCALES.get(decimals)?;
     if digits >= 1_000_000_000_000 {
         return None;
@@ -97,7 +97,7 @@ fn plain(text: &[u8]) -> Option<i64> {
     Some(if negative { -micros } else { micros })
 }
 
-/// What lies behind the last whole millionth.
+/// What follows the last whole millionth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Zero,
@@ -116,11 +116,11 @@ struct Scaled {
 }
 
 impl Scaled {
-    /// Whole millionths of more digits than any bound has.
+    /// More digits of whole millionths than any bound has.
     const DIGITS: i64 = 30;
     const BEYOND: u128 = u128::MAX;
 
-    /// Reads a number's text, in one pass over its digits and one over its exponent. Cost: linear in the text.
+    /// Cost: linear in the text.
     fn of(text: &[u8]) -> Self {
         let (negative, text) = match text {
             [b'-', rest @ ..] => (true, rest),
@@ -132,7 +132,7 @@ impl Scaled {
         let decimals = mantissa.len().saturating_sub(point + 1);
         let mut digits = mantissa.iter().filter(|byte| **byte != b'.').map(|byte| byte - b'0').skip_while(|d| *d == 0);
         let significant = digits.clone().count() as i64;
-        // How many digits the whole millionths have (none or fewer: the first digits are noughts behind the point).
+        // How many digits the whole millionths have; below 0 the decimals begin with zeros.
         let places = significant + shift(exponent) + 6 - decimals as i64;
         if significant == 0 {
             return Self { negative, whole: 0, rest: Rest::Zero };
@@ -159,7 +159,7 @@ impl Scaled {
         Self { negative, whole, rest }
     }
 
-    /// How the exact value stands to a whole number of millionths.
+    /// Compares the exact value with a whole number of millionths.
     fn cmp(&self, bound: Fixed) -> Ordering {
         let bound = i128::from(bound.micros());
         let of_magnitudes = |bound: i128| match u128::try_from(bound) {
@@ -171,7 +171,7 @@ impl Scaled {
         if self.negative { of_magnitudes(-bound).reverse() } else { of_magnitudes(bound) }
     }
 
-    /// The value rounded half to even, if the value before rounding lies in the range.
+    /// The value rounded half to even; `None` if it is outside the range before it is rounded.
     fn rounded_within(&self, min: Fixed, max: Fixed) -> Option<Fixed> {
         if self.cmp(min).is_lt() || self.cmp(max).is_gt() {
             return None;
@@ -186,7 +186,7 @@ impl Scaled {
     }
 }
 
-/// The exponent's value, no further from 0 than any text of a record can make up for.
+/// The exponent's value, clamped far beyond what the digits of any record can offset.
 fn shift(exponent: &[u8]) -> i64 {
     const FAR: i64 = 1 << 50;
     let (negative, digits) = match exponent {

@@ -1,4 +1,4 @@
-//! The plain reference: what a batch's partial must be, written for plainness alone and sharing no code with the scanner.
+//! The plain reference: what a batch's partial must be, written for clarity alone, sharing no code with the scanner.
 //!
 //! JSON is read by serde_json, times by chrono, numbers by arithmetic on strings of decimal digits.
 
@@ -68,7 +68,7 @@ pub(crate) fn classify(settings: &Settings, record: &Record<'_>) -> Result<Readi
     Ok(Reading { sensor, group, time, value })
 }
 
-/// What stands where a pointer points.
+/// The value at a pointer.
 fn leaf<'a>(document: &'a Json, pointer: &Pointer) -> Result<&'a Json, Rejection> {
     let mut value = document;
     for name in pointer.names() {
@@ -80,7 +80,7 @@ fn leaf<'a>(document: &'a Json, pointer: &Pointer) -> Result<&'a Json, Rejection
     Ok(value)
 }
 
-/// What chrono reads, less what it takes and we do not.
+/// What chrono reads, without what it accepts and we do not.
 fn millis(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     if !text.is_ascii() || bytes.get(10) != Some(&b'T') || text.contains('z') || bytes.get(17..19) == Some(b"60") {
