@@ -4,8 +4,6 @@ pub mod cli;
 pub mod dead_letters;
 pub mod deploy;
 pub mod inspect;
-pub mod materializer;
-pub mod progress;
 pub mod results;
 pub mod run;
 #[cfg(test)]
@@ -13,6 +11,5 @@ mod simulation;
 pub mod sink;
 pub mod source;
 mod stderr;
-pub mod store;
 pub mod topology;
 pub mod verify;

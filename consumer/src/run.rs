@@ -3,31 +3,32 @@
 //! [`drive`] is the whole of it, over the seams of source, store and sink; [`run`] puts the real ones in. What is done, and
 //! when, is decided in [`turn`].
 
-pub(crate) mod pending;
 mod speaker;
 #[cfg(test)]
 mod tests;
-pub(crate) mod turn;
 
 use std::io;
 use std::time::Duration;
 
+use isotherm_engine::commit::{Saved, Store, StoreError};
+use isotherm_engine::event::Event;
+use isotherm_engine::materializer::fault::Fault;
+use isotherm_engine::materializer::{Materializer, Options};
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::Totals;
+use isotherm_engine::state::From;
+use isotherm_engine::step::{Turn, Turns};
+use isotherm_model::partial::ModuleVersion;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::speaker::Speaker;
 pub use self::speaker::Unsaid;
-use self::turn::{Turn, Turns};
-use crate::materializer::event::Event;
-use crate::materializer::fault::Fault;
-use crate::materializer::{Materializer, Options};
-use crate::results::Totals;
 use crate::sink::Sink;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::{FluvioSource, Reading};
-use crate::source::{From, Source, SourceError};
-use crate::store::{Saved, Store, StoreError};
+use crate::source::{Source, SourceError};
 use crate::topology::Topology;
 
 /// How often the materializer is told the time, and displays are brought up to date.
@@ -107,6 +108,21 @@ pub enum Error {
     Sink(#[source] io::Error),
 }
 
+/// What the materializer must know of a run of this topology, with partials of this version of the code.
+pub fn options(topology: &Topology, until_end: bool) -> Options {
+    Options {
+        window: topology.settings.window,
+        grace: topology.grace,
+        idle: topology.idle,
+        until_end,
+        leave_open: false,
+        accept_gap: false,
+        dead_letters: false,
+        version: ModuleVersion::CURRENT,
+        fingerprint: topology.settings.fingerprint(),
+    }
+}
+
 /// Reads a topic of a Fluvio cluster until `shutdown` is cancelled, or as `config` says.
 ///
 /// # Errors
@@ -134,7 +150,7 @@ pub async fn run(
         leave_open: config.leave_open,
         accept_gap: config.accept_gap,
         dead_letters: config.dead_letters,
-        ..Options::new(&config.topology, config.until_end)
+        ..options(&config.topology, config.until_end)
     };
     let mut materializer = Materializer::resume(options, saved);
     if materializer.ledger().read() > 0 {
@@ -259,7 +275,7 @@ struct Log {
 }
 
 impl Log {
-    fn tell(&mut self, snapshot: &crate::progress::Snapshot) {
+    fn tell(&mut self, snapshot: &Snapshot) {
         if self.done {
             return;
         }

@@ -9,15 +9,15 @@ use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::settings::Settings;
 use isotherm_model::time::{self, Utc};
 use isotherm_model::window::Millis;
+use isotherm_store as sqlite;
+use isotherm_store::{Holder, StoreReader, Timing, Windows};
 
 use super::execute::{Failure, runtime};
-use super::load;
-use super::{Place, stores};
+use super::{Place, load, stores};
 use crate::inspect::query::{Form, Printer};
 use crate::inspect::{self, InspectError};
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::ends::extents;
-use crate::store::sqlite::{self, Holder, StoreReader, Timing, Windows};
 use crate::topology::{StoreKind, Topology};
 
 pub(super) const QUERY_EXAMPLES: &str = "\

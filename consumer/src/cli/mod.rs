@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use isotherm_engine::state::From;
 use isotherm_model::settings::parse_duration;
 
 use self::log::LogFormat;
 pub use self::verify::{VerifyFlags, VerifyFormat};
-use crate::source::From;
 use crate::stderr;
 use crate::topology::StoreKind;
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use isotherm_store::StoreReader;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -12,7 +13,6 @@ use super::execute::{Failure, INTERRUPTED, runtime, say};
 use super::inspect::{self, StoreFlags};
 use super::{Logs, load, log, signals, stores};
 use crate::inspect::InspectError;
-use crate::store::sqlite::StoreReader;
 use crate::topology::StoreKind;
 use crate::verify::{self, Config, Progress};
 

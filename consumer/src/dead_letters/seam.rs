@@ -4,13 +4,14 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use isotherm_engine::state::DeadBatch;
+use isotherm_model::partial::PartitionId;
+use isotherm_store::error::StoreFault;
+use isotherm_store::{LostBatch, Outbox};
 
 use super::letter::Origin;
-use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
-use crate::store::sqlite::{LostBatch, Outbox};
-use crate::store::{DeadBatch, StoreFault};
 
 /// The log that was read.
 pub(crate) trait Log: Send {

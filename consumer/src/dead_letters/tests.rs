@@ -11,10 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use isotherm_engine::state::DeadBatch;
 use isotherm_model::codec;
 use isotherm_model::combine::Combiner;
 use isotherm_model::partial::SourceRange;
 use isotherm_model::settings::Settings;
+use isotherm_store::error::{Doing, StoreFault};
+use isotherm_store::{LostBatch, LostCause};
 use proptest::prelude::*;
 
 use self::again::lagging;
@@ -27,9 +30,6 @@ use super::seam::{Pending, Sealed};
 use super::{Error, Outcome};
 use crate::source::fluvio::batches::{RawBatch, RawRecord};
 use crate::source::fluvio::raw::RawError;
-use crate::store::error::Doing;
-use crate::store::sqlite::{LostBatch, LostCause};
-use crate::store::{DeadBatch, StoreFault};
 
 const SMALL: Bounds = Bounds { batches: 8, letters: 5, bytes: usize::MAX };
 

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use isotherm_model::partial::SourceRange;
+use isotherm_engine::ledger::{Account, KeyedRange};
+use isotherm_engine::state::PartitionState;
+use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::rejection::RejectedCounts;
 use isotherm_model::settings::Settings;
 use isotherm_model::time::Utc;
+use isotherm_store::{LostCause, LostRange, Waiting};
 
 use super::columns::{Column, lines};
-use crate::materializer::event::PartitionId;
-use crate::materializer::ledger::{Account, KeyedRange};
 use crate::results::ledger::{Counts, LedgerReport, Letters, Lost, PartitionLedger, Ranges};
 use crate::sink::table::format::{foreign, thousands};
-use crate::store::PartitionState;
-use crate::store::sqlite::{LostCause, LostRange, Waiting};
 
 /// How many ranges of each kind the table shows.
 const MOST_RANGES: usize = 20;

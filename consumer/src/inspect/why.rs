@@ -10,18 +10,18 @@ mod words;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use isotherm_engine::state::{PartitionState, TopicState};
+use isotherm_model::partial::PartitionId;
 use isotherm_model::time::Utc;
 use isotherm_model::window::{Millis, WindowSize};
+use isotherm_store::Timing;
 
 use self::words::{because, seconds};
 use super::columns::{Column, lines};
-use crate::materializer::event::PartitionId;
 use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
 use crate::sink::table::format::{foreign, thousands, time_range};
 use crate::source::SourceError;
 use crate::source::fluvio::ends::{Extent, Extents};
-use crate::store::sqlite::Timing;
-use crate::store::{PartitionState, TopicState};
 
 /// How much of a text from outside is shown.
 const MOST_TEXT: usize = 400;

@@ -12,12 +12,13 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use isotherm_engine::results::{GroupResult, Totals, WindowResult};
 use isotherm_model::fixed::Micros;
 use isotherm_model::json::Quoted;
 use isotherm_model::schema::Pointer;
 use isotherm_model::time::Utc;
 
-use super::{ClosedBy, GroupResult, Reasons, Totals, WindowResult};
+use super::Reasons;
 
 /// Writes results as JSON lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,16 +41,6 @@ impl JsonLines {
     /// The totals' line, without the line feed.
     pub fn totals<'a>(&'a self, totals: &'a Totals) -> impl Display + 'a {
         TotalsLine(&self.member, totals)
-    }
-}
-
-impl Display for ClosedBy {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Watermark => "watermark",
-            Self::Idle => "idle",
-            Self::End => "end",
-        })
     }
 }
 
@@ -94,6 +85,7 @@ impl Display for GroupList<'_> {
 
 #[cfg(test)]
 mod tests {
+    use isotherm_engine::results::ClosedBy;
     use isotherm_model::fixed::Fixed;
     use isotherm_model::rejection::{RejectedCounts, Rejection};
 

@@ -3,15 +3,14 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use isotherm_engine::ledger::{Gap, KeyedRange};
 use isotherm_model::json::Quoted;
-use isotherm_model::partial::SourceRange;
+use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::window::Millis;
+use isotherm_store::LostCause;
 
 use super::{Instant, Reasons, list};
-use crate::materializer::event::PartitionId;
-use crate::materializer::ledger::{Gap, KeyedRange};
-use crate::store::sqlite::LostCause;
 
 /// The ledger of a store at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 
 use isotherm_model::json::Quoted;
+use isotherm_model::partial::PartitionId;
 use isotherm_model::window::Millis;
 
 use super::{Instant, Maybe, list};
-use crate::materializer::event::PartitionId;
 
 /// What a store and its cluster say of the oldest open window.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,19 +3,18 @@
 //! A sink that takes nothing holds up a run without bound, so that a slow reader loses nothing, until the run is asked to
 //! stop. What is not said by the bound is stored, and counted here.
 
-use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::time::Duration;
+use std::{fmt, io};
 
+use isotherm_engine::group::Closed;
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::Totals;
 use isotherm_model::settings::DurationText;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use super::pending::Closed;
-use crate::progress::Snapshot;
-use crate::results::Totals;
 use crate::sink::Sink;
 
 /// What a run that was stopped could not say in time.

@@ -4,18 +4,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use isotherm_engine::commit::Commit;
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::WindowResult;
 use isotherm_model::fixed::Fixed;
-use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
+use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, PartitionId, SourceRange};
 use isotherm_model::rejection::RejectedPrint;
 use isotherm_model::settings::Settings;
 use isotherm_model::stats::Stats;
 use isotherm_model::window::{Window, WindowSize};
 
 use super::*;
-use crate::materializer::event::PartitionId;
-use crate::progress::Snapshot;
-use crate::results::WindowResult;
-use crate::store::Commit;
 
 /// What happened, in order.
 type Record = Arc<Mutex<Vec<String>>>;
@@ -54,13 +53,13 @@ struct RecordingStore {
 }
 
 impl Store for RecordingStore {
-    fn load(&mut self) -> Result<Option<crate::store::Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<isotherm_engine::commit::Saved>, StoreError> {
         Ok(None)
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StoreError> {
         if self.fails {
-            return Err(StoreError("the disk is full".into()));
+            return Err(StoreError::new("the disk is full"));
         }
         note(&self.record, format!("commit {}", commit.windows.len()));
         Ok(())
@@ -258,7 +257,7 @@ impl Sink for StuckSink {
 async fn stop_stuck(setting: Setting, after: Duration) -> (Result<Outcome, Error>, Vec<String>, Duration) {
     let (record, shutdown) = (Record::default(), CancellationToken::new());
     let mut source = Script { events: setting.events.into(), record: record.clone() };
-    let options = Options { grace: Duration::from_secs(1), ..Options::new(&Topology::default(), setting.until_end) };
+    let options = Options { grace: Duration::from_secs(1), ..options(&Topology::default(), setting.until_end) };
     let mut materializer = Materializer::new(options);
     let mut store = RecordingStore { record: record.clone(), fails: false };
     let mut sink = StuckSink { record: record.clone() };

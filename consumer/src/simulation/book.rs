@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use isotherm_engine::ledger::Gap;
+use isotherm_engine::results::{ClosedBy, WindowResult};
+use isotherm_engine::state::LastBatch;
 use isotherm_model::partial::SourceRange;
 use isotherm_model::window::Millis;
 
 use super::log::{Batch, Log, digest};
 use super::reference;
-use crate::materializer::ledger::Gap;
-use crate::results::{ClosedBy, WindowResult};
-use crate::store::LastBatch;
 
 /// What became of an accepted reading of a batch that was merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,17 +3,19 @@
 use std::fmt::Write;
 use std::ops::ControlFlow;
 
+use isotherm_engine::commit::Store;
+use isotherm_engine::event::Event;
+use isotherm_engine::materializer::{Materializer, Options};
+use isotherm_engine::step::Turns;
 use isotherm_model::settings::Settings;
+use isotherm_store as sqlite;
+use isotherm_store::{StoreReader, Subject, Windows};
 
 use super::log::Log;
 use super::random::Random;
 use super::store::{Folder, Troubled};
-use crate::materializer::event::Event;
-use crate::materializer::{Materializer, Options};
 use crate::results::jsonl::JsonLines;
-use crate::run::turn::Turns;
-use crate::store::Store;
-use crate::store::sqlite::{self, StoreReader, Subject, Windows};
+use crate::run::options;
 use crate::topology::Topology;
 
 /// How a run stops.
@@ -37,7 +39,7 @@ fn read(log: &Log, settings: &Settings, stops: &[usize], stop: Stop) -> String {
         let mut store = Troubled::open(&folder, &subject, sqlite::Options::default());
         let saved = store.load().expect("what was committed can be read").unwrap_or_default();
         let position = saved.partitions.get(&0).map_or(0, |state| state.resume());
-        let options = Options { leave_open: stop_after.is_some(), ..Options::new(&topology, true) };
+        let options = Options { leave_open: stop_after.is_some(), ..options(&topology, true) };
         let mut materializer = Materializer::resume(options, saved);
         let (mut turns, now) = (Turns::new(Default::default()), Default::default());
         let rest = batches.iter().filter(|batch| batch.first >= position);

@@ -5,16 +5,16 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use isotherm_engine::ledger;
+use isotherm_engine::results::WindowResult;
+use isotherm_engine::state::DeadBatch;
 use isotherm_model::window::Window;
+use isotherm_store::{Snapshot, StoreReader, Windows};
 
 use super::book::{Book, Dead};
 use super::commit::Committed;
 use super::reference::{self, Account, Ranges, by_reason};
 use super::world::World;
-use crate::materializer::ledger;
-use crate::results::WindowResult;
-use crate::store::DeadBatch;
-use crate::store::sqlite::{Snapshot, StoreReader, Windows};
 
 impl World<'_> {
     /// Looks at the store as it is now; at the end everything must have been read, closed and said.

@@ -3,15 +3,17 @@
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use isotherm_engine::commit::Saved;
+use isotherm_engine::group::Closed;
+use isotherm_engine::results::{Totals, WindowResult};
+use isotherm_engine::state::PartitionState;
+use isotherm_store::StoreReader;
+
 use super::book::{Book, Page};
 use super::life::{End, Life};
 use super::reference;
 use super::store::{Stand, Trouble};
 use super::world::World;
-use crate::results::{Totals, WindowResult};
-use crate::run::pending::Closed;
-use crate::store::sqlite::StoreReader;
-use crate::store::{PartitionState, Saved};
 
 /// Windows that close together, and the totals of that moment, as they must be.
 #[derive(Debug)]

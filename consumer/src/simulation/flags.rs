@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+use isotherm_engine::materializer::Options;
+use isotherm_store as sqlite;
+
 use super::random::Random;
 use super::world::{Kind, World};
-use crate::materializer::Options;
-use crate::store::sqlite;
 
 /// See the module's text.
 #[derive(Debug, Clone)]

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
+use isotherm_engine::event::Event;
+use isotherm_engine::materializer::fault::Fault;
 use isotherm_model::codec;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::Partial;
@@ -11,8 +13,6 @@ use isotherm_model::settings::Fingerprint;
 use super::life::{End, Life};
 use super::log::digest;
 use super::world::World;
-use crate::materializer::event::Event;
-use crate::materializer::fault::Fault;
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use isotherm_engine::state::DeadBatch;
+use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
+use isotherm_store::error::{Doing, StoreFault};
+use isotherm_store::{LostBatch, Outbox};
 
 use super::book::{Book, Dead};
 use super::life::{End, Life};
@@ -27,10 +31,6 @@ use crate::dead_letters::letter::Envelope;
 use crate::dead_letters::model::{Befalls, Handle, Item, Model, Point};
 use crate::dead_letters::post::{OTHERS, Post};
 use crate::dead_letters::seam::Pending;
-use crate::materializer::event::PartitionId;
-use crate::store::error::Doing;
-use crate::store::sqlite::{LostBatch, Outbox};
-use crate::store::{DeadBatch, StoreFault};
 
 /// The run's name in the envelopes: the store's own is another one each time.
 pub(super) const RUN: &str = "simulation";

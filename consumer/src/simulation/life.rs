@@ -2,6 +2,15 @@
 
 use std::time::Duration;
 
+use isotherm_engine::commit::Store;
+use isotherm_engine::event::Event;
+use isotherm_engine::materializer::Materializer;
+use isotherm_engine::materializer::fault::Fault;
+use isotherm_engine::state::{LastBatch, PartitionState};
+use isotherm_engine::step::{Turn, Turns};
+use isotherm_store::SqliteStore;
+use isotherm_store::error::StoreFault;
+
 use super::commit::Closing;
 use super::flags::Flags;
 use super::letters::Copying;
@@ -10,12 +19,6 @@ use super::reference;
 use super::store::Troubled;
 use super::time::Time;
 use super::world::{Kind, World};
-use crate::materializer::Materializer;
-use crate::materializer::event::Event;
-use crate::materializer::fault::Fault;
-use crate::run::turn::{Turn, Turns};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{LastBatch, PartitionState, Store, StoreFault};
 
 /// So long what has closed waits for a commit at most.
 const MOST: Duration = Duration::from_millis(100);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use isotherm_engine::event::Event;
 use isotherm_model::codec;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
@@ -13,7 +14,6 @@ use isotherm_model::window::{Millis, WindowSize};
 
 use super::random::Random;
 use super::records::{self, SENSORS, sensor};
-use crate::materializer::event::Event;
 
 const GROUPS: [&str; 4] = ["AK", "AL", "WY", "Ω"];
 

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use isotherm_engine::results::{ClosedBy, GroupResult, Totals, WindowResult};
 use isotherm_model::fixed::Fixed;
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::window::Millis;
 
 use super::book::{Book, Fate, Page};
 use super::log::{Batch, Log, Reading};
-use crate::results::{ClosedBy, GroupResult, Totals, WindowResult};
 
 /// Which batches: first, next, how many records of the kind.
 pub(super) type Ranges = Vec<(i64, i64, u64)>;

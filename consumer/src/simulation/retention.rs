@@ -3,10 +3,11 @@
 
 use std::sync::atomic::Ordering;
 
+use isotherm_engine::event::Event;
+use isotherm_engine::materializer::fault::Fault;
+
 use super::life::{End, Life};
 use super::world::World;
-use crate::materializer::event::Event;
-use crate::materializer::fault::Fault;
 
 impl World<'_> {
     /// Retention removes the oldest batches of a partition.

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use isotherm_engine::event::Event;
+use isotherm_store::error::StoreFault;
+
 use super::life::{End, Life};
 use super::world::{Kind, World};
-use crate::materializer::event::Event;
-use crate::store::StoreFault;
 
 impl World<'_> {
     /// One thing happens, or none, if what was drawn is not possible.
@@ -244,7 +245,7 @@ impl World<'_> {
         self.wake_copier(&mut zombie);
         let _ = zombie.turns.handle(&mut zombie.materializer, Event::Finish, zombie.elapsed);
         let done = zombie.turns.commit(&mut zombie.materializer, &mut zombie.store, zombie.elapsed);
-        let fenced = done.as_ref().is_err_and(|error| matches!(error.0, StoreFault::Fenced { .. }));
+        let fenced = done.as_ref().is_err_and(|error| matches!(error.downcast_ref(), Some(StoreFault::Fenced { .. })));
         self.note("the one that was taken for dead wakes".to_owned());
         assert!(fenced, "another one has taken over, and yet: {done:?}");
         self.tally.fenced.fetch_add(1, Ordering::Relaxed);

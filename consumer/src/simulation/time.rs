@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use isotherm_engine::event::Event;
+use isotherm_engine::materializer::Options;
+use isotherm_engine::results::{ClosedBy, WindowResult};
 use isotherm_model::partial::Partial;
 use isotherm_model::window::Millis;
 
 use super::book::{Book, Page};
 use super::log::Log;
-use crate::materializer::Options;
-use crate::materializer::event::Event;
-use crate::results::{ClosedBy, WindowResult};
 
 /// What a life has seen of a partition.
 #[derive(Debug, Default)]

@@ -7,12 +7,12 @@ use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use async_trait::async_trait;
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::{Totals, WindowResult};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::Sink;
-use crate::progress::Snapshot;
-use crate::results::{Totals, WindowResult};
 use crate::stderr;
 
 /// What is to be said.

@@ -4,12 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::{Totals, WindowResult};
 
 use super::Sink;
 use super::table::Screen;
 use super::table::render::catching_up;
-use crate::progress::Snapshot;
-use crate::results::{Totals, WindowResult};
 
 /// Nothing is drawn before: what is done at once needs no bar.
 const AFTER: Duration = Duration::from_millis(500);

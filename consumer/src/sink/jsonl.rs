@@ -5,11 +5,11 @@
 use std::io::{self, Write};
 
 use async_trait::async_trait;
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::{Totals, WindowResult};
 
 use super::Sink;
-use crate::progress::Snapshot;
 use crate::results::jsonl::JsonLines;
-use crate::results::{Totals, WindowResult};
 
 /// Writes the documented lines.
 pub struct JsonlSink<W> {

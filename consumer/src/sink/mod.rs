@@ -11,9 +11,8 @@ pub mod table;
 use std::io;
 
 use async_trait::async_trait;
-
-use crate::progress::Snapshot;
-use crate::results::{Totals, WindowResult};
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::{Totals, WindowResult};
 
 /// A place for results. An error of kind [`io::ErrorKind::BrokenPipe`] says that nobody reads any longer.
 #[async_trait]

@@ -3,10 +3,10 @@
 use std::io;
 
 use async_trait::async_trait;
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::{Totals, WindowResult};
 
 use super::Sink;
-use crate::progress::Snapshot;
-use crate::results::{Totals, WindowResult};
 
 /// Drops everything.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use isotherm_engine::audit::Stored;
+use isotherm_engine::audit::findings::{Findings, of};
+use isotherm_engine::state::PartitionState;
+use isotherm_model::partial::PartitionId;
+
 use super::Error;
-use super::account::of;
-use super::report::Findings;
-use super::stored::Stored;
-use crate::materializer::event::PartitionId;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::{RawError, RawReader};
-use crate::store::PartitionState;
 
 /// How many bytes all partitions together may read ahead, as long as no single batch is larger than its share.
 const AHEAD_BYTES: usize = 64 << 20;

@@ -11,6 +11,9 @@ use crate::settings::Fingerprint;
 use crate::stats::{SensorHash, Stats};
 use crate::window::{Millis, Window};
 
+/// A partition's number.
+pub type PartitionId = u32;
+
 /// The version of the code that made a partial: this crate's own version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModuleVersion {

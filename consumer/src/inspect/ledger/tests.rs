@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use isotherm_engine::ledger;
+use isotherm_engine::ledger::Gap;
 use isotherm_model::rejection::Rejection;
 use isotherm_model::schema::{Groups, Pointer};
 use isotherm_model::window::{Window, WindowSize};
 
 use super::*;
-use crate::materializer::ledger::{self, Gap};
 
 fn range<K>(key: K, first: i64, next: i64, records: u64) -> KeyedRange<K> {
     KeyedRange { key, range: SourceRange { first, next }, records }

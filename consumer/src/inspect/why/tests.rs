@@ -1,7 +1,8 @@
 //! What is said of stores and clusters as values.
 
+use isotherm_engine::state::LastBatch;
+
 use super::*;
-use crate::store::LastBatch;
 
 const START: Millis = 1_795_341_600_000;
 

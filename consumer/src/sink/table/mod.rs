@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use async_trait::async_trait;
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_model::fixed::Fixed;
 
 use self::paint::Paint;
@@ -21,8 +23,6 @@ use self::render::{Space, View};
 pub use self::screen::Screen;
 pub use self::stored::Stored;
 use super::Sink;
-use crate::progress::Snapshot;
-use crate::results::{Totals, WindowResult};
 
 /// The width of tables where there is no terminal.
 const PLAIN_WIDTH: usize = 80;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use isotherm_engine::progress::Snapshot;
+use isotherm_engine::results::{GroupResult, Totals, WindowResult};
 use isotherm_model::fixed::{self, Fixed};
 
 use super::format::{change, decimal, foreign, thousands, time_range};
 use super::layout::{Grid, Line, lay_out};
 use super::paint::Paint;
-use crate::progress::Snapshot;
-use crate::results::{GroupResult, Totals, WindowResult};
 
 /// The longest name of a group that is shown whole.
 const LONGEST_GROUP: usize = 16;

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_model::fixed::Fixed;
 
 use super::paint::Paint;
 use super::render::{self, Space, View};
 use super::{PLAIN_WIDTH, Screen};
-use crate::results::{Totals, WindowResult};
 
 /// Renders stored results.
 #[derive(Debug)]

@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 
+use isotherm_engine::results::{ClosedBy, GroupResult};
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 
 use super::*;
-use crate::results::{ClosedBy, GroupResult};
 
 const STATES: [&str; 51] = [
     "AK", "AL", "AR", "AZ", "CA", "CO", "CT", "DC", "DE", "FL", "GA", "HI", "IA", "ID", "IL", "IN", "KS", "KY", "LA",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::materializer::event::PartitionId;
+use isotherm_model::partial::PartitionId;
 
 /// What a command that an error advises needs in order to find the cluster: ` --cluster HOST:PORT` where the cluster was
 /// named so, nothing where a Fluvio profile or the default named it.

@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
-use isotherm_model::partial::{ModuleVersion, Partial};
+use isotherm_engine::event::Event;
+use isotherm_model::partial::{ModuleVersion, Partial, PartitionId};
 use isotherm_model::settings::{Fingerprint, Settings};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -38,7 +39,6 @@ use self::link::Module;
 use self::partition::{Begin, Message, OPENING, ROOM, Reader};
 pub use self::reading::Reading;
 use self::way::ClusterWay;
-use crate::materializer::event::{Event, PartitionId};
 use crate::source::Source;
 use crate::topology::Topology;
 

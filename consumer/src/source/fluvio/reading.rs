@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use isotherm_engine::state::{Began, PartitionState};
+use isotherm_model::partial::PartitionId;
+
 use super::partition::Begin;
-use crate::materializer::event::PartitionId;
-use crate::store::{Began, PartitionState};
 
 /// How a topic is to be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,8 +35,7 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::From;
-    use crate::store::LastBatch;
+    use isotherm_engine::state::{From, LastBatch};
 
     fn reading(from: From, partitions: Option<u32>) -> Reading {
         Reading { began: Began { from, partitions }, ..Reading::default() }

@@ -1,13 +1,13 @@
 //! One partial on its way from an answer to the materializer: whether it is one, whose it is, and whether it follows.
 
 use fluvio::dataplane::record::RecordData;
+use isotherm_engine::event::Event;
 use isotherm_model::codec;
 use isotherm_model::partial::Partial;
 use tracing::{debug, info};
 
 use super::super::policy::Verdict;
 use super::{End, Last, ROOM, Reader};
-use crate::materializer::event::Event;
 
 impl Reader {
     /// Hands a partial on.

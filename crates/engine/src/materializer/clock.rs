@@ -1,0 +1,282 @@
+//! One partition's clock: its place in the log, its watermark, and whether it holds the topic's watermark back.
+//!
+//! What quiet means is decided here; `docs/semantics.md` says why.
+
+use std::time::Duration;
+
+use isotherm_model::window::Millis;
+
+use crate::state::{LastBatch, PartitionState};
+
+/// However short `idle` is, a partition's end cannot be asked for much more often.
+const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
+
+/// However short `idle` is, a broker that takes so long to answer is slow and not away: if it began `idle` anew, a partition
+/// of one that is always slow would never fall quiet.
+const LEAST_INTERRUPTION: Duration = Duration::from_secs(2);
+
+/// How a partition stands: whether, and why, it holds the watermark back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Found, but its end is not known yet. Nothing closes.
+    Unheard,
+    /// The connection is lost. It holds back with its own watermark.
+    Detached,
+    /// Read again, after a restart, to refill windows that are open. Nothing closes until that is done.
+    Refilling,
+    /// Attached, and not yet read to its end. It holds back with its own watermark.
+    Backlog,
+    /// Read to its end, but not yet quiet for `idle`. It holds back with its own watermark.
+    CaughtUp,
+    /// Read to its end, and its watermark has not risen for `idle`. It holds nothing back.
+    Quiet,
+    /// Read to the end that the run was told to read to, in a run that leaves windows open. Its watermark rose in this run, and
+    /// it is not quiet: it holds back with its own watermark, or what the next run reads of it would be late.
+    KeepsOpen,
+    /// Read to the end that the run was told to read to. It holds nothing back.
+    AtTarget,
+}
+
+impl Standing {
+    /// Whether windows wait for this partition.
+    pub const fn holds_back(self) -> bool {
+        !matches!(self, Self::Quiet | Self::AtTarget)
+    }
+}
+
+/// What is known of one partition's place and time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Clock {
+    attached: bool,
+    /// Whether the topic has it, as far as this process knows.
+    pub(super) found: bool,
+    /// The offset that comes next; `None` before the first attachment. Below `merged` while open windows are refilled.
+    pub(super) position: Option<i64>,
+    /// What a store said of it; `None` in a run that has not been committed before.
+    pub(super) saved: Option<PartitionState>,
+    /// Where reading began in this run.
+    start: i64,
+    /// Everything below has been merged.
+    merged: i64,
+    /// The last batch that was merged.
+    last: Option<LastBatch>,
+    /// A batch that must come again as it was, or it is not the log that was read.
+    pub(super) known: Option<LastBatch>,
+    /// The offset after the last record, as far as known.
+    pub(super) end: i64,
+    /// Where the run ends for this partition, with `until_end`.
+    pub(super) target: Option<i64>,
+    /// The newest event time of its accepted readings.
+    pub(super) watermark: Option<Millis>,
+    /// When its end was last asked for, with an answer.
+    heard: Duration,
+    /// Since when its end has been known without interruption. While it was not, nobody could write to it either: that
+    /// nothing came says nothing.
+    known_since: Duration,
+    /// When its watermark last rose in this run. What does not raise it tells nothing new of event time: a stream of records
+    /// that are rejected, or of a clock that stands or was set back, must not hold anything back for ever.
+    last_rise: Option<Duration>,
+    /// When its last accepted reading came.
+    last_accepted: Option<Duration>,
+    /// When it first had been read to its end.
+    first_caught_up: Option<Duration>,
+}
+
+impl Clock {
+    /// Whether it is attached.
+    pub(super) const fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    /// A partition of a run that goes on.
+    pub(super) fn restored(saved: PartitionState) -> Self {
+        Self {
+            saved: Some(saved),
+            start: saved.start,
+            merged: saved.merged,
+            watermark: saved.watermark,
+            last: saved.last,
+            known: saved.last,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the partition's place and end. `target` sets where the run ends for it.
+    pub(super) fn attach(&mut self, position: i64, end: i64, until_end: bool, now: Duration) {
+        self.attached = true;
+        self.known_since = now;
+        if self.is_untouched() {
+            (self.start, self.merged) = (position, position);
+            self.position = self.position.map(|_| position);
+        }
+        if self.position.is_none() {
+            self.position = Some(position);
+            self.target = until_end.then_some(end);
+            self.merged = self.merged.max(position);
+            self.known = self.known.filter(|known| known.first >= position);
+            // What the log no longer holds is not to be looked for again by the run after this one.
+            self.last = self.last.filter(|last| last.first >= position);
+            if let Some(saved) = &mut self.saved {
+                saved.refill = saved.refill.max(position);
+            }
+        }
+        self.heard = now;
+        self.reach(end, now);
+    }
+
+    /// The connection is there again, but nothing more is wanted of it than to know where it ends.
+    pub(super) fn reattach(&mut self, end: i64, now: Duration) {
+        self.attached = true;
+        (self.known_since, self.heard) = (now, now);
+        self.reach(end, now);
+    }
+
+    /// Whether nothing of it has ever been read, neither now nor in a run before.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.saved.is_none() && self.last.is_none() && self.position.is_none_or(|position| position == self.start)
+    }
+
+    /// Whether it has been read to where the run ends for it.
+    pub(super) fn is_at_target(&self) -> bool {
+        self.target.zip(self.position).is_some_and(|(target, position)| position >= target.max(self.merged))
+    }
+
+    /// The merged offset; `None` as long as nothing is known of it.
+    pub(super) fn merged_offset(&self) -> Option<i64> {
+        (self.position.is_some() || self.saved.is_some()).then_some(self.merged)
+    }
+
+    /// Whether what comes next has been merged before.
+    pub(super) fn is_refilling(&self) -> bool {
+        match self.position {
+            Some(position) => position < self.merged,
+            None => self.saved.is_some_and(|saved| saved.resume() < saved.merged),
+        }
+    }
+
+    /// What a commit says of it; `first` is the lowest offset of a batch that an open window holds readings of.
+    pub(super) fn state(&self, first: Option<i64>) -> Option<PartitionState> {
+        if self.position.is_none() {
+            return self.saved;
+        }
+        let refill = match self.saved {
+            // What has not been read again yet is not known to be in an open window, but may be.
+            Some(saved) if self.is_refilling() => saved.refill,
+            _ => first.unwrap_or(self.merged),
+        };
+        Some(PartitionState {
+            start: self.start,
+            merged: self.merged,
+            refill,
+            watermark: self.watermark,
+            last: self.last,
+        })
+    }
+
+    /// The connection is lost.
+    pub(super) fn detach(&mut self) {
+        self.attached = false;
+    }
+
+    /// Takes a newer end. An older answer that comes late lowers nothing.
+    pub(super) fn set_end(&mut self, end: i64, now: Duration, idle: Duration) {
+        if now.saturating_sub(self.heard) > interruption(idle) {
+            self.known_since = now;
+        }
+        self.heard = now;
+        self.reach(end, now);
+    }
+
+    /// It reaches at least so far.
+    fn reach(&mut self, end: i64, now: Duration) {
+        self.end = self.end.max(end);
+        self.note_caught_up(now);
+    }
+
+    /// A batch that had been merged before was read again, up to `next`.
+    pub(super) fn refilled(&mut self, next: i64, now: Duration) {
+        self.position = Some(next);
+        self.reach(next, now);
+    }
+
+    /// No record stands before `next`. If everything before has been merged, the next batch is merged from there.
+    pub(super) fn skip(&mut self, next: i64, now: Duration) {
+        self.position = Some(next);
+        self.merged = self.merged.max(next);
+        self.reach(next, now);
+    }
+
+    /// A partial up to `next` was merged; `newest` is its newest accepted reading.
+    pub(super) fn merged(&mut self, next: i64, batch: LastBatch, newest: Option<Millis>, now: Duration) {
+        self.position = Some(next);
+        self.merged = next;
+        // An empty batch may not come again.
+        if next > batch.first {
+            self.last = Some(batch);
+        }
+        if newest.is_some() {
+            self.last_accepted = Some(now);
+        }
+        if newest > self.watermark {
+            self.watermark = newest;
+            self.last_rise = Some(now);
+        }
+        self.reach(next, now);
+    }
+
+    fn note_caught_up(&mut self, now: Duration) {
+        if self.first_caught_up.is_none() && self.position.is_some_and(|position| position >= self.end) {
+            self.first_caught_up = Some(now);
+        }
+    }
+
+    /// How it stands at `now`; `leave_open` in a run that leaves windows open at its end.
+    pub(super) fn standing(&self, now: Duration, idle: Duration, leave_open: bool) -> Standing {
+        let Some(position) = self.position else {
+            return Standing::Unheard;
+        };
+        if self.is_at_target() {
+            let is_quiet = self.may_fall_quiet() && self.is_quiet(now, idle);
+            // Of whom nothing new came between two runs is idle, however short the runs are.
+            if leave_open && self.last_rise.is_some() && !is_quiet { Standing::KeepsOpen } else { Standing::AtTarget }
+        } else if !self.attached {
+            Standing::Detached
+        } else if position < self.merged {
+            Standing::Refilling
+        } else if position < self.end {
+            Standing::Backlog
+        } else if self.is_quiet(now, idle) {
+            Standing::Quiet
+        } else {
+            Standing::CaughtUp
+        }
+    }
+
+    /// Whether it is known that there is nothing more to be read of it now.
+    pub(super) fn may_fall_quiet(&self) -> bool {
+        self.attached && self.position.is_some_and(|position| position >= self.end)
+    }
+
+    /// Whether it has been quiet for `idle`, as far as that is known.
+    fn is_quiet(&self, now: Duration, idle: Duration) -> bool {
+        let since = self.last_rise.max(self.first_caught_up).map(|since| since.max(self.known_since));
+        since.is_some_and(|since| now.saturating_sub(since) >= idle)
+            // A partition of which nothing has been heard may have had readings since.
+            && now.saturating_sub(self.heard) <= freshness(idle)
+    }
+
+    /// Whether readings come, raise they its watermark or not.
+    pub(super) fn is_live(&self, now: Duration, idle: Duration) -> bool {
+        self.last_accepted.is_some_and(|last| now.saturating_sub(last) < idle)
+    }
+}
+
+/// How old the knowledge of a partition's end may be for it to count as quiet.
+fn freshness(idle: Duration) -> Duration {
+    (idle / 2).max(LEAST_FRESHNESS)
+}
+
+/// For how long nothing may be heard of a partition's end before what was known of it counts no more.
+fn interruption(idle: Duration) -> Duration {
+    (idle / 2).max(LEAST_INTERRUPTION)
+}
