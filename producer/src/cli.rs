@@ -154,7 +154,6 @@ pub enum KeyArg {
 
 /// `--compression`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names say it, and would stand in the help twice")]
 pub enum CompressionArg {
     None,
     Gzip,

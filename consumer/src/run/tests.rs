@@ -9,7 +9,7 @@ use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::WindowResult;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, PartitionId, SourceRange};
-use isotherm_model::rejection::RejectedPrint;
+use isotherm_model::rejection::RejectedHash;
 use isotherm_model::settings::Settings;
 use isotherm_model::stats::Stats;
 use isotherm_model::window::{Window, WindowSize};
@@ -109,7 +109,7 @@ fn partial(offset: i64, window: i64) -> Event {
         fingerprint: Settings::default().fingerprint(),
         source: SourceRange { first: offset, next: offset + 1 },
         base_timestamp: None,
-        rejected_print: RejectedPrint::NONE,
+        rejected_hash: RejectedHash::NONE,
         aggregate,
     };
     Event::Partial { partition: 0, partial: Box::new(partial), digest: 0 }

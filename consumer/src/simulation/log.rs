@@ -108,7 +108,7 @@ impl Log {
             fingerprint: self.fingerprint,
             source: SourceRange { first: batch.first, next: batch.reach },
             base_timestamp: Some(records::BASE_TIMESTAMP),
-            rejected_print: records::print(batch),
+            rejected_hash: records::rejected_hash(batch),
             aggregate: Aggregate {
                 records: (batch.readings.len() + batch.rejected.len()) as u64,
                 newest: batch.readings.iter().map(|reading| reading.heard).max(),

@@ -153,7 +153,7 @@ fn span(from: Option<i64>, to: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use isotherm_model::partial::{Aggregate, ModuleVersion, Partial, SourceRange};
-    use isotherm_model::rejection::RejectedPrint;
+    use isotherm_model::rejection::RejectedHash;
     use isotherm_model::settings::Fingerprint;
 
     use super::*;
@@ -164,7 +164,7 @@ mod tests {
             fingerprint: Fingerprint(0),
             source: SourceRange { first, next },
             base_timestamp: None,
-            rejected_print: RejectedPrint::NONE,
+            rejected_hash: RejectedHash::NONE,
             aggregate: Aggregate::default(),
         };
         Event::Partial { partition, partial: Box::new(partial), digest: 0 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, PartitionId, SourceRange};
-use isotherm_model::rejection::{RejectedCounts, RejectedPrint, Rejection};
+use isotherm_model::rejection::{RejectedCounts, RejectedHash, Rejection};
 use isotherm_model::settings::Fingerprint;
 use isotherm_model::stats::Stats;
 use isotherm_model::window::{Millis, WindowSize};
@@ -75,7 +75,7 @@ pub(super) fn partial(first: i64, readings: &[Reading], rejected: &[Rejection]) 
         fingerprint: FINGERPRINT,
         source: SourceRange { first, next: first + records as i64 },
         base_timestamp: None,
-        rejected_print: RejectedPrint::NONE,
+        rejected_hash: RejectedHash::NONE,
         aggregate: Aggregate { records, newest: readings.iter().map(|r| r.time).max(), rejected: counts, cells },
     }
 }

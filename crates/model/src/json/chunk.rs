@@ -1,21 +1,19 @@
-//! Sixteen bytes at a time: which of them end or trouble a JSON string, and equality of short runs.
+//! Sixteen bytes at a time: which of them end a JSON string or need care, and equality of short runs.
 //!
 //! Three implementations of one small function, chosen at compile time: SSE2 (every x86-64), SIMD128 (the WASM target
 //! of this workspace) and plain 64-bit words everywhere else. The tests compare them with one byte at a time.
 
-/// Bytes looked at in one step.
 pub(crate) const WIDTH: usize = 16;
 
-/// What a chunk holds, one bit a byte, the first byte in the lowest bit.
+/// One bit for each byte of a chunk, the first byte in the lowest bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Masks {
-    /// A quotation mark, a reverse solidus or a control character: no ordinary content of a string.
+    /// A quotation mark, a reverse solidus or a control character.
     pub(crate) stop: u32,
     /// A byte of a character beyond ASCII.
     pub(crate) high: u32,
 }
 
-/// Looks at sixteen bytes.
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 #[inline(always)]
 #[allow(unsafe_code)]
@@ -24,7 +22,6 @@ pub(crate) fn masks(chunk: &[u8; WIDTH]) -> Masks {
     unsafe { sse2(chunk) }
 }
 
-/// The same with SSE2.
 #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
 #[target_feature(enable = "sse2")]
 #[inline]
@@ -43,7 +40,6 @@ fn sse2(chunk: &[u8; WIDTH]) -> Masks {
     }
 }
 
-/// Looks at sixteen bytes.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 #[inline(always)]
 pub(crate) fn masks(chunk: &[u8; WIDTH]) -> Masks {
@@ -59,7 +55,6 @@ pub(crate) fn masks(chunk: &[u8; WIDTH]) -> Masks {
     }
 }
 
-/// Looks at sixteen bytes.
 #[cfg(not(any(
     all(target_arch = "x86_64", target_feature = "sse2"),
     all(target_arch = "wasm32", target_feature = "simd128")
@@ -69,7 +64,6 @@ pub(crate) fn masks(chunk: &[u8; WIDTH]) -> Masks {
     words(chunk)
 }
 
-/// The same with 64-bit words.
 #[cfg(any(
     test,
     not(any(
@@ -83,7 +77,6 @@ fn words(chunk: &[u8; WIDTH]) -> Masks {
     Masks { stop: low.stop | high.stop << 8, high: low.high | high.high << 8 }
 }
 
-/// Eight bytes of it.
 #[cfg(any(
     test,
     not(any(
@@ -94,16 +87,15 @@ fn words(chunk: &[u8; WIDTH]) -> Masks {
 fn word(word: u64) -> Masks {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = 0x8080_8080_8080_8080;
-    // Exact for every byte (no borrow crosses a byte): the top bit is set where the low seven bits are below `n`, for a
-    // byte whose own top bit is clear.
+    // No borrow crosses a byte: the top bit is set exactly where the byte's own top bit is clear and its low seven bits are
+    // below `n`.
     let below = |word: u64, n: u8| !((word | TOPS).wrapping_sub(ONES.wrapping_mul(u64::from(n)))) & !word & TOPS;
     let equal = |byte: u8| below(word ^ ONES.wrapping_mul(u64::from(byte)), 1);
-    // The top bits of the eight bytes gathered into the lowest eight.
+    // Moves the top bits of the eight bytes into the lowest eight.
     let gather = |tops: u64| ((tops >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32;
     Masks { stop: gather(equal(b'"') | equal(b'\\') | below(word, 0x20)), high: gather(word & TOPS) }
 }
 
-/// The chunk as two words.
 #[inline(always)]
 fn halves(chunk: &[u8; WIDTH]) -> (u64, u64) {
     let whole = u128::from_le_bytes(*chunk);
@@ -126,9 +118,9 @@ pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
         return false;
     }
     if let (Some(end_left), Some(end_right)) = (left.last_chunk::<WIDTH>(), right.last_chunk::<WIDTH>()) {
-        // Whole strides from the front, then the last sixteen bytes, which may overlap them.
-        let strides = left.as_chunks::<WIDTH>().0.iter().zip(right.as_chunks::<WIDTH>().0);
-        for (left, right) in strides {
+        // Whole chunks from the front, then the last sixteen bytes, which may overlap them.
+        let chunks = left.as_chunks::<WIDTH>().0.iter().zip(right.as_chunks::<WIDTH>().0);
+        for (left, right) in chunks {
             if u128::from_le_bytes(*left) != u128::from_le_bytes(*right) {
                 return false;
             }
@@ -143,7 +135,7 @@ pub(crate) fn same(left: &[u8], right: &[u8]) -> bool {
     short(left) == short(right)
 }
 
-/// Fewer than eight bytes as one number; unambiguous among runs of one length.
+/// Fewer than eight bytes as one number, which differs for different bytes of one length.
 #[inline(always)]
 fn short(bytes: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {

@@ -1,14 +1,13 @@
 //! JSON numbers: where one ends, and its exact value in millionths.
 //!
-//! Nothing here goes through floating point: a number of any length and exponent is compared with the bounds exactly, and
-//! only then rounded, half to even, at the sixth decimal.
+//! Nothing goes through floating point: a number of any length and exponent is compared with the bounds exactly, and only
+//! then rounded, half to even, at the sixth decimal.
 
 use std::cmp::Ordering;
 
 use crate::fixed::Fixed;
-use crate::schema::ValueRange;
 
-/// Where the number that begins at `at` ends; `None` if it is none.
+/// Where the number that begins at `at` ends; `None` if none begins there.
 #[inline(always)]
 pub(crate) fn walk(bytes: &[u8], mut at: usize) -> Option<usize> {
     if *bytes.get(at)? == b'-' {
@@ -49,21 +48,21 @@ fn digits(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The value of a number's text (one that [`walk`] found sound), if it lies in the range.
+/// The value of a number's text (one that [`walk`] accepts), rounded half to even; `None` if it is outside `min..=max` before it
+/// is rounded.
 #[inline(always)]
-pub(crate) fn value(text: &[u8], range: &ValueRange) -> Option<Fixed> {
-    match plain(text) {
-        Some(micros) if (range.min.micros()..=range.max.micros()).contains(&micros) => Some(Fixed::from_micros(micros)),
-        Some(_) => None,
-        None => Scaled::of(text).rounded_within(range),
+pub(crate) fn value(text: &[u8], min: Fixed, max: Fixed) -> Option<Fixed> {
+    match plain(text).map(Fixed::from_micros) {
+        Some(value) => (min <= value && value <= max).then_some(value),
+        None => Scaled::of(text).rounded_within(min, max),
     }
 }
 
-/// Whether the value of a number's text is a whole number of millionths within `±limit`, and which.
+/// The value of a number's text, if it is a whole number of millionths within `±limit`.
 pub(crate) fn exact(text: &[u8], limit: Fixed) -> Option<Fixed> {
     let scaled = Scaled::of(text);
-    let range = ValueRange { min: Fixed::from_micros(-limit.micros()), max: limit };
-    if scaled.rest == Rest::Zero { scaled.rounded_within(&range) } else { None }
+    let min = Fixed::from_micros(-limit.micros());
+    if scaled.rest == Rest::Zero { scaled.rounded_within(min, limit) } else { None }
 }
 
 /// The millionths of an ordinary number: at most twelve digits, at most six of them decimals, no exponent.
@@ -89,7 +88,7 @@ fn plain(text: &[u8]) -> Option<i64> {
             _ => return None,
         }
     }
-    // Thirteen digits can stand here without a point: 10¹³ · 10⁶ does not fit.
+    // Without a point there can be thirteen digits: 10¹³ · 10⁶ does not fit.
     let scale = *SCALES.get(decimals)?;
     if digits >= 1_000_000_000_000 {
         return None;
@@ -98,7 +97,7 @@ fn plain(text: &[u8]) -> Option<i64> {
     Some(if negative { -micros } else { micros })
 }
 
-/// What lies behind the last whole millionth.
+/// What follows the last whole millionth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Zero,
@@ -117,11 +116,11 @@ struct Scaled {
 }
 
 impl Scaled {
-    /// Whole millionths of more digits than any bound has.
+    /// More digits of whole millionths than any bound has.
     const DIGITS: i64 = 30;
     const BEYOND: u128 = u128::MAX;
 
-    /// Reads a number's text, in one pass over its digits and one over its exponent. Cost: linear in the text.
+    /// Cost: linear in the text.
     fn of(text: &[u8]) -> Self {
         let (negative, text) = match text {
             [b'-', rest @ ..] => (true, rest),
@@ -133,7 +132,7 @@ impl Scaled {
         let decimals = mantissa.len().saturating_sub(point + 1);
         let mut digits = mantissa.iter().filter(|byte| **byte != b'.').map(|byte| byte - b'0').skip_while(|d| *d == 0);
         let significant = digits.clone().count() as i64;
-        // How many digits the whole millionths have (none or fewer: the first digits are noughts behind the point).
+        // How many digits the whole millionths have; below 0 the decimals begin with zeros.
         let places = significant + shift(exponent) + 6 - decimals as i64;
         if significant == 0 {
             return Self { negative, whole: 0, rest: Rest::Zero };
@@ -160,7 +159,7 @@ impl Scaled {
         Self { negative, whole, rest }
     }
 
-    /// How the exact value stands to a whole number of millionths.
+    /// Compares the exact value with a whole number of millionths.
     fn cmp(&self, bound: Fixed) -> Ordering {
         let bound = i128::from(bound.micros());
         let of_magnitudes = |bound: i128| match u128::try_from(bound) {
@@ -172,9 +171,9 @@ impl Scaled {
         if self.negative { of_magnitudes(-bound).reverse() } else { of_magnitudes(bound) }
     }
 
-    /// The value rounded half to even, if the value before rounding lies in the range.
-    fn rounded_within(&self, range: &ValueRange) -> Option<Fixed> {
-        if self.cmp(range.min).is_lt() || self.cmp(range.max).is_gt() {
+    /// The value rounded half to even; `None` if it is outside the range before it is rounded.
+    fn rounded_within(&self, min: Fixed, max: Fixed) -> Option<Fixed> {
+        if self.cmp(min).is_lt() || self.cmp(max).is_gt() {
             return None;
         }
         let up = match self.rest {
@@ -187,7 +186,7 @@ impl Scaled {
     }
 }
 
-/// The exponent's value, no further from 0 than any text of a record can make up for.
+/// The exponent's value, clamped far beyond what the digits of any record can offset.
 fn shift(exponent: &[u8]) -> i64 {
     const FAR: i64 = 1 << 50;
     let (negative, digits) = match exponent {
@@ -204,15 +203,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fixed::Fixed;
 
-    fn range(min: i64, max: i64) -> ValueRange {
-        ValueRange { min: Fixed::from_micros(min), max: Fixed::from_micros(max) }
+    fn within(text: &str, min: i64, max: i64) -> Option<i64> {
+        value(text.as_bytes(), Fixed::from_micros(min), Fixed::from_micros(max)).map(Fixed::micros)
     }
 
     fn read(text: &str) -> Option<i64> {
         assert_eq!(walk(text.as_bytes(), 0), Some(text.len()), "{text}");
-        value(text.as_bytes(), &range(-1_000_000_000_000, 1_000_000_000_000)).map(Fixed::micros)
+        within(text, -1_000_000_000_000, 1_000_000_000_000)
     }
 
     #[test]
@@ -283,7 +281,7 @@ mod tests {
 
     #[test]
     fn ranges_that_lack_zero_hold() {
-        for (text, min, max, within) in [
+        for (text, min, max, lies_within) in [
             ("-1", -2_000_000, -1_000_000, true),
             ("-0.9999999", -2_000_000, -1_000_000, false),
             ("-2.0000001", -2_000_000, -1_000_000, false),
@@ -295,7 +293,7 @@ mod tests {
             ("-0.0000001", 0, 0, false),
             ("0.0", 0, 0, true),
         ] {
-            assert_eq!(value(text.as_bytes(), &range(min, max)).is_some(), within, "{text} in {min}..={max}");
+            assert_eq!(within(text, min, max).is_some(), lies_within, "{text} in {min}..={max}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! A JSON array of strings, as the parameter `groups` has it.
+//! A JSON array of strings, as in the parameter `groups`.
 
 use super::{string, walk};
 
-/// The strings of a JSON text that is an array of nothing else; `None` for any other text.
+/// The strings of a JSON text that is an array of strings; `None` for any other text.
 pub(crate) fn strings(bytes: &[u8]) -> Option<Vec<String>> {
     let mut at = walk::space(bytes, 0);
     let mut found = Vec::new();
@@ -30,7 +30,7 @@ pub(crate) fn strings(bytes: &[u8]) -> Option<Vec<String>> {
     }
 }
 
-/// Whether nothing but white space follows.
+/// Whether only white space follows.
 fn ended(bytes: &[u8], at: usize) -> bool {
     walk::space(bytes, at) == bytes.len()
 }

@@ -1,28 +1,27 @@
-//! JSON strings: where one ends, whether it is sound, and what it says once its escapes are decoded.
+//! JSON strings: where one ends, whether it is valid, and its content with the escapes decoded.
 
 use super::chunk::{self, WIDTH};
 
 /// The content of a JSON string within a record, between the quotation marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text {
-    /// Where the content begins.
     pub(crate) start: usize,
-    /// Where the closing quotation mark stands.
+    /// The position of the closing quotation mark.
     pub(crate) end: usize,
     /// Whether there are escapes to decode.
     pub(crate) escaped: bool,
 }
 
 impl Text {
-    /// The content as it stands, escapes not decoded.
+    /// The content, escapes not decoded.
     #[inline(always)]
     pub(crate) fn raw<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.start..self.end).unwrap_or_default()
     }
 }
 
-/// Walks a string whose content begins at `start`; `None` if it is no sound JSON string (no end, a control character,
-/// a bad escape, half a surrogate pair, invalid UTF-8).
+/// Walks a string whose content begins at `start`; `None` if it is not a valid JSON string (no end, a control
+/// character, a bad escape, half a surrogate pair, invalid UTF-8).
 #[inline(always)]
 pub(crate) fn walk(bytes: &[u8], start: usize) -> Option<Text> {
     let mut at = start;
@@ -60,7 +59,7 @@ fn walk_carefully(bytes: &[u8], start: usize, mut at: usize, mut high: bool) -> 
             byte => {
                 high |= byte >= 0x80;
                 at += 1;
-                // Long runs behind an escape or a character beyond ASCII go by in strides again.
+                // Long runs after an escape or a character beyond ASCII are again walked in chunks.
                 while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<WIDTH>) {
                     let masks = chunk::masks(chunk);
                     if masks.stop != 0 {
@@ -73,14 +72,14 @@ fn walk_carefully(bytes: &[u8], start: usize, mut at: usize, mut high: bool) -> 
         }
     }
     let text = Text { start, end: at, escaped };
-    // Escapes are ASCII, so that the content is sound as a whole or not at all.
+    // Escapes are ASCII, so the content is valid UTF-8 as a whole or not at all.
     if high && std::str::from_utf8(text.raw(bytes)).is_err() {
         return None;
     }
     Some(text)
 }
 
-/// The character of the escape whose letter stands at `at`, and where it ends.
+/// The character of the escape whose letter is at `at`, and where it ends.
 fn escape(bytes: &[u8], at: usize) -> Option<(char, usize)> {
     let simple = match *bytes.get(at)? {
         b'"' => '"',
@@ -119,7 +118,7 @@ fn hex(bytes: &[u8], at: usize) -> Option<u32> {
     digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// Appends what a string says: `raw` is the content of a string that [`walk`] found sound.
+/// Appends the decoded content of a string that [`walk`] accepts.
 pub(crate) fn decode(raw: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     while let Some(rest) = raw.get(at..) {
@@ -137,18 +136,18 @@ pub(crate) fn decode(raw: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// What the string at the start of `text` says, and how long it is with its quotation marks.
+    /// The decoded string at the start of `text`, and its length with the quotation marks.
     fn read(text: &[u8]) -> Option<(String, usize)> {
         let found = walk(text, 1)?;
-        let mut said = Vec::new();
-        decode(found.raw(text), &mut said);
-        assert!(found.escaped || said == found.raw(text));
-        Some((String::from_utf8(said).expect("sound"), found.end + 1))
+        let mut decoded = Vec::new();
+        decode(found.raw(text), &mut decoded);
+        assert!(found.escaped || decoded == found.raw(text));
+        Some((String::from_utf8(decoded).expect("UTF-8"), found.end + 1))
     }
 
     #[test]
-    fn strings_say_what_they_say() {
-        for (text, said) in [
+    fn strings_are_decoded() {
+        for (text, content) in [
             (r#""""#, ""),
             (r#""abc""#, "abc"),
             (r#""0123456789abcdef""#, "0123456789abcdef"),
@@ -161,14 +160,14 @@ mod tests {
                 "long enough for a stride \n and another stride after it é!",
             ),
         ] {
-            assert_eq!(read(text.as_bytes()), Some((said.to_owned(), text.len())), "{text}");
-            let longer = format!("{text}, and what follows is no matter of the string");
-            assert_eq!(read(longer.as_bytes()), Some((said.to_owned(), text.len())), "{text}");
+            assert_eq!(read(text.as_bytes()), Some((content.to_owned(), text.len())), "{text}");
+            let longer = format!("{text}, and what follows is not part of the string");
+            assert_eq!(read(longer.as_bytes()), Some((content.to_owned(), text.len())), "{text}");
         }
     }
 
     #[test]
-    fn unsound_strings_are_refused() {
+    fn invalid_strings_are_refused() {
         let bad: &[&[u8]] = &[
             b"\"",
             b"\"abc",

@@ -1,44 +1,48 @@
-//! The cells of a batch while it is read.
+//! The cells of a batch while its records are read.
 
 use std::collections::BTreeMap;
 
-use super::names::Names;
-use crate::codec::CellView;
+use super::names::GroupNames;
 use crate::fixed::Fixed;
+use crate::partial::CellView;
 use crate::scan::KnownGroups;
 use crate::stats::{SensorHash, Stats};
 use crate::window::Window;
 
-/// Places for recently used cells (a power of two): sixteen windows of sixty-four groups without a clash.
+/// Slots for recently used cells (a power of two): sixteen windows of sixty-four groups without a collision.
 const RECENT: usize = 1_024;
 
-/// The cells of one batch. Finding a cell is most often one look into a table; behind it stands a sorted map, so that no
-/// choice of windows and groups, however hostile, costs more than its logarithm.
+/// The cells of one batch. A small table finds most cells; a sorted map behind it bounds the cost for any choice of windows
+/// and groups, however hostile, by its logarithm.
 #[derive(Debug, Clone)]
-pub(super) struct Drafts {
-    cells: Vec<Draft>,
+pub(super) struct CellBuilder {
+    cells: Vec<BuiltCell>,
     places: BTreeMap<(Window, u32), u32>,
     recent: Box<[Recent; RECENT]>,
     /// For each reading in its order, its cell and its sensor.
     cell_of: Vec<u32>,
     sensor_of: Vec<SensorHash>,
-    names: Names,
-    /// The cells in their final order, and the sensors of each side by side in this order.
+    names: GroupNames,
+    /// The groups that have cells, ascending by name, and for each group its position among them.
+    groups: Vec<u32>,
+    group_index: Vec<u32>,
+    /// The cells in their final order; their sensors are contiguous in this order.
     order: Vec<u32>,
     sensors: Vec<SensorHash>,
 }
 
 #[derive(Debug, Clone)]
-struct Draft {
+struct BuiltCell {
     window: Window,
     group: u32,
-    stats: Stats,
-    /// Where its sensors begin among all, how many there are, and (while they are sorted) where the next one goes.
+    /// Once sorted: the position of its group, and the range of its sensors.
+    group_index: u32,
     begin: u32,
     len: u32,
+    stats: Stats,
 }
 
-/// A cell that was used not long ago; `cell` is its place + 1, 0 for none.
+/// A recently used cell; `cell` is its place + 1, 0 for none.
 #[derive(Debug, Clone, Copy, Default)]
 struct Recent {
     window: Window,
@@ -46,7 +50,7 @@ struct Recent {
     cell: u32,
 }
 
-impl Default for Drafts {
+impl Default for CellBuilder {
     fn default() -> Self {
         Self {
             cells: Vec::new(),
@@ -54,15 +58,17 @@ impl Default for Drafts {
             recent: Box::new([Recent::default(); RECENT]),
             cell_of: Vec::new(),
             sensor_of: Vec::new(),
-            names: Names::default(),
+            names: GroupNames::default(),
+            groups: Vec::new(),
+            group_index: Vec::new(),
             order: Vec::new(),
             sensors: Vec::new(),
         }
     }
 }
 
-impl Drafts {
-    /// Forgets the batch, not the memory.
+impl CellBuilder {
+    /// Forgets the batch and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.cells.clear();
         self.places.clear();
@@ -72,7 +78,7 @@ impl Drafts {
         self.names.trim();
     }
 
-    /// Counts a reading: its window, its group (by its place where groups are known), its value and its sensor.
+    /// Counts a reading. `place` is its group's position among known groups; `None` where any group is known.
     #[inline]
     pub(super) fn count(
         &mut self,
@@ -91,7 +97,7 @@ impl Drafts {
         self.sensor_of.push(sensor);
     }
 
-    /// The place of a cell, with the value counted.
+    /// Counts the value in its cell, and returns the cell's place.
     #[inline]
     fn cell(&mut self, window: Window, group: u32, value: Fixed) -> u32 {
         let slot = (window.0 as usize).wrapping_mul(64).wrapping_add(group as usize) % RECENT;
@@ -106,14 +112,16 @@ impl Drafts {
         self.cell_elsewhere(slot, window, group, value)
     }
 
-    /// The same for a cell that was not used lately, or not at all.
+    /// The same for a cell that is not in the table of recent ones.
     #[inline(never)]
     fn cell_elsewhere(&mut self, slot: usize, window: Window, group: u32, value: Fixed) -> u32 {
         let next = self.cells.len() as u32;
         let place = *self.places.entry((window, group)).or_insert(next);
         match self.cells.get_mut(place as usize) {
             Some(cell) => cell.stats.push(value),
-            None => self.cells.push(Draft { window, group, stats: Stats::of(value), begin: 0, len: 0 }),
+            None => {
+                self.cells.push(BuiltCell { window, group, group_index: 0, begin: 0, len: 0, stats: Stats::of(value) })
+            }
         }
         if let Some(recent) = self.recent.get_mut(slot) {
             *recent = Recent { window, group, cell: place + 1 };
@@ -121,20 +129,17 @@ impl Drafts {
         place
     }
 
-    /// Puts the cells in order, and the sensors of each, each once.
-    pub(super) fn sort(&mut self, groups: &KnownGroups) {
-        let Self { cells, cell_of, sensor_of, names, order, sensors, .. } = self;
+    /// Sorts the groups, the cells, and the sensors of each cell.
+    pub(super) fn sort(&mut self, known: &KnownGroups) {
+        self.sort_groups(known);
+        let Self { cells, cell_of, sensor_of, group_index, order, sensors, .. } = self;
+        for cell in cells.iter_mut() {
+            cell.group_index = group_index.get(cell.group as usize).copied().unwrap_or_default();
+        }
         order.clear();
         order.extend(0..cells.len() as u32);
-        let key = |place: &u32| cells.get(*place as usize).map(|cell| (cell.window, cell.group));
-        match groups {
-            // Places of known groups ascend as their names do.
-            KnownGroups::UsStates | KnownGroups::List(_) => order.sort_unstable_by_key(key),
-            KnownGroups::Any => {
-                order.sort_unstable_by_key(|place| key(place).map(|(window, group)| (window, names.name(group))));
-            }
-        }
-        // Each cell has as many readings as it counted: that is where the next one's sensors begin.
+        order.sort_unstable_by_key(|place| cells.get(*place as usize).map(|cell| (cell.window, cell.group_index)));
+        // Each cell has as many readings as it counted: after them the sensors of the next cell begin.
         let mut begin = 0;
         for place in order.iter() {
             if let Some(cell) = cells.get_mut(*place as usize) {
@@ -160,11 +165,50 @@ impl Drafts {
         }
     }
 
-    /// The cells, ascending by window and group, after [`Drafts::sort`].
-    pub(super) fn cells<'a>(&'a self, groups: &'a KnownGroups) -> impl Iterator<Item = CellView<'a>> + Clone + use<'a> {
+    /// Collects the groups that have cells, ascending by name. Cost: linear in the groups and cells, and for any groups also
+    /// sorting their names.
+    fn sort_groups(&mut self, known: &KnownGroups) {
+        const USED: u32 = 1;
+        let Self { cells, names, groups, group_index, .. } = self;
+        group_index.clear();
+        for cell in cells.iter() {
+            let group = cell.group as usize;
+            if group >= group_index.len() {
+                group_index.resize(group + 1, 0);
+            }
+            if let Some(index) = group_index.get_mut(group) {
+                *index = USED;
+            }
+        }
+        groups.clear();
+        groups.extend((0_u32..).zip(group_index.iter()).filter(|(_, used)| **used == USED).map(|(group, _)| group));
+        // Places of known groups already ascend as their names do.
+        if matches!(known, KnownGroups::Any) {
+            groups.sort_unstable_by_key(|group| names.name(*group));
+        }
+        for (index, group) in (0..).zip(groups.iter()) {
+            if let Some(slot) = group_index.get_mut(*group as usize) {
+                *slot = index;
+            }
+        }
+    }
+
+    /// The name of a group.
+    fn name<'a>(&'a self, group: u32, known: &'a KnownGroups) -> &'a str {
+        known.name(group as usize).unwrap_or_else(|| self.names.name(group))
+    }
+
+    /// The names of the groups that have cells, ascending, after [`CellBuilder::sort`].
+    pub(super) fn groups<'a>(&'a self, known: &'a KnownGroups) -> impl ExactSizeIterator<Item = &'a str> {
+        self.groups.iter().map(|group| self.name(*group, known))
+    }
+
+    /// The cells, ascending by window and group, after [`CellBuilder::sort`].
+    pub(super) fn cells<'a>(&'a self, known: &'a KnownGroups) -> impl Iterator<Item = CellView<'a>> + Clone + use<'a> {
         self.order.iter().filter_map(|place| self.cells.get(*place as usize)).map(|cell| CellView {
             window: cell.window,
-            group: groups.name(cell.group as usize).unwrap_or_else(|| self.names.name(cell.group)),
+            group: self.name(cell.group, known),
+            group_index: cell.group_index as usize,
             stats: &cell.stats,
             sensors: self.sensors.get(cell.begin as usize..(cell.begin + cell.len) as usize).unwrap_or_default(),
         })

@@ -1,6 +1,9 @@
-//! Walking over any JSON value without keeping anything of it, and yet checking every byte.
+//! Walking over any JSON value: every byte is checked, nothing is kept.
 
-use super::{MAX_DEPTH, number, string};
+use super::{number, string};
+
+/// The most containers (objects and arrays) within each other.
+pub(crate) const MAX_DEPTH: usize = 127;
 
 /// Where the white space from `at` on ends.
 #[inline(always)]
@@ -11,7 +14,7 @@ pub(crate) fn space(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where the value that begins at `at`, within `depth` containers, ends; `None` if it is no JSON.
+/// Where the value that begins at `at`, within `depth` containers, ends; `None` if it is not JSON.
 #[inline(always)]
 pub(crate) fn value(bytes: &[u8], at: usize, depth: usize) -> Option<usize> {
     match *bytes.get(at)? {
@@ -33,8 +36,9 @@ fn scalar(bytes: &[u8], at: usize) -> Option<usize> {
     bytes.get(at..)?.starts_with(word).then_some(at + word.len())
 }
 
-/// Which of the containers that are open are objects, one bit each.
+/// The open containers.
 struct Open {
+    /// Which of them are objects, one bit each.
     objects: u128,
     count: usize,
     /// How many may be open at once.
@@ -61,7 +65,7 @@ impl Open {
     }
 }
 
-/// Where the object or array that begins at `at` ends. Needs no memory of its own: 127 containers are 127 bits.
+/// Where the object or array that begins at `at` ends. Needs no memory: 127 containers are 127 bits.
 #[inline(never)]
 fn container(bytes: &[u8], mut at: usize, depth: usize) -> Option<usize> {
     let mut open = Open { objects: 0, count: 0, limit: MAX_DEPTH.saturating_sub(depth) };
@@ -87,7 +91,7 @@ fn container(bytes: &[u8], mut at: usize, depth: usize) -> Option<usize> {
             b'"' => at = string::walk(bytes, at + 1)?.end + 1,
             _ => at = scalar(bytes, at)?,
         }
-        // Behind a value.
+        // After a value.
         loop {
             if open.count == 0 {
                 return Some(at);
@@ -121,7 +125,7 @@ fn name(bytes: &[u8], at: usize) -> Option<usize> {
     colon(bytes, string::walk(bytes, at + 1)?.end + 1)
 }
 
-/// Where the value behind a name that ends at `at` begins.
+/// Where the value after a name that ends at `at` begins.
 #[inline(always)]
 pub(crate) fn colon(bytes: &[u8], at: usize) -> Option<usize> {
     let at = space(bytes, at);
