@@ -2,9 +2,9 @@
 
 use fluvio::dataplane::record::{Batch, Record};
 
-use crate::store::{Store, consume};
 use crate::util::cluster::Cluster;
-use crate::util::program::{Ended, Running};
+use crate::util::program::Ended;
+use crate::util::store::Store;
 
 /// When the first log's batch was produced.
 const THEN: i64 = 1_773_478_800_000;
@@ -20,19 +20,17 @@ fn batch(base_timestamp: i64, values: [&str; 2]) -> Batch {
 fn one_and_then(cluster: &Cluster, name: &str, one: Batch, other: Batch) -> Ended {
     let topic = cluster.deployed(name, 1);
     let store = Store::new();
-    let to_end = || Running::start(&mut consume(cluster, &topic, &store, &["--until-end"])).wait();
     cluster.append(&topic, one);
-    let first = to_end().code(0);
+    let first = store.to_end(cluster, &topic, &[]).code(0);
     assert!(first.stdout.contains(r#""messages":2,"counted":0,"#), "{}", first.stdout);
-    cluster.delete(&topic);
-    cluster.deploy(&["--topic", &topic, "--partitions", "1"]);
+    cluster.replace(&topic);
     cluster.append(&topic, other);
-    to_end()
+    store.to_end(cluster, &topic, &[])
 }
 
 #[test]
 fn rejected_records_alone_tell_one_log_from_another() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::own();
     let values = ["no reading", "nor this"];
     for (name, one, other) in [
         ("later", batch(THEN, values), batch(THEN + 1, values)),

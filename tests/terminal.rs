@@ -11,8 +11,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::tcgetattr;
 use nix::unistd::Pid;
 
+use crate::util::TIMEOUT;
 use crate::util::cluster::Cluster;
-use crate::util::program::{STUCK, command};
+use crate::util::program::command;
 
 const LINES: u16 = 30;
 
@@ -58,11 +59,13 @@ impl Terminal {
 
     /// Takes what comes; false at the end.
     #[track_caller]
-    fn take(&mut self, until: Instant) -> bool {
-        match self.comes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+    fn take(&mut self, deadline: Instant, event: &str) -> bool {
+        match self.comes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(bytes) => self.seen.extend(bytes),
             Err(mpsc::RecvTimeoutError::Disconnected) => return false,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("stuck; it said:\n{}", self.seen()),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                panic!("waited {TIMEOUT:?} for {event}; the terminal got:\n{}", self.seen())
+            }
         }
         true
     }
@@ -70,7 +73,7 @@ impl Terminal {
     /// Waits until a person sees all of these texts at once.
     #[track_caller]
     fn wait_to_see(&mut self, texts: &[&str]) {
-        let until = Instant::now() + STUCK;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let seen = self.seen();
             let whole = seen.rfind(END).map_or("", |end| &seen[..end]);
@@ -78,15 +81,15 @@ impl Terminal {
             if texts.iter().all(|text| picture.contains(text)) {
                 return;
             }
-            assert!(self.take(until), "it ended without {texts:?}:\n{seen}");
+            assert!(self.take(deadline, &format!("{texts:?}")), "it ended without {texts:?}:\n{seen}");
         }
     }
 
     /// Waits for the end; its exit code.
     #[track_caller]
     fn wait(&mut self) -> Option<i32> {
-        let until = Instant::now() + STUCK;
-        while self.take(until) {}
+        let deadline = Instant::now() + TIMEOUT;
+        while self.take(deadline, "its end") {}
         self.child.wait().expect("it can be waited for").code()
     }
 }

@@ -3,14 +3,14 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
 use crate::util::cluster::Cluster;
-use crate::util::program::{Running, STUCK, command, run};
+use crate::util::program::Running;
+use crate::util::store::Store;
+use crate::util::{count, last_totals, lines};
 
 /// What fills the output before the program starts.
 const FILLING: u8 = b'x';
@@ -41,46 +41,24 @@ fn ten_seconds(cluster: &Cluster, name: &str) -> String {
 }
 
 /// A consumer of a topic into a store.
-fn consumer(cluster: &Cluster, topic: &str, store: &Path, args: &[&str]) -> Command {
-    let mut command = command("isotherm-consumer");
-    command.args(["--cluster", cluster.address(), "--topic", topic, "--idle", "1s"]).args(args);
-    command.arg("--store").arg(store);
-    command
-}
-
-/// The windows that a store holds, as lines.
-fn windows(store: &Path) -> Vec<String> {
-    let store = store.to_str().expect("the path is UTF-8");
-    let asked =
-        run("isotherm-consumer", ["query", "windows", "--newest", "100", "--format", "jsonl", "--store", store]);
-    asked.stdout.lines().map(str::to_owned).collect()
-}
-
-/// Waits until a store holds a window: then somebody waits for whoever reads it.
-#[track_caller]
-fn wait_for_a_window(store: &Path) {
-    let until = Instant::now() + STUCK;
-    while windows(store).is_empty() {
-        assert!(Instant::now() < until, "no window in {}", store.display());
-    }
+fn consume(cluster: &Cluster, topic: &str, store: &Store, args: &[&str]) -> Command {
+    store.consume(cluster, topic, &[&["--idle", "1s"], args].concat())
 }
 
 #[test]
 fn results_that_nobody_reads_hold_up_a_stop_no_longer_than_its_bound_and_are_stored() {
     let cluster = Cluster::start();
     let topic = ten_seconds(&cluster, "unread");
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
     for format in ["jsonl", "table"] {
-        let store = folder.path().join(format);
+        let store = Store::new();
         let (_reader, stdout) = unread();
-        let mut command = consumer(&cluster, &topic, &store, &["--format", format, "--stop-timeout", "200ms"]);
+        let mut command = consume(&cluster, &topic, &store, &["--format", format, "--stop-timeout", "200ms"]);
         let running = Running::start_with_outputs(command.stdout(stdout).stderr(Stdio::piped()));
-        wait_for_a_window(&store);
+        store.wait_for_window();
         running.signal(Signal::SIGINT);
-        let said = running.wait().code(1).stderr;
-        let stored = windows(&store);
-        let last = said.lines().last().unwrap_or_default();
-        let how_many = match stored.len() {
+        let ended = running.wait().code(1);
+        let (said, last, stored) = (&ended.stderr, ended.last_error(), store.windows());
+        let how_many = match stored.lines().count() {
             1 => "the last window that closed was not written".to_owned(),
             windows => format!("the last {windows} windows that closed were not written"),
         };
@@ -88,15 +66,12 @@ fn results_that_nobody_reads_hold_up_a_stop_no_longer_than_its_bound_and_are_sto
             assert!(last.contains(part), "{part}: {said}");
         }
 
-        // What was not said is stored, and is not said again: the next run says the others.
-        let args = ["--until-end", "--format", "jsonl"];
-        let next = Running::start(&mut consumer(&cluster, &topic, &store, &args)).wait().code(0);
-        let spoken = next.stdout.lines().filter(|line| line.contains(r#""type":"window""#));
-        let all = stored.iter().map(String::as_str).chain(spoken).collect::<Vec<_>>();
-        assert_eq!(all, windows(&store), "{said}\n{}", next.stderr);
+        // What was not printed is stored, and is not printed again: the next run prints the others.
+        let next = store.to_end(&cluster, &topic, &[]).code(0);
+        let all = [stored.lines().collect(), lines(&next.stdout, "window")].concat();
+        assert_eq!(all, store.windows().lines().collect::<Vec<_>>(), "{said}\n{}", next.stderr);
         assert_eq!(all.len(), 4, "{all:?}");
-        let place = ["--cluster", cluster.address(), "--topic", &topic, "--store"];
-        run("isotherm-consumer", ["verify"].iter().chain(&place).map(AsRef::as_ref).chain([store.as_os_str()])).code(0);
+        store.ask(&["verify", "--cluster", cluster.address(), "--topic", &topic]).code(0);
     }
 }
 
@@ -104,14 +79,13 @@ fn results_that_nobody_reads_hold_up_a_stop_no_longer_than_its_bound_and_are_sto
 fn a_second_signal_waits_for_no_reader() {
     let cluster = Cluster::start();
     let topic = ten_seconds(&cluster, "unread-twice");
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let store = folder.path().join("a.db");
+    let store = Store::new();
     let (_reader, stdout) = unread();
-    let mut command = consumer(&cluster, &topic, &store, &["--format", "jsonl", "--stop-timeout", "1h"]);
+    let mut command = consume(&cluster, &topic, &store, &["--stop-timeout", "1h"]);
     let mut running = Running::start_with_outputs(command.stdout(stdout).stderr(Stdio::piped()));
-    wait_for_a_window(&store);
+    store.wait_for_window();
     running.signal(Signal::SIGINT);
-    running.wait_for_log("once more to stop at once");
+    running.wait_for_error("once more to stop at once");
     running.signal_until_end(Signal::SIGINT);
     running.wait().code(130);
 }
@@ -120,41 +94,38 @@ fn a_second_signal_waits_for_no_reader() {
 fn a_reader_that_reads_again_in_time_gets_all_of_it() {
     let cluster = Cluster::start();
     let topic = ten_seconds(&cluster, "unread-late");
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let store = folder.path().join("a.db");
+    let store = Store::new();
     let (mut reader, stdout) = unread();
-    let mut command = consumer(&cluster, &topic, &store, &["--format", "jsonl", "--stop-timeout", "1h"]);
-    let mut running = Running::start_with_outputs(command.stdout(stdout).stderr(Stdio::piped()));
+    let mut command = consume(&cluster, &topic, &store, &["--stop-timeout", "1h"]);
+    let running = Running::start_with_outputs(command.stdout(stdout).stderr(Stdio::piped()));
     // It holds the other end of the socket.
     drop(command);
-    wait_for_a_window(&store);
+    store.wait_for_window();
     running.signal(Signal::SIGINT);
-    running.wait_for_log("once more to stop at once");
+    // What comes behind the signal is not read.
+    cluster.produce(&topic, &["100", "--start", "2026-03-14T09:00:10Z", "--quiet"]);
     let mut said = String::new();
     reader.read_to_string(&mut said).expect("all of it is text");
     let ended = running.wait().code(130);
     let said = said.trim_start_matches(char::from(FILLING));
-    let lines: Vec<_> = said.lines().filter(|line| line.contains(r#""type":"window""#)).collect();
-    assert_eq!(lines, windows(&store), "{}", ended.stderr);
+    assert_eq!(lines(said, "window"), store.windows().lines().collect::<Vec<_>>(), "{}", ended.stderr);
     assert!(said.ends_with("}\n") && said.lines().last().is_some_and(|line| line.contains(r#""totals""#)), "{said}");
+    assert!(count(&last_totals(said), "messages") <= 1_000, "{said}");
 }
 
 #[test]
 fn logs_that_nobody_reads_hold_up_no_run() {
     let cluster = Cluster::start();
     let topic = ten_seconds(&cluster, "unread-logs");
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let (_reader, stderr) = unread();
-    let args = ["--format", "jsonl", "-vv", "--until-end"];
-    let mut command = consumer(&cluster, &topic, &folder.path().join("a.db"), &args);
-    let running = Running::start_with_outputs(command.stdout(Stdio::piped()).stderr(stderr));
-    let said = running.wait().code(0).stdout;
-    assert_eq!(said.matches(r#""type":"window""#).count(), 4, "{said}");
-
-    let mut command = consumer(&cluster, &topic, &folder.path().join("b.db"), &["--format", "jsonl", "-vv"]);
-    let (_reader, stderr) = unread();
-    let mut running = Running::start_with_outputs(command.stdout(Stdio::piped()).stderr(stderr));
-    running.wait_for(r#""type":"totals""#);
-    running.signal(Signal::SIGTERM);
-    running.wait().code(130);
+    for (args, signal) in [(&["-vv", "--until-end"][..], None), (&["-vv"], Some(Signal::SIGTERM))] {
+        let (store, (_reader, stderr)) = (Store::new(), unread());
+        let mut command = consume(&cluster, &topic, &store, args);
+        let mut running = Running::start_with_outputs(command.stdout(Stdio::piped()).stderr(stderr));
+        running.wait_for(r#""type":"totals""#);
+        if let Some(signal) = signal {
+            running.signal(signal);
+        }
+        let said = running.wait().code(if signal.is_some() { 130 } else { 0 }).stdout;
+        assert!(signal.is_some() || lines(&said, "window").len() == 4, "{said}");
+    }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use crate::Error;
-use crate::{cargo, paths, process, wasm};
+use crate::{build, paths, process, wasm};
 
 /// Measure the scanner, the module and the engine in one table from one run.
 ///
@@ -22,7 +22,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn run(self) -> Result<(), Error> {
         wasm::build()?;
-        process::run(cargo::cargo().args(["build", "--release", "--workspace", "--bins"]))?;
+        build::binaries(&["isotherm-bench"])?;
         process::run(
             std::process::Command::new(paths::binary("isotherm-bench"))
                 .env("ISOTHERM_MODULES", paths::modules())

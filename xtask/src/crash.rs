@@ -28,7 +28,7 @@ pub(crate) struct Crash {
 impl Crash {
     pub(crate) fn run(self) -> Result<(), Error> {
         wasm::build()?;
-        build::binaries()?;
+        build::binaries(&[])?;
         let mut test = cargo::cargo();
         test.args(["test", "--release", "--workspace", "--test", "isotherm", "crash::", "--", "--nocapture"])
             .env("ISOTHERM_MODULES", paths::modules())

@@ -75,7 +75,7 @@ impl Demo {
     pub(crate) fn run(self) -> Result<ExitCode, Error> {
         eprintln!("Building (the first time this takes some minutes) ...");
         wasm::build()?;
-        build::binaries()?;
+        build::binaries(&[])?;
 
         let (events, inbox) = mpsc::channel();
         watch_signals(events.clone())?;

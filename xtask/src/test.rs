@@ -39,7 +39,7 @@ impl Test {
             ]))?;
         }
         wasm::build()?;
-        build::binaries()?;
+        build::binaries(&[])?;
         process::run(
             cargo::cargo()
                 .args(["test", "--release", "--workspace"])

@@ -177,7 +177,7 @@ async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Resul
         u64::try_from(end.saturating_sub(position)).unwrap_or(0)
     };
     reading.progress.of = ends.iter().map(left).fold(0, u64::saturating_add);
-    info!("{} records to read again", reading.progress.of);
+    info!(records = reading.progress.of, "reading the log again");
     loop {
         match next(&mut said).await? {
             Said::Window(window) => {

@@ -43,7 +43,7 @@ struct Flags {
     /// How often to look for what the topics' retention does not keep
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     retention_check: Duration,
-    /// Log more (-v debug, -vv trace); RUST_LOG has the last word
+    /// Log more (-v debug, -vv trace); RUST_LOG overrides it
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Print completions for a shell, and end
@@ -103,7 +103,7 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 fn allow_open_files() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
-    // Some systems name a bound here that they do not take; what is allowed already has to do.
+    // Some systems report a limit that they then refuse. The present limit stays.
     if let Err(error) = raised {
         debug!(%error, "cannot raise the number of open files");
     }
@@ -111,7 +111,7 @@ fn allow_open_files() {
 
 async fn run(config: Config) -> Result<(), NodeError> {
     let node = Node::bind(config).await?;
-    // If nobody reads it, nobody needs it.
+    // A reader that has gone does not need it.
     let _ = writeln!(std::io::stdout(), "listening on {}", node.address());
     node.run(ended()).await
 }

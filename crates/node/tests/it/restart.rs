@@ -14,7 +14,8 @@ use tokio::process::{Child, Command};
 
 use crate::hostile::{Socket, batch_of, frame, request};
 use crate::support::{
-    ONE_PER_BATCH, Running, admin, consume, create_module, create_topic, from, predefined, produce, values, within,
+    ONE_PER_BATCH, Running, admin, consume, create_module, create_topic, from, predefined, produce, values, with_topic,
+    within,
 };
 
 fn copy(source: &Path, target: &Path) {
@@ -75,10 +76,7 @@ async fn segments_follow_one_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_tail_is_cut_and_the_rest_is_served() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "torn", 1).await;
+    let (folder, node, client) = with_topic("torn", 1).await;
     produce(&client, "torn", &[values(0..4), values(4..6)], Compression::None).await;
     // A copy of the folder of a running node is what a kill leaves behind.
     let killed = TempDir::new().unwrap();
@@ -99,10 +97,7 @@ async fn a_torn_tail_is_cut_and_the_rest_is_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_before_the_tail_stops_the_start() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "hurt", 1).await;
+    let (folder, node, client) = with_topic("hurt", 1).await;
     produce(&client, "hurt", &[values(0..4), values(4..6)], Compression::None).await;
     node.stop().await;
     let segment = folder.path().join("topics/hurt/0").join(format!("{:020}.log", 0));
@@ -170,10 +165,7 @@ async fn program(folder: &Path) -> (Child, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_tail_is_said() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "torn", 1).await;
+    let (folder, node, client) = with_topic("torn", 1).await;
     produce(&client, "torn", &[values(0..4), values(4..6)], Compression::None).await;
     node.stop().await;
     let segment = folder.path().join("topics/torn/0").join(format!("{:020}.log", 0));

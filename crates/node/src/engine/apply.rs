@@ -5,9 +5,9 @@
 //! the records *read* from there on, so that a client which acknowledges its end asks for what comes next. Its
 //! compression is that first batch's, its timestamps are unset. A batch's output is never split.
 //!
-//! Where the SPU loses data this does not: an output that did not fit is kept for the next answer (the SPU throws it
-//! away and runs the module, state and all, over the same batch again), and one that alone is larger than `max_bytes`
-//! is an error (the SPU goes on behind the end of the log).
+//! The SPU loses data in two cases in which this does not. An output that did not fit is kept for the next answer; the SPU
+//! drops it, and runs the module with its state over the same batch again. An output that alone is larger than `max_bytes` is
+//! an error; the SPU continues after the end of the log.
 
 use bytes::Bytes;
 use fluvio_compression::Compression;
@@ -23,15 +23,16 @@ use crate::log::batch::{self, Header, NewBatch};
 use crate::log::records;
 
 const READ_BYTES: usize = 1024 * 1024;
-/// An answer that has output goes out after so many bytes of log, decompressed, so that a large backlog does not mean a long silence.
+/// An answer that has output is sent after this many bytes of log, decompressed, so that a client with a large backlog does not
+/// wait long.
 const MAX_LOG_BYTES: usize = 64 * 1024 * 1024;
-/// An answer of more than one batch's output is no larger than this, whatever the client allows.
+/// The size limit of an answer of more than one batch's output, also if the client allows more.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 const NO_TIMESTAMP: i64 = -1;
 
 /// What a chain made of a stretch of the log.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ChainOutput {
     /// The output, as one batch. Empty if there is none.
     pub(crate) batch: Bytes,
     /// The record that a module failed on; its output up to there is in the batch.
@@ -42,14 +43,14 @@ pub(crate) struct Answer {
 
 /// A chain at work on one partition for one consumer.
 #[derive(Debug)]
-pub(crate) struct Applied {
+pub(crate) struct RunningChain {
     chain: SmartModuleChainInstance,
     max_bytes: usize,
     /// Output of the batch that begins at this offset, which did not fit the last answer.
     held: Option<(i64, SmartModuleOutput)>,
 }
 
-impl Applied {
+impl RunningChain {
     /// Applies `chain` for a client that takes `max_bytes` of output at once.
     pub(crate) fn new(chain: SmartModuleChainInstance, max_bytes: usize) -> Self {
         Self { chain, max_bytes, held: None }
@@ -57,12 +58,12 @@ impl Applied {
 
     /// Answers from the batch that holds `from`: until `max_bytes` of output, the end of the log, or some tens of
     /// megabytes of log with output. Returns early, with what it has, when `stop` is cancelled. Blocks.
-    pub(crate) fn answer(
+    pub(crate) fn next_output(
         &mut self,
         log: &PartitionLog,
         from: i64,
         stop: &CancellationToken,
-    ) -> Result<Answer, ErrorCode> {
+    ) -> Result<ChainOutput, ErrorCode> {
         let mut output = Output::default();
         let mut next = from;
         let mut read = 0;
@@ -121,7 +122,7 @@ pub(crate) fn transform(chain: &mut SmartModuleChainInstance, batches: &[Bytes])
     for batch in batches {
         let Some(mut header) = Header::read(batch) else { continue };
         let (made, _) = run(chain, batch, &header)?;
-        // What a producer says here may be anything: the log sets it.
+        // A producer may have sent anything here; the log sets it.
         header.base_offset = 0;
         if let Some(error) = output.add(made, 0, &header) {
             return Err(ErrorCode::SmartModuleRuntimeError(Box::new(error)));
@@ -174,7 +175,7 @@ struct Output {
 }
 
 impl Output {
-    /// By how much offset deltas of the output for `header`'s batch are to be moved, as this output has another base.
+    /// By how much to move the offset deltas of the output for `header`'s batch, since this output has another base.
     fn shift(&self, header: &Header) -> i64 {
         if self.records.is_empty() { 0 } else { self.base.saturating_sub(header.base_offset) }
     }
@@ -202,9 +203,9 @@ impl Output {
         error
     }
 
-    fn finish(self, next: i64, error: Option<SmartModuleTransformRuntimeError>) -> Result<Answer, ErrorCode> {
+    fn finish(self, next: i64, error: Option<SmartModuleTransformRuntimeError>) -> Result<ChainOutput, ErrorCode> {
         if self.records.is_empty() {
-            return Ok(Answer { batch: Bytes::new(), error, next });
+            return Ok(ChainOutput { batch: Bytes::new(), error, next });
         }
         let build = || {
             let raw = records::encode(&self.records)?;
@@ -219,6 +220,6 @@ impl Output {
         };
         let batch =
             build().map_err(|error| ErrorCode::Other(format!("cannot encode the SmartModule's answer: {error}")))?;
-        Ok(Answer { batch, error, next })
+        Ok(ChainOutput { batch, error, next })
     }
 }
