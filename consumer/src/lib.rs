@@ -10,9 +10,8 @@ pub mod results;
 pub mod run;
 #[cfg(test)]
 mod simulation;
-pub mod sink;
+pub mod sinks;
 pub mod source;
-mod stderr;
 pub mod store;
 pub mod topology;
 pub mod verify;

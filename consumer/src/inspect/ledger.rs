@@ -6,12 +6,13 @@ use isotherm_model::partial::SourceRange;
 use isotherm_model::rejection::RejectedCounts;
 use isotherm_model::settings::Settings;
 use isotherm_model::time::Utc;
+use isotherm_terminal::progress::thousands;
 
 use super::columns::{Column, lines};
 use crate::materializer::event::PartitionId;
 use crate::materializer::ledger::{Account, KeyedRange};
 use crate::results::ledger::{Counts, LedgerReport, Letters, Lost, PartitionLedger, Ranges};
-use crate::sink::table::format::{foreign, thousands};
+use crate::sinks::table::format::foreign;
 use crate::store::PartitionState;
 use crate::store::sqlite::{LostCause, LostRange, Waiting};
 

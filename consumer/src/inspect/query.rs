@@ -8,7 +8,7 @@ use isotherm_model::time::Utc;
 
 use crate::results::jsonl::JsonLines;
 use crate::results::{Totals, WindowResult};
-use crate::sink::table::Stored;
+use crate::sinks::table::Stored;
 use crate::store::sqlite::{Overview, Windows};
 
 /// The form of results.

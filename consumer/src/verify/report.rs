@@ -9,7 +9,7 @@ use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
 
 use crate::materializer::event::PartitionId;
-use crate::sink::table::format::foreign;
+use crate::sinks::table::format::foreign;
 
 /// The most columns that a cell of the table takes.
 const MOST_COLUMNS: usize = 240;

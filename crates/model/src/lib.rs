@@ -13,6 +13,7 @@
 //! 6. [`partial`]: the law by which partials merge.
 
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod codec;
 pub mod combine;

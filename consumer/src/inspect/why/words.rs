@@ -5,10 +5,11 @@ use std::time::Duration;
 use isotherm_model::settings::DurationText;
 use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
+use isotherm_terminal::progress::thousands;
 
 use super::{Known, MOST_TEXT, distance};
 use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
-use crate::sink::table::format::{foreign, thousands};
+use crate::sinks::table::format::foreign;
 use crate::store::sqlite::Timing;
 
 /// Everything that is to be said, in the order of its weight.

@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use isotherm_model::settings::Fingerprint;
 
+use super::system::random;
 use crate::store::error::{Doing, StoreFault};
 
 /// The file beside `path` with this ending.
@@ -134,7 +135,7 @@ const MAKING: &str = ".isotherm-new-";
 
 /// A name for a store that is to stand at `path`.
 pub(super) fn unfinished(path: &Path) -> PathBuf {
-    beside(path, &format!("{MAKING}{:016x}", rand::random::<u64>()))
+    beside(path, &format!("{MAKING}{:016x}", random()))
 }
 
 /// Removes what stores that were never finished left behind.

@@ -1,6 +1,7 @@
 //! What a store is of: a topic and the settings it is read with; and the run that it holds.
 
 use isotherm_model::settings::{Fingerprint, Settings};
+use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -8,6 +9,7 @@ use uuid::Uuid;
 
 use super::bytes::Malformed;
 use super::row::{Table, Typed, blob, count, int, of_count, text};
+use super::system::{now_seconds, random};
 use crate::store::error::Wrong;
 
 /// Where it stands.
@@ -98,8 +100,9 @@ pub struct Identity {
 impl Identity {
     /// Of a store that is being made.
     pub(super) fn new(subject: &Subject) -> Self {
-        let run = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
-        let created = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let bits = u128::from(random()) << 64 | u128::from(random());
+        let run = uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid();
+        let created = Utc(now_seconds()).to_string();
         Self { subject: subject.clone(), run, created }
     }
 

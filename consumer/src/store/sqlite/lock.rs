@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use isotherm_model::settings::{DurationText, parse_duration};
-use isotherm_model::time;
+use isotherm_model::time::{self, Utc};
 use isotherm_model::window::Millis;
 
 use super::files::{FileId, beside, settle};
+use super::system::{now_seconds, random};
 use crate::store::error::{Doing, StoreFault, Wrong};
 
 /// Who holds a lock, as far as its text says.
@@ -57,7 +58,7 @@ impl Holder {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
         let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty()).unwrap_or("this host");
-        let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        let now = Utc(now_seconds());
         Self(Some(format!("by process {} on {host} since {now}", std::process::id())))
     }
 
@@ -143,7 +144,7 @@ impl Lock {
     pub(super) fn displace(path: &Path, then: impl FnOnce() -> Result<(), Wrong>) -> Result<Self, Wrong> {
         let place = beside(path, ".lock");
         let failed = |source| Wrong::Fault(StoreFault::Io { path: place.clone(), doing: Doing::Open, source });
-        let number = rand::random::<u64>();
+        let number = random();
         let [unique, old] = ["new", "old"].map(|what| beside(&place, &format!(".{what}-{number:016x}")));
         let lock = Self::signed(&unique, &place).map_err(failed);
         // The other one is kept under a second name.
@@ -206,6 +207,7 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sqlite::system;
 
     #[test]
     fn what_a_run_was_given_can_be_seen_until_the_next_one() {
@@ -238,7 +240,7 @@ mod tests {
         let held = holder(&path).expect("it can be looked at").expect("it is held");
         assert!(held.to_string().contains(&format!("by process {} on ", std::process::id())), "{held}");
         assert!(matches!(Lock::take(&path), Err(StoreFault::Locked { .. })));
-        let now = chrono::Utc::now().timestamp_millis();
+        let now = system::now();
         assert!(held.since().is_some_and(|since| (now - 600_000..=now).contains(&since)), "{held} at {now}");
         assert_eq!(timing(&path), None, "it was not said");
         drop(lock);

@@ -22,6 +22,7 @@ mod read;
 mod reader;
 mod row;
 mod schema;
+mod system;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -42,6 +43,7 @@ use self::lock::Lock;
 pub use self::lock::{Holder, Timing, holder, timing};
 pub use self::outbox::Outbox;
 pub use self::reader::{Overview, Snapshot, StoreReader};
+pub use self::system::now;
 pub use self::windows::Windows;
 use super::error::{Doing, StoreFault, Wrong};
 use super::{Commit, Saved, Store, StoreError};
