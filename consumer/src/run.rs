@@ -3,11 +3,10 @@
 //! [`drive`] is the whole of it, over the seams of source, store and sink; [`run`] puts the real ones in. What is done, and
 //! when, is decided in [`turn`].
 
-mod speaker;
+mod publisher;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::time::Duration;
 
 use isotherm_engine::commit::{Saved, Store, StoreError};
@@ -23,9 +22,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use self::speaker::Speaker;
-pub use self::speaker::Unsaid;
-use crate::sink::Sink;
+use self::publisher::Publisher;
+pub use self::publisher::Undelivered;
+use crate::sinks::{Sink, SinkError};
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::{FluvioSource, Reading};
 use crate::source::{Source, SourceError};
@@ -63,7 +62,7 @@ pub struct Config {
     pub stop_after: Option<u64>,
     /// Whether catching up is to be logged.
     pub log_progress: bool,
-    /// For how long, after a stop, results are still said to a sink that takes nothing.
+    /// How long a stopped run still waits for a sink that takes nothing.
     pub stop_timeout: Duration,
 }
 
@@ -82,7 +81,7 @@ pub enum Outcome {
     /// Nobody reads its results any longer.
     Unread,
     /// It was asked to stop, and its sink did not take all results in time; they are stored.
-    Unsaid(Unsaid),
+    Undelivered(Undelivered),
 }
 
 /// Why a run failed.
@@ -104,8 +103,8 @@ pub enum Error {
     )]
     Used,
     /// The sink.
-    #[error("the results cannot be written: {0}")]
-    Sink(#[source] io::Error),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
 }
 
 /// What the materializer must know of a run of this topology, with partials of this version of the code.
@@ -164,9 +163,9 @@ pub async fn run(
         biased;
         () = shutdown.cancelled() => {
             let totals = materializer.totals();
-            let mut speaker = Speaker::new(sink, habits.stop_timeout, shutdown);
-            speaker.finish(&totals, false).await?;
-            return Ok(speaker.unsaid().map_or(Outcome::Interrupted(totals), Outcome::Unsaid));
+            let mut publisher = Publisher::new(sink, habits.stop_timeout, shutdown);
+            publisher.finish(&totals, false).await?;
+            return Ok(publisher.undelivered().map_or(Outcome::Interrupted(totals), Outcome::Undelivered));
         }
         source = open => source?,
     };
@@ -209,7 +208,7 @@ pub async fn drive(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut log = Log { next: LOG_PERIOD, wanted: habits.log_progress, done: false };
     let mut turns = Turns::new(began.elapsed());
-    let mut speaker = Speaker::new(sink, habits.stop_timeout, shutdown.clone());
+    let mut publisher = Publisher::new(sink, habits.stop_timeout, shutdown.clone());
     let read_before = materializer.ledger().read();
     loop {
         let read = materializer.ledger().read() - read_before;
@@ -232,9 +231,9 @@ pub async fn drive(
             Err(error) => {
                 // What has been merged so far is as right as it was.
                 let closed = turns.commit(materializer, store, began.elapsed())?;
-                speaker.publish(closed).await?;
-                if let Some(unsaid) = speaker.unsaid() {
-                    error!("{unsaid}");
+                publisher.publish(closed).await?;
+                if let Some(undelivered) = publisher.undelivered() {
+                    error!("{undelivered}");
                 }
                 return Err(error);
             }
@@ -244,23 +243,23 @@ pub async fn drive(
         }
         if due {
             let closed = turns.commit(materializer, store, began.elapsed())?;
-            if !speaker.publish(closed).await? {
+            if !publisher.publish(closed).await? {
                 return Ok(Outcome::Unread);
             }
         }
         if let Some(totals) = finished {
-            if !speaker.finish(&totals, closed).await? {
+            if !publisher.finish(&totals, closed).await? {
                 return Ok(Outcome::Unread);
             }
-            if let Some(unsaid) = speaker.unsaid() {
-                return Ok(Outcome::Unsaid(unsaid));
+            if let Some(undelivered) = publisher.undelivered() {
+                return Ok(Outcome::Undelivered(undelivered));
             }
             return Ok(if stopped { Outcome::Interrupted(*totals) } else { Outcome::Complete(*totals) });
         }
         if ticked {
             let snapshot = turns.progress();
             log.tell(&snapshot);
-            if !speaker.progress(&snapshot).await? {
+            if !publisher.progress(&snapshot).await? {
                 return Ok(Outcome::Unread);
             }
         }
@@ -286,7 +285,7 @@ impl Log {
             }
         } else if self.wanted && snapshot.now >= self.next {
             self.next = snapshot.now + LOG_PERIOD;
-            info!("{}", crate::sink::table::render::catching_up(snapshot));
+            info!("{}", crate::sinks::table::render::catching_up(snapshot));
         }
     }
 }

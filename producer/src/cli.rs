@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use fluvio_compression::Compression;
+use isotherm_terminal::log::LogFormat;
 use tracing::info;
 
 use crate::clock::{EVENT_TIMES, EventClock};
@@ -160,15 +161,6 @@ pub enum CompressionArg {
     Snappy,
     Lz4,
     Zstd,
-}
-
-/// `--log-format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object a line
-    Json,
 }
 
 /// `--rate`.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use isotherm_terminal::progress::thousands;
+
 /// Counts that grow while a run goes on.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -90,45 +92,27 @@ pub struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Thousands(self.acknowledged))?;
+        write!(f, "{}", thousands(self.acknowledged))?;
         if let Some(asked) = self.asked.filter(|asked| *asked != self.acknowledged) {
-            write!(f, " of {}", Thousands(asked))?;
+            write!(f, " of {}", thousands(asked))?;
         }
         f.write_str(if self.acknowledged == 1 { " message " } else { " messages " })?;
         f.write_str(if self.to_stdout { "written" } else { "acknowledged" })?;
         let seconds = self.elapsed.as_secs_f64();
         if self.acknowledged > 0 && seconds > 0.0 {
             let rate = self.acknowledged as f64 / seconds;
-            write!(f, " in {seconds:.1} s, {}/s", Thousands(rate.round() as u64))?;
+            write!(f, " in {seconds:.1} s, {}/s", thousands(rate.round() as u64))?;
         }
         if self.unacknowledged > 0 {
             let of_them =
                 if self.to_stdout { "the last perhaps in part" } else { "of which the broker may have stored some" };
             let what = if self.to_stdout { "more may be written" } else { "more sent" };
-            write!(f, "; {} {what}, {of_them}", Thousands(self.unacknowledged))?;
+            write!(f, "; {} {what}, {of_them}", thousands(self.unacknowledged))?;
         }
         if self.unsent > 0 {
-            write!(f, "; {} not sent", Thousands(self.unsent))?;
+            write!(f, "; {} not sent", thousands(self.unsent))?;
         }
         Ok(())
-    }
-}
-
-/// A number with a comma after every three digits.
-#[derive(Debug, Clone, Copy)]
-pub struct Thousands(pub u64);
-
-impl fmt::Display for Thousands {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                text.push(',');
-            }
-            text.push(digit);
-        }
-        f.pad(&text)
     }
 }
 
@@ -164,11 +148,5 @@ mod tests {
         ] {
             assert_eq!(summary.to_string(), said);
         }
-    }
-
-    #[test]
-    fn groups_digits_by_three() {
-        let texts = [0, 12, 123, 1_234, 123_456, 1_234_567].map(|number| Thousands(number).to_string());
-        assert_eq!(texts, ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
     }
 }

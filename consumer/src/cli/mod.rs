@@ -3,12 +3,9 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C, SIGTERM). A closed output pipe ends quietly
 //! with 0.
 
-pub mod log;
-
 mod execute;
 mod inspect;
 mod load;
-mod signals;
 mod stores;
 mod verify;
 
@@ -23,10 +20,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use isotherm_engine::state::From;
 use isotherm_model::settings::parse_duration;
+use isotherm_terminal::log::{self, Filter, LogFormat};
+use isotherm_terminal::stderr;
 
-use self::log::LogFormat;
 pub use self::verify::{VerifyFlags, VerifyFormat};
-use crate::stderr;
 use crate::topology::StoreKind;
 
 /// Reads the process's arguments and does what they say.
@@ -243,6 +240,18 @@ pub struct Logs {
     /// The form of logs
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
+}
+
+impl Logs {
+    fn start(&self) {
+        let filter = match self.verbose {
+            // What the client says of broken connections, we say ourselves, with what follows.
+            0 => "off,isotherm_consumer=info",
+            1 => "warn,isotherm_consumer=debug",
+            _ => "debug,isotherm_consumer=trace",
+        };
+        log::start(Filter::Default(filter), self.verbose, self.log_format);
+    }
 }
 
 /// What to deploy.

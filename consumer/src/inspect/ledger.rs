@@ -9,10 +9,11 @@ use isotherm_model::rejection::RejectedCounts;
 use isotherm_model::settings::Settings;
 use isotherm_model::time::Utc;
 use isotherm_store::{LostCause, LostRange, Waiting};
+use isotherm_terminal::progress::thousands;
 
 use super::columns::{Column, lines};
 use crate::results::ledger::{Counts, LedgerReport, Letters, Lost, PartitionLedger, Ranges};
-use crate::sink::table::format::{foreign, thousands};
+use crate::sinks::table::format::foreign;
 
 /// How many ranges of each kind the table shows.
 const MOST_RANGES: usize = 20;

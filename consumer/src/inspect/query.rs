@@ -9,7 +9,7 @@ use isotherm_model::time::Utc;
 use isotherm_store::{Overview, Windows};
 
 use crate::results::jsonl::JsonLines;
-use crate::sink::table::Stored;
+use crate::sinks::table::Stored;
 
 /// The form of results.
 #[derive(Debug)]

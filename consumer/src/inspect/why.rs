@@ -15,11 +15,12 @@ use isotherm_model::partial::PartitionId;
 use isotherm_model::time::Utc;
 use isotherm_model::window::{Millis, WindowSize};
 use isotherm_store::Timing;
+use isotherm_terminal::progress::thousands;
 
 use self::words::{because, seconds};
 use super::columns::{Column, lines};
 use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
-use crate::sink::table::format::{foreign, thousands, time_range};
+use crate::sinks::table::format::{foreign, time_range};
 use crate::source::SourceError;
 use crate::source::fluvio::ends::{Extent, Extents};
 

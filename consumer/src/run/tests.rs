@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use isotherm_engine::commit::Commit;
-use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::WindowResult;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, PartitionId, SourceRange};
@@ -73,9 +72,9 @@ struct RecordingSink {
 }
 
 impl RecordingSink {
-    fn write(&mut self, what: String) -> io::Result<()> {
+    fn write(&mut self, what: String) -> Result<(), SinkError> {
         if self.room == 0 {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            return Err(SinkError::Closed);
         }
         self.room -= 1;
         note(&self.record, what);
@@ -85,17 +84,13 @@ impl RecordingSink {
 
 #[async_trait]
 impl Sink for RecordingSink {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> io::Result<()> {
+    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
         let starts: Vec<_> = windows.iter().map(|window| window.start).collect();
         self.write(format!("publish {starts:?} {}", totals.messages))
     }
 
-    async fn finish(&mut self, totals: &Totals, said: bool) -> io::Result<()> {
-        self.write(format!("finish {} said {said}", totals.messages))
-    }
-
-    async fn progress(&mut self, _snapshot: &Snapshot) -> io::Result<()> {
-        Ok(())
+    async fn finish(&mut self, totals: &Totals, published: bool) -> Result<(), SinkError> {
+        self.write(format!("finish {} published {published}", totals.messages))
     }
 }
 
@@ -163,7 +158,7 @@ impl Setting {
 async fn what_is_published_has_been_committed() {
     let (outcome, record) = Setting::new(true, [partial(0, 0), partial(1, 2), partial(2, 2)]).drive().await;
     assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 3), "{outcome:?}");
-    let expected = ["commit 2", "publish [0] 2", "publish [6000] 3", "finish 3 said true"].map(str::to_owned);
+    let expected = ["commit 2", "publish [0] 2", "publish [6000] 3", "finish 3 published true"].map(str::to_owned);
     assert_eq!(record, expected);
 }
 
@@ -180,7 +175,7 @@ async fn an_interrupted_run_says_its_totals_and_closes_nothing() {
     tokio::time::pause();
     let ((outcome, record), ()) = tokio::join!(setting.drive(), stop);
     assert!(matches!(outcome, Ok(Outcome::Interrupted(ref totals)) if totals.messages == 2), "{outcome:?}");
-    assert_eq!(record, ["commit 0", "finish 2 said false"].map(str::to_owned));
+    assert_eq!(record, ["commit 0", "finish 2 published false"].map(str::to_owned));
 }
 
 #[tokio::test]
@@ -189,7 +184,7 @@ async fn a_run_with_a_bound_closes_everything_when_it_has_read_so_much() {
     setting.habits.stop_after = Some(2);
     let (outcome, record) = setting.drive().await;
     assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 2), "{outcome:?}");
-    assert_eq!(record, ["commit 2", "publish [0, 3000] 2", "finish 2 said true"].map(str::to_owned));
+    assert_eq!(record, ["commit 2", "publish [0, 3000] 2", "finish 2 published true"].map(str::to_owned));
 }
 
 #[tokio::test]
@@ -232,7 +227,7 @@ struct StuckSink {
 }
 
 impl StuckSink {
-    async fn stuck(&self, what: &str) -> io::Result<()> {
+    async fn stuck(&self, what: &str) -> Result<(), SinkError> {
         note(&self.record, what.to_owned());
         std::future::pending().await
     }
@@ -240,16 +235,12 @@ impl StuckSink {
 
 #[async_trait]
 impl Sink for StuckSink {
-    async fn publish(&mut self, _: &[WindowResult], _: &Totals) -> io::Result<()> {
+    async fn publish(&mut self, _: &[WindowResult], _: &Totals) -> Result<(), SinkError> {
         self.stuck("publish").await
     }
 
-    async fn finish(&mut self, _: &Totals, _: bool) -> io::Result<()> {
+    async fn finish(&mut self, _: &Totals, _: bool) -> Result<(), SinkError> {
         self.stuck("finish").await
-    }
-
-    async fn progress(&mut self, _: &Snapshot) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -277,13 +268,13 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
     let an_hour = Duration::from_secs(3_600);
     for seconds in [0, 5, 30] {
         let stop_timeout = Duration::from_secs(seconds);
-        let unsaid = |windows| Outcome::Unsaid(Unsaid { windows, patience: stop_timeout });
+        let undelivered = |windows| Outcome::Undelivered(Undelivered { windows, timeout: stop_timeout });
 
         // Windows 0 and 2 close together, and are committed before anything is said.
         let mut setting = Setting::new(false, [partial(0, 0), partial(1, 2), partial(2, 4)]);
         setting.habits.stop_timeout = stop_timeout;
         let (outcome, record, took) = stop_stuck(setting, an_hour).await;
-        assert!(matches!(&outcome, Ok(seen) if *seen == unsaid(2)), "{outcome:?}");
+        assert!(matches!(&outcome, Ok(seen) if *seen == undelivered(2)), "{outcome:?}");
         assert_eq!(record, ["commit 2", "publish", "commit 0"].map(str::to_owned), "nothing is said after that");
         assert_eq!(took, stop_timeout);
 
@@ -291,7 +282,7 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
         let mut setting = Setting::new(false, [partial(0, 0)]);
         setting.habits.stop_timeout = stop_timeout;
         let (outcome, record, took) = stop_stuck(setting, Duration::from_millis(1)).await;
-        assert!(matches!(&outcome, Ok(seen) if *seen == unsaid(0)), "{outcome:?}");
+        assert!(matches!(&outcome, Ok(seen) if *seen == undelivered(0)), "{outcome:?}");
         assert_eq!(record, ["commit 0", "finish"].map(str::to_owned));
         assert_eq!(took, stop_timeout);
 
@@ -299,7 +290,7 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
         let mut setting = Setting::new(true, [partial(0, 0), partial(1, 0), partial(2, 0)]);
         setting.habits.stop_timeout = stop_timeout;
         let (outcome, record, took) = stop_stuck(setting, an_hour).await;
-        assert!(matches!(&outcome, Ok(seen) if *seen == unsaid(1)), "{outcome:?}");
+        assert!(matches!(&outcome, Ok(seen) if *seen == undelivered(1)), "{outcome:?}");
         assert_eq!(record, ["commit 1", "publish"].map(str::to_owned));
         assert_eq!(took, stop_timeout);
     }
@@ -312,7 +303,7 @@ fn what_could_not_be_said_is_named_with_the_query_that_says_it() {
         (1, ["the last window", "query latest"]),
         (12, ["the last 12 windows", "query windows"]),
     ] {
-        let said = Unsaid { windows, patience: Duration::from_millis(200) }.to_string();
+        let said = Undelivered { windows, timeout: Duration::from_millis(200) }.to_string();
         for part in ["within 200ms of the stop", "--stop-timeout"].iter().chain(&parts) {
             assert!(said.contains(part), "{part}: {said}");
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use isotherm_engine::audit::findings::{Difference, Findings, Outcome, ReadAgain, Unverifiable, Windows};
 use isotherm_model::json::Quoted;
 
-use crate::sink::table::format::foreign;
+use crate::sinks::table::format::foreign;
 
 /// The most columns that a cell of the table takes.
 const MOST_COLUMNS: usize = 240;

@@ -38,7 +38,7 @@ use rusqlite::Connection;
 
 pub use self::dead::{LostBatch, LostCause, LostRange, Waiting};
 use self::fence::Fence;
-pub use self::files::{data_dir, default_path};
+pub use self::files::{data_dir, default_path, now};
 use self::head::Head;
 pub use self::identity::{Identity, Subject};
 use self::lock::Lock;

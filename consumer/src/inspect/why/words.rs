@@ -6,10 +6,11 @@ use isotherm_model::settings::DurationText;
 use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
 use isotherm_store::Timing;
+use isotherm_terminal::progress::thousands;
 
 use super::{Known, MOST_TEXT, distance};
 use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
-use crate::sink::table::format::{foreign, thousands};
+use crate::sinks::table::format::foreign;
 
 /// Everything that is to be said, in the order of its weight.
 pub(super) fn because(known: &Known<'_>, report: &WhyReport) -> Vec<String> {

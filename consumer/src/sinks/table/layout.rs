@@ -1,8 +1,7 @@
-//! How rows become blocks of columns that fit a width and a height.
+//! Lays out rows as blocks of columns that fit a width and a height.
 //!
-//! Fifty-one states do not fit a terminal of 24 lines, so that rows stand in as many blocks side by side as the width
-//! allows. Of several styles, from roomy to dense, the first one is taken in which everything fits; if none does, the
-//! one that shows the most rows.
+//! Fifty-one states do not fit a terminal of 24 lines, so the rows are put in as many blocks side by side as the width allows.
+//! Styles are tried from roomy to dense: the first one in which everything fits is taken, else the one that shows the most rows.
 
 use console::measure_text_width;
 
@@ -16,22 +15,20 @@ const BETWEEN: &str = " │ ";
 /// Rows of plain text in one style: a header, and a line of cells for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Grid {
-    /// The columns' names.
     pub(super) header: Vec<String>,
     /// As many cells in each row as the header has.
     pub(super) rows: Vec<Vec<String>>,
-    /// Whether columns stand close together.
+    /// Whether columns are close together.
     pub(super) dense: bool,
 }
 
-/// A line of the laid-out grid, in plain text, with the kind of what stands in it.
+/// A line of the laid-out grid, in plain text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
-    /// The columns' names.
     Header(String),
     /// Rows side by side.
     Rows(String),
-    /// How many rows there was no room for.
+    /// How many rows are not shown.
     More(usize),
 }
 
@@ -44,8 +41,8 @@ struct Plan {
     shown: usize,
 }
 
-/// Lays out the first grid that fits into `width` columns and `height` lines (header included), or the one of which
-/// the most rows do. The first column is set flush left, the others flush right.
+/// Lays out the first grid that fits into `width` columns and `height` lines (header included), or the one of which the most rows
+/// fit. The first column is set flush left, the others flush right.
 pub(super) fn lay_out(styles: &[Grid], width: usize, height: Option<usize>) -> Vec<Line> {
     let mut best: Option<(&Grid, Plan)> = None;
     for grid in styles {
@@ -70,7 +67,6 @@ pub(super) fn lay_out(styles: &[Grid], width: usize, height: Option<usize>) -> V
     }
 }
 
-/// The widths of a grid's columns.
 fn widths(grid: &Grid) -> Vec<usize> {
     let mut widths: Vec<usize> = grid.header.iter().map(|name| measure_text_width(name)).collect();
     for row in &grid.rows {

@@ -1,22 +1,9 @@
-//! Numbers, times and foreign text, made readable.
+//! Makes numbers, times and foreign text readable.
 
-use chrono::{DateTime, Timelike, Utc};
+use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
 
-/// `1234567` as `1,234,567`.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Millionths with exactly so many decimals (at most 6), rounded half away from zero.
+/// Millionths with exactly this many decimals (at most 6), rounded half away from zero.
 pub(super) fn decimal(micros: i128, decimals: u32) -> String {
     let decimals = decimals.min(6);
     let step = 10_u128.pow(6 - decimals);
@@ -42,28 +29,20 @@ pub(super) fn change(from: Option<i64>, to: i64, decimals: u32) -> String {
     format!("{} {size}", if difference > 0 { '▲' } else { '▼' })
 }
 
-/// A window's time range in UTC; the day stands twice only if there are two.
+/// A window's time range in UTC. The day is repeated only if the range ends on another one.
 pub(crate) fn time_range(start: Millis, end: Millis) -> String {
-    match (DateTime::from_timestamp_millis(start), DateTime::from_timestamp_millis(end)) {
-        (Some(start), Some(end)) if start.date_naive() == end.date_naive() => {
-            format!("{} {} – {} UTC", start.format("%Y-%m-%d"), clock(start), clock(end))
-        }
-        (Some(start), Some(end)) => {
-            format!("{} {} – {} {} UTC", start.format("%Y-%m-%d"), clock(start), end.format("%Y-%m-%d"), clock(end))
-        }
-        _ => format!("{start} ms – {end} ms"),
-    }
+    let [start, end] = [start, end].map(|time| Utc(time).to_string().trim_end_matches('Z').replacen('T', " ", 1));
+    let end = match (start.split_once(' '), end.split_once(' ')) {
+        (Some((day, _)), Some((same, clock))) if day == same => clock,
+        _ => &end,
+    };
+    format!("{start} – {end} UTC")
 }
 
-fn clock(time: DateTime<Utc>) -> String {
-    let fraction = if time.nanosecond() == 0 { "" } else { "%.3f" };
-    time.format(&format!("%H:%M:%S{fraction}")).to_string()
-}
-
-/// Text from outside, safe for a terminal: control characters become `·`; what is longer than `most` characters is cut.
-pub(crate) fn foreign(text: &str, most: usize) -> String {
+/// Text from outside, safe for a terminal: control characters become `·`, and text longer than `max` columns is cut.
+pub(crate) fn foreign(text: &str, max: usize) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() || is_bidi(c) { '·' } else { c }).collect();
-    fit(&clean, most)
+    fit(&clean, max)
 }
 
 /// Characters that turn the direction of the text around them.
@@ -71,21 +50,14 @@ fn is_bidi(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// At most `most` columns of plain text, the last one `…` if something was cut.
-pub(super) fn fit(text: &str, most: usize) -> String {
-    console::truncate_str(text, most, "…").into_owned()
+/// At most `max` columns of plain text, the last one `…` if something was cut.
+pub(super) fn fit(text: &str, max: usize) -> String {
+    console::truncate_str(text, max, "…").into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(thousands(number), text);
-        }
-    }
 
     #[test]
     fn decimals_are_rounded() {

@@ -1,5 +1,5 @@
-//! Pictures of the table, kept as files in `golden/`. `UPDATE_GOLDEN=1 cargo test` writes them anew; look at the change
-//! before it is committed.
+//! Pictures of the table, kept as files in `golden/`. `UPDATE_GOLDEN=1 cargo test` writes them again; look at the change before
+//! you commit it.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ const STATES: [&str; 51] = [
 
 fn check(name: &str, lines: &[String]) {
     let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sink/table/golden").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sinks/table/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, &text).expect("the golden file can be written");
     }

@@ -5,12 +5,11 @@ use console::Style;
 /// Paints text, or leaves it as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Paint {
-    /// Whether colours are wanted.
     pub(super) on: bool,
 }
 
 impl Paint {
-    /// What the eye is to find first.
+    /// What the eye finds first.
     pub(super) fn strong(self, text: &str) -> String {
         self.apply(Style::new().bold(), text)
     }
@@ -20,7 +19,7 @@ impl Paint {
         self.apply(Style::new().dim(), text)
     }
 
-    /// What is not as it should be.
+    /// What is wrong.
     pub(super) fn warn(self, text: &str) -> String {
         self.apply(Style::new().yellow(), text)
     }

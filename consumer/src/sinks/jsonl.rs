@@ -2,13 +2,12 @@
 //!
 //! Totals follow the windows that closed together. A run that ends with such a close does not repeat them.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use async_trait::async_trait;
-use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::{Totals, WindowResult};
 
-use super::Sink;
+use super::{Sink, SinkError};
 use crate::results::jsonl::JsonLines;
 
 /// Writes the documented lines.
@@ -18,7 +17,6 @@ pub struct JsonlSink<W> {
 }
 
 impl<W: Write + Send> JsonlSink<W> {
-    /// Writes to `out`.
     pub fn new(lines: JsonLines, out: W) -> Self {
         Self { lines, out }
     }
@@ -26,24 +24,12 @@ impl<W: Write + Send> JsonlSink<W> {
 
 #[async_trait]
 impl<W: Write + Send> Sink for JsonlSink<W> {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> io::Result<()> {
+    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
         for window in windows {
             writeln!(self.out, "{}", self.lines.window(window))?;
         }
         writeln!(self.out, "{}", self.lines.totals(totals))?;
-        self.out.flush()
-    }
-
-    async fn finish(&mut self, totals: &Totals, said: bool) -> io::Result<()> {
-        if said {
-            return Ok(());
-        }
-        writeln!(self.out, "{}", self.lines.totals(totals))?;
-        self.out.flush()
-    }
-
-    async fn progress(&mut self, _snapshot: &Snapshot) -> io::Result<()> {
-        Ok(())
+        Ok(self.out.flush()?)
     }
 }
 
@@ -55,14 +41,14 @@ mod tests {
 
     #[tokio::test]
     async fn totals_stand_last_and_once() {
-        for (windows, said, lines) in [(true, true, 1), (true, false, 2), (false, false, 1)] {
+        for (windows, published, lines) in [(true, true, 1), (true, false, 2), (false, false, 1)] {
             let mut out = Vec::new();
             let mut sink = JsonlSink::new(JsonLines::new(&Schema::default().group), &mut out);
             let totals = Totals::default();
             if windows {
                 sink.publish(&[], &totals).await.expect("written");
             }
-            sink.finish(&totals, said).await.expect("written");
+            sink.finish(&totals, published).await.expect("written");
             let text = String::from_utf8(out).expect("text");
             assert_eq!(text.matches("\"totals\"").count(), lines, "{text}");
             assert!(text.ends_with("}\n"));

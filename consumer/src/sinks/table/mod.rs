@@ -4,7 +4,6 @@ pub(crate) mod format;
 mod layout;
 mod paint;
 pub(crate) mod render;
-mod screen;
 mod stored;
 
 #[cfg(test)]
@@ -17,17 +16,16 @@ use async_trait::async_trait;
 use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_model::fixed::Fixed;
+use isotherm_terminal::screen::Screen;
 
 use self::paint::Paint;
 use self::render::{Space, View};
-pub use self::screen::Screen;
 pub use self::stored::Stored;
-use super::Sink;
+use super::{Sink, SinkError};
 
 /// The width of tables where there is no terminal.
 const PLAIN_WIDTH: usize = 80;
 
-/// The table.
 pub struct Table<W> {
     group: String,
     out: W,
@@ -39,7 +37,7 @@ pub struct Table<W> {
 }
 
 impl<W: Write + Send> Table<W> {
-    /// A table of `group`s on `out`; live, if that is a `screen`. `colour` is asked for on screens only.
+    /// A table on `out`; live, if that is a `screen`. `group` names what groups are. Only screens have colours.
     pub fn new(group: &str, out: W, screen: Option<Screen>, colour: bool) -> Self {
         let paint = Paint { on: colour && screen.is_some() };
         Self { group: group.to_owned(), out, screen, paint, before: BTreeMap::new(), shown: None, windows: 0 }
@@ -71,7 +69,7 @@ impl<W: Write + Send> Table<W> {
 
 #[async_trait]
 impl<W: Write + Send> Sink for Table<W> {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> io::Result<()> {
+    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
         for window in windows {
             let before = std::mem::take(&mut self.before);
             self.before = window.groups.iter().map(|group| (group.group.clone(), group.avg)).collect();
@@ -87,7 +85,7 @@ impl<W: Write + Send> Sink for Table<W> {
         Ok(())
     }
 
-    async fn finish(&mut self, totals: &Totals, _said: bool) -> io::Result<()> {
+    async fn finish(&mut self, totals: &Totals, _published: bool) -> Result<(), SinkError> {
         let mut space = Space { width: PLAIN_WIDTH, height: None };
         if let Some(screen) = &self.screen {
             let (lines, width) = screen.size();
@@ -99,15 +97,15 @@ impl<W: Write + Send> Sink for Table<W> {
             space = Space { width, height: Some(lines) };
         }
         let lines = render::totals(totals, &self.group, space, self.paint);
-        self.print(&lines)
+        Ok(self.print(&lines)?)
     }
 
-    async fn progress(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+    async fn progress(&mut self, snapshot: &Snapshot) -> Result<(), SinkError> {
         let Some(screen) = &self.screen else {
             return Ok(());
         };
         let (lines, width) = screen.size();
         let status = render::status(snapshot, self.windows, self.paint);
-        screen.draw(self.picture(status, lines, width))
+        Ok(screen.draw(self.picture(status, lines, width))?)
     }
 }

@@ -1,12 +1,13 @@
-//! What the table says: of a window, of the run, and of how reading goes.
+//! The table's text: a window, the run, and how reading goes.
 
 use std::collections::BTreeMap;
 
 use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::{GroupResult, Totals, WindowResult};
 use isotherm_model::fixed::{self, Fixed};
+use isotherm_terminal::progress::{bar, thousands};
 
-use super::format::{change, decimal, foreign, thousands, time_range};
+use super::format::{change, decimal, foreign, time_range};
 use super::layout::{Grid, Line, lay_out};
 use super::paint::Paint;
 
@@ -16,9 +17,8 @@ const LONGEST_GROUP: usize = 16;
 /// The space for a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Space {
-    /// Columns.
     pub(super) width: usize,
-    /// Lines; `None` if there is no end of them.
+    /// `None` if there is no end of lines.
     pub(super) height: Option<usize>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct View<'a> {
     pub(super) window: &'a WindowResult,
     /// The averages of the window before, by group.
     pub(super) before: &'a BTreeMap<String, Fixed>,
-    /// The run at the moment when the window was published; `None` if only a later moment's figures are known.
+    /// The run when the window was published; `None` if only later figures are known.
     pub(super) totals: Option<&'a Totals>,
     /// What a group is called.
     pub(super) group: &'a str,
@@ -37,7 +37,7 @@ pub(super) struct View<'a> {
 struct Style {
     decimals: u32,
     short: bool,
-    /// Whether the run's sensors and average stand beside the window's.
+    /// Whether the run's sensors and average are shown beside the window's.
     run: bool,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn window(view: &View<'_>, space: Space, paint: Paint) -> Vec<String>
     lines
 }
 
-/// The run's table: all groups, side by side as far as the space's height asks for it.
+/// The run's table: all groups, side by side if the height asks for it.
 pub(super) fn totals(totals: &Totals, group: &str, space: Space, paint: Paint) -> Vec<String> {
     let mut lines = vec![paint.strong("Totals of the run")];
     lines.extend(figures(None, Some(totals), space.width, paint));
@@ -110,15 +110,11 @@ pub(super) fn status(snapshot: &Snapshot, windows: u64, paint: Paint) -> String 
     paint.faint(&format!("{waiting} … {partitions}, {place}{rate}"))
 }
 
-/// How far catching up has come, in plain text.
 pub(crate) fn catching_up(snapshot: &Snapshot) -> String {
-    const CELLS: usize = 20;
-    let full = ((snapshot.part() * CELLS as f64) as usize).min(CELLS);
     let left = snapshot.left().map_or(String::new(), |left| format!(", {} s left", left.as_secs()));
     format!(
-        "catching up {}{} {:>3.0} %  {} of {} records, {}/s{left}",
-        "█".repeat(full),
-        "░".repeat(CELLS - full),
+        "catching up {} {:>3.0} %  {} of {} records, {}/s{left}",
+        bar(snapshot.part(), 20),
         (snapshot.part() * 100.0).floor(),
         thousands(snapshot.read),
         thousands(snapshot.of),
@@ -134,7 +130,7 @@ fn heading(view: &View<'_>, width: usize, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// The figures of the window and of the run, whichever there are.
+/// The figures of the window and of the run, as far as they are given.
 fn figures(window: Option<&WindowResult>, totals: Option<&Totals>, width: usize, paint: Paint) -> Vec<String> {
     let line = |name: &str, cells: [String; 6]| {
         let [messages, sensors, groups, average, late, rejected] = cells;
@@ -172,7 +168,7 @@ fn figures(window: Option<&WindowResult>, totals: Option<&Totals>, width: usize,
     lines
 }
 
-/// The reasons of what was rejected, if there are any, in as many lines as they need.
+/// How many records were rejected for which reason, in as many lines as needed.
 fn rejected(totals: &Totals, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (reason, count) in totals.rejected.iter() {
@@ -192,7 +188,6 @@ fn rejected(totals: &Totals, width: usize) -> Vec<String> {
     lines
 }
 
-/// The average over all groups.
 fn overall(groups: &[GroupResult]) -> String {
     let sum = groups.iter().fold(0_i128, |sum, group| sum.saturating_add(group.sum));
     let count = groups.iter().fold(0_u64, |count, group| count.saturating_add(group.messages));
