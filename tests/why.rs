@@ -9,7 +9,7 @@ use crate::util::cluster::Cluster;
 use crate::util::store::Store;
 use crate::util::{list, reading, wait_until, write};
 
-/// Its reasons, in words.
+/// The reasons that it gives.
 #[track_caller]
 fn because(why: &Value) -> Vec<&str> {
     list(why, "because").iter().map(|words| words.as_str().expect("a text")).collect()
@@ -83,7 +83,7 @@ fn why_names_the_partition_that_holds_a_window_back() {
     let why = store.why();
     assert!(because(&why).contains(&format!("partition {slow} has 3 records to read").as_str()), "{why}");
 
-    // Nobody answers.
+    // The cluster does not answer.
     cluster.kill();
     let why = store.why();
     assert!(why["cluster"]["error"].is_string() && why["cluster"]["address"] == cluster.address(), "{why}");
@@ -154,7 +154,7 @@ fn why_says_of_a_log_that_was_cut_what_a_run_says() {
     run().code(0);
     produce("5000", "2026-03-14T09:10:00Z");
     cluster.wait_for_start(&topic, 1_001);
-    // More can be cut between two looks at it.
+    // More can be deleted between the two commands.
     wait_until("`why` says what a run says", || {
         let refused = run().code(1).stderr;
         let refusal = refused.lines().find_map(|line| line.strip_prefix("error: "));
