@@ -73,7 +73,7 @@ fn deploying_does_all_its_work_though_nobody_listens() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // Gone before the first word.
+    // Closed before the first line.
     drop(child.stdout.take());
     let ended = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -98,7 +98,7 @@ fn a_store_that_is_named_needs_no_topology() {
     for words in [&["ledger"][..], &["query", "totals"], &["query", "latest"], &["why"]] {
         let said = there(&[words, &["--store", &path]].concat()).code(0);
         assert!(!said.stdout.is_empty() && said.stderr.is_empty(), "{words:?}: {}{}", said.stdout, said.stderr);
-        // Where the store lies, and a file that is named, are another matter.
+        // Without --store, and with --config, the topology is needed.
         for more in [&[][..], &["--store", &path, "--config", "fluvio.yaml"]] {
             let refused = there(&[words, more].concat()).code(1).stderr;
             assert!(refused.contains("fluvio.yaml:"), "{words:?} {more:?}: {refused}");
@@ -153,7 +153,7 @@ fn an_unsound_topology_is_named_with_its_line() {
 }
 
 #[test]
-fn a_module_that_answers_nothing_is_found_out_soon_and_named_with_the_command_that_mends_it() {
+fn a_module_that_answers_nothing_is_found_out_soon_and_named_with_the_command_that_repairs_it() {
     let cluster = Cluster::own();
     let topic = unique("other-module");
     let gate = text(&module("reading-gate"));
@@ -164,7 +164,7 @@ fn a_module_that_answers_nothing_is_found_out_soon_and_named_with_the_command_th
 }
 
 #[test]
-fn a_missing_topic_is_named_with_the_command_that_mends_it() {
+fn a_missing_topic_is_named_with_the_command_that_repairs_it() {
     let cluster = Cluster::start();
     let topic = unique("missing");
     let said = consumer(["--cluster", cluster.address(), "--topic", &topic, "--until-end"]).code(1);

@@ -1,8 +1,8 @@
 //! Real kills: node, producer and consumer on a real folder get kill -9 in turn, at random moments under load. Then
-//! everything is read, and what was printed and stored is held against the log.
+//! everything is read, and what was printed and stored is compared with the log.
 //!
-//! 20 kills by default; `cargo xtask crash --kills N` sets any number. A killed producer loses what it had not sent: the log
-//! is the truth.
+//! 20 kills by default; `cargo xtask crash --kills N` sets any number. A killed producer loses what it had not sent, so
+//! the log is what counts.
 
 mod accounts;
 
@@ -22,11 +22,11 @@ use crate::util::{count, json, last_totals, sum};
 /// The longest time between two kills, in milliseconds.
 const MAX_PAUSE: u64 = 600;
 
-/// After so many kills the consumer must have said something new: work is to go on between them.
+/// After this many kills the consumer must publish a window, so that work goes on between them.
 const ROUND: u64 = 6;
 
-/// Which share of readings the producer sets back beyond any grace. Hardly any other is late: disorder is within the grace,
-/// and what a killed producer had not sent never comes.
+/// The share of readings that the producer delays beyond any grace. Hardly any other is late: disorder is within the grace,
+/// and a killed producer never sends the rest.
 const LATE: &str = "0.01";
 
 /// Windows and waits of a consumer under test: short, so that much happens between two kills.
@@ -44,11 +44,11 @@ fn whatever_is_killed_nothing_is_lost_doubled_or_closed_twice() {
     let partitions = u32::try_from(partitions).expect("partitions are few");
     println!("{kills} kills, seed {seed}, {partitions} partitions");
     let mut trial = Trial::start(seed, partitions);
-    let mut turn = 0;
+    let mut step = 0;
     while trial.kills.values().sum::<u64>() < kills {
         trial.kill_one(turn);
         turn += 1;
-        if turn.is_multiple_of(ROUND) {
+        if step.is_multiple_of(ROUND) {
             trial.wait_for_window();
         }
     }
@@ -63,7 +63,7 @@ enum Victim {
     Producer,
 }
 
-/// The programs, and what has become of them.
+/// The programs, and what is known of them.
 struct Trial {
     cluster: Cluster,
     topic: String,
@@ -78,7 +78,7 @@ struct Trial {
     printed: Printed,
 }
 
-/// The window lines of all lives of the consumer.
+/// The result lines of all runs of the consumer.
 #[derive(Default)]
 struct Printed {
     /// By start.
@@ -89,7 +89,7 @@ struct Printed {
 }
 
 impl Printed {
-    /// Takes what a life said. Of one that was killed the last line may be cut.
+    /// Takes what a run printed. If it was killed, its last line may be cut.
     fn take(&mut self, said: &str, killed: bool) {
         let lines: Vec<&str> = said.lines().collect();
         for (index, line) in lines.iter().enumerate() {
@@ -162,7 +162,7 @@ impl Trial {
         Running::start(&mut produce)
     }
 
-    /// A consumer with all that outlives it.
+    /// A consumer with the store and the topic of dead letters of this trial.
     fn consume(&self, more: &[&str]) -> Running {
         let args = [&TIMES[..], &["--dead-letters", &self.dead], more].concat();
         self.store.start(&self.cluster, &self.topic, &args)
@@ -183,14 +183,14 @@ impl Trial {
         killed
     }
 
-    /// Waits for a moment, and kills whose turn it is.
+    /// Waits for a moment, and kills the next victim.
     fn kill_one(&mut self, turn: u64) {
         let victims: &[Victim] = match self.cluster.is_own() {
             true => &[Victim::Consumer, Victim::Node, Victim::Producer],
             false => &[Victim::Consumer, Victim::Producer],
         };
         let victim = victims[usize::try_from(turn).expect("kills are few") % victims.len()];
-        // No event says when the worst moment is.
+        // The worst moment is not known.
         let pause = Duration::from_millis(self.below(MAX_PAUSE));
         std::thread::sleep(pause);
         let killed = match victim {
@@ -256,7 +256,7 @@ impl Trial {
             50 * late <= records,
             "{late} of {records} records are late, {LATE} of the readings were set back: {totals}"
         );
-        // Who is late may depend on the order across partitions; what is no reading, or is none that counts, does not.
+        // Which readings are late may depend on the order across partitions. Which are rejected does not.
         let accounted = |totals: &Value| count(totals, "counted") + count(totals, "late");
         assert_eq!(read, accounted(totals) + rejected, "{totals}");
         assert_eq!(count(again, "messages"), read, "a run from the beginning: {again}\n{totals}");
@@ -269,7 +269,7 @@ impl Trial {
         }
         assert_eq!(json(&self.store.totals()), *totals, "the totals that were printed last are stored");
         assert_eq!((ids.len() as u64, missing), (late + rejected, 0), "late and rejected records are letters");
-        // A cluster may store what a killed consumer had sent only after the next one has looked what is there.
+        // A cluster may store what a killed consumer had sent after the next one has read what is there.
         assert!(letters_twice == 0 || !self.cluster.is_own(), "{letters_twice} letters are there twice");
         assert_untouched(&self.cluster, &self.topic, self.partitions, &letters);
         accounts::assert_same(&self.store.ledger(), &letters);
@@ -279,12 +279,12 @@ impl Trial {
     }
 }
 
-/// Ends a program with this signal. False if it had ended by itself, which is right only for one that found no cluster at its
-/// start: the node had just been killed.
+/// Ends a program with this signal. False if it had ended by itself, which is allowed only if it found no cluster at its
+/// start, since the node had just been killed.
 fn end(running: Running, signal: Signal) -> (Ended, bool) {
     running.signal(signal);
     let ended = running.wait();
-    // At its very start a program has not yet asked to be told.
+    // At its very start a program does not handle signals yet.
     let by_signal = ended.status.signal() == Some(signal as i32) || ended.status.code() == Some(130);
     let no_cluster = ["no Fluvio cluster answers at", "cannot reach a Fluvio cluster at"];
     let too_early = no_cluster.iter().any(|text| ended.stderr.contains(text));

@@ -58,20 +58,20 @@ fn a_consumer_that_is_killed_again_and_again_loses_none() {
 }
 
 #[test]
-fn a_copier_that_dies_before_it_settles_finds_again_what_it_sent() {
+fn a_copier_that_dies_before_it_marks_letters_as_done_finds_them_again() {
     let cluster = Cluster::start();
     let (topic, dead, store) = (cluster.deployed("unsettled-dead", 2), grave(&cluster, 3), Store::new());
     produce_much(&cluster, &topic);
     let killed = copying(&store, &cluster, &topic, &dead, &["--idle", "1s"]);
-    // Now nothing can be settled: the copier sends what it has taken, and waits.
+    // Now the copier cannot mark letters as done: it sends the chunk that it has taken, and waits.
     let held = Held::take(&store);
     let sent = held.wait_for_chunk(&cluster, &dead, 3);
     killed.kill();
     drop(held);
     let before = letters(&cluster, &dead, 3);
-    assert!(sent > 0 && before.len() as u64 >= sent, "{sent} sent, and not settled, of {}", before.len());
+    assert!(sent > 0 && before.len() as u64 >= sent, "{sent} sent, and not marked as done, of {}", before.len());
     let ended = copying(&store, &cluster, &topic, &dead, &["--until-end"]).wait().code(0);
-    // Each once: so what was sent and not settled was found again.
+    // Each is there once: so the copier found what had been sent and not marked as done.
     let letters = each_once(letters(&cluster, &dead, 3));
     assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "{}", ended.stderr);
     for letter in &before {
@@ -133,7 +133,7 @@ fn a_topic_that_takes_only_compressed_batches_gets_its_letters() {
 }
 
 #[test]
-fn of_another_log_nothing_is_copied() {
+fn nothing_is_copied_from_another_log() {
     let cluster = Cluster::own();
     let (topic, away) = (cluster.deployed("other", 1), cluster.deployed("away", 1));
     let (dead, store) = (cluster.deployed("dead-other", 1), Store::new());
@@ -146,7 +146,7 @@ fn of_another_log_nothing_is_copied() {
         &topic,
         &["1000", "--malformed", "0.2", "--start", "2026-03-14T09:00:10Z", "--rate", "100", "--quiet"],
     );
-    // The last of these windows is committed after every letter of the ones before.
+    // When the last of these windows is committed, so are the letters of the earlier ones.
     run.wait_for(r#""start":"2026-03-14T09:00:12Z""#);
     run.kill();
     let left = store.waiting();

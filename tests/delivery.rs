@@ -1,4 +1,4 @@
-//! What the producer says it delivered, and where.
+//! What the producer reports as delivered, and where it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::util::cluster::Cluster;
 use crate::util::program::{Ended, Running, command};
 use crate::util::{number_before, write};
 
-/// How many messages a producer says were acknowledged.
+/// How many acknowledged messages a producer reports at its end.
 #[track_caller]
 fn acknowledged(ended: &Ended) -> u64 {
     number_before(ended.last_error(), " messages acknowledged")
@@ -20,7 +20,7 @@ fn endless(cluster: &Cluster, topic: &str, partitions: u32, more: &[&str]) -> Ru
     let mut produce = command("isotherm-producer");
     produce.args(["--cluster", cluster.address(), "--topic", topic, "--rate", "2000"]).args(more);
     let producer = Running::start(&mut produce);
-    // The later batches of a partition are sent behind the answer to the first.
+    // So many records are several batches, of which the first have been acknowledged.
     cluster.wait_for_records(topic, partitions, 1_000);
     producer
 }
@@ -74,7 +74,7 @@ fn a_producer_whose_broker_is_gone_gives_up_within_its_bound_and_says_how_many()
     assert!(acknowledged > 0 && stored >= acknowledged, "{stored} in the log: {said}");
 }
 
-/// Options with which a batch is on its way at any time.
+/// With these options a batch is under way at any time.
 const BUSY: [&str; 6] = ["--rate", "10000", "--linger", "1ms", "--batch-size", "4KB"];
 
 #[test]
@@ -112,7 +112,7 @@ fn a_producer_goes_on_after_its_node_was_killed_and_keeps_the_order() {
     let ended = producer.wait().code(0);
     let said = &ended.stderr;
     assert_eq!(acknowledged(&ended), lines.len() as u64, "{said}");
-    // A batch whose acknowledgement was lost may stand there twice, one behind the other.
+    // A batch whose acknowledgement was lost may be there twice, one after the other.
     let (mut next, mut newest) = (0, 0);
     for (offset, value) in cluster.values(&topic, 0).iter().enumerate() {
         let number: usize = String::from_utf8_lossy(value).parse().expect("a line is a number");

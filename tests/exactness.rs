@@ -1,4 +1,4 @@
-//! Windows and totals equal an independent reference's, whatever the partitions, keys and batches.
+//! Windows and totals equal those of an independent reference, with all kinds of partitions, keys and batches.
 //!
 //! `golden/NAME.jsonl` are readings, `golden/NAME.expected` the answers of a reference that shares no code with
 //! Isotherm (exact decimal arithmetic).

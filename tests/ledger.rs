@@ -1,4 +1,4 @@
-//! The account of all records, and runs that end after so many of them.
+//! The account of all records, and runs that end after a number of them.
 
 use crate::util::cluster::Cluster;
 use crate::util::{count, json, last_totals, lines, list, sum};
@@ -13,8 +13,8 @@ fn each_line_of_totals_accounts_for_every_record() {
     let cluster = Cluster::start();
     let topic = cluster.deployed("ledger", 2);
     let mut consumer = cluster.consume(&topic, &["--window", "1s", "--grace", "500ms", "--idle", "2s"]);
-    // By the real clock, in three rounds: the next one begins when every window of the one before has closed, so that
-    // whatever is set back in it is late.
+    // By the real clock, in three rounds. A round begins when all windows of the one before have closed, so that its delayed
+    // readings are late.
     for round in 1..=3_u64 {
         let seed = round.to_string();
         let faulty = ["--late", "0.1", "--malformed", "0.1", "--seed", &seed];
@@ -58,7 +58,7 @@ fn a_run_stops_after_so_many_records_by_itself() {
     let window = lines(&early, "window").last().map(|window| json(window));
     assert_eq!(window.map(|window| window["closed_by"] == "end"), Some(true), "{early}");
 
-    // What is not there yet is waited for.
+    // It waits for records that are not there yet.
     let mut waiting = cluster.consume(&topic, &["--stop-after", "20000"]);
     waiting.wait_for(r#""type":"window""#);
     cluster.produce(&topic, &["10000", "--start", "2026-03-14T09:00:10Z", "--quiet"]);

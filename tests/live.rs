@@ -59,7 +59,7 @@ fn what_came_while_the_consumer_was_stopped_is_not_late() {
     let producer = Running::start(&mut produce);
     consumer.wait_for(r#""type":"window""#);
     consumer.signal(Signal::SIGSTOP);
-    // Longer than idle: that so much time has gone by is what is tested.
+    // Longer than idle: the passage of this time is what is tested.
     std::thread::sleep(std::time::Duration::from_secs(8));
     consumer.signal(Signal::SIGCONT);
     for _window in 0..8 {

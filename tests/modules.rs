@@ -19,13 +19,13 @@ fn deploy(cluster: &Cluster, topic: &str, config: &str, file: &str, more: &[&str
 }
 
 #[test]
-fn a_module_of_another_kind_under_the_name_is_named_with_the_command_that_mends_it() {
+fn a_module_of_another_kind_under_the_name_is_named_with_the_command_that_repairs_it() {
     let cluster = Cluster::start();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let (topic, module) = (cluster.deployed("other-kind", 1), unique("other-kind"));
     let config = topology(folder.path(), &module);
     deploy(&cluster, &topic, &config, &text(&program::module("reading-gate")), &[]).code(0);
-    // The gate answers with the rejected readings, as they stand.
+    // The gate answers with the rejected readings, unchanged.
     cluster.produce(&topic, &["--input", &golden("faults.jsonl"), "--quiet"]);
     let args = ["--cluster", cluster.address(), "--topic", &topic, "--config", &config, "--format", "jsonl"];
     for until_end in [&["--until-end"][..], &[]] {
@@ -36,7 +36,7 @@ fn a_module_of_another_kind_under_the_name_is_named_with_the_command_that_mends_
         }
     }
 
-    // The command that it named, with this topology's flags, mends it.
+    // The command that the error names, with this topology's flags, repairs it.
     deploy(&cluster, &topic, &config, &text(&program::module("window-stats")), &["--replace"]).code(0);
     let mended = consumer(args.iter().chain(&["--until-end"])).code(0).stdout;
     assert!(mended.contains(r#"{"type":"totals","messages":1200,"counted":840,"#), "{mended}");

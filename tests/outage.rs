@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::util::cluster::Cluster;
 use crate::util::store::Store;
 
-/// Produces readings, so many a second.
+/// Produces readings at this rate of event time.
 fn produce(cluster: &Cluster, topic: &str, count: &str, start: &str, rate: &str) {
     cluster.produce(topic, &[count, "--start", start, "--rate", rate, "--seed", "3", "--quiet"]);
 }
@@ -20,7 +20,7 @@ fn what_producers_kept_while_a_node_was_away_for_longer_than_idle_is_not_late() 
     produce(&cluster, &topic, "1", "2026-03-14T09:00:10Z", "1");
     consumer.wait_for(r#""start":"2026-03-14T09:00:06Z""#);
     cluster.kill();
-    // That so much time goes by is what is tested.
+    // The passage of this time is what is tested.
     std::thread::sleep(Duration::from_secs(21));
     cluster.restart();
     // A reading that raises no watermark shows when the partition is connected again.
@@ -28,7 +28,7 @@ fn what_producers_kept_while_a_node_was_away_for_longer_than_idle_is_not_late() 
     store.wait_for_messages(1_002);
     // If the partition counted as idle at once, event time would go on in these seconds, past all that was kept.
     std::thread::sleep(Duration::from_secs(2));
-    // Of more time than the node was away.
+    // These span more time than the node was away.
     produce(&cluster, &topic, "1000", "2026-03-14T09:00:10Z", "20");
     consumer.wait_for(r#""start":"2026-03-14T09:00:51Z""#);
     let totals = consumer.wait_for(r#""type":"totals""#);

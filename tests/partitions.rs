@@ -64,7 +64,7 @@ fn partitions_hours_apart_equal_one_partition_in_order() {
     let apart = cluster.deployed("apart", 5);
     for (number, state) in states.iter().enumerate() {
         let file = write(&number.to_string(), state);
-        // Small batches, so that there is something to wait with after each of them.
+        // Small batches, so that the partition can be paused after each of them.
         cluster.produce(&apart, &["--input", &file, "--key", "group", "--batch-size", "8000", "--quiet"]);
     }
     let filled: Vec<u32> = (0..5).filter(|partition| !cluster.values(&apart, *partition).is_empty()).collect();

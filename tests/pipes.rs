@@ -7,7 +7,7 @@ use crate::util::cluster::Cluster;
 use crate::util::program::{command, run, run_with_input};
 use crate::util::store::Store;
 
-/// Starts a program, reads one line, closes the pipe, and wants a quiet success.
+/// Starts a program, reads one line and closes the pipe; fails unless the program succeeds silently.
 #[track_caller]
 fn ends_quietly(name: &str, args: &[&str]) {
     let mut child = command(name)

@@ -1,5 +1,4 @@
-//! Reading stored batches without a module, and what the consumer itself makes of them: byte for byte what the module
-//! makes of them at the broker.
+//! Stored batches read without a module: the consumer's own partials equal, byte for byte, those of the module at the broker.
 
 use fluvio::dataplane::record::{Batch, Record};
 use isotherm_consumer::source::fluvio::batches::RawBatch;
@@ -83,7 +82,7 @@ fn reading_begins_within_a_batch_and_goes_on_after_the_node_was_killed() {
 }
 
 #[test]
-fn what_a_record_says_of_its_offset_moves_nothing() {
+fn offset_deltas_of_records_are_ignored() {
     let cluster = Cluster::start();
     let (topic, dead) = (cluster.deployed("deltas", 1), cluster.deployed("dead", 1));
     for (number, deltas) in [[0, 1, 2], [0, 1, 1_000_000], [3, 0, -4], [0, 1, 2]].into_iter().enumerate() {

@@ -13,7 +13,7 @@ fn a_node_killed_in_the_middle_of_a_backlog_changes_nothing() {
     cluster.produce(&topic, &produce);
     let mut consumer = cluster.consume(&topic, &["--until-end"]);
     for _kill in 0..3 {
-        // A result says that it is in the middle of reading.
+        // After a result it is in the middle of reading.
         consumer.wait_for(r#""type":"totals""#);
         cluster.kill_and_restart();
     }
@@ -47,7 +47,7 @@ fn another_log_at_the_same_address_is_refused() {
     other.deploy(&["--topic", &topic, "--partitions", "1"]);
     let batch = |sensor| Batch::from(vec![Record::new(reading(sensor, "AK", 0)); 2]);
     cluster.append(&topic, batch("one"));
-    // Batches end where they end in the other log, which only goes further.
+    // The other log has a batch with the same end offset, and then more.
     other.append(&topic, batch("another"));
     other.append(&topic, batch("another"));
     let mut consumer = cluster.consume(&topic, &["--idle", "1s"]);

@@ -1,4 +1,4 @@
-//! A log whose retention has cut what is needed: resuming, verifying, and letters that were not yet copied.
+//! Retention that has deleted needed records: resuming, verifying, and letters that were not yet copied.
 
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ impl Short {
         self.cluster.produce(&self.topic, &[&args[..], more].concat());
     }
 
-    /// A run to the end that the topic has now, which ends with this code; what it said on standard error.
+    /// A run to the end that the topic has now, which ends with this code; its standard error.
     #[track_caller]
     fn run(&self, more: &[&str], code: i32) -> String {
         self.store.to_end(&self.cluster, &self.topic, more).code(code).stderr
@@ -54,7 +54,7 @@ fn a_log_that_no_longer_reaches_back_is_refused_unless_the_gap_is_accepted() {
     short.cluster.wait_for_start(&short.topic, 1_001);
 
     let refused = short.run(&[], 1);
-    for said in ["partition 0", "--accept-gap", "--reset", "retention"] {
+    for said in ["partition 0", "--accept-data-loss", "--reset", "retention"] {
         assert!(refused.contains(said), "`{said}` is missing: {refused}");
     }
     assert_eq!(short.store.windows(), before, "a refused run changes nothing");
@@ -63,7 +63,7 @@ fn a_log_that_no_longer_reaches_back_is_refused_unless_the_gap_is_accepted() {
     let ledger = short.store.ledger();
     let partition = &ledger["partitions"][0];
     let gaps = list(partition, "gaps");
-    let unread: u64 = gaps.iter().map(|gap| count(gap, "unread")).sum();
+    let lost: u64 = gaps.iter().map(|gap| count(gap, "unread")).sum();
     assert!(count(&gaps[0], "first") <= 1_000 && count(&gaps[0], "next") > 1_000, "{ledger}");
     assert_eq!(count(&gaps[0], "unread"), count(&gaps[0], "next") - 1_000, "{ledger}");
     assert_eq!(count(&totals, "messages"), 6_000 - unread, "{totals}");
@@ -76,7 +76,7 @@ fn a_log_that_no_longer_reaches_back_is_refused_unless_the_gap_is_accepted() {
     let windows = ["verified", "unverifiable", "different"].map(|word| count(&report["windows"], word));
     // Two closed before the gap, and the one that was open then is gone with it.
     assert!(windows[0] > 3 && windows[1] >= 2 && windows[2] == 0, "{report}");
-    // It is accepted once: the next run goes on without the flag.
+    // It has to be accepted only once.
     short.run(&[], 0);
 }
 
@@ -100,7 +100,7 @@ fn what_is_cut_is_named_and_the_rest_is_verified() {
 fn letters_that_were_not_copied_in_time_are_entered_as_lost() {
     let short = Short::new(Cluster::own(), "lost");
     let (closed, dead) = (short.cluster.deployed("closed", 1), short.cluster.deployed("dead", 1));
-    // Nothing can be copied to a topic that is gone.
+    // The consumer cannot copy to a deleted topic.
     let run = short.store.start(&short.cluster, &short.topic, &["--dead-letters", &closed]);
     short.produce(10, 0, &[]);
     short.store.wait_for_messages(10);

@@ -1,4 +1,4 @@
-//! A node that stalls: it takes connections, and answers nothing. What is asked to stop ends within its bound.
+//! A stalled node takes connections, but does not answer. A producer that is asked to stop ends within its bound.
 
 use nix::sys::signal::Signal;
 
@@ -6,7 +6,7 @@ use crate::util::cluster::Cluster;
 use crate::util::number_before;
 use crate::util::program::{Running, command};
 
-/// A producer that goes on through any outage, of a node that has been stalled until nothing was acknowledged any more.
+/// A producer that retries through any outage, and a node that has been stalled until no acknowledgement comes any more.
 fn stalled(cluster: &Cluster, topic: &str, partitions: u32, stop_timeout: &str) -> Running {
     let mut produce = command("isotherm-producer");
     produce.args(["--cluster", cluster.address(), "--topic", topic, "--rate", "20000", "--retry-timeout", "1h"]);
@@ -14,7 +14,7 @@ fn stalled(cluster: &Cluster, topic: &str, partitions: u32, stop_timeout: &str) 
     let mut producer = Running::start(&mut produce);
     cluster.wait_for_records(topic, partitions, 1_000);
     cluster.signal(Signal::SIGSTOP);
-    // Two reports of the same number: what was made between them is not acknowledged.
+    // After two equal reports the messages between them are not acknowledged.
     let mut before = 0;
     loop {
         let now = producer.wait_for_progress();

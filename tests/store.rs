@@ -1,4 +1,4 @@
-//! A consumer with a store: what it prints, what a second run prints, and what the store says when it is asked.
+//! A consumer with a store: what it prints, what a second run prints, and what queries of the store give.
 
 use std::fs;
 use std::path::Path;
@@ -51,7 +51,7 @@ fn a_store_gives_what_the_run_printed() {
 }
 
 #[test]
-fn a_second_run_goes_on_and_says_no_window_twice() {
+fn a_second_run_goes_on_and_prints_no_window_twice() {
     let cluster = Cluster::start();
     let topic = clean(&cluster, 2);
     let store = Store::new();
@@ -123,7 +123,7 @@ fn what_uses_a_store_keeps_others_out_but_not_those_who_look() {
     let mut first = store.start(&cluster, &topic, &["--window", "500ms", "--idle", "1m"]);
     let newest = first.wait_for(r#""type":"window""#);
 
-    // What has been printed has been committed: it can be asked for.
+    // What has been printed has been committed: it can be queried.
     let asked = store.windows();
     assert!(asked.lines().any(|line| line == newest), "{newest} is not in\n{asked}");
     for words in [&["query", "latest"][..], &["query", "totals"], &["ledger"]] {
@@ -175,7 +175,7 @@ fn a_take_over_that_is_refused_leaves_the_consumer_alone() {
     let second = store.to_end(&cluster, &topic, &[]).code(1).stderr;
     assert!(second.contains("in use"), "{second}");
 
-    // It goes on: what it ends with is committed.
+    // It still runs: its last results are committed.
     let printed = first.interrupt().stdout;
     assert_eq!(store.windows().lines().collect::<Vec<_>>(), lines(&printed, "window"));
 }

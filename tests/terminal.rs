@@ -17,7 +17,7 @@ use crate::util::program::command;
 
 const LINES: u16 = 30;
 
-/// Terminals that know it show nothing from one of these to the other.
+/// Terminals that support it show nothing of what comes between these two.
 const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
 
@@ -43,7 +43,7 @@ impl Terminal {
         let (send, comes) = mpsc::channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // When nobody has the terminal open any longer, reading is an error.
+            // When no process has the terminal open any longer, reading is an error.
             while let Ok(read @ 1..) = reads.read(&mut buffer) {
                 if send.send(buffer[..read].to_vec()).is_err() {
                     return;
@@ -102,7 +102,7 @@ impl Drop for Terminal {
     }
 }
 
-/// What a terminal shows that was told this, as far as lines are still there that have gone off at the top.
+/// What a terminal shows after this output, with the lines that have scrolled off at the top.
 fn picture(told: &str) -> Vec<String> {
     let (mut lines, mut row, mut column) = (vec![Vec::new()], 0_usize, 0_usize);
     let mut rest = told.chars();

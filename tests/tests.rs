@@ -10,7 +10,6 @@
 
 mod util;
 
-mod anew;
 mod commands;
 mod compression;
 mod crash;
@@ -21,7 +20,6 @@ mod demo;
 mod exactness;
 mod gate;
 mod ledger;
-mod letters_left;
 mod live;
 mod modules;
 mod outage;
@@ -29,11 +27,13 @@ mod partitions;
 mod pipes;
 mod raw;
 mod reconnect;
+mod replaced_topic;
 mod retention;
+mod slow_reader;
 mod stopping;
 mod store;
 #[cfg(target_os = "linux")]
 mod terminal;
-mod unread;
+mod unfinished_letters;
 mod verify;
 mod why;

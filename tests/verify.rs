@@ -20,7 +20,7 @@ fn several_runs_with_late_and_malformed_readings_are_as_the_log_says() {
         let (seed, start) = (round.to_string(), format!("2026-03-14T09:{:02}:00Z", 2 * round));
         let faulty = ["--late", "0.05", "--malformed", "0.05", "--seed", &seed, "--start", &start];
         cluster.produce(&topic, &[&["6000", "--quiet", "--batch-size", "9000"][..], &faulty].concat());
-        // What is set back by more than the runs before have closed is late.
+        // Readings delayed into windows that earlier runs have closed are late.
         store.to_end(&cluster, &topic, if round < 3 { &["--leave-open"] } else { &[] }).code(0);
         let report = store.verify(&cluster, 0);
         assert_eq!((&report["result"], list(&report, "unverifiable").len()), (&Value::from("same"), 0), "{report}");
@@ -30,7 +30,7 @@ fn several_runs_with_late_and_malformed_readings_are_as_the_log_says() {
     }
     let last = store.to_end(&cluster, &topic, &[]).code(0).stdout;
     assert!(count(&last_totals(&last), "late") > 0, "{last}");
-    // The topic and settings that it is of are said, and told apart.
+    // Another topic, and other settings, are refused.
     let verify = ["verify", "--cluster", cluster.address()];
     let said = store.ask(&[&verify[..], &["--topic", "another"]].concat()).code(2).stderr;
     assert!(said.contains("not of `another`") && said.contains("--topic"), "{said}");
@@ -44,7 +44,7 @@ fn several_runs_with_late_and_malformed_readings_are_as_the_log_says() {
 }
 
 #[test]
-fn a_topic_made_anew_is_not_the_one_that_was_read() {
+fn a_replaced_topic_is_not_the_one_that_was_read() {
     let cluster = Cluster::own();
     let topic = cluster.deployed("verify-anew", 1);
     let store = Store::new();
@@ -64,7 +64,7 @@ fn a_topic_made_anew_is_not_the_one_that_was_read() {
     let report = store.verify(&cluster, 1);
     let named = |what| named(&report, "differences", what) > 0;
     assert!(named("totals") && named("window 2026") && named("digest of the last batch"), "{report}");
-    // A reader that goes away does not make it the same.
+    // A reader that goes away does not change the exit code.
     for format in ["table", "json"] {
         let mut verify = command("isotherm-consumer");
         verify.args(["verify", "--cluster", cluster.address(), "--format", format, "--store", &store.path()]);
@@ -91,7 +91,7 @@ fn a_store_that_drops_windows_is_verified_to_the_last_total() {
         assert_eq!(report["result"], "incomplete", "{report}");
         let windows = |what| count(&report["windows"], what);
         assert!(windows("dropped") > 10 && windows("verified") > 1 && windows("unverifiable") == 0, "{report}");
-        // Nothing but when the dropped windows closed: totals, counted and late have been compared.
+        // Only the closing of the dropped windows is not verified: totals, counted and late are.
         let unverifiable = (list(&report, "unverifiable").len(), named(&report, "unverifiable", "windows before"));
         assert_eq!(unverifiable, (1, 1), "{report}");
     }
@@ -156,8 +156,8 @@ fn an_offset_gap_behind_a_batch_is_no_difference() {
     assert_eq!((count(partition, "records"), count(partition, "to")), (2_400, 2_415), "{report}");
 }
 
-/// Makes the last batch in a stopped node's log of partition 0 end so many offsets further on, as one does of which a broker
-/// dropped records before it stored the rest.
+/// Makes the last batch in a stopped node's log of partition 0 end this many offsets later, like a batch from which a broker
+/// has dropped records.
 fn widen_last_batch(folder: &Path, topic: &str, offsets: i32) {
     let path = last_segment(folder, topic).expect("the topic has a segment");
     let mut bytes = std::fs::read(&path).expect("the segment can be read");
@@ -240,7 +240,7 @@ fn retention_that_overtakes_is_no_failure() {
     store.to_end(&cluster, &topic, &[]).code(0);
     let mut produced = 30_000;
     wait_until("retention overtakes a verification", || {
-        // Stopped when it begins to read; when it goes on, retention has deleted what it was reading.
+        // It is stopped when it begins to read. When it goes on, retention has deleted what it was reading.
         let mut verify = command("isotherm-consumer");
         verify.args(["verify", "--cluster", cluster.address(), "--store", &store.path(), "--format", "json"]);
         let mut verify = Running::start(verify.args(["-v", "--log-format", "json"]));

@@ -9,14 +9,14 @@ mod tests;
 
 use std::time::Duration;
 
-use isotherm_engine::commit::{Saved, Store, StoreError};
+use isotherm_engine::commit::{ResumeState, Store, StoreError};
 use isotherm_engine::event::Event;
 use isotherm_engine::materializer::fault::Fault;
 use isotherm_engine::materializer::{Materializer, Options};
 use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::Totals;
-use isotherm_engine::state::From;
-use isotherm_engine::step::{Turn, Turns};
+use isotherm_engine::state::StartOffset;
+use isotherm_engine::step::{Step, Stepper};
 use isotherm_model::partial::ModuleVersion;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -48,13 +48,13 @@ pub struct Config {
     /// The controller's address; `None` for the current Fluvio profile's, else the default one.
     pub cluster: Option<String>,
     /// Where to begin; `None` for where the store says, in an unused one the beginning.
-    pub from: Option<From>,
+    pub from: Option<StartOffset>,
     /// Whether the run ends at the end that the partitions have at its start.
     pub until_end: bool,
     /// Whether windows that are open at that end stay open, for a run that goes on with the store.
     pub leave_open: bool,
     /// Whether to go on where the log no longer holds what is to be read.
-    pub accept_gap: bool,
+    pub accept_data_loss: bool,
     /// Whether commits are to name the batches that hold late or rejected records.
     pub dead_letters: bool,
     /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
@@ -115,7 +115,7 @@ pub fn options(topology: &Topology, until_end: bool) -> Options {
         idle: topology.idle,
         until_end,
         leave_open: false,
-        accept_gap: false,
+        accept_data_loss: false,
         dead_letters: false,
         version: ModuleVersion::CURRENT,
         fingerprint: topology.settings.fingerprint(),
@@ -137,44 +137,47 @@ pub async fn run(
     let saved = match store.load()? {
         Some(_) if config.from.is_some() => return Err(Error::Used),
         Some(saved) => saved,
-        None => Saved::beginning(config.from.unwrap_or_default()),
+        None => ResumeState::beginning(config.from.unwrap_or_default()),
     };
     let reading = Reading {
-        began: saved.topic.began,
+        start: saved.topic.start,
         fixed_partitions: config.until_end,
         resume: saved.partitions.clone(),
-        accept_gap: config.accept_gap,
+        accept_data_loss: config.accept_data_loss,
     };
     let options = Options {
         leave_open: config.leave_open,
-        accept_gap: config.accept_gap,
+        accept_data_loss: config.accept_data_loss,
         dead_letters: config.dead_letters,
         ..options(&config.topology, config.until_end)
     };
     let mut materializer = Materializer::resume(options, saved);
     if materializer.ledger().read() > 0 {
-        let (read, partitions) = (materializer.ledger().read(), materializer.merged().len());
+        let (read, partitions) = (materializer.ledger().read(), materializer.positions().len());
         info!("going on: {read} records of {partitions} partitions were read before");
     }
-    let habits =
-        Habits { stop_after: config.stop_after, log_progress: config.log_progress, stop_timeout: config.stop_timeout };
+    let options = RunOptions {
+        stop_after: config.stop_after,
+        log_progress: config.log_progress,
+        stop_timeout: config.stop_timeout,
+    };
     let open = FluvioSource::open(cluster, &config.topology, reading);
     let mut source = tokio::select! {
         biased;
         () = shutdown.cancelled() => {
             let totals = materializer.totals();
-            let mut publisher = Publisher::new(sink, habits.stop_timeout, shutdown);
+            let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown);
             publisher.finish(&totals, false).await?;
             return Ok(publisher.undelivered().map_or(Outcome::Interrupted(totals), Outcome::Undelivered));
         }
         source = open => source?,
     };
-    drive(&mut source, &mut materializer, store, sink, habits, shutdown).await
+    drive(&mut source, &mut materializer, store, sink, options, shutdown).await
 }
 
 /// What [`drive`] does of its own accord.
 #[derive(Debug, Clone, Copy)]
-pub struct Habits {
+pub struct RunOptions {
     /// See [`Config::stop_after`].
     pub stop_after: Option<u64>,
     /// See [`Config::log_progress`].
@@ -183,7 +186,7 @@ pub struct Habits {
     pub stop_timeout: Duration,
 }
 
-impl Default for Habits {
+impl Default for RunOptions {
     fn default() -> Self {
         Self { stop_after: None, log_progress: false, stop_timeout: Config::STOP_TIMEOUT }
     }
@@ -198,7 +201,7 @@ pub async fn drive(
     materializer: &mut Materializer,
     store: &mut dyn Store,
     sink: &mut dyn Sink,
-    habits: Habits,
+    options: RunOptions,
     shutdown: CancellationToken,
 ) -> Result<Outcome, Error> {
     let began = Instant::now();
@@ -206,13 +209,13 @@ pub async fn drive(
     let mut now = Duration::ZERO;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut log = Log { next: LOG_PERIOD, wanted: habits.log_progress, done: false };
-    let mut turns = Turns::new(began.elapsed());
-    let mut publisher = Publisher::new(sink, habits.stop_timeout, shutdown.clone());
+    let mut log = Log { next: LOG_PERIOD, wanted: options.log_progress, done: false };
+    let mut stepper = Stepper::new(began.elapsed());
+    let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown.clone());
     let read_before = materializer.ledger().read();
     loop {
         let read = materializer.ledger().read() - read_before;
-        let enough = habits.stop_after.is_some_and(|records| read >= records) && !materializer.is_refilling();
+        let enough = options.stop_after.is_some_and(|records| read >= records) && !materializer.is_restoring();
         let event = tokio::select! {
             biased;
             () = shutdown.cancelled() => Ok(Event::Stop),
@@ -225,12 +228,12 @@ pub async fn drive(
             event = source.next() => event.map_err(Error::from),
         };
         let (stopped, ticked) = (matches!(event, Ok(Event::Stop)), matches!(event, Ok(Event::Tick { .. })));
-        let turn = event.and_then(|event| Ok(turns.handle(materializer, event, began.elapsed())?));
-        let Turn { flow, due, finished, closed } = match turn {
-            Ok(turn) => turn,
+        let step = event.and_then(|event| Ok(stepper.handle(materializer, event, began.elapsed())?));
+        let Step { flow, due, finished, closed } = match step {
+            Ok(step) => step,
             Err(error) => {
                 // What has been merged so far is as right as it was.
-                let closed = turns.commit(materializer, store, began.elapsed())?;
+                let closed = stepper.commit(materializer, store, began.elapsed())?;
                 publisher.publish(closed).await?;
                 if let Some(undelivered) = publisher.undelivered() {
                     error!("{undelivered}");
@@ -242,7 +245,7 @@ pub async fn drive(
             if waits { source.pause(partition) } else { source.resume(partition) }
         }
         if due {
-            let closed = turns.commit(materializer, store, began.elapsed())?;
+            let closed = stepper.commit(materializer, store, began.elapsed())?;
             if !publisher.publish(closed).await? {
                 return Ok(Outcome::Unread);
             }
@@ -257,7 +260,7 @@ pub async fn drive(
             return Ok(if stopped { Outcome::Interrupted(*totals) } else { Outcome::Complete(*totals) });
         }
         if ticked {
-            let snapshot = turns.progress();
+            let snapshot = stepper.progress();
             log.tell(&snapshot);
             if !publisher.progress(&snapshot).await? {
                 return Ok(Outcome::Unread);

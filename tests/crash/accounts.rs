@@ -1,5 +1,5 @@
-//! Letters against the ledger: each late or rejected record that it counts is a letter of the same partition, range, reason
-//! and window.
+//! Letters compared with the ledger: each late or rejected record that it counts is a letter with the same partition, range,
+//! reason and window.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::util::letters::Letter;
 use crate::util::{count, list, number};
 
-/// Fails unless every account of the ledger, and each range in it, has as many letters as it says records.
+/// Fails unless every account of the ledger, and each range in it, has as many letters as records.
 #[track_caller]
 pub(super) fn assert_same(ledger: &Value, letters: &[Letter]) {
     let account = |partition| (count(partition, "partition"), Account::of(partition));
     let mut accounts: BTreeMap<u64, Account> = list(ledger, "partitions").iter().map(account).collect();
-    // A second copy says what the first one says.
+    // A letter that was sent twice counts once.
     let letters: BTreeMap<_, _> = letters.iter().map(|letter| (letter.origin, letter)).collect();
     for ((partition, offset), letter) in letters {
         let account = accounts.get_mut(&partition).unwrap_or_else(|| panic!("no partition {partition}: {ledger}"));
@@ -28,7 +28,7 @@ pub(super) fn assert_same(ledger: &Value, letters: &[Letter]) {
     }
 }
 
-/// What makes a record dead: the reason, and of a late reading the window.
+/// Why a record became a letter: the reason, and the window of a late reading.
 type Cause = (String, Option<String>);
 
 /// Letters, and the records that the ledger has for them.
@@ -38,7 +38,7 @@ struct Share {
     records: u64,
 }
 
-/// What the ledger says of a partition's late and rejected records, and the letters that belong to it.
+/// A partition's late and rejected records in the ledger, and the letters that belong to them.
 #[derive(Default)]
 struct Account {
     by_reason: BTreeMap<String, Share>,

@@ -136,7 +136,7 @@ impl Cluster {
         self.deploy(&["--config", &write(folder.path(), "fluvio.yaml", format!("version: 0.1.0\n{sections}"))]);
     }
 
-    /// A topic with one partition that keeps about so many bytes, in segments of a tenth of that.
+    /// A topic with one partition that keeps about this many bytes, in segments of a tenth of that.
     #[track_caller]
     pub(crate) fn kept_short(&self, name: &str, bytes: u64) -> String {
         let topic = unique(name);
@@ -156,7 +156,7 @@ impl Cluster {
         })
     }
 
-    /// A topic that holds a file of `golden/`, in batches of so many bytes.
+    /// A topic that holds a file of `golden/`, in batches of this size.
     #[track_caller]
     pub(crate) fn with_golden(&self, name: &str, partitions: u32, batch_size: &str) -> String {
         let topic = self.deployed(name, partitions);
@@ -186,7 +186,7 @@ impl Cluster {
         program::run("isotherm-producer", common.iter().chain(args)).code(0)
     }
 
-    /// Produces one batch as it is, whatever it says, to partition 0.
+    /// Produces one batch unchanged to partition 0.
     #[track_caller]
     pub(crate) fn append(&self, topic: &str, batch: Batch) {
         let batch = Batch::<RawRecords>::try_from(batch).expect("it can be encoded");
@@ -233,8 +233,8 @@ impl Cluster {
         });
     }
 
-    /// The values of a partition's records, up to the end that its leader says. (What the client takes for the end
-    /// when it is not to go on comes too early where a log is longer than one answer.)
+    /// The values of a partition's records, up to the end that its leader reports. (The client's own detection of the end is
+    /// too early if a log is longer than one answer.)
     #[track_caller]
     pub(crate) fn values(&self, topic: &str, partition: u32) -> Vec<Vec<u8>> {
         let (start, end) = block_on(self.bounds(topic, partition));
@@ -249,7 +249,7 @@ impl Cluster {
         ends.sum()
     }
 
-    /// Waits until a topic holds at least so many records; how many it holds then.
+    /// Waits until a topic holds at least this many records; how many it holds then.
     #[track_caller]
     pub(crate) fn wait_for_records(&self, topic: &str, partitions: u32, records: u64) -> u64 {
         wait_until(&format!("{topic} holds {records} records"), || {
@@ -263,7 +263,7 @@ impl Cluster {
         self.node.is_some()
     }
 
-    /// The first and the end offset of a partition, as its leader says.
+    /// The first and the end offset of a partition, from its leader.
     async fn bounds(&self, topic: &str, partition: u32) -> (i64, i64) {
         for socket in self.spus().await {
             let request = FetchOffsetsRequest::new(topic.to_owned(), partition);
@@ -291,8 +291,8 @@ impl Cluster {
         sockets
     }
 
-    /// The first `count` values that a module with these parameters makes of a partition's records, or what the broker
-    /// says instead. It waits for them: the client does not notice the end of a log whose last records are dropped.
+    /// The first `count` values that a module with these parameters makes of a partition's records, or the broker's error. It
+    /// waits for them: the client does not notice the end of a log whose last records are dropped.
     pub(crate) fn transformed(
         &self,
         topic: &str,
@@ -311,7 +311,7 @@ impl Cluster {
         self.read(topic, partition, vec![module], count)
     }
 
-    /// Reads so many values from a partition's beginning on.
+    /// Reads this many values from a partition's beginning on.
     fn read(
         &self,
         topic: &str,
@@ -327,7 +327,7 @@ impl Cluster {
                 .smartmodule(modules)
                 // A real SPU cuts an answer off at this size, within a batch, and the client loses the rest of that batch.
                 .max_bytes(64 << 20)
-                // Otherwise the client tries again and again, and never says what the broker answered.
+                // Otherwise the client retries, and never reports the broker's error.
                 .retry_mode(RetryMode::Disabled)
                 .build()
                 .expect("the configuration is whole");
@@ -362,7 +362,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().expect("a runtime can be made").block_on(future)
 }
 
-/// Starts a node and waits until it listens; also the address it says.
+/// Starts a node and waits until it listens; also its address.
 #[track_caller]
 fn start_node(folder: &Path, listen: &str) -> (Running, String) {
     let mut command = program::command("isotherm-node");

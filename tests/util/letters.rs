@@ -1,4 +1,4 @@
-//! Dead letters as they stand in their topic.
+//! Dead letters, as they are in their topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +13,6 @@ use super::program::Running;
 use super::store::Store;
 use super::{TIMEOUT, last_totals, number, wait_until};
 
-/// A letter as it stands in the topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Letter {
     pub(crate) reason: String,
@@ -129,11 +128,11 @@ pub(crate) fn produce_much(cluster: &Cluster, topic: &str) {
 
 /// The lock of a store that a consumer works on, with letters that wait.
 pub(crate) struct Held {
-    /// How many letters are settled.
+    /// How many letters are marked as done.
     settled: u64,
     /// How many letters the oldest batch holds, the oldest two, and so on: what is sent together is one of these.
     chunks: BTreeSet<u64>,
-    /// Lets go of the lock when it is dropped.
+    /// Releases the lock when it is dropped.
     _lock: Connection,
 }
 
@@ -169,7 +168,7 @@ impl Held {
         Self { settled, chunks, _lock: lock }
     }
 
-    /// Waits until a chunk has been sent whole, which cannot be settled as long as this is held; how many letters it has.
+    /// Waits until a whole chunk has been sent, which cannot be marked as done as long as this is held; its number of letters.
     #[track_caller]
     pub(crate) fn wait_for_chunk(&self, cluster: &Cluster, dead: &str, partitions: u32) -> u64 {
         wait_until("a chunk has been sent whole", || {

@@ -91,7 +91,7 @@ pub(crate) fn list<'a>(of: &'a Value, name: &str) -> &'a [Value] {
     of[name].as_array().unwrap_or_else(|| panic!("no list `{name}` in {of}"))
 }
 
-/// How many members of a list in a report name this as what they are about.
+/// How many members of a list in a report have this in their `what`.
 #[track_caller]
 pub(crate) fn named(report: &Value, of: &str, what: &str) -> usize {
     list(report, of).iter().filter(|one| one["what"].as_str().is_some_and(|said| said.contains(what))).count()
@@ -109,7 +109,7 @@ pub(crate) fn last_totals(jsonl: &str) -> Value {
     json(lines(jsonl, "totals").last().unwrap_or_else(|| panic!("no totals in: {jsonl}")))
 }
 
-/// The number that stands in a program's words before some others.
+/// The number before these words in a program's output.
 #[track_caller]
 pub(crate) fn number_before(said: &str, words: &str) -> u64 {
     let before = said.split_once(words).unwrap_or_else(|| panic!("no `{words}` in: {said}")).0;

@@ -58,7 +58,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Fails, with all that the program said, unless it ended with this code.
+    /// Fails, with all that the program printed, unless it ended with this code.
     #[track_caller]
     pub(crate) fn code(self, code: i32) -> Self {
         assert_eq!(self.status.code(), Some(code), "{}\n{}", self.stdout, self.stderr);
@@ -95,7 +95,7 @@ pub(crate) fn run_with_input<A: AsRef<OsStr>>(name: &str, args: impl IntoIterato
     ended
 }
 
-/// A program that runs, both its outputs at hand line by line.
+/// A running program, with both its outputs line by line.
 pub(crate) struct Running {
     child: Child,
     stdout: Output,
@@ -257,7 +257,7 @@ impl Running {
         Ended { status, stdout: std::mem::take(&mut self.stdout.seen), stderr: std::mem::take(&mut self.stderr.seen) }
     }
 
-    /// Ends the program, and fails with all that it said.
+    /// Ends the program, and fails with all that it printed.
     #[track_caller]
     fn fail(&mut self, why: RecvTimeoutError, event: &str) -> ! {
         let _ = self.child.kill();
@@ -267,13 +267,13 @@ impl Running {
             RecvTimeoutError::Timeout => format!("waited {TIMEOUT:?} for {event}"),
             RecvTimeoutError::Disconnected => format!("the output ended before {event}"),
         };
-        panic!("{why}; it said:\n{}\n{}", self.stdout.seen, self.stderr.seen);
+        panic!("{why}; it printed:\n{}\n{}", self.stdout.seen, self.stderr.seen);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended unless the test failed, or kills it so.
+        // It has ended, unless the test failed or wants it killed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! A store of a test's own: runs with it, and what it says when it is asked.
+//! A store of a test's own: runs with it, and queries of it.
 
 use std::path::Path;
 use std::process::Command;
@@ -51,7 +51,7 @@ impl Store {
     #[track_caller]
     pub(crate) fn to_end_over_gaps(&self, cluster: &Cluster, topic: &str, args: &[&str]) -> Ended {
         wait_until("a run reads to the end over what is missing", || {
-            let ended = self.to_end(cluster, topic, &[&["--accept-gap"], args].concat());
+            let ended = self.to_end(cluster, topic, &[&["--accept-data-loss"], args].concat());
             if ended.status.code() == Some(1) { Err(ended.stderr) } else { Ok(ended.code(0)) }
         })
     }
@@ -62,7 +62,7 @@ impl Store {
         consumer(words.iter().copied().chain(["--store", &self.path()]))
     }
 
-    /// What a subcommand says in JSON.
+    /// The JSON that a subcommand prints.
     #[track_caller]
     pub(crate) fn json(&self, words: &[&str]) -> Value {
         json(&self.ask(&[words, &["--format", "json"]].concat()).code(0).stdout)
@@ -101,11 +101,11 @@ impl Store {
         json(&self.ask(&["verify", "--cluster", cluster.address(), "--format", "json"]).code(code).stdout)
     }
 
-    /// Waits until its totals are of so many messages.
+    /// Waits until its totals are of this many messages.
     #[track_caller]
     pub(crate) fn wait_for_messages(&self, messages: u64) {
         wait_until(&format!("{messages} messages are in the store"), || {
-            // A store that is just being made is none yet.
+            // The store may not exist yet.
             let said = self.ask(&["query", "totals", "--format", "jsonl"]);
             let wanted = format!(r#"{{"type":"totals","messages":{messages},"#);
             if said.stdout.starts_with(&wanted) { Ok(()) } else { Err(said.stdout + &said.stderr) }

@@ -10,11 +10,11 @@ use crate::{build, paths, process, wasm};
 /// Measure the scanner, the module and the engine in one table from one run.
 ///
 /// Native combine, serde_json's typed parse of the same readings, the module in the stock engine, and a module that
-/// answers at once and looks at nothing (the engine's floor).
+/// answers at once without reading its input (the engine's floor).
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench -- --help")]
 pub(crate) struct Bench {
-    /// Passed to the benchmark as they stand (try `cargo xtask bench -- --help`)
+    /// Passed to the benchmark unchanged (try `cargo xtask bench -- --help`)
     #[arg(last = true)]
     args: Vec<OsString>,
 }

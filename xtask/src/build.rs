@@ -8,7 +8,7 @@ use crate::{cargo, paths, process, wasm};
 /// The binaries that users run, by the names of their packages.
 const BINARIES: [&str; 3] = ["isotherm-producer", "isotherm-consumer", "isotherm-node"];
 
-/// Build the modules and the binaries for release, and say where they lie.
+/// Build the modules and the binaries for release, and print their paths.
 #[derive(Args)]
 #[command(after_help = "Example:\n  cargo xtask build")]
 pub(crate) struct Build {}

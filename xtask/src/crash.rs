@@ -17,7 +17,7 @@ pub(crate) struct Crash {
     /// How many kills
     #[arg(long, value_name = "N", default_value_t = 20)]
     kills: u64,
-    /// What moments and readings are drawn from [default: another each time]
+    /// Seed of the moments and the readings [default: another each time]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Partitions of the topic

@@ -91,7 +91,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         from: cli.run.from.map(Into::into),
         until_end: cli.run.until_end,
         leave_open: cli.run.leave_open,
-        accept_gap: cli.run.accept_gap,
+        accept_data_loss: cli.run.accept_data_loss,
         dead_letters: letters.is_some(),
         stop_after: cli.run.stop_after,
         log_progress,

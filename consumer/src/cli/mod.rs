@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use isotherm_engine::state::From;
+use isotherm_engine::state::StartOffset;
 use isotherm_model::settings::parse_duration;
 use isotherm_terminal::log::{self, Filter, LogFormat};
 use isotherm_terminal::stderr;
@@ -216,7 +216,7 @@ pub struct RunFlags {
     pub take_over: bool,
     /// Go on where the log no longer holds what is to be read; the gap is entered in the ledger
     #[arg(long)]
-    pub accept_gap: bool,
+    pub accept_data_loss: bool,
     /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays
     #[arg(long, value_name = "TOPIC")]
     pub dead_letters: Option<String>,
@@ -286,7 +286,7 @@ pub enum FromFlag {
     End,
 }
 
-impl std::convert::From<FromFlag> for From {
+impl std::convert::From<FromFlag> for StartOffset {
     fn from(flag: FromFlag) -> Self {
         match flag {
             FromFlag::Beginning => Self::Beginning,

@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 use super::chunk::{Bounds, Chunk, Unsettled};
 use super::letter::{Letter, Origin, pick};
 use super::post::Post;
-use super::seam::{Log, Pending, PostError, Topic};
+use super::seam::{Log, PendingCommit, PostError, Topic};
 use super::{Error, Outcome};
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
@@ -100,7 +100,7 @@ pub(crate) struct Copier<L, T, O> {
     outcome: Outcome,
 }
 
-impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
+impl<L: Log, T: Topic, O: PendingCommit> Copier<L, T, O> {
     /// A copier of the topic that is read, between these three.
     pub(crate) fn new(outbox: O, log: L, post: Post<T>, topic: String, settings: &Settings, bounds: Bounds) -> Self {
         Self {

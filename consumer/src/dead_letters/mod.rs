@@ -20,7 +20,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isotherm_engine::commit::{Commit, Saved, Store, StoreError};
+use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
 use isotherm_store::error::StoreFault;
@@ -237,7 +237,7 @@ struct Telling<'a> {
 }
 
 impl Store for Telling<'_> {
-    fn load(&mut self) -> Result<Option<Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<ResumeState>, StoreError> {
         self.store.load()
     }
 

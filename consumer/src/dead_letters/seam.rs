@@ -84,7 +84,7 @@ pub(crate) enum PostError {
 }
 
 /// The outbox: see [`Outbox`].
-pub(crate) trait Pending: Send {
+pub(crate) trait PendingCommit: Send {
     /// See [`Outbox::oldest`].
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault>;
 
@@ -92,7 +92,7 @@ pub(crate) trait Pending: Send {
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault>;
 }
 
-impl Pending for Outbox {
+impl PendingCommit for Outbox {
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
         Outbox::oldest(self, most)
     }

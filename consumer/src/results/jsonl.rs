@@ -48,7 +48,7 @@ struct WindowLine<'a>(&'a str, &'a WindowResult);
 
 impl Display for WindowLine<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(member, WindowResult { start, end, closed_by, messages, sensors, groups, merged: _ }) = self;
+        let Self(member, WindowResult { start, end, closed_by, messages, sensors, groups, positions: _ }) = self;
         let (start, end) = (Utc(*start), Utc(*end));
         write!(f, r#"{{"type":"window","start":"{start}","end":"{end}","closed_by":"{closed_by}","#)?;
         write!(f, r#""messages":{messages},"sensors":{sensors},"groups":{}}}"#, GroupList(member, groups))
@@ -115,7 +115,7 @@ mod tests {
             messages: 55,
             sensors: 27,
             groups: vec![ak()],
-            merged: vec![(0, 55)],
+            positions: vec![(0, 55)],
         }
     }
 

@@ -52,7 +52,7 @@ struct RecordingStore {
 }
 
 impl Store for RecordingStore {
-    fn load(&mut self) -> Result<Option<isotherm_engine::commit::Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<isotherm_engine::commit::ResumeState>, StoreError> {
         Ok(None)
     }
 
@@ -115,7 +115,7 @@ struct Setting {
     until_end: bool,
     store_fails: bool,
     room: usize,
-    habits: Habits,
+    options: RunOptions,
     shutdown: CancellationToken,
 }
 
@@ -128,8 +128,8 @@ impl Setting {
             Event::Attached { partition: 0, position: 0, end: if until_end { end } else { 1_000 } },
         ];
         let events = start.into_iter().chain(events).map(Ok).collect();
-        let (habits, shutdown) = (Habits::default(), CancellationToken::new());
-        Self { events, until_end, store_fails: false, room: usize::MAX, habits, shutdown }
+        let (options, shutdown) = (RunOptions::default(), CancellationToken::new());
+        Self { events, until_end, store_fails: false, room: usize::MAX, options, shutdown }
     }
 
     async fn drive(self) -> (Result<Outcome, Error>, Vec<String>) {
@@ -141,14 +141,14 @@ impl Setting {
             idle: Duration::from_secs(10),
             until_end: self.until_end,
             leave_open: false,
-            accept_gap: false,
+            accept_data_loss: false,
             dead_letters: false,
             version: ModuleVersion::CURRENT,
             fingerprint: Settings::default().fingerprint(),
         });
         let mut store = RecordingStore { record: record.clone(), fails: self.store_fails };
         let mut sink = RecordingSink { record: record.clone(), room: self.room };
-        let outcome = drive(&mut source, &mut materializer, &mut store, &mut sink, self.habits, self.shutdown).await;
+        let outcome = drive(&mut source, &mut materializer, &mut store, &mut sink, self.options, self.shutdown).await;
         let record = record.lock().expect("no test panics while it writes").clone();
         (outcome, record)
     }
@@ -181,7 +181,7 @@ async fn an_interrupted_run_says_its_totals_and_closes_nothing() {
 #[tokio::test]
 async fn a_run_with_a_bound_closes_everything_when_it_has_read_so_much() {
     let mut setting = Setting::new(false, [partial(0, 0), partial(1, 1), partial(2, 2)]);
-    setting.habits.stop_after = Some(2);
+    setting.options.stop_after = Some(2);
     let (outcome, record) = setting.drive().await;
     assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 2), "{outcome:?}");
     assert_eq!(record, ["commit 2", "publish [0, 3000] 2", "finish 2 published true"].map(str::to_owned));
@@ -257,7 +257,7 @@ async fn stop_stuck(setting: Setting, after: Duration) -> (Result<Outcome, Error
         tokio::time::sleep(after).await;
         shutdown.cancel();
     };
-    let run = drive(&mut source, &mut materializer, &mut store, &mut sink, setting.habits, shutdown.clone());
+    let run = drive(&mut source, &mut materializer, &mut store, &mut sink, setting.options, shutdown.clone());
     let (outcome, ()) = tokio::join!(run, stop);
     let record = record.lock().expect("no test panics while it writes").clone();
     (outcome, record, began.elapsed() - after)
@@ -272,7 +272,7 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
 
         // Windows 0 and 2 close together, and are committed before anything is said.
         let mut setting = Setting::new(false, [partial(0, 0), partial(1, 2), partial(2, 4)]);
-        setting.habits.stop_timeout = stop_timeout;
+        setting.options.stop_timeout = stop_timeout;
         let (outcome, record, took) = stop_stuck(setting, an_hour).await;
         assert!(matches!(&outcome, Ok(seen) if *seen == undelivered(2)), "{outcome:?}");
         assert_eq!(record, ["commit 2", "publish", "commit 0"].map(str::to_owned), "nothing is said after that");
@@ -280,7 +280,7 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
 
         // Nothing closes: the totals are all that is to be said.
         let mut setting = Setting::new(false, [partial(0, 0)]);
-        setting.habits.stop_timeout = stop_timeout;
+        setting.options.stop_timeout = stop_timeout;
         let (outcome, record, took) = stop_stuck(setting, Duration::from_millis(1)).await;
         assert!(matches!(&outcome, Ok(seen) if *seen == undelivered(0)), "{outcome:?}");
         assert_eq!(record, ["commit 0", "finish"].map(str::to_owned));
@@ -288,7 +288,7 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
 
         // A run that ends by itself is held up as well, and can be stopped then.
         let mut setting = Setting::new(true, [partial(0, 0), partial(1, 0), partial(2, 0)]);
-        setting.habits.stop_timeout = stop_timeout;
+        setting.options.stop_timeout = stop_timeout;
         let (outcome, record, took) = stop_stuck(setting, an_hour).await;
         assert!(matches!(&outcome, Ok(seen) if *seen == undelivered(1)), "{outcome:?}");
         assert_eq!(record, ["commit 1", "publish"].map(str::to_owned));

@@ -181,7 +181,7 @@ async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Resul
     loop {
         match next(&mut said).await? {
             Said::Window(window) => {
-                for (partition, offset) in &window.merged {
+                for (partition, offset) in &window.positions {
                     // Beyond the end of the run nothing is known to be there; the audit says so.
                     let end = ends.get(partition).copied().unwrap_or(*offset);
                     reading.read(*partition, end.min(*offset), end).await?;

@@ -84,7 +84,7 @@ impl Progress {
             Event::Detached { partition } => self.place(*partition, |place| place.attached = false),
             Event::End { partition, end } => self.place(*partition, |place| place.end = *end),
             Event::Partial { partition, partial, .. } => self.reached(*partition, partial.source.next),
-            Event::Hole { partition, next } => self.reached(*partition, *next),
+            Event::OffsetGap { partition, next } => self.reached(*partition, *next),
             Event::Tick { now } => self.tick(*now),
             Event::Stop | Event::Finish => {}
         }

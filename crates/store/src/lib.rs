@@ -33,7 +33,7 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use isotherm_engine::commit::{Commit, Saved, Store, StoreError};
+use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use rusqlite::Connection;
 
 pub use self::dead::{LostBatch, LostCause, LostRange, Waiting};
@@ -153,7 +153,7 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn load(&mut self) -> Result<Option<Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<ResumeState>, StoreError> {
         let fault = self.fault(Doing::Read);
         let mut load = || {
             let transaction = self.connection.transaction()?;

@@ -56,7 +56,7 @@ fn window(groups: Vec<GroupResult>) -> WindowResult {
         messages: groups.iter().map(|group| group.messages).sum(),
         sensors: groups.iter().map(|group| group.sensors).sum(),
         groups,
-        merged: Vec::new(),
+        positions: Vec::new(),
     }
 }
 

@@ -64,7 +64,7 @@ struct Terms {
     /// Room for streams that the broker makes ready.
     opening: Arc<Semaphore>,
     /// Whether the run was told to go on over gaps.
-    accept_gap: bool,
+    accept_data_loss: bool,
     /// Room for partials that wait to be taken.
     room: Arc<Semaphore>,
 }
@@ -110,7 +110,7 @@ impl FluvioSource {
             address,
             cluster: cluster.flag(),
             opening: Arc::new(Semaphore::new(OPENING)),
-            accept_gap: reading.accept_gap,
+            accept_data_loss: reading.accept_data_loss,
             room: Arc::new(Semaphore::new(ROOM as usize)),
         });
         let (sender, messages) = mpsc::channel(QUEUE);

@@ -14,7 +14,7 @@ use fluvio::dataplane::link::ErrorCode;
 use fluvio::dataplane::record::RecordData;
 use futures_util::future::BoxFuture;
 use isotherm_engine::event::Event;
-use isotherm_engine::state::From;
+use isotherm_engine::state::StartOffset;
 use isotherm_model::partial::PartitionId;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -71,15 +71,15 @@ pub(super) enum Begin {
         /// From where on it must be there: what lies before is read only to know the log by.
         needed: i64,
         /// Whether to begin where the log begins, if that is later.
-        accept_gap: bool,
+        accept_data_loss: bool,
     },
 }
 
-impl std::convert::From<From> for Begin {
-    fn from(from: From) -> Self {
+impl std::convert::From<StartOffset> for Begin {
+    fn from(from: StartOffset) -> Self {
         match from {
-            From::Beginning => Self::Beginning,
-            From::End => Self::End,
+            StartOffset::Beginning => Self::Beginning,
+            StartOffset::End => Self::End,
         }
     }
 }

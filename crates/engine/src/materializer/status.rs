@@ -3,7 +3,7 @@
 use isotherm_model::partial::PartitionId;
 use isotherm_model::window::Millis;
 
-pub use super::clock::Standing;
+pub use super::clock::PartitionPhase;
 
 /// How the run stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct PartitionStatus {
     /// Which.
     pub partition: PartitionId,
     /// Whether, and why, it holds the watermark back.
-    pub standing: Standing,
+    pub phase: PartitionPhase,
     /// The merged offset: the next one to come.
     pub position: Option<i64>,
     /// The offset that it is read to, as far as known: its end, or its target with `until_end`.

@@ -90,7 +90,9 @@ impl Reader {
             (None, Begin::At { offset: resume, .. }) if resume > end => {
                 Err(SourceError::Shorter { topic, partition, position: resume, end })
             }
-            (None, Begin::At { offset: resume, needed, accept_gap: false }) if resume < start && needed < start => {
+            (None, Begin::At { offset: resume, needed, accept_data_loss: false })
+                if resume < start && needed < start =>
+            {
                 Err(SourceError::Behind { topic, partition, resume, start })
             }
             (None, Begin::At { offset, .. }) if offset < start => Ok(start),

@@ -1,11 +1,11 @@
 //! Who holds the watermark back, and how event time goes on.
 
-use super::super::status::Standing;
+use super::super::status::PartitionPhase;
 use super::*;
 use crate::results::ClosedBy::{Idle, Watermark};
 
-fn standing(run: &Run, partition: PartitionId) -> Standing {
-    run.materializer.status().partitions[partition as usize].standing
+fn phase(run: &Run, partition: PartitionId) -> PartitionPhase {
+    run.materializer.status().partitions[partition as usize].phase
 }
 
 #[test]
@@ -33,9 +33,9 @@ fn a_partition_whose_end_is_unknown_holds_everything_back() {
     run.reading(0, 0);
     run.reading(0, 60_000);
     assert_eq!(run.pass(3_600_000), []);
-    assert_eq!(standing(&run, 1), Standing::Unheard);
+    assert_eq!(phase(&run, 1), PartitionPhase::Discovered);
     run.attach(1, 0, 0);
-    assert_eq!(standing(&run, 1), Standing::CaughtUp, "an empty partition is caught up at once");
+    assert_eq!(phase(&run, 1), PartitionPhase::CaughtUp, "an empty partition is caught up at once");
     assert_eq!(run.pass(9_999), []);
     assert_eq!(closed(&run.pass(1)), [(0, Idle), (60, Idle)], "and quiet after `idle`");
 }
@@ -57,8 +57,8 @@ fn a_backlog_holds_back_however_quiet_it_is() {
     run.reading(1, 60_000);
     run.reading(0, 0);
     assert_eq!(run.pass(3_600_000), []);
-    assert_eq!(standing(&run, 0), Standing::Backlog);
-    assert_eq!(standing(&run, 1), Standing::Quiet);
+    assert_eq!(phase(&run, 0), PartitionPhase::CatchingUp);
+    assert_eq!(phase(&run, 1), PartitionPhase::Idle);
     assert_eq!(closed(&run.reading(0, 4_000)), [(0, Watermark)]);
 }
 
@@ -67,11 +67,11 @@ fn caught_up_and_quiet_it_holds_nothing_back() {
     let mut run = Run::attached(options(), &[1, 100]);
     run.reading(0, 0);
     run.reading(1, 60_000);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
     run.pass(9_000);
     assert_eq!(run.reading(1, 61_000), []);
     assert_eq!(closed(&run.pass(1_000)), [(0, Watermark)], "partition 1 alone holds it back now");
-    assert_eq!(standing(&run, 0), Standing::Quiet);
+    assert_eq!(phase(&run, 0), PartitionPhase::Idle);
 }
 
 #[test]
@@ -81,14 +81,14 @@ fn a_newer_reading_begins_the_quiet_anew_others_and_rejected_records_do_not() {
     run.pass(9_999);
     run.reading(0, 1);
     run.pass(9_999);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
     run.batch(0, &[], &[Rejection::NotJson]);
     run.reading(0, 1);
     run.reading(0, 0);
     run.pass(1);
-    assert_eq!(standing(&run, 0), Standing::Quiet, "else rubbish, or a clock that stands, would hold back for ever");
+    assert_eq!(phase(&run, 0), PartitionPhase::Idle, "else rubbish, or a clock that stands, would hold back for ever");
     run.reading(0, 2);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
 }
 
 #[test]
@@ -131,11 +131,11 @@ fn new_records_seen_at_the_end_are_a_backlog_again() {
     run.pass(9_000);
     run.event(Event::End { partition: 0, end: 2 });
     assert_eq!(run.pass(9_000), []);
-    assert_eq!(standing(&run, 0), Standing::Backlog);
+    assert_eq!(phase(&run, 0), PartitionPhase::CatchingUp);
     run.event(Event::End { partition: 0, end: 1 });
-    assert_eq!(standing(&run, 0), Standing::Backlog, "an old answer that comes late lowers nothing");
+    assert_eq!(phase(&run, 0), PartitionPhase::CatchingUp, "an old answer that comes late lowers nothing");
     run.reading(0, 100);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
 }
 
 #[test]
@@ -202,9 +202,9 @@ fn a_lost_connection_is_not_quiet() {
     run.reading(1, 0);
     run.event(Event::Detached { partition: 0 });
     assert_eq!(run.pass(3_600_000), [], "what is written to it meanwhile is not seen");
-    assert_eq!(standing(&run, 0), Standing::Detached);
+    assert_eq!(phase(&run, 0), PartitionPhase::Detached);
     run.attach(0, 1, 2);
-    assert_eq!(standing(&run, 0), Standing::Backlog);
+    assert_eq!(phase(&run, 0), PartitionPhase::CatchingUp);
     assert_eq!(run.reading(0, 1), []);
     assert_eq!(closed(&run.pass(10_000)), [(0, Idle)]);
 }
@@ -214,11 +214,11 @@ fn attached_again_with_nothing_new_it_is_quiet_after_idle() {
     let mut run = Run::attached(options(), &[1]);
     run.reading(0, 0);
     assert_eq!(closed(&run.pass(20_000)), [(0, Idle)]);
-    assert_eq!(standing(&run, 0), Standing::Quiet);
+    assert_eq!(phase(&run, 0), PartitionPhase::Idle);
     run.event(Event::Detached { partition: 0 });
     run.pass(60_000);
     run.attach(0, 1, 1);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp, "its producers were cut off as well");
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp, "its producers were cut off as well");
     let watermark = run.materializer.status().watermark;
     run.pass(9_999);
     assert_eq!(run.materializer.status().watermark, watermark, "event time has not gone on meanwhile");

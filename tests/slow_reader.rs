@@ -1,4 +1,4 @@
-//! A consumer whose outputs nobody reads: it waits for results to be read, and can be stopped all the same.
+//! A consumer whose outputs are not read: it waits until its results are read, and can be stopped all the same.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -12,10 +12,10 @@ use crate::util::program::Running;
 use crate::util::store::Store;
 use crate::util::{count, last_totals, lines};
 
-/// What fills the output before the program starts.
+/// This fills the output before the program starts.
 const FILLING: u8 = b'x';
 
-/// An output that takes nothing: its buffer is full, and nobody reads. As long as the first is kept, it is not closed.
+/// An output that takes nothing: its buffer is full, and nothing reads it. It stays open as long as the first is kept.
 fn unread() -> (UnixStream, Stdio) {
     let (reader, mut writer) = UnixStream::pair().expect("sockets can be had");
     writer.set_nonblocking(true).expect("it can be set");
@@ -102,7 +102,7 @@ fn a_reader_that_reads_again_in_time_gets_all_of_it() {
     drop(command);
     store.wait_for_window();
     running.signal(Signal::SIGINT);
-    // What comes behind the signal is not read.
+    // The consumer does not read what comes after the signal.
     cluster.produce(&topic, &["100", "--start", "2026-03-14T09:00:10Z", "--quiet"]);
     let mut said = String::new();
     reader.read_to_string(&mut said).expect("all of it is text");

@@ -1,4 +1,4 @@
-//! A topic that is deleted and made anew under its name is another log, also where nothing in it counts.
+//! A topic that is deleted and created again under its name is another log, also if all its records are rejected.
 
 use fluvio::dataplane::record::{Batch, Record};
 
@@ -16,7 +16,7 @@ fn batch(base_timestamp: i64, values: [&str; 2]) -> Batch {
     batch
 }
 
-/// Reads one batch; then makes the topic anew with another one and reads that, with the same store.
+/// Reads one batch; then replaces the topic, and reads another batch with the same store.
 fn one_and_then(cluster: &Cluster, name: &str, one: Batch, other: Batch) -> Ended {
     let topic = cluster.deployed(name, 1);
     let store = Store::new();
@@ -41,7 +41,7 @@ fn rejected_records_alone_tell_one_log_from_another() {
         let ended = one_and_then(&cluster, name, one, other).code(1);
         assert!(ended.stderr.contains("another batch than the one that was counted"), "{name}: {}", ended.stderr);
     }
-    // Restored as it was, it is the log that was read.
+    // With the same batch it is the log that was read.
     for (name, base_timestamp) in [("restored", THEN), ("restored-untimed", -1)] {
         let batch = || batch(base_timestamp, values);
         let ended = one_and_then(&cluster, name, batch(), batch()).code(0);

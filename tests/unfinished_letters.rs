@@ -1,4 +1,4 @@
-//! `--dead-letters TOPIC` where a run is over before its letters are copied: it says what is left, and the next run copies it.
+//! `--dead-letters TOPIC` where a run is over before its letters are copied: it reports what is left, and the next run copies it.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -33,7 +33,7 @@ impl Left {
         (Self { cluster, topic, dead, store }, run)
     }
 
-    /// It said what is left; the next run copies all of it, none twice.
+    /// Fails unless the run reported what is left, and the next run copies all of it, each letter once.
     #[track_caller]
     fn for_the_next_run(self, said: &Ended) {
         let Self { cluster, topic, dead, store } = self;
@@ -53,7 +53,7 @@ impl Left {
 #[test]
 fn an_interrupted_run_waits_for_a_stalled_broker_no_longer_than_its_bound() {
     let (left, mut run) = Left::start("end-stalled", &["--drain", "1s", "--idle", "1m"]);
-    // The last of these windows is committed after every letter of the ones before.
+    // When the last of these windows is committed, so are the letters of the earlier ones.
     run.wait_for(r#""start":"2026-03-14T09:00:12Z""#);
     left.cluster.signal(Signal::SIGSTOP);
     let said = run.interrupt();
@@ -76,7 +76,7 @@ fn a_run_that_ends_by_itself_waits_no_longer_either() {
 fn a_signal_ends_the_waiting_of_a_run_that_ended_by_itself() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let (left, mut run) = Left::start("end-signal", &["--drain", "1h", "--stop-after", "1010"]);
-        // It is over, and says how it can be ended.
+        // The run is over, and prints how the waiting can be ended.
         let said = run.wait_for_error("waiting up to 3600 s for the dead letters of ");
         assert!(said.contains(" batches; Ctrl-C to stop at once"), "{said}");
         run.signal(signal);
@@ -86,7 +86,7 @@ fn a_signal_ends_the_waiting_of_a_run_that_ended_by_itself() {
     }
 }
 
-/// What is said of a wait that took as long as it may.
+/// The warning after a wait that reached its bound.
 const NOT_ALL: &str = "dead letters are not all copied after 1 s";
 
 #[test]
@@ -96,10 +96,10 @@ fn a_take_over_while_letters_are_sent_loses_none() {
     produce_much(&cluster, &topic);
     let old = copying(&store, &cluster, &topic, &dead, &["--idle", "1m"]);
     let held = Held::take(&store);
-    // It waits for the lock, to settle what it has sent.
+    // It waits for the lock, to mark as done what it has sent.
     held.wait_for_chunk(&cluster, &dead, 3);
     let mut new = copying(&store, &cluster, &topic, &dead, &["--until-end", "--take-over"]);
-    // Its first line, whatever it says: it is about to open the store.
+    // Its first log line: it is about to open the store.
     new.wait_for_error("");
     drop(held);
     let holder = format!("by process {} on ", new.id());

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::window::Millis;
 
-use super::clock::Standing;
+use super::clock::PartitionPhase;
 use super::watermark::Clocks;
 use crate::event::Effect;
 
@@ -23,12 +23,12 @@ const WINDOWS_AHEAD: i64 = 10;
 
 /// Who waits.
 #[derive(Debug, Clone)]
-pub(super) struct CatchUp {
+pub(super) struct Alignment {
     span: Millis,
     paused: BTreeSet<PartitionId>,
 }
 
-impl CatchUp {
+impl Alignment {
     /// Nobody waits. Both in milliseconds.
     pub(super) fn new(window: Millis, grace: Millis) -> Self {
         Self { span: window.saturating_mul(WINDOWS_AHEAD).saturating_add(grace), paused: BTreeSet::new() }
@@ -42,22 +42,24 @@ impl CatchUp {
     /// Decides anew who waits, and answers with the changes. Cost: linear in the partitions.
     pub(super) fn review(&mut self, clocks: &Clocks, effects: &mut Vec<Effect>) {
         let slowest = (clocks.partitions.values())
-            .filter(|clock| match clocks.standing(clock) {
-                Standing::KeepsOpen => clock.may_fall_quiet(),
-                standing => standing.holds_back(),
+            .filter(|clock| match clocks.phase(clock) {
+                PartitionPhase::HoldingOpen => clock.may_become_idle(),
+                standing => standing.blocks_watermark(),
             })
             .filter_map(|clock| clocks.place(clock))
             .min();
-        let lost = |standing| matches!(standing, Standing::Unheard | Standing::Detached | Standing::Refilling);
-        let stuck = clocks.partitions.values().any(|clock| lost(clocks.standing(clock)));
+        let lost = |standing| {
+            matches!(standing, PartitionPhase::Discovered | PartitionPhase::Detached | PartitionPhase::Restoring)
+        };
+        let stuck = clocks.partitions.values().any(|clock| lost(clocks.phase(clock)));
         for (&partition, clock) in &clocks.partitions {
-            let standing = clocks.standing(clock);
+            let standing = clocks.phase(clock);
             let far = clock.watermark.zip(slowest).is_some_and(|(own, least)| own.saturating_sub(least) > self.span);
             let waits = match standing {
-                Standing::Backlog => far,
-                Standing::CaughtUp | Standing::Quiet => far && stuck,
-                Standing::KeepsOpen | Standing::AtTarget => true,
-                Standing::Unheard | Standing::Detached | Standing::Refilling => false,
+                PartitionPhase::CatchingUp => far,
+                PartitionPhase::CaughtUp | PartitionPhase::Idle => far && stuck,
+                PartitionPhase::HoldingOpen | PartitionPhase::AtTarget => true,
+                PartitionPhase::Discovered | PartitionPhase::Detached | PartitionPhase::Restoring => false,
             };
             if waits && self.paused.insert(partition) {
                 effects.push(Effect::Pause { partition });
