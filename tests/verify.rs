@@ -235,10 +235,14 @@ fn retention_that_overtakes_is_no_failure() {
     let cluster = Cluster::start();
     let topic = cluster.kept_short("verify-overtaken", 8_000_000);
     let store = Store::new();
-    let produce = || cluster.produce(&topic, &["30000", "--rate", "1000", "--quiet", "--batch-size", "9000"]);
-    produce();
+    // Half a minute of readings.
+    let produce = |round: i64| {
+        let start = format!("2026-03-14T09:{round:02}:00Z");
+        cluster.produce(&topic, &["30000", "--rate", "1000", "--start", &start, "--quiet", "--batch-size", "9000"]);
+    };
+    produce(0);
     store.to_end(&cluster, &topic, &[]).code(0);
-    let mut produced = 30_000;
+    let mut rounds = 0;
     wait_until("retention overtakes a verification", || {
         // It is stopped when it begins to read. When it goes on, retention has deleted what it was reading.
         let mut verify = command("isotherm-consumer");
@@ -246,9 +250,9 @@ fn retention_that_overtakes_is_no_failure() {
         let mut verify = Running::start(verify.args(["-v", "--log-format", "json"]));
         verify.wait_for_event(&["records"]);
         verify.signal(Signal::SIGSTOP);
-        produce();
-        produced += 30_000;
-        let start = cluster.wait_for_start(&topic, produced - 42_000);
+        rounds += 1;
+        produce(rounds);
+        let start = cluster.wait_for_start(&topic, 30_000 * rounds - 12_000);
         verify.signal(Signal::SIGCONT);
         let report = json(&verify.wait().code(0).stdout);
         assert_ne!(report["result"], "different", "{report}");
