@@ -54,7 +54,7 @@ fn a_log_that_no_longer_reaches_back_is_refused_unless_the_gap_is_accepted() {
     short.cluster.wait_for_start(&short.topic, 1_001);
 
     let refused = short.run(&[], 1);
-    for said in ["partition 0", "--accept-gap", "--reset", "retention"] {
+    for said in ["partition 0", "--accept-data-loss", "--reset", "retention"] {
         assert!(refused.contains(said), "`{said}` is missing: {refused}");
     }
     assert_eq!(short.store.windows(), before, "a refused run changes nothing");
@@ -63,7 +63,7 @@ fn a_log_that_no_longer_reaches_back_is_refused_unless_the_gap_is_accepted() {
     let ledger = short.store.ledger();
     let partition = &ledger["partitions"][0];
     let gaps = list(partition, "gaps");
-    let unread: u64 = gaps.iter().map(|gap| count(gap, "unread")).sum();
+    let lost: u64 = gaps.iter().map(|gap| count(gap, "unread")).sum();
     assert!(count(&gaps[0], "first") <= 1_000 && count(&gaps[0], "next") > 1_000, "{ledger}");
     assert_eq!(count(&gaps[0], "unread"), count(&gaps[0], "next") - 1_000, "{ledger}");
     assert_eq!(count(&totals, "messages"), 6_000 - unread, "{totals}");

@@ -66,7 +66,7 @@ fn why_names_the_partition_that_holds_a_window_back() {
     let why = store.json(&["why", "--idle", "1h"]);
     assert_eq!((&why["type"], &why["topic"]), (&Value::from("why"), &Value::from(topic.as_str())));
     assert_eq!(of(&why, "partition"), [0, 1]);
-    assert_eq!(of(&why, "holds_back"), [false, true], "{why}");
+    assert_eq!(of(&why, "blocks_watermark"), [false, true], "{why}");
     assert_eq!(of(&why, "lag"), [0, 0], "{why}");
     assert_eq!(of(&why, "watermark"), ["2026-03-14T09:00:39Z", "2026-03-14T09:00:08Z"], "{why}");
     assert_eq!(why["window"]["start"], "2026-03-14T09:00:06Z", "{why}");
@@ -115,7 +115,7 @@ fn why_does_not_blame_a_partition_that_is_quiet() {
     );
     assert_eq!(of(&why, "watermark")[1], &Value::Null, "{why}");
     // The other one may have fallen quiet, too, before the last reading came.
-    assert_eq!(of(&why, "holds_back")[1], &Value::from(false), "{why}");
+    assert_eq!(of(&why, "blocks_watermark")[1], &Value::from(false), "{why}");
     assert!(!because(&why).iter().any(|words| words.starts_with("partition 1 ")), "{why}");
     // Event time has to go on for the rest of the hour.
     let rest = 3_660 - (second - 1);
@@ -129,7 +129,11 @@ fn why_does_not_blame_a_partition_that_is_quiet() {
     consumer.interrupt();
     // The next run waits for it from its start on.
     let why = store.why();
-    assert_eq!((&why["grace_ms"], of(&why, "holds_back")[1]), (&Value::from(60_000), &Value::from(true)), "{why}");
+    assert_eq!(
+        (&why["grace_ms"], of(&why, "blocks_watermark")[1]),
+        (&Value::from(60_000), &Value::from(true)),
+        "{why}"
+    );
     assert!(
         because(&why).last().is_some_and(|words| words.ends_with("after the next start, at the earliest")),
         "{why}"
@@ -155,10 +159,10 @@ fn why_says_of_a_log_that_was_cut_what_a_run_says() {
         let refused = run().code(1).stderr;
         let refusal = refused.lines().find_map(|line| line.strip_prefix("error: "));
         let refusal = refusal.unwrap_or_else(|| panic!("no error: {refused}"));
-        assert!(refusal.contains("--accept-gap"), "{refusal}");
+        assert!(refusal.contains("--accept-data-loss"), "{refusal}");
         let why = store.why();
         let (cut, yes) = (Value::from("cut"), Value::from(true));
-        assert_eq!((of(&why, "state"), of(&why, "holds_back")), (vec![&cut], vec![&yes]), "{why}");
+        assert_eq!((of(&why, "state"), of(&why, "blocks_watermark")), (vec![&cut], vec![&yes]), "{why}");
         let first = of(&why, "first")[0].as_i64().expect("an offset");
         assert_eq!(of(&why, "lag")[0].as_i64(), Some(6_000 - first), "what is there to be read: {why}");
         if because(&why).iter().any(|words| words.contains(refusal)) {

@@ -51,7 +51,7 @@ impl Store {
     #[track_caller]
     pub(crate) fn to_end_over_gaps(&self, cluster: &Cluster, topic: &str, args: &[&str]) -> Ended {
         wait_until("a run reads to the end over what is missing", || {
-            let ended = self.to_end(cluster, topic, &[&["--accept-gap"], args].concat());
+            let ended = self.to_end(cluster, topic, &[&["--accept-data-loss"], args].concat());
             if ended.status.code() == Some(1) { Err(ended.stderr) } else { Ok(ended.code(0)) }
         })
     }
