@@ -49,7 +49,7 @@ impl Store {
 
     /// Such a run that goes on over data that retention deleted: again, if more is deleted while it reads.
     #[track_caller]
-    pub(crate) fn to_end_over_gaps(&self, cluster: &Cluster, topic: &str, args: &[&str]) -> Ended {
+    pub(crate) fn to_end_over_losses(&self, cluster: &Cluster, topic: &str, args: &[&str]) -> Ended {
         wait_until("a run reads to the end over what is missing", || {
             let ended = self.to_end(cluster, topic, &[&["--accept-data-loss"], args].concat());
             if ended.status.code() == Some(1) { Err(ended.stderr) } else { Ok(ended.code(0)) }
