@@ -3,16 +3,16 @@
 use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
+use isotherm_engine::state::DeadBatch;
 use isotherm_model::json::Quoted;
+use isotherm_model::partial::PartitionId;
 use isotherm_model::scan::Scanner;
 use isotherm_model::time::{self, Utc};
 use isotherm_model::window::{Millis, WindowSize};
 use serde_json::Value;
 use siphasher::sip::SipHasher;
 
-use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
-use crate::store::DeadBatch;
 
 /// The reason of a late reading.
 const LATE: &str = "late";

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use isotherm_model::partial::SourceRange;
+use isotherm_engine::ledger::{Account, KeyedRange};
+use isotherm_engine::state::PartitionState;
+use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::rejection::RejectedCounts;
 use isotherm_model::settings::Settings;
 use isotherm_model::time::Utc;
+use isotherm_store::{LostCause, LostRange, Waiting};
+use isotherm_terminal::progress::thousands;
 
 use super::columns::{Column, lines};
-use crate::materializer::event::PartitionId;
-use crate::materializer::ledger::{Account, KeyedRange};
 use crate::results::ledger::{Counts, LedgerReport, Letters, Lost, PartitionLedger, Ranges};
-use crate::sink::table::format::{foreign, thousands};
-use crate::store::PartitionState;
-use crate::store::sqlite::{LostCause, LostRange, Waiting};
+use crate::sinks::table::format::foreign;
 
 /// How many ranges of each kind the table shows.
 const MOST_RANGES: usize = 20;
@@ -47,7 +47,7 @@ pub fn report(stored: &Stored<'_>) -> LedgerReport {
     for (partition, state) in stored.partitions {
         let account = stored.accounts.get(partition).map(|account| account_of(account, stored.settings));
         let ledger = account.unwrap_or_default();
-        partitions.insert(*partition, PartitionLedger { start: state.start, next: state.merged, ..ledger });
+        partitions.insert(*partition, PartitionLedger { start: state.start, next: state.position, ..ledger });
     }
     for (partition, Waiting { batches, records }) in stored.waiting {
         let waiting = Letters { batches: *batches, records: *records };
@@ -56,7 +56,7 @@ pub fn report(stored: &Stored<'_>) -> LedgerReport {
     for LostRange { partition, cause, range, batches, records } in stored.lost {
         let ledger = partitions.entry(*partition).or_default();
         let letters = Letters { batches: *batches, records: *records };
-        ledger.counts.lost = ledger.counts.lost.plus(&letters);
+        ledger.counts.letters_lost = ledger.counts.letters_lost.plus(&letters);
         ledger.lost.push(Lost { range: *range, letters, cause: *cause });
     }
     let mut counts = Counts::default();
@@ -81,11 +81,11 @@ fn account_of(account: &Account, settings: &Settings) -> PartitionLedger {
             counted: account.counted,
             late: account.late,
             rejected: account.rejected,
-            replayed: account.replayed,
-            unread: account.gaps.iter().fold(0, |sum, gap| gap.unread.saturating_add(sum)),
+            restored: account.restored,
+            lost: account.data_losses.iter().fold(0, |sum, gap| gap.lost.saturating_add(sum)),
             ..Counts::default()
         },
-        gaps: account.gaps.clone(),
+        data_losses: account.data_losses.clone(),
         late: Ranges { listed: late.collect(), unlisted: account.late_ranges.unlisted() },
         rejected: Ranges {
             listed: account.rejected_ranges.listed().to_vec(),
@@ -114,10 +114,10 @@ pub fn text(report: &LedgerReport, settings: &Settings) -> Vec<String> {
 
 fn accounts(report: &LedgerReport) -> Vec<String> {
     let row = |name: String, next: String, counts: &Counts| {
-        let Counts { read, counted, late, rejected, replayed, unread, .. } = counts;
+        let Counts { read, counted, late, rejected, restored, lost, .. } = counts;
         let [read, counted, late] = [read, counted, late].map(|count| thousands(*count));
-        let [replayed, unread] = [replayed, unread].map(|count| thousands(*count));
-        [name, next, read, counted, late, thousands(rejected.total()), replayed, unread]
+        let [restored, lost] = [restored, lost].map(|count| thousands(*count));
+        [name, next, read, counted, late, thousands(rejected.total()), restored, lost]
     };
     let mut rows: Vec<_> = (report.partitions.iter())
         .map(|ledger| row(ledger.partition.to_string(), offset(ledger.next), &ledger.counts))
@@ -148,10 +148,10 @@ fn reasons(report: &LedgerReport) -> Vec<String> {
 
 fn gaps(report: &LedgerReport) -> Vec<String> {
     let rows: Vec<_> = (report.partitions.iter())
-        .flat_map(|ledger| ledger.gaps.iter().map(|gap| (ledger.partition, gap)))
+        .flat_map(|ledger| ledger.data_losses.iter().map(|gap| (ledger.partition, gap)))
         .map(|(partition, gap)| {
             let SourceRange { first, next } = gap.range;
-            [partition.to_string(), offset(first), offset(next), thousands(gap.unread)]
+            [partition.to_string(), offset(first), offset(next), thousands(gap.lost)]
         })
         .collect();
     let columns =
@@ -169,8 +169,8 @@ fn letters(counts: &Counts) -> Vec<String> {
     if counts.waiting.batches > 0 {
         text.push(format!("Still to be copied to the dead letters: {}", number(counts.waiting)));
     }
-    if counts.lost.batches > 0 {
-        text.push(format!("Lost to the dead letters: {}", number(counts.lost)));
+    if counts.letters_lost.batches > 0 {
+        text.push(format!("Lost to the dead letters: {}", number(counts.letters_lost)));
     }
     if !text.is_empty() {
         text.insert(0, String::new());

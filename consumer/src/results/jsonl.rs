@@ -12,12 +12,13 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use isotherm_engine::results::{GroupResult, Totals, WindowResult};
 use isotherm_model::fixed::Micros;
 use isotherm_model::json::Quoted;
 use isotherm_model::schema::Pointer;
 use isotherm_model::time::Utc;
 
-use super::{ClosedBy, GroupResult, Reasons, Totals, WindowResult};
+use super::Reasons;
 
 /// Writes results as JSON lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,21 +44,11 @@ impl JsonLines {
     }
 }
 
-impl Display for ClosedBy {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Watermark => "watermark",
-            Self::Idle => "idle",
-            Self::End => "end",
-        })
-    }
-}
-
 struct WindowLine<'a>(&'a str, &'a WindowResult);
 
 impl Display for WindowLine<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(member, WindowResult { start, end, closed_by, messages, sensors, groups, merged: _ }) = self;
+        let Self(member, WindowResult { start, end, closed_by, messages, sensors, groups, positions: _ }) = self;
         let (start, end) = (Utc(*start), Utc(*end));
         write!(f, r#"{{"type":"window","start":"{start}","end":"{end}","closed_by":"{closed_by}","#)?;
         write!(f, r#""messages":{messages},"sensors":{sensors},"groups":{}}}"#, GroupList(member, groups))
@@ -94,6 +85,7 @@ impl Display for GroupList<'_> {
 
 #[cfg(test)]
 mod tests {
+    use isotherm_engine::results::ClosedBy;
     use isotherm_model::fixed::Fixed;
     use isotherm_model::rejection::{RejectedCounts, Rejection};
 
@@ -123,7 +115,7 @@ mod tests {
             messages: 55,
             sensors: 27,
             groups: vec![ak()],
-            merged: vec![(0, 55)],
+            positions: vec![(0, 55)],
         }
     }
 

@@ -3,15 +3,14 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use isotherm_engine::ledger::{DataLoss, KeyedRange};
 use isotherm_model::json::Quoted;
-use isotherm_model::partial::SourceRange;
+use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::window::Millis;
+use isotherm_store::LostCause;
 
 use super::{Instant, Reasons, list};
-use crate::materializer::event::PartitionId;
-use crate::materializer::ledger::{Gap, KeyedRange};
-use crate::store::sqlite::LostCause;
 
 /// The ledger of a store at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +39,13 @@ pub struct Counts {
     /// Records that are no reading that counts, by reason.
     pub rejected: RejectedCounts,
     /// Records that were read again after a restart, to refill open windows.
-    pub replayed: u64,
-    /// Offsets in gaps that have never been read.
-    pub unread: u64,
+    pub restored: u64,
+    /// Records that retention deleted before they were read.
+    pub lost: u64,
     /// What is still to be copied to the dead letters.
     pub waiting: Letters,
     /// What could not be copied there.
-    pub lost: Letters,
+    pub letters_lost: Letters,
 }
 
 /// Late and rejected records on their way to the dead letters.
@@ -70,7 +69,7 @@ pub struct PartitionLedger {
     /// Its account.
     pub counts: Counts,
     /// What the run went on without.
-    pub gaps: Vec<Gap>,
+    pub data_losses: Vec<DataLoss>,
     /// Where late readings stand, by the start of their window.
     pub late: Ranges<Millis>,
     /// Where rejected records stand, by reason.
@@ -122,10 +121,10 @@ impl Counts {
         self.counted = self.counted.saturating_add(other.counted);
         self.late = self.late.saturating_add(other.late);
         self.rejected.merge(&other.rejected);
-        self.replayed = self.replayed.saturating_add(other.replayed);
-        self.unread = self.unread.saturating_add(other.unread);
+        self.restored = self.restored.saturating_add(other.restored);
+        self.lost = self.lost.saturating_add(other.lost);
         self.waiting = self.waiting.plus(&other.waiting);
-        self.lost = self.lost.plus(&other.lost);
+        self.letters_lost = self.letters_lost.plus(&other.letters_lost);
     }
 }
 
@@ -140,12 +139,12 @@ impl Display for LedgerReport {
 
 impl Display for PartitionLedger {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { partition, start, next, counts, gaps, late, rejected, lost } = self;
+        let Self { partition, start, next, counts, data_losses, late, rejected, lost } = self;
         write!(f, r#"{{"partition":{partition},"start":{start},"next":{next},{},"#, Members(counts))?;
-        let gaps = list(gaps, |Gap { range: SourceRange { first, next }, unread }, f| {
-            write!(f, r#"{{"first":{first},"next":{next},"unread":{unread}}}"#)
+        let losses = list(data_losses, |DataLoss { range: SourceRange { first, next }, lost }, f| {
+            write!(f, r#"{{"first":{first},"next":{next},"lost":{lost}}}"#)
         });
-        write!(f, r#""gaps":{gaps},"#)?;
+        write!(f, r#""data_losses":{losses},"#)?;
         let ranges = list(&late.listed, |range, f| {
             write!(f, r#"{{{},"window":{}}}"#, Place(range.range, range.records), Instant(range.key))
         });
@@ -170,10 +169,10 @@ struct Members<'a>(&'a Counts);
 
 impl Display for Members<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Counts { read, counted, late, rejected, replayed, unread, waiting, lost } = self.0;
+        let Counts { read, counted, late, rejected, restored, lost, waiting, letters_lost } = self.0;
         let rejected = Reasons(rejected);
-        write!(f, r#""read":{read},"counted":{counted},"late":{late},"rejected":{rejected},"replayed":{replayed},"#)?;
-        write!(f, r#""unread":{unread},"dead_letters":{{"waiting":{waiting},"lost":{lost}}}"#)
+        write!(f, r#""read":{read},"counted":{counted},"late":{late},"rejected":{rejected},"restored":{restored},"#)?;
+        write!(f, r#""lost":{lost},"dead_letters":{{"waiting":{waiting},"lost":{letters_lost}}}"#)
     }
 }
 
@@ -217,12 +216,12 @@ mod tests {
                 counted: 593,
                 late: 4,
                 rejected,
-                replayed: 50,
-                unread: 20,
+                restored: 50,
+                lost: 20,
                 waiting: letters(1, 2),
-                lost: letters(1, 3),
+                letters_lost: letters(1, 3),
             },
-            gaps: vec![Gap { range: SourceRange { first: 200, next: 250 }, unread: 20 }],
+            data_losses: vec![DataLoss { range: SourceRange { first: 200, next: 250 }, lost: 20 }],
             late: Ranges { listed: vec![range(1_795_341_600_000, 300, 350, 4)], unlisted: 0 },
             rejected: Ranges {
                 listed: vec![range(Rejection::BadTime, 0, 50, 2), range(Rejection::NotJson, 350, 400, 1)],

@@ -3,10 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 
 use isotherm_model::json::Quoted;
+use isotherm_model::partial::PartitionId;
 use isotherm_model::window::Millis;
 
 use super::{Instant, Maybe, list};
-use crate::materializer::event::PartitionId;
 
 /// What a store and its cluster say of the oldest open window.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct PartitionWhy {
     /// How far it has been read.
     pub state: ReadState,
     /// Whether the window waits for it.
-    pub holds_back: bool,
+    pub blocks_watermark: bool,
     /// Its watermark.
     pub watermark: Option<Millis>,
     /// How much event time it lacks.
@@ -79,13 +79,13 @@ pub struct PartitionWhy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadState {
     /// The topic has it, the store does not know it.
-    Unread,
+    Discovered,
     /// There is more to read.
-    Backlog,
+    CatchingUp,
     /// Everything has been read.
     CaughtUp,
     /// Everything has been read, and the watermark has passed its own: it was quiet.
-    Quiet,
+    Idle,
     /// Its end is not known.
     Unknown,
     /// Its log begins beyond what is to be read next.
@@ -100,10 +100,10 @@ impl ReadState {
     /// Its word.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Unread => "unread",
-            Self::Backlog => "backlog",
+            Self::Discovered => "discovered",
+            Self::CatchingUp => "catching-up",
             Self::CaughtUp => "caught-up",
-            Self::Quiet => "quiet",
+            Self::Idle => "idle",
             Self::Unknown => "unknown",
             Self::Cut => "cut",
             Self::Shorter => "shorter",
@@ -136,9 +136,12 @@ impl Display for OpenWindow {
 
 impl Display for PartitionWhy {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { partition, state, holds_back, watermark, missing, next, first, end, lag, error } = self;
+        let Self { partition, state, blocks_watermark, watermark, missing, next, first, end, lag, error } = self;
         let (state, watermark) = (state.name(), Maybe(watermark.map(Instant)));
-        write!(f, r#"{{"partition":{partition},"state":"{state}","holds_back":{holds_back},"watermark":{watermark},"#)?;
+        write!(
+            f,
+            r#"{{"partition":{partition},"state":"{state}","blocks_watermark":{blocks_watermark},"watermark":{watermark},"#
+        )?;
         let (missing, lag) = (Maybe(*missing), Maybe(*lag));
         let (next, first, end) = (Maybe(*next), Maybe(*first), Maybe(*end));
         write!(
@@ -164,7 +167,7 @@ mod tests {
         let partition = PartitionWhy {
             partition: 0,
             state: ReadState::CaughtUp,
-            holds_back: false,
+            blocks_watermark: false,
             watermark: Some(start + 9_250),
             missing: Some(0),
             next: Some(620),
@@ -188,8 +191,8 @@ mod tests {
                 partition.clone(),
                 PartitionWhy {
                     partition: 1,
-                    state: ReadState::Backlog,
-                    holds_back: true,
+                    state: ReadState::CatchingUp,
+                    blocks_watermark: true,
                     watermark: Some(start + 2_500),
                     missing: Some(1_500),
                     next: Some(400),

@@ -1,10 +1,11 @@
 //! What a report says, byte for byte, and that settings come back from a store's text.
 
+use isotherm_engine::audit::findings::{Difference, Findings, MOST_DIFFERENCES, ReadAgain, Windows};
 use isotherm_model::settings::Settings;
+use isotherm_store::Subject;
 
-use super::report::{self, Difference, Findings, ReadAgain, Report, Windows};
+use super::report::Report;
 use crate::inspect::settings;
-use crate::store::sqlite::Subject;
 
 fn report() -> Report {
     let mut findings = Findings {
@@ -70,10 +71,10 @@ The store is not what the log says.";
 #[test]
 fn differences_beyond_the_most_are_counted() {
     let mut findings = Findings::default();
-    for number in 0..report::MOST_DIFFERENCES + 5 {
+    for number in 0..MOST_DIFFERENCES + 5 {
         findings.differ("a", number, "b");
     }
-    assert_eq!((findings.differences.len(), findings.unlisted), (report::MOST_DIFFERENCES, 5));
+    assert_eq!((findings.differences.len(), findings.unlisted), (MOST_DIFFERENCES, 5));
     let first = Difference { what: "a".to_owned(), stored: "0".to_owned(), recomputed: "b".to_owned() };
     assert_eq!(findings.differences.first(), Some(&first));
 }
