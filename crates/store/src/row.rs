@@ -4,7 +4,7 @@
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Params, params_from_iter};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::column::{Malformed, text};
 use crate::error::DbError;
@@ -29,14 +29,14 @@ impl Check {
 
 /// Computes a row's check: over the table's name and a zero, then each value as a byte for its type and eight bytes,
 /// little-endian: the integer, or the number of bytes that follow.
-pub(super) struct Hasher(Xxh3);
+pub(super) struct Hasher(Vec<u8>);
 
 impl Hasher {
     pub(super) fn new(table: &str) -> Self {
-        let mut hash = Xxh3::new();
-        hash.update(table.as_bytes());
-        hash.update(&[0]);
-        Self(hash)
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(table.as_bytes());
+        bytes.push(0);
+        Self(bytes)
     }
 
     pub(super) fn add(&mut self, values: &[ValueRef<'_>]) {
@@ -48,17 +48,14 @@ impl Hasher {
                 ValueRef::Text(bytes) => (3, bytes.len() as u64, bytes),
                 ValueRef::Blob(bytes) => (4, bytes.len() as u64, bytes),
             };
-            let mut fixed = [kind; 9];
-            for (place, byte) in fixed.iter_mut().skip(1).zip(number.to_le_bytes()) {
-                *place = byte;
-            }
-            self.0.update(&fixed);
-            self.0.update(bytes);
+            self.0.push(kind);
+            self.0.extend_from_slice(&number.to_le_bytes());
+            self.0.extend_from_slice(bytes);
         }
     }
 
     pub(super) fn check(&self) -> Check {
-        Check(self.0.digest().cast_signed())
+        Check(xxh3_64(&self.0).cast_signed())
     }
 }
 
