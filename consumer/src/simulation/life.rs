@@ -210,9 +210,9 @@ impl World<'_> {
     /// Holds the materializer against the model of time: whether windows close now, and whether the run is over.
     fn see(&mut self, life: &mut Life, event: &Event) -> (bool, bool) {
         let windows = life.time.see(&self.log, event);
-        let (status, book) = (life.materializer.status(), &life.time.book);
+        let (status, book) = (life.materializer.view(), &life.time.book);
         assert_eq!(status.watermark, book.watermark, "the watermark after {event:?}\n{:#?}", life.time);
-        let open = status.open_windows;
+        let open = status.open_windows.len();
         // What has not been read again yet is not known to be open.
         let fits = if life.time.is_restoring() { open <= book.open.len() } else { open == book.open.len() };
         assert!(fits, "{open} windows are open after {event:?}\n{:#?}", life.time);
