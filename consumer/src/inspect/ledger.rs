@@ -183,9 +183,8 @@ fn lost(report: &LedgerReport) -> Vec<String> {
         .flat_map(|ledger| ledger.lost.iter().map(|lost| (ledger.partition, lost)))
         .map(|(partition, Lost { range, letters, cause })| {
             let why = match cause {
-                Some(LostCause::Cut) => "the log was cut before",
-                Some(LostCause::TooLarge) => "larger than the broker takes",
-                None => "",
+                LostCause::Cut => "the log was cut before",
+                LostCause::TooLarge => "larger than the broker takes",
             };
             let records = thousands(letters.records);
             [partition.to_string(), offset(range.first), offset(range.next), records, why.to_owned()]

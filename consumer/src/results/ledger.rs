@@ -85,8 +85,8 @@ pub struct Lost {
     pub range: SourceRange,
     /// How many, in how many batches.
     pub letters: Letters,
-    /// Why; `None` where that is not known.
-    pub cause: Option<LostCause>,
+    /// Why.
+    pub cause: LostCause,
 }
 
 /// Where records of one kind stand.
@@ -154,11 +154,7 @@ impl Display for PartitionLedger {
         });
         write!(f, r#""rejected_ranges":{ranges},"rejected_unlisted":{},"#, rejected.unlisted)?;
         let lost = list(lost, |Lost { range, letters: Letters { batches, records }, cause }, f| {
-            write!(f, r#"{{{},"batches":{batches},"cause":"#, Place(*range, *records))?;
-            match cause {
-                Some(cause) => write!(f, r#""{}"}}"#, cause.name()),
-                None => f.write_str("null}"),
-            }
+            write!(f, r#"{{{},"batches":{batches},"cause":"{}"}}"#, Place(*range, *records), cause.name())
         });
         write!(f, r#""lost_ranges":{lost}}}"#)
     }
@@ -230,7 +226,7 @@ mod tests {
             lost: vec![Lost {
                 range: SourceRange { first: 0, next: 50 },
                 letters: letters(1, 3),
-                cause: Some(LostCause::Cut),
+                cause: LostCause::Cut,
             }],
         };
         let second = PartitionLedger {
