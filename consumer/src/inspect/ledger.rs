@@ -197,9 +197,8 @@ fn lost(report: &LedgerReport) -> Vec<String> {
         .flat_map(|ledger| ledger.lost_ranges.iter().map(|lost| (ledger.partition, lost)))
         .map(|(partition, lost)| {
             let why = match lost.cause {
-                Some(LostCause::Cut) => "the log was cut before",
-                Some(LostCause::TooLarge) => "larger than the broker takes",
-                None => "",
+                LostCause::Cut => "the log was cut before",
+                LostCause::TooLarge => "larger than the broker takes",
             };
             let records = thousands(lost.records);
             [partition.to_string(), offset(lost.first), offset(lost.next), records, why.to_owned()]

@@ -9,7 +9,6 @@ use isotherm_engine::results::WindowResult;
 use isotherm_engine::state::SensorEntry;
 use isotherm_model::time;
 use isotherm_model::window::{Millis, Window};
-use isotherm_store::error::StoreFault;
 use isotherm_store::{Identity, Snapshot, StoreReader, Windows};
 use tokio::sync::mpsc;
 
@@ -27,7 +26,7 @@ pub(super) enum Said {
 }
 
 /// Reads the store at `path`. As long as the answer is not dropped, the store's moment is held.
-pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<Said, StoreFault>> {
+pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<Said, isotherm_store::Error>> {
     let (say, said) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         if let Err(fault) = tell(path, &say) {
@@ -38,7 +37,7 @@ pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<Said, StoreFault>> {
     said
 }
 
-fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, StoreFault>>) -> Result<(), StoreFault> {
+fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, isotherm_store::Error>>) -> Result<(), isotherm_store::Error> {
     let mut reader = StoreReader::open(&path)?;
     let identity = reader.identity().clone();
     let snapshot = reader.snapshot()?;
@@ -65,7 +64,7 @@ fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, StoreFault>>) -> Result<(
 }
 
 /// All but the windows, and which of them there are.
-fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, StoreFault> {
+fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, isotherm_store::Error> {
     let size = identity.subject.window.max(1);
     let mut rows = Rows::default();
     snapshot.windows(Windows::All, |window| {

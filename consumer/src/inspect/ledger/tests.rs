@@ -15,7 +15,7 @@ fn range<K>(key: K, first: i64, next: i64, records: u64) -> KeyedRange<K> {
 }
 
 fn lost(cause: LostCause, first: i64, next: i64, records: u64) -> LostRange {
-    LostRange { partition: 1, cause: Some(cause), range: SourceRange { first, next }, batches: 1, records }
+    LostRange { partition: 1, cause, range: SourceRange { first, next }, batches: 1, records }
 }
 
 struct Store {
