@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 use std::path::PathBuf;
 
-use isotherm_engine::audit::findings::{Difference, Findings, Outcome, ReadAgain, Unverifiable, Windows};
+use isotherm_engine::audit::findings::{Difference, Findings, ReadAgain, Unverifiable, Verdict, Windows};
 use isotherm_model::json::Quoted;
 
 use crate::sinks::table::format::foreign;
@@ -64,10 +64,10 @@ impl Display for Text<'_> {
                 writeln!(f, "  {}: {}", clean(what), clean(why))?;
             }
         }
-        match findings.outcome() {
-            Outcome::Same => return write!(f, "\nEverything is as it is stored."),
-            Outcome::Incomplete => return write!(f, "\nAll that can be recomputed is as it is stored."),
-            Outcome::Different => {}
+        match findings.verdict() {
+            Verdict::Same => return write!(f, "\nEverything is as it is stored."),
+            Verdict::Incomplete => return write!(f, "\nAll that can be recomputed is as it is stored."),
+            Verdict::Different => {}
         }
         let lines = differences
             .iter()
@@ -93,7 +93,7 @@ impl Display for Json<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Report { topic, run, store, cluster, findings } = self.0;
         let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
-        let (result, store) = (findings.outcome(), store.display().to_string());
+        let (result, store) = (findings.verdict(), store.display().to_string());
         let (topic, store, cluster) = (Quoted(topic), Quoted(&store), Quoted(cluster));
         write!(f, r#"{{"type":"verify","result":"{result}","topic":{topic},"run":"{run}","store":{store},"#)?;
         write!(f, r#""cluster":{cluster},"#)?;
