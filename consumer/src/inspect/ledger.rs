@@ -24,7 +24,7 @@ const MOST_TEXT: usize = 4_000;
 
 /// What a store answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Stored<'a> {
+pub struct LedgerInput<'a> {
     /// The topic.
     pub topic: &'a str,
     /// The run.
@@ -44,7 +44,7 @@ pub struct Stored<'a> {
 }
 
 /// The ledger of a store.
-pub fn report(stored: &Stored<'_>) -> LedgerReport {
+pub fn report(stored: &LedgerInput<'_>) -> LedgerReport {
     let mut partitions: BTreeMap<PartitionId, PartitionLedger> = BTreeMap::new();
     for (partition, state) in stored.partitions {
         let account = stored.accounts.get(partition).map(|account| account_of(account, stored.settings));

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use isotherm_engine::audit::{Rows, Stored};
+use isotherm_engine::audit::{Stored, WindowSet};
 use isotherm_engine::results::WindowResult;
 use isotherm_engine::state::SensorEntry;
 use isotherm_model::time;
@@ -66,9 +66,9 @@ fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, isotherm_store::Error>>) 
 /// All but the windows, and which of them there are.
 fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, isotherm_store::Error> {
     let size = identity.subject.window.max(1);
-    let mut rows = Rows::default();
+    let mut windows = WindowSet::default();
     snapshot.windows(Windows::All, |window| {
-        rows.push(Window(window.start.div_euclid(size)));
+        windows.push(Window(window.start.div_euclid(size)));
         ControlFlow::Continue(())
     })?;
     Ok(Stored {
@@ -78,7 +78,7 @@ fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, isothe
         totals: snapshot.totals()?,
         groups: snapshot.groups()?,
         dropped: snapshot.overview().dropped,
-        rows,
+        windows,
         age: age(&identity.created),
     })
 }

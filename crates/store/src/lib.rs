@@ -45,7 +45,7 @@ use self::fence::Fence;
 pub use self::files::{data_dir, default_path, now};
 pub use self::holder::Holder;
 pub use self::identity::{Identity, Subject};
-use self::lock::Lock;
+use self::lock::{Lock, holder_of};
 pub use self::lock::{Timing, holder, timing};
 use self::manifest::Manifest;
 pub use self::outbox::Outbox;
@@ -152,7 +152,7 @@ impl SqliteStore {
 
     fn fault(&self, operation: Operation) -> impl Fn(DbError) -> Error + use<> {
         let path = self.path.clone();
-        move |wrong| wrong.at(&path, operation, || Holder::of(&path))
+        move |wrong| wrong.at(&path, operation, || holder_of(&path))
     }
 }
 

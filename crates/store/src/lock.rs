@@ -3,14 +3,14 @@
 //! then keeps the other one from writing.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use isotherm_model::settings::{DurationText, parse_duration};
 
-use super::files::{FileId, beside, canonicalize, random};
-use super::holder::{Holder, lock_text};
+use super::files::{FileId, beside, canonicalize, now_text, random};
+use super::holder::Holder;
 use crate::error::{DbError, Error, Operation};
 
 /// What a run was given that its store does not hold, since a later run may be given something else: how long windows
@@ -34,6 +34,19 @@ impl Timing {
     }
 }
 
+/// The text of a lock's file; empty if it cannot be read.
+fn lock_text(path: &Path) -> String {
+    const MOST: u64 = 400;
+    let mut text = String::new();
+    let read = File::open(beside(path, ".lock")).and_then(|file| file.take(MOST).read_to_string(&mut text));
+    if read.is_ok() { text } else { String::new() }
+}
+
+/// Who holds the lock of the store at `path`, or held it last, as far as its file says.
+pub(super) fn holder_of(path: &Path) -> Holder {
+    Holder::parse(&lock_text(path))
+}
+
 /// What the run was given that uses the store at `path`, or else the last one that did; `None` if the lock's file does not
 /// say.
 pub fn timing(path: &Path) -> Option<Timing> {
@@ -55,7 +68,7 @@ pub fn holder(path: &Path) -> Result<Option<Holder>, Error> {
     };
     match looked {
         Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(Some(Holder::of(path))),
+        Err(TryLockError::WouldBlock) => Ok(Some(holder_of(path))),
         Err(TryLockError::Error(source)) => Err(Error::Io { path: place, operation: Operation::Read, source }),
     }
 }
@@ -81,7 +94,7 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => match lock.file.try_lock_shared() {
                     Ok(()) => continue,
                     Err(TryLockError::WouldBlock) => {
-                        return Err(Error::Locked { path: path.to_owned(), holder: Holder::of(path) });
+                        return Err(Error::Locked { path: path.to_owned(), holder: holder_of(path) });
                     }
                     Err(TryLockError::Error(error)) => return Err(failed(error)),
                 },
@@ -140,7 +153,7 @@ impl Lock {
     fn sign(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
-        self.file.write_all(format!("{}\n", Holder::this()).as_bytes())?;
+        self.file.write_all(format!("{}\n", Holder::this_process(&now_text())).as_bytes())?;
         self.file.flush()
     }
 
@@ -176,7 +189,7 @@ mod tests {
             assert_eq!(timing(&path), None, "the one before is not this one");
             lock.note(given(grace)).expect("it can be written");
             assert_eq!(timing(&path), Some(given(grace)));
-            let held = Holder::of(&path).to_string();
+            let held = holder_of(&path).to_string();
             assert!(held.contains(" since ") && !held.contains("grace"), "{held}");
             drop(lock);
             assert_eq!(timing(&path), Some(given(grace)), "it stays when nobody holds it");

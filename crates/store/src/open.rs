@@ -8,9 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::fence::Fence;
 use super::files::{self, FileId};
-use super::holder::Holder;
 use super::identity::{Identity, Subject};
-use super::lock::{self, Lock};
+use super::lock::{self, Lock, holder_of};
 use super::manifest::Manifest;
 use super::schema::{self, Access};
 use super::{compact, read};
@@ -39,7 +38,7 @@ pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<S
         }
         fault
     };
-    let fault = |error: DbError| named(error.at(path, Operation::Open, || Holder::of(path)));
+    let fault = |error: DbError| named(error.at(path, Operation::Open, || holder_of(path)));
     if anew {
         reset(path, &mut held, patience).map_err(named)?;
     }
@@ -160,7 +159,7 @@ fn identify(path: &Path) -> Result<FileId, DbError> {
 /// Removes all files but the lock, which is in `held` afterwards. A consumer that has the store is fenced first, by the epoch
 /// and the lock; if the store is damaged or of another format, by the lock alone.
 pub(super) fn reset(path: &Path, held: &mut Option<Lock>, patience: Duration) -> Result<(), Error> {
-    let fault = |error: DbError| error.at(path, Operation::Open, || Holder::of(path));
+    let fault = |error: DbError| error.at(path, Operation::Open, || holder_of(path));
     if schema::inspect(path).unwrap_or(true) {
         match acquire_epoch(path, held, None, patience).map_err(fault) {
             Ok(_) | Err(Error::Damaged { .. } | Error::NewerFormat { .. }) => {}

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::dead::{self, DEAD, LOST, LostBatch, encode_lost};
 use super::fence::Fence;
-use super::holder::Holder;
+use super::lock::holder_of;
 use super::identity::Identity;
 use super::manifest::Manifest;
 use super::row::Digest;
@@ -38,7 +38,7 @@ impl Outbox {
                 false => Err(DbError::Fenced),
             }
         };
-        let opened = open().map_err(|wrong| wrong.at(&path, Operation::Outbox, || Holder::of(&path)));
+        let opened = open().map_err(|wrong| wrong.at(&path, Operation::Outbox, || holder_of(&path)));
         Ok(Self { connection: opened?, path, fence, identity: identity.clone() })
     }
 
@@ -60,7 +60,7 @@ impl Outbox {
             let manifest = fence.pass(|| Manifest::read(&transaction))?;
             read::dead(&transaction, &manifest, most)
         };
-        read().map_err(|wrong| wrong.at(path, Operation::Outbox, || Holder::of(path)))
+        read().map_err(|wrong| wrong.at(path, Operation::Outbox, || holder_of(path)))
     }
 
     /// The batches up to number `last` are done with: all of their letters have been copied, but for `lost`, in
@@ -74,7 +74,7 @@ impl Outbox {
         let (path, fence) = (&self.path, &self.fence);
         let done =
             transact(&mut self.connection, fence, |connection, manifest| mark_done(connection, manifest, last, lost));
-        done.map_err(|wrong| wrong.at(path, Operation::Outbox, || Holder::of(path)))
+        done.map_err(|wrong| wrong.at(path, Operation::Outbox, || holder_of(path)))
     }
 }
 

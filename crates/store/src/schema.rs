@@ -6,9 +6,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::PATIENCE;
 use super::files::{self, remove_all, remove_log, remove_unfinished, sync_folder, unfinished};
-use super::holder::Holder;
 use super::identity::Identity;
-use super::lock::Lock;
+use super::lock::{Lock, holder_of};
 use super::manifest::Manifest;
 use crate::error::{DbError, Error, Operation};
 
@@ -131,7 +130,7 @@ pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lo
     let place = || {
         // Whoever has taken the store over makes one of his own.
         if !lock.is_in_place() {
-            return Err(DbError::Fenced.at(path, Operation::Open, || Holder::of(path)));
+            return Err(DbError::Fenced.at(path, Operation::Open, || holder_of(path)));
         }
         // Without their database these hold nothing.
         remove_log(path).map_err(io)?;

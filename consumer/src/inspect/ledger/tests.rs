@@ -60,7 +60,7 @@ impl Store {
     }
 
     fn report(&self) -> LedgerReport {
-        report(&Stored {
+        report(&LedgerInput {
             topic: "sensors",
             run: "7f8c1d1e-9a51-4d0e-8a5b-0d9a4f4f1c55",
             settings: &self.settings,
