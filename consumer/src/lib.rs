@@ -4,15 +4,11 @@ pub mod cli;
 pub mod dead_letters;
 pub mod deploy;
 pub mod inspect;
-pub mod materializer;
-pub mod progress;
 pub mod results;
 pub mod run;
 #[cfg(test)]
 mod simulation;
-pub mod sink;
+pub mod sinks;
 pub mod source;
-mod stderr;
-pub mod store;
 pub mod topology;
 pub mod verify;

@@ -9,15 +9,16 @@ use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::settings::Settings;
 use isotherm_model::time::{self, Utc};
 use isotherm_model::window::Millis;
+use isotherm_store as sqlite;
+use isotherm_store::{Holder, StoreReader, Timing, Windows};
 
 use super::execute::{Failure, runtime};
-use super::load;
-use super::{Place, stores};
+use super::{Place, load, stores};
 use crate::inspect::query::{Form, Printer};
 use crate::inspect::{self, InspectError};
+use crate::results;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::ends::extents;
-use crate::store::sqlite::{self, Holder, StoreReader, Timing, Windows};
 use crate::topology::{StoreKind, Topology};
 
 pub(super) const QUERY_EXAMPLES: &str = "\
@@ -261,7 +262,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
     drop(snapshot);
     print(match flags.format {
         ReportFormat::Table => inspect::ledger::text(&report, &settings),
-        ReportFormat::Json => vec![report.to_string()],
+        ReportFormat::Json => vec![results::json(&report)],
     })
 }
 
@@ -276,7 +277,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     let holder = sqlite::holder(&path)?;
     let (holder, since) = (holder.as_ref().map(Holder::to_string), holder.as_ref().and_then(Holder::since));
     let given = sqlite::timing(&path);
-    let age = since.map(|since| chrono::Utc::now().timestamp_millis().saturating_sub(since));
+    let age = since.map(|since| sqlite::now().saturating_sub(since));
     let age = age.map(|age| Duration::from_millis(u64::try_from(age).unwrap_or(0)));
     let usual = given.unwrap_or(Timing { grace: topology.grace, idle: topology.idle });
     let cluster = cluster(flags.store.place.cluster.as_deref(), &subject.cluster);
@@ -294,7 +295,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     });
     print(match flags.format {
         ReportFormat::Table => inspect::why::text(&report),
-        ReportFormat::Json => vec![report.to_string()],
+        ReportFormat::Json => vec![results::json(&report)],
     })
 }
 

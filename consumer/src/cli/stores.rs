@@ -3,14 +3,16 @@
 use std::iter;
 use std::path::{Path, PathBuf};
 
+use isotherm_engine::commit::Store;
+use isotherm_store as sqlite;
+use isotherm_store::error::StoreFault;
+use isotherm_store::memory::MemoryStore;
+use isotherm_store::{Outbox, SqliteStore, StoreReader, Subject, Timing};
 use tracing::info;
 
 use super::RunFlags;
 use super::execute::{Failure, runtime};
 use crate::source::fluvio::cluster::Cluster;
-use crate::store::memory::MemoryStore;
-use crate::store::sqlite::{self, Outbox, SqliteStore, StoreReader, Subject, Timing};
-use crate::store::{Store, StoreFault};
 use crate::topology::{StoreKind, Topology};
 use crate::{dead_letters, run};
 

@@ -10,10 +10,10 @@ use fluvio_protocol::record::{Batch, RawRecords, Record, RecordSet};
 use fluvio_socket::{MultiplexerSocket, VersionedSerialSocket};
 use fluvio_spu_schema::produce::{DefaultPartitionRequest, DefaultProduceRequest, DefaultTopicRequest};
 use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
+use isotherm_model::partial::PartitionId;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::seam::{PostError, Put, Reach, Sealed, Topic};
-use crate::materializer::event::PartitionId;
 use crate::source::SourceError;
 use crate::source::fluvio::cluster::{Cluster, TopicInfo};
 use crate::source::fluvio::raw::{RawError, RawReader};

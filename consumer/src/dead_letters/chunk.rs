@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use isotherm_model::partial::SourceRange;
+use isotherm_engine::state::DeadBatch;
+use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::window::{Millis, WindowSize};
+use isotherm_store::{LostBatch, LostCause};
 
 use super::letter::{Known, Letter, Origin};
-use crate::materializer::event::PartitionId;
-use crate::store::DeadBatch;
-use crate::store::sqlite::{LostBatch, LostCause};
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

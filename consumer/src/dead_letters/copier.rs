@@ -7,12 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use isotherm_engine::state::DeadBatch;
 use isotherm_model::codec;
 use isotherm_model::combine::Combiner;
-use isotherm_model::partial::SourceRange;
+use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
 use isotherm_model::window::WindowSize;
+use isotherm_store::error::StoreFault;
+use isotherm_store::{LostBatch, LostCause};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -21,13 +24,10 @@ use tracing::{debug, info, warn};
 use super::chunk::{Bounds, Chunk, Unsettled};
 use super::letter::{Letter, Origin, pick};
 use super::post::Post;
-use super::seam::{Log, Pending, PostError, Topic};
+use super::seam::{Log, PendingCommit, PostError, Topic};
 use super::{Error, Outcome};
-use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
-use crate::store::sqlite::{LostBatch, LostCause};
-use crate::store::{DeadBatch, StoreFault};
 
 /// How long the outbox is left alone if nobody says that there is something in it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ pub(crate) struct Copier<L, T, O> {
     outcome: Outcome,
 }
 
-impl<L: Log, T: Topic, O: Pending> Copier<L, T, O> {
+impl<L: Log, T: Topic, O: PendingCommit> Copier<L, T, O> {
     /// A copier of the topic that is read, between these three.
     pub(crate) fn new(outbox: O, log: L, post: Post<T>, topic: String, settings: &Settings, bounds: Bounds) -> Self {
         Self {

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use isotherm_model::partial::SourceRange;
+use isotherm_engine::state::DeadBatch;
+use isotherm_model::partial::{PartitionId, SourceRange};
 
 use super::seam::Log;
-use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::{RawError, RawReader};
-use crate::store::DeadBatch;
 
 /// So many offsets are rather read over than jumped over: a jump takes another stream.
 const READ_OVER: i64 = 20_000;

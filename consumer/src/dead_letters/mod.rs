@@ -20,7 +20,11 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
+use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
+use isotherm_store::error::StoreFault;
+use isotherm_store::{Outbox, StoreReader};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -33,12 +37,9 @@ use self::copier::Copier;
 use self::letter::Envelope;
 use self::log::SourceLog;
 use self::post::Post;
-use crate::materializer::event::PartitionId;
 use crate::source::SourceError;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::RawError;
-use crate::store::sqlite::{Outbox, StoreReader};
-use crate::store::{Commit, Saved, Store, StoreError, StoreFault};
 
 /// What a run with dead letters wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,7 +237,7 @@ struct Telling<'a> {
 }
 
 impl Store for Telling<'_> {
-    fn load(&mut self) -> Result<Option<Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<ResumeState>, StoreError> {
         self.store.load()
     }
 

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use bytes::Bytes;
+use isotherm_engine::state::DeadBatch;
+use isotherm_model::partial::PartitionId;
 
 use super::letter::Origin;
 use super::seam::{Log, PostError, Put, Reach, Sealed, Topic};
-use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
-use crate::store::DeadBatch;
 
 /// Where something can befall a copier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

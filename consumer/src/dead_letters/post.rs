@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use isotherm_model::partial::PartitionId;
+
 use super::letter::{Envelope, Known, Letter, Origin, partition_of};
 use super::seam::{PostError, Put, Reach, Sealed, Topic};
-use crate::materializer::event::PartitionId;
 
 /// The bytes of keys and values that a batch takes, unless a single letter is larger.
 const BATCH_BYTES: usize = 512 << 10;

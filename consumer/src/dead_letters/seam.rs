@@ -4,13 +4,14 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use isotherm_engine::state::DeadBatch;
+use isotherm_model::partial::PartitionId;
+use isotherm_store::error::StoreFault;
+use isotherm_store::{LostBatch, Outbox};
 
 use super::letter::Origin;
-use crate::materializer::event::PartitionId;
 use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
-use crate::store::sqlite::{LostBatch, Outbox};
-use crate::store::{DeadBatch, StoreFault};
 
 /// The log that was read.
 pub(crate) trait Log: Send {
@@ -83,7 +84,7 @@ pub(crate) enum PostError {
 }
 
 /// The outbox: see [`Outbox`].
-pub(crate) trait Pending: Send {
+pub(crate) trait PendingCommit: Send {
     /// See [`Outbox::oldest`].
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault>;
 
@@ -91,7 +92,7 @@ pub(crate) trait Pending: Send {
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault>;
 }
 
-impl Pending for Outbox {
+impl PendingCommit for Outbox {
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
         Outbox::oldest(self, most)
     }

@@ -11,10 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use isotherm_engine::state::DeadBatch;
 use isotherm_model::codec;
 use isotherm_model::combine::Combiner;
 use isotherm_model::partial::SourceRange;
 use isotherm_model::settings::Settings;
+use isotherm_store::error::{Doing, StoreFault};
+use isotherm_store::{LostBatch, LostCause};
 use proptest::prelude::*;
 
 use self::again::lagging;
@@ -23,13 +26,10 @@ use super::copier::{Copier, Failure};
 use super::letter::{Envelope, Letter, Origin};
 use super::model::{Befalls, Handle, Item, Model, Point, copies, padded};
 use super::post::{OTHERS, Post};
-use super::seam::{Pending, Sealed};
+use super::seam::{PendingCommit, Sealed};
 use super::{Error, Outcome};
 use crate::source::fluvio::batches::{RawBatch, RawRecord};
 use crate::source::fluvio::raw::RawError;
-use crate::store::error::Doing;
-use crate::store::sqlite::{LostBatch, LostCause};
-use crate::store::{DeadBatch, StoreFault};
 
 const SMALL: Bounds = Bounds { batches: 8, letters: 5, bytes: usize::MAX };
 
@@ -46,7 +46,7 @@ struct Box {
 #[derive(Clone)]
 struct Outbox(Arc<Mutex<Box>>, Handle);
 
-impl Pending for Outbox {
+impl PendingCommit for Outbox {
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
         Ok(self.0.lock().unwrap().dead.iter().take(most as usize).cloned().collect())
     }
@@ -89,7 +89,7 @@ struct World {
 }
 
 impl World {
-    /// Dead batches of so many records each, spread over two partitions; all of them are malformed, with one good one before.
+    /// Dead batches of so many records each, seed over two partitions; all of them are malformed, with one good one before.
     fn new(sizes: &[u64], bounds: Bounds) -> Self {
         let (mut model, mut outbox, mut next) = (Model::new(3), Box::default(), [0, 100]);
         for (number, records) in (0..).zip(sizes) {
@@ -246,7 +246,7 @@ fn no_more_of_the_tail_is_read_than_what_may_have_been_sent() {
     // As many batches as are taken at once: all of them together would be far more.
     let mut world = World::new(&[3; 256], Bounds { letters: 10, ..Bounds::default() });
     assert_eq!(world.copy(), 1);
-    // Once, when it began: four batches make ten letters full.
+    // Once, when it start: four batches make ten letters full.
     assert_eq!(world.model.get().tails, [12 + OTHERS; 3]);
     world.expect(&[3; 256], "copied");
 }

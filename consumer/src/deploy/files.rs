@@ -1,8 +1,7 @@
 //! Where the modules' files are.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// How a WASM file begins.
 const MAGIC: &[u8; 4] = b"\0asm";

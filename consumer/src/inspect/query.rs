@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_model::schema::Pointer;
 use isotherm_model::time::Utc;
+use isotherm_store::{Overview, Windows};
 
 use crate::results::jsonl::JsonLines;
-use crate::results::{Totals, WindowResult};
-use crate::sink::table::Stored;
-use crate::store::sqlite::{Overview, Windows};
+use crate::sinks::table::Stored;
 
 /// The form of results.
 #[derive(Debug)]
@@ -121,12 +121,20 @@ fn nothing(which: Windows, overview: &Overview) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::ClosedBy;
-    use crate::store::TopicState;
+    use isotherm_engine::results::ClosedBy;
+    use isotherm_engine::state::TopicState;
 
     fn window(start: i64) -> WindowResult {
         let (groups, merged) = (Vec::new(), Vec::new());
-        WindowResult { start, end: start + 3_000, closed_by: ClosedBy::Idle, messages: 0, sensors: 0, groups, merged }
+        WindowResult {
+            start,
+            end: start + 3_000,
+            closed_by: ClosedBy::Idle,
+            messages: 0,
+            sensors: 0,
+            groups,
+            positions: merged,
+        }
     }
 
     fn group() -> Pointer {

@@ -41,7 +41,7 @@ mod tests {
     use isotherm_model::window::WindowSize;
 
     use super::*;
-    use crate::store::sqlite::Subject;
+    use isotherm_store::Subject;
 
     #[test]
     fn the_text_of_any_settings_reads_back() {

@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use isotherm_engine::commit::Commit;
+
 use super::random::Random;
-use crate::store::Commit;
 
 /// The write-ahead log of a database.
 pub(super) fn wal(database: &Path) -> PathBuf {
@@ -98,6 +99,14 @@ pub(super) fn failing(commit: &Commit<'_>, draw: u64) -> (String, bool) {
 
 /// After it nothing fails any more.
 pub(super) const SOUND: &str = "DROP TRIGGER temp.failing; DROP TABLE temp.spared";
+
+/// The disk is full. What a commit writes may fit into pages that are there, so that its last statement needs more room than it has.
+pub(super) const FULL: &str = "PRAGMA max_page_count = 1; CREATE TEMP TRIGGER full AFTER INSERT ON main.head BEGIN
+    INSERT INTO sensors VALUES (NULL, zeroblob(1000000), 0);
+END";
+
+/// There is room again.
+pub(super) const ROOM: &str = "DROP TRIGGER temp.full; PRAGMA max_page_count = 4294967294";
 
 /// Database and write-ahead log, byte for byte.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
+use isotherm_engine::event::Event;
+use isotherm_engine::materializer::fault::Fault;
 use isotherm_model::codec;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::Partial;
@@ -11,8 +13,6 @@ use isotherm_model::settings::Fingerprint;
 use super::life::{End, Life};
 use super::log::digest;
 use super::world::World;
-use crate::materializer::event::Event;
-use crate::materializer::fault::Fault;
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl World<'_> {
         self.note(format!("p{partition}, {wrong:?}: {fault}"));
         self.tally.refused.fetch_add(1, Ordering::Relaxed);
         let fits = match wrong {
-            Wrong::Skips | Wrong::SkipsWithinBatch => matches!(fault, Fault::Gap { .. }),
+            Wrong::Skips | Wrong::SkipsWithinBatch => matches!(fault, Fault::Missing { .. }),
             // Where a run goes on no batch of the log that was read can overlap.
             Wrong::Overlaps if goes_on => matches!(fault, Fault::Overlap { .. } | Fault::OtherLog { .. }),
             Wrong::Repeats | Wrong::Overlaps => matches!(fault, Fault::Overlap { .. }),

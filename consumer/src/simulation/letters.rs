@@ -12,7 +12,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use isotherm_engine::state::DeadBatch;
+use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
+use isotherm_store::error::{Doing, StoreFault};
+use isotherm_store::{LostBatch, Outbox};
 
 use super::book::{Book, Dead};
 use super::life::{End, Life};
@@ -26,11 +30,7 @@ use crate::dead_letters::copier::{Copier, Failure};
 use crate::dead_letters::letter::Envelope;
 use crate::dead_letters::model::{Befalls, Handle, Item, Model, Point};
 use crate::dead_letters::post::{OTHERS, Post};
-use crate::dead_letters::seam::Pending;
-use crate::materializer::event::PartitionId;
-use crate::store::error::Doing;
-use crate::store::sqlite::{LostBatch, Outbox};
-use crate::store::{DeadBatch, StoreFault};
+use crate::dead_letters::seam::PendingCommit;
 
 /// The run's name in the envelopes: the store's own is another one each time.
 pub(super) const RUN: &str = "simulation";
@@ -200,7 +200,7 @@ pub(super) struct Watched {
     fates: Shared,
 }
 
-impl Pending for Watched {
+impl PendingCommit for Watched {
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
         let dead = self.outbox.oldest(most)?;
         self.fates.get().waiting.extend(dead.iter().cloned());
@@ -253,7 +253,7 @@ impl Copying {
 }
 
 impl World<'_> {
-    /// The copier goes on, if it is its turn.
+    /// The copier goes on, if it is its step.
     pub(super) fn copy(&mut self, life: &mut Life) -> Result<(), End> {
         if matches!(life.copying, Copying::Off | Copying::Ended) || !self.letters.draw(250) {
             return Ok(());

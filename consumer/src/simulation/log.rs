@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use isotherm_engine::event::Event;
 use isotherm_model::codec;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
@@ -13,7 +14,6 @@ use isotherm_model::window::{Millis, WindowSize};
 
 use super::random::Random;
 use super::records::{self, SENSORS, sensor};
-use crate::materializer::event::Event;
 
 const GROUPS: [&str; 4] = ["AK", "AL", "WY", "Ω"];
 
@@ -134,7 +134,7 @@ impl Log {
     pub(super) fn events(&self, partition: u32, batch: &Batch) -> impl Iterator<Item = Event> + use<> {
         let partial = self.partial(batch);
         let digest = digest(&partial);
-        let hole = (batch.next > batch.reach).then_some(Event::Hole { partition, next: batch.next });
+        let hole = (batch.next > batch.reach).then_some(Event::OffsetGap { partition, next: batch.next });
         [Event::Partial { partition, partial: Box::new(partial), digest }].into_iter().chain(hole)
     }
 }

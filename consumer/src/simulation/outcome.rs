@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use isotherm_model::time::Utc;
+use isotherm_store::{LostCause, LostRange};
 use serde_json::Value;
 
 use super::book::Dead;
@@ -13,7 +14,6 @@ use super::letters::RUN;
 use super::log::Batch;
 use super::records::{self, Entry};
 use super::world::World;
-use crate::store::sqlite::{LostCause, LostRange};
 
 /// A letter as it must be.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,13 +5,13 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use isotherm_engine::results::Totals;
 use isotherm_model::window::Millis;
 
 use super::commit::Committed;
 use super::disk::Files;
 use super::letters::Settled;
 use super::world::World;
-use crate::results::Totals;
 
 /// The store at some time between two lives, and what was known of it then.
 pub(super) struct Past {

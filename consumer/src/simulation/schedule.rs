@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use isotherm_engine::event::Event;
+use isotherm_store::error::StoreFault;
+
 use super::life::{End, Life};
 use super::world::{Kind, World};
-use crate::materializer::event::Event;
-use crate::store::StoreFault;
 
 impl World<'_> {
     /// One thing happens, or none, if what was drawn is not possible.
@@ -244,7 +245,7 @@ impl World<'_> {
         self.wake_copier(&mut zombie);
         let _ = zombie.turns.handle(&mut zombie.materializer, Event::Finish, zombie.elapsed);
         let done = zombie.turns.commit(&mut zombie.materializer, &mut zombie.store, zombie.elapsed);
-        let fenced = done.as_ref().is_err_and(|error| matches!(error.0, StoreFault::Fenced { .. }));
+        let fenced = done.as_ref().is_err_and(|error| matches!(error.downcast_ref(), Some(StoreFault::Fenced { .. })));
         self.note("the one that was taken for dead wakes".to_owned());
         assert!(fenced, "another one has taken over, and yet: {done:?}");
         self.tally.fenced.fetch_add(1, Ordering::Relaxed);
@@ -271,8 +272,8 @@ impl World<'_> {
                     let end = self.log.partitions[partition].end();
                     self.sound(life, Event::End { partition: partition as u32, end })?;
                 }
-                let status = life.materializer.status();
-                if status.caught_up && status.open_windows == 0 {
+                let status = life.materializer.view();
+                if status.caught_up && status.open_windows.is_empty() {
                     self.sound(life, Event::Stop)?;
                 }
             }
@@ -280,7 +281,7 @@ impl World<'_> {
         };
         match drain() {
             Err(end) => end,
-            Ok(()) => panic!("a run hangs: {:?}", life.materializer.status()),
+            Ok(()) => panic!("a run hangs: {:?}", life.materializer.view()),
         }
     }
 }

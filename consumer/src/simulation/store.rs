@@ -4,12 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
+use isotherm_engine::state::{PartitionState, TopicState};
+use isotherm_store::error::StoreFault;
+use isotherm_store::{Options, Outbox, SqliteStore, Subject};
 use tempfile::TempDir;
 
 use super::disk::{self, Files, Torn};
 use super::random::Random;
-use crate::store::sqlite::{Options, Outbox, SqliteStore, Subject};
-use crate::store::{Commit, PartitionState, Saved, Store, StoreError, StoreFault, TopicState};
 
 /// Where a store's files lie; each death moves them to the next of its folders.
 pub(super) struct Folder {
@@ -135,7 +137,8 @@ impl Troubled {
     /// kept in memory: what does not fit is written before it is committed.
     pub(super) fn strain(&mut self, log: u32, memory: u32) {
         self.log = log;
-        self.store.tamper(&format!("PRAGMA wal_autocheckpoint = {log}; PRAGMA cache_size = {memory}"));
+        let pragmas = format!("PRAGMA wal_autocheckpoint = {log}; PRAGMA cache_size = {memory}");
+        self.store.tamper(&pragmas).expect("SQLite does what a test asks for");
     }
 
     /// The outbox of this store.
@@ -154,7 +157,7 @@ impl Troubled {
     fn die(&mut self, commit: &Commit<'_>, trouble: Trouble) -> Result<(), StoreError> {
         let path = self.store.path().to_owned();
         if trouble == Trouble::Checkpoint {
-            self.store.tamper(EACH);
+            self.store.tamper(EACH).expect("SQLite does what a test asks for");
         }
         let before = Files::read(&path);
         self.store.commit(commit)?;
@@ -169,7 +172,7 @@ impl Troubled {
 }
 
 impl Store for Troubled {
-    fn load(&mut self) -> Result<Option<Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<ResumeState>, StoreError> {
         self.store.load()
     }
 
@@ -179,17 +182,17 @@ impl Store for Troubled {
         match self.trouble.take() {
             None => self.store.commit(commit),
             Some(Trouble::Full) => {
-                self.store.limit(true);
+                self.store.tamper(disk::FULL).expect("SQLite does what a test asks for");
                 let done = self.store.commit(commit);
-                self.store.limit(false);
+                self.store.tamper(disk::ROOM).expect("SQLite does what a test asks for");
                 done
             }
             Some(Trouble::Refused) => Err(StoreFault::from("the disk reported an error").into()),
             Some(Trouble::Statement) => {
                 let (failing, certain) = disk::failing(commit, self.draw);
-                self.store.tamper(&failing);
+                self.store.tamper(&failing).expect("SQLite does what a test asks for");
                 let done = self.store.commit(commit);
-                self.store.tamper(disk::SOUND);
+                self.store.tamper(disk::SOUND).expect("SQLite does what a test asks for");
                 assert!(!certain || done.is_err(), "a commit succeeded in spite of {failing}");
                 done
             }
@@ -201,10 +204,12 @@ impl Store for Troubled {
             Some(Trouble::Database) => {
                 let path = self.store.path().to_owned();
                 let before = fs::read(&path).ok();
-                self.store.tamper(EACH);
+                self.store.tamper(EACH).expect("SQLite does what a test asks for");
                 let done = disk::unwritable(&path, || self.store.commit(commit));
                 assert!(done.is_none() || fs::read(&path).ok() == before, "nothing can be written to the database");
-                self.store.tamper(&format!("PRAGMA wal_autocheckpoint = {}", self.log));
+                self.store
+                    .tamper(&format!("PRAGMA wal_autocheckpoint = {}", self.log))
+                    .expect("SQLite does what a test asks for");
                 done.unwrap_or_else(|| self.store.commit(commit))
             }
             Some(Trouble::Answer) => {

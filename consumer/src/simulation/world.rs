@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use isotherm_engine::materializer::Options;
+use isotherm_engine::results::Totals;
 use isotherm_model::partial::ModuleVersion;
 use isotherm_model::window::{Millis, WindowSize};
+use isotherm_store::Subject;
 
 use super::book::Dead;
 use super::commit::Committed;
@@ -15,13 +18,9 @@ use super::life::{End, Life};
 use super::log::Log;
 use super::past::Past;
 use super::random::Random;
-use super::records;
 use super::store::Folder;
 use super::watcher::Watcher;
-use super::{Script, Tally};
-use crate::materializer::Options;
-use crate::results::Totals;
-use crate::store::sqlite::Subject;
+use super::{Script, Tally, records};
 
 /// What kind of run a life is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +77,7 @@ impl<'a> World<'a> {
             idle: Duration::ZERO,
             until_end: false,
             leave_open: false,
-            accept_gap: false,
+            accept_data_loss: false,
             dead_letters: false,
             version: ModuleVersion::CURRENT,
             fingerprint: settings.fingerprint(),

@@ -6,8 +6,8 @@
 pub mod fluvio;
 
 use async_trait::async_trait;
-
-use crate::materializer::event::{Event, PartitionId};
+use isotherm_engine::event::Event;
+use isotherm_model::partial::PartitionId;
 
 pub use self::fluvio::error::{ClusterFlag, SourceError};
 
@@ -23,14 +23,4 @@ pub trait Source: Send {
 
     /// Goes on with this partition.
     fn resume(&mut self, partition: PartitionId);
-}
-
-/// Where a partition that has never been read is read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum From {
-    /// Its first record that is still there.
-    #[default]
-    Beginning,
-    /// Its end at the time of the first look: only what comes later counts.
-    End,
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use isotherm_engine::audit::Stored;
+use isotherm_engine::audit::findings::{Findings, of};
+use isotherm_engine::state::PartitionState;
+use isotherm_model::partial::PartitionId;
+
 use super::Error;
-use super::account::of;
-use super::report::Findings;
-use super::stored::Stored;
-use crate::materializer::event::PartitionId;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::{RawError, RawReader};
-use crate::store::PartitionState;
 
 /// How many bytes all partitions together may read ahead, as long as no single batch is larger than its share.
 const AHEAD_BYTES: usize = 64 << 20;
@@ -58,10 +58,10 @@ impl Logs {
             match left(begin, state, open).await? {
                 Left::Ends(end) => {
                     let ends = format!("the log ends at {end}");
-                    findings.differ(format!("merged offset of partition {partition}"), state.merged, ends);
+                    findings.differ(format!("merged offset of partition {partition}"), state.position, ends);
                     another = true;
                 }
-                Left::Nothing => drop(from.insert(*partition, state.merged)),
+                Left::Nothing => drop(from.insert(*partition, state.position)),
                 Left::From(first, mut reader) => {
                     let start = reader.extent().start;
                     // A gap is what the log had lost: it does not come back.
@@ -73,7 +73,7 @@ impl Logs {
                         }
                         None => first,
                     };
-                    reader.seek(first, state.merged);
+                    reader.seek(first, state.position);
                     from.insert(*partition, first);
                     readers.insert(*partition, *reader);
                 }
@@ -92,10 +92,10 @@ async fn left<F: Future<Output = Result<RawReader, RawError>>>(
     let mut begin = begin;
     loop {
         return match open(begin).await {
-            Ok(reader) if reader.extent().end < state.merged => Ok(Left::Ends(reader.extent().end)),
+            Ok(reader) if reader.extent().end < state.position => Ok(Left::Ends(reader.extent().end)),
             Ok(reader) => Ok(Left::From(begin, Box::new(reader))),
             Err(RawError::Shorter { end, .. }) => Ok(Left::Ends(end)),
-            Err(RawError::Evicted { start, .. }) if start < state.merged => {
+            Err(RawError::Evicted { start, .. }) if start < state.position => {
                 begin = start;
                 continue;
             }

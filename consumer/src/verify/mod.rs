@@ -1,15 +1,8 @@
 //! `isotherm-consumer verify`: the log is read again from the start, and everything that the store says is recomputed,
 //! natively and without the module. `audit` compares; here is what it needs read. `docs/verify.md` says what is shown.
 
-mod account;
-pub mod audit;
-pub mod closing;
-mod count;
-mod fate;
 mod logs;
-mod ranges;
 pub mod report;
-mod sound;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -18,25 +11,24 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use isotherm_engine::audit::Audit;
 use isotherm_model::codec;
 use isotherm_model::combine::Combiner;
-use isotherm_model::partial::Partial;
+use isotherm_model::partial::{Partial, PartitionId};
 use isotherm_model::settings::Settings;
+use isotherm_store::Subject;
+use isotherm_store::error::StoreFault;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use self::audit::Audit;
 use self::logs::Logs;
 use self::report::Report;
 use self::stored::Said;
 use crate::inspect::{InspectError, settings};
-use crate::materializer::event::PartitionId;
 use crate::source::SourceError;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::{RawError, RawReader};
-use crate::store::StoreFault;
-use crate::store::sqlite::Subject;
 
 /// How often progress is told.
 const TELL_PERIOD: Duration = Duration::from_secs(2);
@@ -185,11 +177,11 @@ async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Resul
         u64::try_from(end.saturating_sub(position)).unwrap_or(0)
     };
     reading.progress.of = ends.iter().map(left).fold(0, u64::saturating_add);
-    info!("{} records to read again", reading.progress.of);
+    info!(records = reading.progress.of, "reading the log again");
     loop {
         match next(&mut said).await? {
             Said::Window(window) => {
-                for (partition, offset) in &window.merged {
+                for (partition, offset) in &window.positions {
                     // Beyond the end of the run nothing is known to be there; the audit says so.
                     let end = ends.get(partition).copied().unwrap_or(*offset);
                     reading.read(*partition, end.min(*offset), end).await?;

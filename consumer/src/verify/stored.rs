@@ -1,53 +1,17 @@
 //! What a store says, read in a thread of its own: all of it from one moment, windows and sensors as they are asked for.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use isotherm_engine::audit::{Rows, Stored};
+use isotherm_engine::results::WindowResult;
+use isotherm_engine::state::SensorEntry;
 use isotherm_model::time;
 use isotherm_model::window::{Millis, Window};
+use isotherm_store::error::StoreFault;
+use isotherm_store::{Identity, Snapshot, StoreReader, Windows};
 use tokio::sync::mpsc;
-
-use super::fate::Rows;
-use crate::materializer::event::PartitionId;
-use crate::materializer::ledger::Account;
-use crate::results::{Totals, WindowResult};
-use crate::store::sqlite::{Identity, Snapshot, StoreReader, Windows};
-use crate::store::{GroupState, PartitionState, Sighting, StoreFault, TopicState};
-
-/// What a store says, but for its windows and sensors.
-#[derive(Debug, Clone, Default)]
-pub struct Stored {
-    /// The topic.
-    pub topic: TopicState,
-    /// Its partitions.
-    pub partitions: BTreeMap<PartitionId, PartitionState>,
-    /// The account of all records.
-    pub accounts: BTreeMap<PartitionId, Account>,
-    /// The run.
-    pub totals: Totals,
-    /// The groups of the run, in the order of their numbers.
-    pub groups: Vec<GroupState>,
-    /// How many windows have been dropped from it.
-    pub dropped: u64,
-    /// Which windows it has.
-    pub rows: Rows,
-    /// How long ago it was made, in milliseconds, if that is known.
-    pub age: Option<Millis>,
-}
-
-impl Stored {
-    /// Where the last gap that was accepted in a partition ends, if there is one: the log must not hold what lies before.
-    pub fn gap_end(&self, partition: PartitionId) -> Option<i64> {
-        self.accounts.get(&partition)?.gaps.iter().map(|gap| gap.range.next).max()
-    }
-
-    /// Where a partition begins that has not been cut since: behind the last gap that was accepted.
-    pub fn begin(&self, partition: PartitionId, state: &PartitionState) -> i64 {
-        self.gap_end(partition).map_or(state.start, |end| end.min(state.merged).max(state.start))
-    }
-}
 
 /// How many windows are read ahead.
 const AHEAD: usize = 256;
@@ -58,7 +22,7 @@ pub(super) enum Said {
     Run(Box<(Identity, Stored)>),
     Window(WindowResult),
     Windows,
-    Sensors(Vec<Sighting>),
+    Sensors(Vec<SensorEntry>),
     End,
 }
 

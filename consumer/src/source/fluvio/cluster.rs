@@ -20,11 +20,11 @@ use fluvio_sc_schema::objects::{
 };
 use fluvio_sc_schema::{AdminSpec, CreatableAdminSpec, TryEncodableFrom};
 use fluvio_socket::{ClientConfig, MultiplexerSocket, VersionedSerialSocket};
+use isotherm_model::partial::PartitionId;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::error::{ClusterFlag, SourceError};
-use crate::materializer::event::PartitionId;
 
 /// Where a cluster is looked for if neither a flag nor a Fluvio profile says so.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9003";

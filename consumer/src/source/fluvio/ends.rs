@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use isotherm_model::partial::PartitionId;
 use tokio::time::timeout;
 
 use super::cluster::Cluster;
 pub use super::link::Extent;
 use super::link::Link;
-use crate::materializer::event::PartitionId;
 
 /// How many leaders are asked at once.
 const AT_ONCE: usize = 16;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::materializer::event::PartitionId;
+use isotherm_model::partial::PartitionId;
 
 /// What a command that an error advises needs in order to find the cluster: ` --cluster HOST:PORT` where the cluster was
 /// named so, nothing where a Fluvio profile or the default named it.
@@ -141,15 +141,15 @@ pub enum SourceError {
         "partition {partition} of `{topic}` begins at offset {start} by now, but is read up to {position} only: the \
          broker's retention has cut what lies between. Keep the log for longer, and run again: {}, with --reset it begins \
          anew. (With --store memory nothing is kept: it begins anew where the log begins.)",
-        if *accept_gap {
-            "as before it goes on without what is missing, since --accept-gap looks where the log begins when a run does"
+        if *accept_data_loss {
+            "as before it goes on without what is missing, since --accept-data-loss looks where the log begins when a run does"
         } else {
-            "with --accept-gap it goes on without what is missing, and enters the gap in the ledger"
+            "with --accept-data-loss it goes on without what is missing, and enters the gap in the ledger"
         }
     )]
     Evicted {
         /// Whether the run had been told to go on over gaps.
-        accept_gap: bool,
+        accept_data_loss: bool,
         /// The topic.
         topic: String,
         /// Of which partition.
@@ -162,7 +162,7 @@ pub enum SourceError {
     /// The log begins beyond the offset at which a run before this one said to go on.
     #[error(
         "partition {partition} of `{topic}` begins at offset {start} by now, but the store says to go on at {resume}: the \
-         broker's retention has cut what lies between. Go on without it with --accept-gap, which enters the gap in the \
+         broker's retention has cut what lies between. Go on without it with --accept-data-loss, which enters the gap in the \
          ledger, or begin anew with --reset."
     )]
     Behind {

@@ -22,8 +22,7 @@ use fluvio_spu_schema::server::stream_fetch::{
 };
 use fluvio_spu_schema::server::update_offset::{OffsetUpdate, UpdateOffsetsRequest};
 use futures_util::StreamExt;
-
-use crate::materializer::event::PartitionId;
+use isotherm_model::partial::PartitionId;
 
 /// How long a connect or a question may take. Generous: a broker that works on a backlog with every core answers late.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);

@@ -125,8 +125,8 @@ impl Reader {
     }
 
     pub(super) fn evicted(&self, position: i64, start: i64) -> SourceError {
-        let (accept_gap, topic) = (self.terms.accept_gap, self.terms.topic.clone());
-        SourceError::Evicted { accept_gap, topic, partition: self.partition, position, start }
+        let (accept_data_loss, topic) = (self.terms.accept_data_loss, self.terms.topic.clone());
+        SourceError::Evicted { accept_data_loss, topic, partition: self.partition, position, start }
     }
 
     pub(super) fn not_a_partial(&self, error: &codec::DecodeError) -> SourceError {
@@ -182,7 +182,7 @@ impl Reader {
     }
 }
 
-/// A fraction that differs between readers: spread, not secrecy, is what it is for.
+/// A fraction that differs between readers: seed, not secrecy, is what it is for.
 fn jitter() -> f64 {
     use std::hash::{BuildHasher, RandomState};
     let bits = RandomState::new().hash_one(Instant::now().elapsed());

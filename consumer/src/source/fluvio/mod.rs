@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
-use isotherm_model::partial::{ModuleVersion, Partial};
+use isotherm_engine::event::Event;
+use isotherm_model::partial::{ModuleVersion, Partial, PartitionId};
 use isotherm_model::settings::{Fingerprint, Settings};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -38,7 +39,6 @@ use self::link::Module;
 use self::partition::{Begin, Message, OPENING, ROOM, Reader};
 pub use self::reading::Reading;
 use self::way::ClusterWay;
-use crate::materializer::event::{Event, PartitionId};
 use crate::source::Source;
 use crate::topology::Topology;
 
@@ -64,7 +64,7 @@ struct Terms {
     /// Room for streams that the broker makes ready.
     opening: Arc<Semaphore>,
     /// Whether the run was told to go on over gaps.
-    accept_gap: bool,
+    accept_data_loss: bool,
     /// Room for partials that wait to be taken.
     room: Arc<Semaphore>,
 }
@@ -110,7 +110,7 @@ impl FluvioSource {
             address,
             cluster: cluster.flag(),
             opening: Arc::new(Semaphore::new(OPENING)),
-            accept_gap: reading.accept_gap,
+            accept_data_loss: reading.accept_data_loss,
             room: Arc::new(Semaphore::new(ROOM as usize)),
         });
         let (sender, messages) = mpsc::channel(QUEUE);

@@ -13,6 +13,9 @@ use std::time::Duration;
 use fluvio::dataplane::link::ErrorCode;
 use fluvio::dataplane::record::RecordData;
 use futures_util::future::BoxFuture;
+use isotherm_engine::event::Event;
+use isotherm_engine::state::StartOffset;
+use isotherm_model::partial::PartitionId;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::warn;
@@ -23,8 +26,6 @@ use super::error::SourceError;
 use super::link::{Answer, Extent, LinkError, PATIENCE};
 use super::policy::Policy;
 use super::way::{Line, NoWay, Way};
-use crate::materializer::event::{Event, PartitionId};
-use crate::source::From;
 
 /// How long nothing may come, although there is something to read, before it is looked up whether there is.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -70,15 +71,15 @@ pub(super) enum Begin {
         /// From where on it must be there: what lies before is read only to know the log by.
         needed: i64,
         /// Whether to begin where the log begins, if that is later.
-        accept_gap: bool,
+        accept_data_loss: bool,
     },
 }
 
-impl std::convert::From<From> for Begin {
-    fn from(from: From) -> Self {
+impl std::convert::From<StartOffset> for Begin {
+    fn from(from: StartOffset) -> Self {
         match from {
-            From::Beginning => Self::Beginning,
-            From::End => Self::End,
+            StartOffset::Beginning => Self::Beginning,
+            StartOffset::End => Self::End,
         }
     }
 }

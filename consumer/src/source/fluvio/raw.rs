@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use fluvio::Isolation;
 use fluvio::dataplane::link::ErrorCode;
 use fluvio::dataplane::record::{Batch, RawRecords};
+use isotherm_model::partial::PartitionId;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -18,7 +19,6 @@ use super::error::SourceError;
 pub use super::link::Extent;
 use super::link::{Answers, Fetch, Link, LinkError, PATIENCE};
 use super::policy::backoff;
-use crate::materializer::event::PartitionId;
 
 /// How many bytes are asked for at once, unless a batch is larger.
 const ANSWER_BYTES: i32 = 2 << 20;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use fluvio::Isolation;
 use isotherm_model::codec;
 use isotherm_model::combine::Combiner;
+use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -17,7 +18,6 @@ use super::error::SourceError;
 use super::link::{Answer, Answers, Extent, Fetch, Link, LinkError, Module};
 use super::module;
 use super::raw::{RawError, RawReader};
-use crate::materializer::event::PartitionId;
 
 /// How long a stored batch may be looked for.
 const LOOK_UP: Duration = Duration::from_secs(10);

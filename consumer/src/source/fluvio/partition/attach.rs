@@ -1,5 +1,6 @@
 //! A connection from the leader's look-up to the open stream: where to read from, and whether it is the log that was read.
 
+use isotherm_engine::event::Event;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -8,7 +9,6 @@ use super::super::error::SourceError;
 use super::super::link::{Extent, PATIENCE};
 use super::super::way::{Line, Look, Stream};
 use super::{Begin, End, Reader};
-use crate::materializer::event::Event;
 
 /// A connection with a stream.
 pub(super) struct Attached {
@@ -90,7 +90,9 @@ impl Reader {
             (None, Begin::At { offset: resume, .. }) if resume > end => {
                 Err(SourceError::Shorter { topic, partition, position: resume, end })
             }
-            (None, Begin::At { offset: resume, needed, accept_gap: false }) if resume < start && needed < start => {
+            (None, Begin::At { offset: resume, needed, accept_data_loss: false })
+                if resume < start && needed < start =>
+            {
                 Err(SourceError::Behind { topic, partition, resume, start })
             }
             (None, Begin::At { offset, .. }) if offset < start => Ok(start),

@@ -1,13 +1,13 @@
 //! One partial on its way from an answer to the materializer: whether it is one, whose it is, and whether it follows.
 
 use fluvio::dataplane::record::RecordData;
+use isotherm_engine::event::Event;
 use isotherm_model::codec;
 use isotherm_model::partial::Partial;
 use tracing::{debug, info};
 
 use super::super::policy::Verdict;
 use super::{End, Last, ROOM, Reader};
-use crate::materializer::event::Event;
 
 impl Reader {
     /// Hands a partial on.
@@ -78,7 +78,7 @@ impl Reader {
             return Ok(false);
         }
         debug!(self.partition, position, stored.next, "a batch that lacks its last records");
-        self.send(Event::Hole { partition: self.partition, next: stored.next }).await?;
+        self.send(Event::OffsetGap { partition: self.partition, next: stored.next }).await?;
         self.position = Some(stored.next);
         Ok(true)
     }

@@ -173,7 +173,7 @@ impl Rig {
             address: "127.0.0.1:9003".to_owned(),
             cluster: ClusterFlag(Some("127.0.0.1:9003".to_owned())),
             opening: Arc::new(Semaphore::new(OPENING)),
-            accept_gap: matches!(begin, Begin::At { accept_gap: true, .. }),
+            accept_data_loss: matches!(begin, Begin::At { accept_data_loss: true, .. }),
             room: Arc::new(Semaphore::new(ROOM as usize)),
         });
         let (gate, paused) = watch::channel(false);
@@ -248,7 +248,7 @@ impl std::convert::From<Event> for Happened {
             Event::Attached { partition: 3, position, end } => Self::Attached(position, end),
             Event::Detached { partition: 3 } => Self::Detached,
             Event::Partial { partition: 3, partial, .. } => Self::Partial(partial.source.first, partial.source.next),
-            Event::Hole { partition: 3, next } => Self::Hole(next),
+            Event::OffsetGap { partition: 3, next } => Self::Hole(next),
             event => panic!("{event:?}"),
         }
     }

@@ -1,0 +1,68 @@
+//! What has changed since the last commit.
+
+use std::collections::BTreeSet;
+
+use isotherm_model::stats::SensorHash;
+
+use super::tally::Tally;
+use crate::names::{GroupId, Names};
+use crate::state::{DeadBatch, GroupState, SensorEntry};
+
+/// What the next commit has to say, besides what it says each time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Changes {
+    any: bool,
+    groups: BTreeSet<GroupId>,
+    sensors: Vec<SensorEntry>,
+    dead: Vec<DeadBatch>,
+}
+
+impl Changes {
+    /// Something has changed.
+    pub(super) fn note(&mut self) {
+        self.any = true;
+    }
+
+    /// Readings were counted into a group of the run; these of its sensors are new there.
+    pub(super) fn count(&mut self, group: GroupId, new: &[SensorHash]) {
+        self.groups.insert(group);
+        self.sensors.extend(new.iter().map(|sensor| SensorEntry { sensor: *sensor, group: group.0 }));
+    }
+
+    /// Records of a batch are late or rejected.
+    pub(super) fn bury(&mut self, batch: DeadBatch) {
+        self.dead.push(batch);
+    }
+
+    /// How many rows a commit of it takes.
+    pub(super) fn rows(&self) -> usize {
+        usize::from(self.any) + self.groups.len() + self.sensors.len() + self.dead.len()
+    }
+
+    /// All of it has been committed.
+    pub(super) fn clear(&mut self) {
+        self.any = false;
+        self.groups.clear();
+        self.sensors.clear();
+        self.dead.clear();
+    }
+
+    /// The groups whose statistics have changed, as they are now.
+    pub(super) fn groups(&self, run: &Tally, names: &Names) -> Vec<GroupState> {
+        let state = |id: &GroupId| {
+            let (stats, sensors) = run.group(*id)?;
+            Some(GroupState { id: id.0, name: names.name(*id).to_owned(), stats, sensors })
+        };
+        self.groups.iter().filter_map(state).collect()
+    }
+
+    /// Sensors that are new to a group.
+    pub(super) fn sensors(&self) -> &[SensorEntry] {
+        &self.sensors
+    }
+
+    /// Batches with late or rejected records.
+    pub(super) fn dead(&self) -> &[DeadBatch] {
+        &self.dead
+    }
+}

@@ -1,0 +1,258 @@
+//! One partition's clock: its place in the log, its watermark, and whether it holds the topic's watermark back.
+//!
+//! What quiet means is decided here; `docs/semantics.md` says why.
+
+use std::time::Duration;
+
+use isotherm_model::window::Millis;
+
+use crate::state::{LastBatch, PartitionState};
+use crate::view::PartitionPhase;
+
+/// However short `idle` is, a partition's end cannot be asked for much more often.
+const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
+
+/// However short `idle` is, a broker that takes so long to answer is slow and not away: if it began `idle` anew, a partition
+/// of one that is always slow would never fall quiet.
+const LEAST_INTERRUPTION: Duration = Duration::from_secs(2);
+
+/// What is known of one partition's place and time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Clock {
+    attached: bool,
+    /// Whether the topic has it, as far as this process knows.
+    pub(super) found: bool,
+    /// The offset that comes next; `None` before the first attachment. Below `merged` while open windows are refilled.
+    pub(super) next: Option<i64>,
+    /// What a store said of it; `None` in a run that has not been committed before.
+    pub(super) saved: Option<PartitionState>,
+    /// Where reading began in this run.
+    start: i64,
+    /// The next offset to merge: everything below has been merged.
+    position: i64,
+    /// The last batch that was merged.
+    last: Option<LastBatch>,
+    /// A batch that must come again as it was, or it is not the log that was read.
+    pub(super) known: Option<LastBatch>,
+    /// The offset after the last record, as far as known.
+    pub(super) end: i64,
+    /// Where the run ends for this partition, with `until_end`.
+    pub(super) target: Option<i64>,
+    /// The newest event time of its accepted readings.
+    pub(super) watermark: Option<Millis>,
+    /// When its end was last asked for, with an answer.
+    heard: Duration,
+    /// Since when its end has been known without interruption. While it was not, nobody could write to it either: that
+    /// nothing came says nothing.
+    known_since: Duration,
+    /// When its watermark last rose in this run. What does not raise it tells nothing new of event time: a stream of records
+    /// that are rejected, or of a clock that stands or was set back, must not hold anything back for ever.
+    last_rise: Option<Duration>,
+    /// When its last accepted reading came.
+    last_accepted: Option<Duration>,
+    /// When it first had been read to its end.
+    first_caught_up: Option<Duration>,
+}
+
+impl Clock {
+    /// Whether it is attached.
+    pub(super) const fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    /// A partition of a run that goes on.
+    pub(super) fn restored(saved: PartitionState) -> Self {
+        Self {
+            saved: Some(saved),
+            start: saved.start,
+            position: saved.position,
+            watermark: saved.watermark,
+            last: saved.last,
+            known: saved.last,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the partition's place and end. `target` sets where the run ends for it.
+    pub(super) fn attach(&mut self, position: i64, end: i64, until_end: bool, now: Duration) {
+        self.attached = true;
+        self.known_since = now;
+        if self.is_untouched() {
+            (self.start, self.position) = (position, position);
+            self.next = self.next.map(|_| position);
+        }
+        if self.next.is_none() {
+            self.next = Some(position);
+            self.target = until_end.then_some(end);
+            self.position = self.position.max(position);
+            self.known = self.known.filter(|known| known.first >= position);
+            // What the log no longer holds is not to be looked for again by the run after this one.
+            self.last = self.last.filter(|last| last.first >= position);
+            if let Some(saved) = &mut self.saved {
+                saved.restore_from = saved.restore_from.max(position);
+            }
+        }
+        self.heard = now;
+        self.reach(end, now);
+    }
+
+    /// The connection is there again, but nothing more is wanted of it than to know where it ends.
+    pub(super) fn reattach(&mut self, end: i64, now: Duration) {
+        self.attached = true;
+        (self.known_since, self.heard) = (now, now);
+        self.reach(end, now);
+    }
+
+    /// Whether nothing of it has ever been read, neither now nor in a run before.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.saved.is_none() && self.last.is_none() && self.next.is_none_or(|next| next == self.start)
+    }
+
+    /// Whether it has been read to where the run ends for it.
+    pub(super) fn is_at_target(&self) -> bool {
+        self.target.zip(self.next).is_some_and(|(target, next)| next >= target.max(self.position))
+    }
+
+    /// The position: the next offset to merge. `None` while nothing is known of the partition.
+    pub(super) fn position(&self) -> Option<i64> {
+        (self.next.is_some() || self.saved.is_some()).then_some(self.position)
+    }
+
+    /// Whether what comes next has been merged before.
+    pub(super) fn is_restoring(&self) -> bool {
+        match self.next {
+            Some(next) => next < self.position,
+            None => self.saved.is_some_and(|saved| saved.resume() < saved.position),
+        }
+    }
+
+    /// What a commit says of it; `first` is the lowest offset of a batch that an open window holds readings of.
+    pub(super) fn state(&self, first: Option<i64>) -> Option<PartitionState> {
+        if self.next.is_none() {
+            return self.saved;
+        }
+        let restore_from = match self.saved {
+            // What has not been read again yet is not known to be in an open window, but may be.
+            Some(saved) if self.is_restoring() => saved.restore_from,
+            _ => first.unwrap_or(self.position),
+        };
+        Some(PartitionState {
+            start: self.start,
+            position: self.position,
+            restore_from,
+            watermark: self.watermark,
+            last: self.last,
+        })
+    }
+
+    /// The connection is lost.
+    pub(super) fn detach(&mut self) {
+        self.attached = false;
+    }
+
+    /// Takes a newer end. An older answer that comes late lowers nothing.
+    pub(super) fn set_end(&mut self, end: i64, now: Duration, idle: Duration) {
+        if now.saturating_sub(self.heard) > interruption(idle) {
+            self.known_since = now;
+        }
+        self.heard = now;
+        self.reach(end, now);
+    }
+
+    /// It reaches at least so far.
+    fn reach(&mut self, end: i64, now: Duration) {
+        self.end = self.end.max(end);
+        self.note_caught_up(now);
+    }
+
+    /// A batch that had been merged before was read again, up to `next`.
+    pub(super) fn mark_restored(&mut self, next: i64, now: Duration) {
+        self.next = Some(next);
+        self.reach(next, now);
+    }
+
+    /// No record stands before `next`. If everything before has been merged, the next batch is merged from there.
+    pub(super) fn skip(&mut self, next: i64, now: Duration) {
+        self.next = Some(next);
+        self.position = self.position.max(next);
+        self.reach(next, now);
+    }
+
+    /// A partial up to `next` was merged; `newest` is its newest accepted reading.
+    pub(super) fn merged(&mut self, next: i64, batch: LastBatch, newest: Option<Millis>, now: Duration) {
+        self.next = Some(next);
+        self.position = next;
+        // An empty batch may not come again.
+        if next > batch.first {
+            self.last = Some(batch);
+        }
+        if newest.is_some() {
+            self.last_accepted = Some(now);
+        }
+        if newest > self.watermark {
+            self.watermark = newest;
+            self.last_rise = Some(now);
+        }
+        self.reach(next, now);
+    }
+
+    fn note_caught_up(&mut self, now: Duration) {
+        if self.first_caught_up.is_none() && self.next.is_some_and(|next| next >= self.end) {
+            self.first_caught_up = Some(now);
+        }
+    }
+
+    /// How it stands at `now`; `leave_open` in a run that leaves windows open at its end.
+    pub(super) fn phase(&self, now: Duration, idle: Duration, leave_open: bool) -> PartitionPhase {
+        let Some(next) = self.next else {
+            return PartitionPhase::Discovered;
+        };
+        if self.is_at_target() {
+            let is_idle = self.may_become_idle() && self.is_idle(now, idle);
+            // Of whom nothing new came between two runs is idle, however short the runs are.
+            if leave_open && self.last_rise.is_some() && !is_idle {
+                PartitionPhase::HoldingOpen
+            } else {
+                PartitionPhase::AtTarget
+            }
+        } else if !self.attached {
+            PartitionPhase::Detached
+        } else if next < self.position {
+            PartitionPhase::Restoring
+        } else if next < self.end {
+            PartitionPhase::CatchingUp
+        } else if self.is_idle(now, idle) {
+            PartitionPhase::Idle
+        } else {
+            PartitionPhase::CaughtUp
+        }
+    }
+
+    /// Whether it is known that there is nothing more to be read of it now.
+    pub(super) fn may_become_idle(&self) -> bool {
+        self.attached && self.next.is_some_and(|next| next >= self.end)
+    }
+
+    /// Whether it has been quiet for `idle`, as far as that is known.
+    fn is_idle(&self, now: Duration, idle: Duration) -> bool {
+        let since = self.last_rise.max(self.first_caught_up).map(|since| since.max(self.known_since));
+        since.is_some_and(|since| now.saturating_sub(since) >= idle)
+            // A partition of which nothing has been heard may have had readings since.
+            && now.saturating_sub(self.heard) <= freshness(idle)
+    }
+
+    /// Whether readings come, raise they its watermark or not.
+    pub(super) fn is_live(&self, now: Duration, idle: Duration) -> bool {
+        self.last_accepted.is_some_and(|last| now.saturating_sub(last) < idle)
+    }
+}
+
+/// How old the knowledge of a partition's end may be for it to count as quiet.
+fn freshness(idle: Duration) -> Duration {
+    (idle / 2).max(LEAST_FRESHNESS)
+}
+
+/// For how long nothing may be heard of a partition's end before what was known of it counts no more.
+fn interruption(idle: Duration) -> Duration {
+    (idle / 2).max(LEAST_INTERRUPTION)
+}

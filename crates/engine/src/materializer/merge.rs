@@ -1,0 +1,162 @@
+//! Partials: what is refused, what is counted into windows, run and ledger, and what only refills open windows.
+
+use isotherm_model::partial::{Aggregate, Partial, PartitionId, SourceRange};
+
+use super::Materializer;
+use super::fault::Fault;
+use crate::state::{DeadBatch, LastBatch};
+
+impl Materializer {
+    pub(super) fn partial(&mut self, partition: PartitionId, partial: Partial, digest: u64) -> Result<(), Fault> {
+        let now = self.clocks.now();
+        let Some(clock) = self.clock(partition)? else {
+            return Ok(());
+        };
+        let Some(expected) = clock.next.filter(|_| clock.is_attached()) else {
+            return Err(Fault::NotAttached { partition });
+        };
+        let found = partial.source.first;
+        if clock.target.is_some_and(|target| found >= target) {
+            return Ok(());
+        }
+        let (position, known) = (clock.position().unwrap_or(expected), clock.known);
+        // What was read before began a batch where the run goes on: where none begins, another log stands.
+        let within = found < expected && partial.source.next > expected;
+        if within && (known.is_some() || clock.is_restoring()) && self.is_ours(&partial) {
+            return Err(Fault::OtherLog { partition, offset: expected });
+        }
+        self.check(partition, expected, &partial)?;
+        let Partial { source, aggregate, .. } = partial;
+        // A batch without records can stand before the one that begins at the same offset, and may not come again.
+        let empty = source.next == source.first;
+        let other = |known: LastBatch| match source.first == known.first {
+            true => digest != known.digest && !empty,
+            false => source.next > known.first,
+        };
+        // A merged offset is the end of a batch: where it is none, another log stands.
+        let across = source.first < position && source.next > position;
+        if across || known.is_some_and(other) {
+            return Err(Fault::OtherLog { partition, offset: source.first });
+        }
+        if let Some(clock) = self.clock(partition)? {
+            clock.known = known.filter(|known| known.first != source.first || empty);
+            if source.first < position {
+                clock.mark_restored(source.next, now);
+            }
+        }
+        if source.first < position {
+            self.restore(partition, source, aggregate);
+        } else {
+            let newest = aggregate.newest;
+            self.merge(partition, source, digest, aggregate);
+            self.clocks.merged(partition, source.next, LastBatch { first: source.first, digest }, newest);
+        }
+        Ok(())
+    }
+
+    /// Goes on behind offsets that no record stands at. What was merged, and by what it is known again, stays as it is.
+    pub(super) fn offset_gap(&mut self, partition: PartitionId, next: i64) -> Result<(), Fault> {
+        let now = self.clocks.now();
+        let Some(clock) = self.clock(partition)? else {
+            return Ok(());
+        };
+        let Some(comes) = clock.next.filter(|_| clock.is_attached()) else {
+            return Err(Fault::NotAttached { partition });
+        };
+        if clock.is_at_target() || next <= comes {
+            return Ok(());
+        }
+        // A merged offset is the end of a batch, and so is what stands before the batch that must come again: neither lies
+        // within a hole.
+        let across = clock.is_restoring() && clock.position().is_some_and(|position| next > position);
+        if across || clock.known.is_some_and(|known| known.first < next) {
+            return Err(Fault::OtherLog { partition, offset: comes });
+        }
+        clock.skip(next, now);
+        self.changes.note();
+        Ok(())
+    }
+
+    /// Counts a batch that had been merged before into the windows that are still open, and into nothing else.
+    pub(super) fn restore(&mut self, partition: PartitionId, source: SourceRange, aggregate: Aggregate) {
+        let account = self.ledger.accounts.entry(partition).or_default();
+        account.restored = account.restored.saturating_add(aggregate.records);
+        self.changes.note();
+        for (key, cell) in aggregate.cells {
+            if !self.open.is_closed(key.window) {
+                let group = self.names.id(&key.group);
+                self.open.tally(key.window, partition, source.first, self.seed).add(group, cell);
+            }
+        }
+    }
+
+    /// Whether this version of the module made it, with the settings it was given.
+    fn is_ours(&self, partial: &Partial) -> bool {
+        partial.version == self.options.version && partial.fingerprint == self.options.fingerprint
+    }
+
+    pub(super) fn check(&self, partition: PartitionId, expected: i64, partial: &Partial) -> Result<(), Fault> {
+        let Partial { version, fingerprint, source, aggregate, .. } = partial;
+        let offset = source.first;
+        if *version != self.options.version {
+            return Err(Fault::OtherVersion { partition, offset, found: *version, ours: self.options.version });
+        }
+        if *fingerprint != self.options.fingerprint {
+            return Err(Fault::OtherSettings {
+                partition,
+                offset,
+                found: *fingerprint,
+                ours: self.options.fingerprint,
+            });
+        }
+        if offset > expected {
+            return Err(Fault::Missing { partition, expected, found: offset });
+        }
+        if offset < expected {
+            return Err(Fault::Overlap { partition, expected, found: offset });
+        }
+        let (records, counted, rejected) = (aggregate.records, aggregate.counted(), aggregate.rejected.total());
+        let offsets = u64::try_from(i128::from(source.next) - i128::from(source.first));
+        let fits = offsets.is_ok_and(|offsets| records <= offsets);
+        if !fits || Some(records) != counted.checked_add(rejected) {
+            let SourceRange { first, next } = *source;
+            return Err(Fault::Unsound { partition, first, next, records, counted, rejected });
+        }
+        Ok(())
+    }
+
+    /// Merges a checked partial. A cell is late if its window was closed before this partial came.
+    pub(super) fn merge(&mut self, partition: PartitionId, source: SourceRange, digest: u64, aggregate: Aggregate) {
+        self.changes.note();
+        let (digest, records) = (Some(digest), aggregate.rejected.total());
+        let mut dead = DeadBatch { partition, range: source, digest, late: Vec::new(), records };
+        let account = self.ledger.accounts.entry(partition).or_default();
+        account.read = account.read.saturating_add(aggregate.records);
+        account.rejected.merge(&aggregate.rejected);
+        for (reason, records) in aggregate.rejected.iter() {
+            account.rejected_ranges.add(reason, source, records);
+        }
+        for (key, cell) in aggregate.cells {
+            let count = cell.stats.count;
+            if self.open.is_closed(key.window) {
+                account.late = account.late.saturating_add(count);
+                account.late_ranges.add(key.window, source, count);
+                dead.records = dead.records.saturating_add(count);
+                // Cells ascend by window.
+                if dead.late.last() != Some(&key.window) {
+                    dead.late.push(key.window);
+                }
+            } else {
+                account.counted = account.counted.saturating_add(count);
+                let group = self.names.id(&key.group);
+                // Whoever is not new to the window and group is not new to the run and group either.
+                let new = self.open.tally(key.window, partition, source.first, self.seed).add(group, cell);
+                let new = self.run.add(group, new);
+                self.changes.count(group, &new.sensors);
+            }
+        }
+        if self.options.dead_letters && dead.records > 0 {
+            self.changes.bury(dead);
+        }
+    }
+}

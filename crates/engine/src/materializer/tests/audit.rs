@@ -1,0 +1,379 @@
+//! What a materializer committed stands up to the audit; whatever is changed in it is found.
+
+mod told;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use self::told::{Batches, Kept, Told, raised, with_offset_gaps};
+use super::properties::{batch, history, op};
+use super::reference::Happening;
+use super::resume::{Log, apply, digest, read};
+use super::*;
+use crate::audit::findings::Findings;
+use crate::audit::{Audit, Rows, Stored};
+use crate::commit::ResumeState;
+use crate::ledger::{DataLoss, KeyedRange, Ranges};
+use crate::state::{LastBatch, SensorEntry};
+
+/// Two partitions: windows that closed, one that is open, late and rejected records.
+fn told() -> Told {
+    let mut run = Run::attached(options(), &[9, 9]);
+    let (mut windows_seen, mut log) = (vec![], Batches::new());
+    let ca = |sensor, time, micros| Reading { sensor, group: "CA", time, micros };
+    let batches: [(PartitionId, Vec<Reading>, Vec<Rejection>); 8] = [
+        (0, vec![at(0), ca(2, 500, 5_000_000), ca(3, 3_100, -7)], vec![Rejection::NotJson]),
+        (1, vec![at(900), ca(2, 1_000, 9_000_000)], vec![]),
+        (0, vec![at(4_000), ca(3, 4_100, 1)], vec![Rejection::BadTime, Rejection::NotJson]),
+        (1, vec![at(5_000)], vec![]),
+        // Closes the first window; what comes for it then is late.
+        (1, vec![at(7_500), at(100), ca(9, 200, 3)], vec![]),
+        (0, vec![at(10), ca(9, 7_000, 8)], vec![]),
+        (0, vec![at(20), at(9_500)], vec![Rejection::Future]),
+        (1, vec![at(11_000), at(30), at(3_000)], vec![]),
+    ];
+    for (partition, readings, rejected) in batches {
+        let first = run.materializer.positions()[partition as usize].1;
+        let partial = partial(first, &readings, &rejected);
+        let event = Event::Partial { partition, partial: Box::new(partial.clone()), digest: digest(first) };
+        windows_seen.extend(windows(&run.event(event)));
+        log.entry(partition).or_default().push(Kept::new(partial, digest(first)));
+    }
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
+    let told = Told::new(&saved, run.totals(), &windows_seen, log);
+    assert_eq!(told.windows.len(), 2, "{:?}", told.windows);
+    assert!(told.stored.totals.late > 2 && told.stored.topic.open_windows > 0, "{:?}", told.stored.totals);
+    told
+}
+
+fn account(told: &mut Told, partition: PartitionId) -> &mut crate::ledger::Account {
+    told.stored.accounts.get_mut(&partition).expect("it has an account")
+}
+
+/// The list without its last range, or with another one behind it.
+fn relisted<K: Copy + Ord>(ranges: &Ranges<K>, change: impl FnOnce(&mut Vec<KeyedRange<K>>)) -> Ranges<K> {
+    let mut listed = ranges.listed().to_vec();
+    change(&mut listed);
+    Ranges::restored(listed, ranges.unlisted())
+}
+
+#[test]
+fn what_was_committed_is_clean() {
+    let told = told();
+    let findings = told.audit();
+    assert!(findings.is_clean() && findings.unverifiable.is_empty(), "{findings:#?}");
+    assert_eq!((findings.windows.verified, findings.windows.open), (2, told.stored.topic.open_windows));
+    let records: u64 = findings.partitions.iter().map(|read| read.records).sum();
+    assert_eq!(records, told.stored.totals.messages);
+}
+
+#[test]
+fn each_kind_of_change_is_found() {
+    type Change = (&'static str, fn(&mut Told));
+    let changes: [Change; 44] = [
+        ("AK: messages", |told| told.windows[0].groups[0].messages += 1),
+        ("AK: sum", |told| told.windows[0].groups[0].sum -= 1),
+        ("CA: avg", |told| told.windows[0].groups[1].avg = Fixed::from_micros(1)),
+        ("CA: min", |told| told.windows[0].groups[1].min = Fixed::from_micros(5_000_001)),
+        ("CA: max", |told| told.windows[0].groups[1].max = Fixed::from_micros(9_000_001)),
+        ("CA: sensors", |told| told.windows[0].groups[1].sensors += 1),
+        (": messages", |told| told.windows[1].messages -= 1),
+        (": sensors", |told| told.windows[1].sensors += 1),
+        ("group CA", |told| drop(told.windows[1].groups.pop())),
+        ("group ZZ", |told| told.windows[1].groups[1].group = "ZZ".to_owned()),
+        (": end", |told| told.windows[1].end += 1),
+        ("ledger of partition 0: late", |told| drop(told.windows.remove(0))),
+        ("ledger of partition 0: late", |told| drop(told.windows.pop())),
+        ("window 1970-01-01T00:00:06Z: closed", |told| {
+            let more = WindowResult { start: 6_000, end: 9_000, ..told.windows[1].clone() };
+            told.windows.push(more);
+        }),
+        ("window 1969-12-31T23:59:57Z", |told| {
+            let more = WindowResult { start: -3_000, end: 0, ..told.windows[0].clone() };
+            told.windows.insert(0, more);
+        }),
+        // Closed one batch later, or before anything had been read.
+        ("CA: messages", |told| told.windows[0].positions = told.windows[1].positions.clone()),
+        ("as before", |told| told.windows[1].positions = vec![(0, 0), (1, 0)]),
+        ("batch boundary", |told| told.windows[1].positions[0].1 -= 1),
+        ("offset of partition 7", |told| told.windows[1].positions.push((7, 3))),
+        ("totals: group AK: messages", |told| told.stored.totals.groups[0].messages += 1),
+        ("totals: group CA: sum", |told| told.stored.totals.groups[1].sum += 1),
+        ("totals: sensors", |told| told.stored.totals.sensors -= 1),
+        ("ledger of partition 1: read", |told| account(told, 1).read += 1),
+        ("ledger of partition 0: counted", |told| {
+            account(told, 0).counted += 1;
+            account(told, 0).late -= 1;
+        }),
+        ("ledger of partition 1: not-json", |told| account(told, 1).rejected.count(Rejection::NotJson)),
+        ("late ranges: range", |told| {
+            let ranges = relisted(&account(told, 0).late_ranges, |listed| listed.truncate(listed.len() - 1));
+            account(told, 0).late_ranges = ranges;
+        }),
+        ("late ranges: range 0", |told| {
+            let ranges = relisted(&account(told, 1).late_ranges, |listed| listed[0].records += 1);
+            account(told, 1).late_ranges = ranges;
+        }),
+        ("rejected ranges: range 1", |told| {
+            let ranges = relisted(&account(told, 0).rejected_ranges, |listed| listed[1].range.next += 1);
+            account(told, 0).rejected_ranges = ranges;
+        }),
+        ("rejected ranges: range 0", |told| {
+            let ranges = relisted(&account(told, 0).rejected_ranges, |listed| listed.swap(0, 1));
+            account(told, 0).rejected_ranges = ranges;
+        }),
+        ("partition 1: digest", |told| {
+            let state = told.stored.partitions.get_mut(&1).expect("it is stored");
+            state.last = state.last.map(|last| LastBatch { digest: last.digest ^ 1, ..last });
+        }),
+        ("partition 1: merged offset", |told| {
+            told.stored.partitions.get_mut(&1).expect("it is stored").position += 1;
+        }),
+        ("partition 0: newest event time", |told| {
+            told.stored.partitions.get_mut(&0).expect("it is stored").watermark = Some(1);
+        }),
+        ("open windows", |told| told.stored.topic.open_windows += 1),
+        ("partition 1: where open windows begin", |told| {
+            let state = told.stored.partitions.get_mut(&1).expect("it is stored");
+            state.restore_from = state.position;
+        }),
+        ("partition 0: where open windows begin", |told| {
+            told.stored.partitions.get_mut(&0).expect("it is stored").restore_from = 5;
+        }),
+        ("sensors: group AK: not in the log", |told| told.sensors[0].sensor += 10),
+        ("sensors: group AK: missing", |told| told.sensors[0].sensor += 10),
+        ("sensors: group CA", |told| told.sensors.truncate(told.sensors.len() - 1)),
+        ("sensors: group AK: not in the log", |told| told.sensors.push(told.sensors[0])),
+        ("of no group", |told| told.sensors.push(SensorEntry { sensor: 1, group: 9 })),
+        ("windows are closed until", |told| {
+            told.stored.topic.closed_until = Some(365 * 86_400_000);
+        }),
+        ("watermark", |told| {
+            told.stored.topic.closed_until = Some(365 * 86_400_000);
+            told.stored.topic.watermark = Some(365 * 86_400_000);
+        }),
+        ("offsets", |told| told.windows[1].positions.truncate(1)),
+        ("data_losses: read", |told| {
+            account(told, 0).data_losses.push(DataLoss { range: SourceRange { first: 0, next: 4 }, lost: 4 });
+        }),
+    ];
+    for (place, (what, change)) in changes.into_iter().enumerate() {
+        let mut told = told();
+        change(&mut told);
+        let findings = told.audit();
+        let found = findings
+            .differences
+            .iter()
+            .any(|difference| difference.what.contains(what) || difference.recomputed.contains(what));
+        assert!(found, "change {place}, `{what}`, is not in {:#?}", findings.differences);
+    }
+}
+
+#[test]
+fn a_window_that_no_watermark_can_have_closed_is_found() {
+    let mut run = Run::attached(options(), &[1]);
+    run.reading(0, 0);
+    let closed = windows(&run.pass(20_000));
+    assert_eq!(closed.iter().map(|window| window.closed_by).collect::<Vec<_>>(), [ClosedBy::Idle]);
+    let log = Batches::from([(0, vec![Kept::new(partial(0, &[at(0)], &[]), 0)])]);
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
+    let mut told = Told::new(&saved, run.totals(), &closed, log);
+    assert!(told.audit().is_clean(), "{:#?}", told.audit());
+    told.windows[0].closed_by = ClosedBy::Watermark;
+    let findings = told.audit();
+    assert!(findings.differences.iter().any(|one| one.what.ends_with("closed by")), "{findings:#?}");
+}
+
+#[test]
+fn too_much_is_found_however_much_of_the_log_is_left() {
+    let told = told();
+    for cut in [0, 4, 8, 10] {
+        let cut = BTreeMap::from([(0, cut)]);
+        for more in [1, 1_000] {
+            for (what, changed) in raised(&told, more) {
+                assert!(!changed.audit_from(&cut).is_clean(), "{what} by {more}, cut at {cut:?}");
+            }
+        }
+    }
+    let kept = told.keep_from(1);
+    for (what, changed) in raised(&kept, 1) {
+        assert!(!changed.audit().is_clean(), "{what}, of a store that has dropped windows");
+    }
+}
+
+#[test]
+fn where_a_full_list_of_ranges_leaves_two_answers_both_are_taken() {
+    let mut kept = told().keep_from(1);
+    for account in kept.stored.accounts.values_mut() {
+        let listed = account.late_ranges.listed().iter().copied();
+        let (of_dropped, listed): (Vec<_>, Vec<_>) = listed.partition(|range| range.key.0 == 0);
+        let unlisted = of_dropped.iter().map(|range| range.records).sum();
+        account.late_ranges = Ranges::restored(listed, unlisted);
+    }
+    let findings = kept.audit();
+    let named = |what: &str| findings.unverifiable.iter().any(|one| one.what.contains(what));
+    assert!(findings.is_clean() && named("counted and late") && named("totals"), "{findings:#?}");
+    for (what, changed) in raised(&kept, 1_000) {
+        assert!(!changed.audit().is_clean(), "{what}");
+    }
+}
+
+#[test]
+fn another_log_is_found() {
+    let mut told = told();
+    let kept = &mut told.log.get_mut(&0).expect("it has batches")[1];
+    let cell = kept.partial.aggregate.cells.values_mut().next().expect("it has cells");
+    cell.stats.sum += 1;
+    let findings = told.audit();
+    assert!(findings.differences.iter().any(|difference| difference.what.ends_with("sum")), "{findings:#?}");
+}
+
+#[test]
+fn a_store_that_knows_no_last_batch_is_named_and_one_that_knows_another_differs() {
+    let mut told = told();
+    let state = told.stored.partitions.get_mut(&0).expect("a partition");
+    let last = state.last.take().expect("it has merged a batch");
+    let findings = told.audit();
+    let named = |what: &str| findings.unverifiable.iter().any(|one| one.what == what);
+    assert!(findings.is_clean() && named("partition 0: digest of the last batch"), "{findings:#?}");
+    let state = told.stored.partitions.get_mut(&0).expect("a partition");
+    state.last = Some(LastBatch { digest: last.digest + 1, ..last });
+    assert!(!told.audit().is_clean());
+}
+
+#[test]
+fn what_the_log_has_lost_is_named_and_the_rest_is_checked() {
+    let told = told();
+    let all = told.audit();
+    for cut in [4, 8, 10] {
+        let findings = told.audit_from(&BTreeMap::from([(0, cut)]));
+        assert!(findings.is_clean(), "cut at {cut}: {findings:#?}");
+        assert!(findings.unverifiable.iter().any(|one| one.what.starts_with("partition 0")), "{findings:#?}");
+        let windows = findings.windows;
+        assert_eq!(windows.verified + windows.unverifiable, all.windows.verified, "cut at {cut}: {windows:?}");
+    }
+    // The second window lost nothing with the first batch but a reading of CA: AK is checked as before.
+    let mut changed = told.clone();
+    changed.windows[1].groups[0].messages -= 1;
+    let findings = changed.audit_from(&BTreeMap::from([(0, 4)]));
+    assert!(!findings.is_clean(), "{findings:#?}");
+    // So is what the ledger says of what is left.
+    let mut changed = told.clone();
+    let ranges = relisted(&account(&mut changed, 0).rejected_ranges, |listed| listed.truncate(listed.len() - 1));
+    account(&mut changed, 0).rejected_ranges = ranges;
+    assert!(!changed.audit_from(&BTreeMap::from([(0, 4)])).is_clean());
+    // No more records can be gone than there were offsets.
+    let mut changed = told.clone();
+    account(&mut changed, 0).read += 5;
+    account(&mut changed, 0).counted += 5;
+    assert!(!changed.audit_from(&BTreeMap::from([(0, 4)])).is_clean());
+    let mut gone = told;
+    account(&mut gone, 0).data_losses.push(DataLoss { range: SourceRange { first: 0, next: 4 }, lost: 0 });
+    let findings = gone.audit();
+    assert!(findings.is_clean() && findings.unverifiable.iter().any(|one| one.why.contains("gap")), "{findings:#?}");
+}
+
+#[test]
+fn without_dropped_windows_the_others_are_checked() {
+    let mut told = told();
+    told.windows.remove(0);
+    told.stored.dropped = 1;
+    let findings = told.audit();
+    assert!(findings.is_clean(), "{findings:#?}");
+    assert!(findings.unverifiable.iter().any(|one| one.why.contains("--keep")), "{findings:#?}");
+    assert_eq!(findings.windows.verified, 1);
+    account(&mut told, 0).late += 1;
+    account(&mut told, 0).counted -= 1;
+    told.windows[0].groups[0].messages += 1;
+    assert_eq!(told.audit().windows.different, 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_history_is_clean_at_any_moment(
+        ops in proptest::collection::vec(op(), 1..100),
+        offset_gaps in proptest::collection::vec((prop_oneof![3 => Just(0_i64), 2 => 1_i64..6], any::<bool>()), 1..40),
+        at: Index,
+        cut in 0_i64..60,
+        dropped in 0_usize..6,
+        more in 1_u64..3,
+    ) {
+        let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
+        let (mut closed, mut log) = (vec![], Batches::new());
+        let events = with_offset_gaps(&history(ops), &offset_gaps, &mut log);
+        let at = at.index(events.len());
+        // What has been written by now.
+        let mut written = Batches::new();
+        for (place, event) in events.iter().enumerate() {
+            if let Event::Partial { partition, .. } = event {
+                let batches = written.entry(*partition).or_default();
+                batches.push(log[partition][batches.len()].clone());
+            }
+            closed.extend(windows(&run.event(event.clone())));
+            if place == at || place + 1 == events.len() {
+                let saved = apply(&ResumeState::default(), &run.materializer, &[]);
+                let told = Told::new(&saved, run.totals(), &closed, written.clone());
+                let findings = told.audit();
+                prop_assert!(findings.is_clean() && findings.unverifiable.is_empty(), "{:#?}", findings);
+                prop_assert_eq!(findings.windows.open, saved.topic.open_windows);
+                // Cut at the batch that holds the offset.
+                let batches = told.log.get(&0).into_iter().flatten();
+                let cut = batches.map(|kept| kept.partial.source.first).filter(|first| *first <= cut).max();
+                let cut = BTreeMap::from([(0, cut.unwrap_or(0))]);
+                let findings = told.audit_from(&cut);
+                prop_assert!(findings.is_clean(), "cut at {:?}: {:#?}", cut, findings);
+                for (what, changed) in raised(&told, 1_000) {
+                    prop_assert!(!changed.audit_from(&cut).is_clean(), "{}, cut at {:?}", what, cut);
+                }
+                // A store that has dropped its oldest windows.
+                let kept = told.keep_from(dropped);
+                let findings = kept.audit();
+                prop_assert!(findings.is_clean(), "{:#?}", findings);
+                prop_assert_eq!(findings.windows.verified, kept.windows.len() as u64);
+                let findings = kept.audit_from(&cut);
+                prop_assert!(findings.is_clean(), "cut at {:?}: {:#?}", cut, findings);
+                for (what, changed) in raised(&kept, more) {
+                    prop_assert!(!changed.audit().is_clean(), "{} by {}, without {} windows", what, more, dropped);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn runs_that_stop_and_go_on_are_clean_at_each_commit(
+        logs in proptest::collection::vec(proptest::collection::vec(batch(), 0..8), 1..4),
+        steps in proptest::collection::vec(0_i64..9_000, 8),
+        picks in proptest::collection::vec(any::<Index>(), 1..20),
+        stops in proptest::collection::vec(0_usize..12, 0..6),
+        every in 1_usize..4,
+    ) {
+        let mut logs = logs;
+        for log in &mut logs {
+            let mut time = 0;
+            for (batch, step) in log.iter_mut().zip(&steps) {
+                time += step;
+                batch.readings.iter_mut().for_each(|reading| reading.time += time);
+            }
+        }
+        let logs: Vec<Log> = logs.into_iter().map(Log::new).collect();
+        let partials = |log: &Log| {
+            let partial = |(first, batch): &(i64, _)| {
+                let batch: &super::reference::Batch = batch;
+                Kept::new(partial(*first, &batch.readings, &batch.rejected), digest(*first))
+            };
+            log.0.iter().map(partial).collect()
+        };
+        let log: BTreeMap<_, Vec<_>> = (0..).zip(logs.iter().map(partials)).collect();
+        let mut found = None;
+        let options = Options { until_end: true, ..options() };
+        read(&options, &logs, &picks, &stops, every, &mut |saved, said| {
+            let findings = Told::new(saved, said.totals.clone(), &said.windows, log.clone()).audit();
+            if !findings.is_clean() || !findings.unverifiable.is_empty() {
+                found.get_or_insert(findings);
+            }
+        });
+        prop_assert!(found.is_none(), "{:#?}", found);
+    }
+}

@@ -1,0 +1,230 @@
+//! A store and its log, as the audit is told of them: whole, cut, without its oldest windows, with offset_gaps, and with numbers that
+//! are too high.
+
+use super::*;
+
+/// A store, and the log that it was read from.
+#[derive(Clone)]
+pub(super) struct Told {
+    pub(super) stored: Stored,
+    pub(super) windows: Vec<WindowResult>,
+    pub(super) sensors: Vec<SensorEntry>,
+    pub(super) log: Batches,
+}
+
+/// By partition, the batches of its log.
+pub(super) type Batches = BTreeMap<PartitionId, Vec<Kept>>;
+
+/// A batch of the log.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) partial: Partial,
+    digest: u64,
+    /// Where it ends by its header.
+    next: i64,
+}
+
+impl Kept {
+    pub(super) fn new(partial: Partial, digest: u64) -> Self {
+        let next = partial.source.next;
+        Self { partial, digest, next }
+    }
+}
+
+impl Told {
+    pub(super) fn new(saved: &ResumeState, totals: Totals, windows: &[WindowResult], log: Batches) -> Self {
+        let stored = Stored {
+            topic: saved.topic,
+            partitions: saved.partitions.clone(),
+            accounts: saved.accounts.clone(),
+            totals,
+            groups: saved.groups.clone(),
+            age: Some(0),
+            ..Stored::default()
+        };
+        Self { stored, windows: windows.to_vec(), sensors: sensor_entries(saved), log }
+    }
+
+    /// Without the oldest windows, as retention of the store leaves it.
+    pub(super) fn keep_from(mut self, first: usize) -> Self {
+        let first = first.min(self.windows.len().saturating_sub(1));
+        self.windows.drain(..first);
+        self.stored.dropped = first as u64;
+        self
+    }
+
+    /// Verifies it against what is left of the log from `cut` on.
+    pub(super) fn audit_from(&self, cut: &BTreeMap<PartitionId, i64>) -> Findings {
+        let size = WindowSize::default();
+        let mut stored = self.stored.clone();
+        stored.rows = Rows::default();
+        self.windows.iter().for_each(|window| stored.rows.push(size.window_of(window.start)));
+        let from = stored.partitions.iter().map(|(partition, state)| {
+            let begin = stored.begin(*partition, state);
+            (*partition, cut.get(partition).map_or(begin, |cut| begin.max(*cut)))
+        });
+        let from = from.collect();
+        let mut audit = Audit::new(size, stored, &from, Findings::default());
+        let ends = audit.ends();
+        let reach = |audit: &mut Audit, partition, offset| {
+            for Kept { partial, digest, next } in self.log.get(&partition).into_iter().flatten() {
+                let (source, position) = (partial.source, audit.position(partition).expect("it is stored"));
+                // Nothing comes of an empty batch.
+                if (position..offset).contains(&source.first) && *next > source.first {
+                    audit.batch(partition, source, *next, &partial.aggregate, *digest);
+                }
+            }
+        };
+        for window in &self.windows {
+            for (partition, offset) in &window.positions {
+                let end = ends.iter().find(|(of, _)| of == partition).map_or(0, |(_, end)| *end);
+                reach(&mut audit, *partition, end.min(*offset));
+            }
+            audit.window(window);
+        }
+        for (partition, end) in ends {
+            reach(&mut audit, partition, end);
+        }
+        let mut closing = audit.close();
+        self.sensors.chunks(3).for_each(|sensors| closing.sensors(sensors));
+        closing.finish()
+    }
+
+    pub(super) fn audit(&self) -> Findings {
+        self.audit_from(&BTreeMap::new())
+    }
+}
+
+/// The sensors of a store: those of these tests have small numbers.
+fn sensor_entries(saved: &ResumeState) -> Vec<SensorEntry> {
+    let mut all = saved.sensors.clone();
+    let any = saved.groups.iter().flat_map(|group| (0..20).map(|sensor| SensorEntry { sensor, group: group.id }));
+    any.filter(|one| !all.insert(one.sensor, one.group)).collect()
+}
+
+/// The events of a history in whose log some batches end further on than their records: `offset_gaps` says how far, and whether the
+/// run finds that out at once, or when the next batch comes. `log` takes the batches.
+pub(super) fn with_offset_gaps(happenings: &[Happening], offset_gaps: &[(i64, bool)], log: &mut Batches) -> Vec<Event> {
+    // By partition, after each batch: where it ends without offset_gaps, and with them.
+    let mut ends = BTreeMap::<PartitionId, Vec<(i64, i64)>>::new();
+    let offset_gap = |number: usize| offset_gaps[number % offset_gaps.len()];
+    for happening in happenings {
+        if let Happening::Batch { partition, first, batch } = happening {
+            let ends = ends.entry(*partition).or_insert_with(|| vec![(0, 0)]);
+            let (_, start) = *ends.last().expect("it has a start");
+            ends.push((first + batch.len(), start + batch.len() + offset_gap(ends.len() - 1).0));
+        }
+    }
+    let place = |partition: &PartitionId, plain: i64| {
+        let known = ends.get(partition).and_then(|ends| ends.iter().rfind(|(end, _)| *end <= plain));
+        known.map_or(plain, |(end, with_offset_gaps)| with_offset_gaps + plain - end)
+    };
+    let (mut events, mut read, mut waiting) = (vec![], BTreeMap::<PartitionId, usize>::new(), BTreeMap::new());
+    for happening in happenings {
+        let position = |partition: &PartitionId, read: &BTreeMap<PartitionId, usize>| {
+            let read = read.get(partition).copied().unwrap_or(0);
+            ends.get(partition).map_or(0, |ends| ends[read].1)
+        };
+        match happening {
+            Happening::Batch { partition, batch, .. } => {
+                let first = position(partition, &read);
+                let number = *read.entry(*partition).and_modify(|read| *read += 1).or_insert(1) - 1;
+                if let Some(next) = waiting.remove(partition) {
+                    events.push(Event::OffsetGap { partition: *partition, next });
+                }
+                let partial = partial(first, &batch.readings, &batch.rejected);
+                let (wide, at_once) = offset_gap(number);
+                let next = partial.source.next + wide;
+                log.entry(*partition).or_default().push(Kept { next, ..Kept::new(partial.clone(), digest(first)) });
+                events.push(Event::Partial {
+                    partition: *partition,
+                    partial: Box::new(partial),
+                    digest: digest(first),
+                });
+                if wide > 0 && at_once {
+                    events.push(Event::OffsetGap { partition: *partition, next });
+                } else if wide > 0 {
+                    waiting.insert(*partition, next);
+                }
+            }
+            Happening::Other(Event::Attached { partition, end, .. }) => {
+                let position = position(partition, &read);
+                let end = place(partition, *end);
+                // Where the offset_gap has not been found yet, reading goes on before it.
+                let before =
+                    waiting.get(partition).map(|_| log[partition].last().expect("a batch").partial.source.next);
+                events.push(Event::Attached { partition: *partition, position: before.unwrap_or(position), end });
+            }
+            Happening::Other(Event::End { partition, end }) => {
+                events.push(Event::End { partition: *partition, end: place(partition, *end) });
+            }
+            Happening::Other(event) => events.push(event.clone()),
+        }
+    }
+    events
+}
+
+/// Numbers that are higher than they can be, each alone or as they would be if a batch had been merged twice.
+pub(super) fn raised(told: &Told, more: u64) -> Vec<(&'static str, Told)> {
+    type Raise = (&'static str, fn(&mut Told, u64));
+    let raises: [Raise; 12] = [
+        ("a window", |told, more| told.windows.iter_mut().for_each(|window| window.messages += more)),
+        ("a window and its group", |told, more| {
+            if let Some(window) = told.windows.last_mut() {
+                window.messages += more;
+                window.groups[0].messages += more;
+                window.groups[0].sum += i128::from(more) * i128::from(window.groups[0].max.micros());
+                let average = isotherm_model::fixed::average(window.groups[0].sum, window.groups[0].messages);
+                window.groups[0].avg = average.expect("there are readings");
+            }
+        }),
+        ("a sum of a window", |told, more| {
+            told.windows.iter_mut().for_each(|window| window.groups[0].sum += i128::from(more) << 64);
+        }),
+        ("sensors of a window", |told, more| told.windows.iter_mut().for_each(|window| window.sensors += 100 * more)),
+        ("a group of the totals", |told, more| {
+            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
+        }),
+        ("totals and counted", |told, more| {
+            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
+            told.stored.accounts.values_mut().take(1).for_each(|account| account.counted += more);
+        }),
+        ("totals, counted and read", |told, more| {
+            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
+            told.stored.accounts.values_mut().take(1).for_each(|account| {
+                account.counted += more;
+                account.read += more;
+            });
+        }),
+        ("a sum of the totals", |told, more| {
+            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.sum += i128::from(more) << 64);
+        }),
+        ("sensors", |told, more| told.stored.topic.sensors += more),
+        ("sensors of a group", |told, more| {
+            told.stored.groups.iter_mut().take(1).for_each(|group| group.sensors += more);
+        }),
+        ("late", |told, more| {
+            told.stored.accounts.values_mut().take(1).for_each(|account| {
+                account.late += more;
+                account.read += more;
+            });
+        }),
+        ("counted in place of late", |told, _| {
+            told.stored.accounts.values_mut().filter(|account| account.late > 0).take(1).for_each(|account| {
+                account.late -= 1;
+                account.counted += 1;
+            });
+        }),
+    ];
+    let change = |(what, raise): Raise| {
+        let mut changed = told.clone();
+        raise(&mut changed, more);
+        let same = changed.windows == told.windows
+            && changed.stored.totals == told.stored.totals
+            && changed.stored.accounts == told.stored.accounts
+            && changed.stored.topic == told.stored.topic
+            && changed.stored.groups == told.stored.groups;
+        (!same).then_some((what, changed))
+    };
+    raises.into_iter().filter_map(change).collect()
+}

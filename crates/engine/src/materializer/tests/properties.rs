@@ -1,0 +1,267 @@
+//! Laws: the materializer equals the plain reference at each step of random histories; what is not late does not depend
+//! on order, batches or partitions; a history gives the same effects each time.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::reference::{Batch, Happening, Reference, groups};
+use super::*;
+
+const GROUPS: [&str; 4] = ["AK", "CA", "TX", "WY"];
+
+fn reading(times: std::ops::Range<i64>) -> impl Strategy<Value = Reading> {
+    let value = prop_oneof![-50_000_000_i64..120_000_000, -3_i64..3, Just(i64::MAX), Just(i64::MIN)];
+    (0_u64..12, 0..GROUPS.len(), times, value).prop_map(|(sensor, group, time, micros)| Reading {
+        sensor,
+        group: GROUPS[group],
+        time,
+        micros,
+    })
+}
+
+/// A batch whose times are relative to its partition's clock.
+pub(super) fn batch() -> impl Strategy<Value = Batch> {
+    let rejected = prop_oneof![Just(Rejection::NotJson), Just(Rejection::BadTime), Just(Rejection::Future)];
+    (proptest::collection::vec(reading(-7_000..2_000), 0..6), proptest::collection::vec(rejected, 0..2))
+        .prop_map(|(readings, rejected)| Batch { readings, rejected })
+}
+
+/// What may happen next, if it can.
+#[derive(Debug, Clone)]
+pub(super) enum Op {
+    Find,
+    List,
+    Attach(usize),
+    Detach(usize),
+    /// Batches are written to a partition, its event time moves on.
+    Write(usize, Vec<Batch>, i64),
+    AskEnd(usize),
+    /// The next batch that was written is read.
+    Read(usize),
+    Pass(u64),
+}
+
+/// Any of the partitions: taken modulo those that there are.
+fn partition() -> impl Strategy<Value = usize> {
+    0_usize..12
+}
+
+pub(super) fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        1 => Just(Op::Find),
+        2 => Just(Op::List),
+        4 => partition().prop_map(Op::Attach),
+        1 => partition().prop_map(Op::Detach),
+        6 => (partition(), proptest::collection::vec(batch(), 1..4), 0_i64..20_000).prop_map(|(p, b, t)| Op::Write(p, b, t)),
+        4 => partition().prop_map(Op::AskEnd),
+        12 => partition().prop_map(Op::Read),
+        4 => (0_u64..9_000).prop_map(Op::Pass),
+    ]
+}
+
+#[derive(Default)]
+struct Partition {
+    attached: bool,
+    time: i64,
+    log: Vec<Batch>,
+    read: usize,
+}
+
+impl Partition {
+    fn offset(&self, batches: usize) -> i64 {
+        self.log[..batches].iter().map(Batch::len).sum()
+    }
+}
+
+/// Makes a sound history of wishes: each is left out where it cannot happen.
+pub(super) fn history(ops: Vec<Op>) -> Vec<Happening> {
+    let (mut partitions, mut happenings, mut now) = (Vec::<Partition>::new(), vec![], Duration::ZERO);
+    // In the end everything that was written is read, and all fall quiet.
+    let read_all = (0..4).flat_map(|index| std::iter::repeat_n(Op::Read(index), 40));
+    let end = std::iter::once(Op::List).chain((0..4).map(Op::Attach)).chain(read_all);
+    let end = end.chain([Op::Pass(9_999), Op::Pass(1), Op::Pass(5_000)]);
+    for op in std::iter::once(Op::Find).chain(ops).chain(end) {
+        let pick = |index: usize| index % partitions.len().max(1);
+        match op {
+            Op::Find if partitions.len() < 4 => {
+                happenings.push(Happening::Other(Event::Found { partition: partitions.len() as u32 }));
+                partitions.push(Partition::default());
+            }
+            Op::Find => {}
+            Op::List => happenings.push(Happening::Other(Event::Listed)),
+            Op::Attach(index) => {
+                let (partition, p) = (pick(index) as u32, pick(index));
+                let p = &mut partitions[p];
+                p.attached = true;
+                let (position, end) = (p.offset(p.read), p.offset(p.log.len()));
+                happenings.push(Happening::Other(Event::Attached { partition, position, end }));
+            }
+            Op::Detach(index) => {
+                let p = pick(index);
+                partitions[p].attached = false;
+                happenings.push(Happening::Other(Event::Detached { partition: p as u32 }));
+            }
+            Op::Write(index, mut batches, step) => {
+                let p = pick(index);
+                let p = &mut partitions[p];
+                p.time += step;
+                batches.iter_mut().flat_map(|batch| &mut batch.readings).for_each(|reading| reading.time += p.time);
+                p.log.extend(batches);
+            }
+            Op::AskEnd(index) => {
+                let p = pick(index);
+                if partitions[p].attached {
+                    let end = partitions[p].offset(partitions[p].log.len());
+                    happenings.push(Happening::Other(Event::End { partition: p as u32, end }));
+                }
+            }
+            Op::Read(index) => {
+                let (partition, p) = (pick(index) as u32, pick(index));
+                let p = &mut partitions[p];
+                if p.attached && p.read < p.log.len() {
+                    let (first, batch) = (p.offset(p.read), p.log[p.read].clone());
+                    p.read += 1;
+                    happenings.push(Happening::Batch { partition, first, batch });
+                }
+            }
+            Op::Pass(millis) => {
+                now += Duration::from_millis(millis);
+                happenings.push(Happening::Other(Event::Tick { now }));
+            }
+        }
+    }
+    happenings
+}
+
+fn late_ranges(run: &Run) -> BTreeMap<(u32, i64), Vec<(SourceRange, u64)>> {
+    let mut ranges = BTreeMap::<_, Vec<_>>::new();
+    for (partition, account) in run.materializer.ledger().accounts() {
+        for range in account.late_ranges.listed() {
+            ranges.entry((partition, range.key.0)).or_default().push((range.range, range.records));
+        }
+    }
+    ranges
+}
+
+/// Windows and totals, without what depends on the way that they came.
+type Outcome = (Vec<(i64, u64, u64, Vec<crate::results::GroupResult>)>, Totals);
+
+/// Reads these partitions of batches until the end, in the order that `picks` says.
+fn until_end(logs: &[Vec<Batch>], picks: &[Index]) -> Outcome {
+    let ends: Vec<i64> = logs.iter().map(|log| log.iter().map(Batch::len).sum()).collect();
+    // With an hour of grace nothing is late.
+    let mut run =
+        Run::new(Options { until_end: true, grace: Duration::from_secs(3_600), ..options() }, logs.len() as u32);
+    let mut effects = vec![];
+    for (partition, end) in (0..).zip(&ends) {
+        effects.extend(run.attach(partition, 0, *end));
+    }
+    let mut left: Vec<_> = (0_u32..).zip(logs).map(|(partition, log)| (partition, log.iter())).collect();
+    for pick in picks.iter().cycle() {
+        left.retain(|(_, log)| log.len() > 0);
+        if left.is_empty() {
+            break;
+        }
+        let at = pick.index(left.len());
+        let (partition, log) = &mut left[at];
+        let batch = log.next().expect("some are left");
+        effects.extend(run.batch(*partition, &batch.readings, &batch.rejected));
+    }
+    let Some(Effect::Finished { totals }) = effects.last() else { panic!("{effects:?}") };
+    let plain = |w: WindowResult| (w.start, w.messages, w.sensors, w.groups);
+    (windows(&effects).into_iter().map(plain).collect(), (**totals).clone())
+}
+
+/// An offset or a time of any kind, the extremes among them.
+fn extreme() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => 0_i64..8, 1 => any::<i64>(), 1 => Just(i64::MAX), 1 => Just(i64::MIN), 2 => -9_000_i64..9_000]
+}
+
+/// An event that no sound source may ever tell.
+fn anything() -> impl Strategy<Value = Event> {
+    let p = || 0_u32..3;
+    let partial = (p(), extreme(), extreme(), extreme(), proptest::option::of(extreme()), any::<u64>());
+    prop_oneof![
+        1 => p().prop_map(|partition| Event::Found { partition }),
+        1 => Just(Event::Listed),
+        1 => (p(), extreme(), extreme()).prop_map(|(partition, position, end)| Event::Attached { partition, position, end }),
+        1 => p().prop_map(|partition| Event::Detached { partition }),
+        1 => (p(), extreme()).prop_map(|(partition, end)| Event::End { partition, end }),
+        1 => any::<u64>().prop_map(|millis| Event::Tick { now: Duration::from_millis(millis) }),
+        1 => Just(Event::Tick { now: Duration::MAX }),
+        5 => partial.prop_map(|(partition, first, next, time, newest, count)| {
+            let mut partial = partial_at(time);
+            partial.source = SourceRange { first, next };
+            partial.aggregate.newest = newest;
+            if count % 2 == 0 {
+                partial.aggregate.records = count;
+                partial.aggregate.cells.values_mut().for_each(|cell| cell.stats.count = count);
+            }
+            Event::Partial { partition, partial: Box::new(partial), digest: 0 }
+        }),
+    ]
+}
+
+/// A partial with one reading at this time, whatever it is.
+fn partial_at(time: Millis) -> Partial {
+    partial(0, &[at(time)], &[])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn whatever_a_source_tells_is_refused_or_accounted_for(
+        events in proptest::collection::vec(anything(), 0..60),
+        until_end: bool,
+    ) {
+        let mut run = Run { materializer: Materializer::new(Options { until_end, ..options() }), now: Duration::ZERO };
+        for event in events {
+            let before = (run.totals(), run.materializer.view());
+            if run.try_event(event).is_err() {
+                prop_assert_eq!(before, (run.totals(), run.materializer.view()));
+            }
+        }
+    }
+
+    #[test]
+    fn equals_the_reference_at_each_step(ops in proptest::collection::vec(op(), 1..120)) {
+        let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
+        let mut reference = Reference::default();
+        let (mut closed, mut told) = (std::collections::BTreeSet::new(), vec![]);
+        let happenings = history(ops);
+        for happening in &happenings {
+            let effects = run.event(happening.event());
+            prop_assert_eq!(&effects, &reference.step(happening), "after {:?}", happening);
+            prop_assert_eq!(run.totals(), reference.totals());
+            prop_assert_eq!(late_ranges(&run), reference.late_ranges());
+            for window in windows(&effects) {
+                prop_assert!(closed.insert(window.start), "{} closed twice", window.start);
+            }
+            told.push(effects);
+        }
+    }
+
+    #[test]
+    fn what_is_not_late_depends_on_no_order_batch_or_partition(
+        readings in proptest::collection::vec((reading(0..60_000), any::<Index>(), any::<bool>()), 0..60),
+        order in proptest::collection::vec(any::<u32>(), 60),
+        picks in proptest::collection::vec(any::<Index>(), 1..20),
+        partitions in 1_usize..5,
+    ) {
+        let one = Batch { readings: readings.iter().map(|(r, ..)| *r).collect(), rejected: vec![] };
+        let whole = until_end(&[vec![one.clone()]], &picks);
+        prop_assert_eq!(&whole.1.groups, &groups(&one.readings));
+        let mut shuffled: Vec<_> = readings.iter().zip(order).collect();
+        shuffled.sort_by_key(|(_, order)| *order);
+        let mut logs = vec![Vec::<Batch>::new(); partitions];
+        for ((reading, partition, new_batch), _) in shuffled {
+            let log = &mut logs[partition.index(partitions)];
+            match log.last_mut() {
+                Some(batch) if !new_batch => batch.readings.push(*reading),
+                _ => log.push(Batch { readings: vec![*reading], rejected: vec![] }),
+            }
+        }
+        prop_assert_eq!(until_end(&logs, &picks), whole);
+    }
+}

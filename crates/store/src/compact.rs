@@ -1,0 +1,70 @@
+//! Chunks of sensors that are small are put together, a few at a time: a stream to which a sensor is added now and then
+//! would leave a row for each commit.
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+use super::fence::Fence;
+use super::groups::{CHUNK, MEMBER, SENSORS, members};
+use super::head::Head;
+use super::row::Check;
+use super::write::{transact, write_sensors};
+use crate::error::Wrong;
+
+/// A chunk below this many bytes is small.
+const SMALL: i64 = 16 << 10;
+
+/// As many small chunks are left alone.
+const FEW: usize = 64;
+
+/// At most so many are put together in a transaction.
+const AT_ONCE: i64 = 1_000;
+
+/// Puts small chunks together until there are few.
+pub(super) fn compact(connection: &mut Connection, fence: &Fence) -> Result<(), Wrong> {
+    while is_worthwhile(connection)? && transact(connection, fence, step)? {}
+    Ok(())
+}
+
+const SMALL_ONES: &str = "SELECT id FROM sensors WHERE length(members) < ?1 ORDER BY id LIMIT ?2";
+
+fn small(connection: &Connection) -> Result<Vec<i64>, Wrong> {
+    let mut statement = connection.prepare_cached(SMALL_ONES)?;
+    let ids = statement.query_map((SMALL, AT_ONCE), |row| row.get(0))?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+fn is_worthwhile(connection: &Connection) -> Result<bool, Wrong> {
+    Ok(small(connection)?.len() > FEW)
+}
+
+/// Puts some together; `false` if there was nothing to do.
+fn step(connection: &Connection, head: &mut Head) -> Result<bool, Wrong> {
+    let ids = small(connection)?;
+    if ids.len() <= FEW {
+        return Ok(false);
+    }
+    let mut together = Vec::new();
+    let mut delete = connection.prepare_cached("DELETE FROM sensors WHERE id = ?1")?;
+    for id in ids {
+        if together.len() >= CHUNK {
+            break;
+        }
+        let missing = || SENSORS.damaged("a row is missing");
+        let take = |[_, blob]: [ValueRef<'_>; 2], check: Check| {
+            together.extend(members(blob)?);
+            Ok(check)
+        };
+        // Only what is as it was written goes into a new row.
+        let check = SENSORS.one(connection, "WHERE id = ?1", [id], take)?.ok_or_else(missing)?;
+        if delete.execute([id])? != 1 {
+            return Err(missing());
+        }
+        head.sensors.remove(check);
+    }
+    head.members = head.members.saturating_sub(together.len() as u64);
+    write_sensors(connection, head, &together)?;
+    Ok(true)
+}
+
+const _: () = assert!(SMALL as usize * AT_ONCE as usize / MEMBER >= CHUNK);

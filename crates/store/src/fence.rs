@@ -1,0 +1,56 @@
+//! Whether a consumer may still write. Its lock must be the one in place, the database the one that it opened, and the
+//! epoch its own: the first two need no database, so that they hold also where the epoch could not be raised.
+
+use std::path::{Path, PathBuf};
+
+use super::files::{FileId, beside};
+use super::head::Head;
+use super::lock::Lock;
+use crate::error::{Doing, StoreFault, Wrong};
+
+/// What a consumer's right to write hangs on.
+#[derive(Debug, Clone)]
+pub(super) struct Fence {
+    path: PathBuf,
+    epoch: u64,
+    lock: FileId,
+    database: FileId,
+}
+
+impl Fence {
+    pub(super) fn new(path: &Path, lock: &Lock, database: FileId, epoch: u64) -> Result<Self, Wrong> {
+        let lock = lock.id().map_err(|source| failed(&beside(path, ".lock"), source))?;
+        Ok(Self { path: path.to_owned(), epoch, lock, database })
+    }
+
+    /// The epoch that is its own.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The head, read by `read` in a transaction, if this consumer may still write. Of two things that are wrong the one that
+    /// tells more is said.
+    pub(super) fn pass(&self, read: impl FnOnce() -> Result<Head, Wrong>) -> Result<Head, Wrong> {
+        let lock = beside(&self.path, ".lock");
+        let locked = FileId::at(&lock).map_err(|source| failed(&lock, source))?;
+        if locked.is_some_and(|there| there != self.lock) {
+            return Err(Wrong::Fenced);
+        }
+        let head = read()?;
+        if head.epoch != self.epoch {
+            return Err(Wrong::Fenced);
+        }
+        let database = FileId::at(&self.path).map_err(|source| failed(&self.path, source))?;
+        if database != Some(self.database) {
+            return Err(Wrong::Gone("its database"));
+        }
+        if locked.is_none() {
+            return Err(Wrong::Gone("its lock file"));
+        }
+        Ok(head)
+    }
+}
+
+fn failed(path: &Path, source: std::io::Error) -> Wrong {
+    Wrong::Fault(StoreFault::Io { path: path.to_owned(), doing: Doing::Commit, source })
+}

@@ -1,0 +1,272 @@
+//! One consumer at a time: a lock of the operating system on `PATH.lock`, whose text says who holds it. It ends with its
+//! process, however that ends. Whoever takes a store over puts a new lock file in its place; the epoch in the head then
+//! keeps the other one from writing.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use isotherm_model::settings::{DurationText, parse_duration};
+use isotherm_model::time;
+use isotherm_model::window::Millis;
+
+use super::files::{FileId, beside, now_text, random, settle};
+use crate::error::{Doing, StoreFault, Wrong};
+
+/// Who holds a lock, as far as its text says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Holder(Option<String>);
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.as_deref().unwrap_or("by whom is not known"))
+    }
+}
+
+/// What a run was given that its store does not hold, since a later run may be given something else: how long windows
+/// stay open, and how long a partition must be quiet. For those who look at the run from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// How long after its end a window stays open.
+    pub grace: Duration,
+    /// How long a partition must be quiet to hold nothing back.
+    pub idle: Duration,
+}
+
+impl Timing {
+    fn line(self) -> String {
+        format!("grace {}, idle {}", DurationText(self.grace), DurationText(self.idle))
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let (grace, idle) = line.strip_prefix("grace ")?.split_once(", idle ")?;
+        Some(Self { grace: parse_duration(grace).ok()?, idle: parse_duration(idle).ok()? })
+    }
+}
+
+impl Holder {
+    /// Since when, as far as the text says.
+    pub fn since(&self) -> Option<Millis> {
+        let (_, since) = self.0.as_deref()?.rsplit_once(" since ")?;
+        time::parse(since.as_bytes())
+    }
+
+    /// This process.
+    fn this() -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let host = host.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
+        let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty()).unwrap_or("this host");
+        let now = now_text();
+        Self(Some(format!("by process {} on {host} since {now}", std::process::id())))
+    }
+
+    /// Who holds the store's lock, as far as its file says.
+    pub(super) fn of(path: &Path) -> Self {
+        let text = text(path);
+        let line = text.lines().next().map(str::trim).filter(|line| !line.is_empty());
+        Self(line.map(|line| line.chars().filter(|c| !c.is_control()).collect()))
+    }
+}
+
+/// The text of a lock's file; empty if it cannot be read.
+fn text(path: &Path) -> String {
+    const MOST: u64 = 400;
+    let mut text = String::new();
+    let read = File::open(beside(path, ".lock")).and_then(|file| file.take(MOST).read_to_string(&mut text));
+    if read.is_ok() { text } else { String::new() }
+}
+
+/// What the run was given that uses the store at `path`, or else the last one that did; `None` if the lock's file does not
+/// say.
+pub fn timing(path: &Path) -> Option<Timing> {
+    text(&settle(path).ok()?).lines().nth(1).and_then(Timing::parse)
+}
+
+/// Who uses the store at `path` to write it; `None` if nobody does.
+///
+/// # Errors
+///
+/// A [`StoreFault`] if the lock's file cannot be looked at.
+pub fn holder(path: &Path) -> Result<Option<Holder>, StoreFault> {
+    let path = &settle(path)?;
+    let place = beside(path, ".lock");
+    let looked = match File::open(&place) {
+        Ok(file) => file.try_lock_shared(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => Err(TryLockError::Error(error)),
+    };
+    match looked {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(Holder::of(path))),
+        Err(TryLockError::Error(source)) => Err(StoreFault::Io { path: place, doing: Doing::Read, source }),
+    }
+}
+
+/// A held lock. It is let go when this is dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock of the store at `path`, if nobody holds it.
+    pub(super) fn take(path: &Path) -> Result<Self, StoreFault> {
+        let place = beside(path, ".lock");
+        let failed = |source| StoreFault::Io { path: place.clone(), doing: Doing::Open, source };
+        loop {
+            let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place);
+            let mut lock = Self { file: open.map_err(failed)?, path: place.clone() };
+            match lock.file.try_lock() {
+                Ok(()) => {}
+                // Whoever only looks who holds it shares it, for a moment.
+                Err(TryLockError::WouldBlock) => match lock.file.try_lock_shared() {
+                    Ok(()) => continue,
+                    Err(TryLockError::WouldBlock) => {
+                        return Err(StoreFault::Locked { path: path.to_owned(), holder: Holder::of(path) });
+                    }
+                    Err(TryLockError::Error(error)) => return Err(failed(error)),
+                },
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+            // Meanwhile another file can have been put there.
+            if lock.is_in_place() {
+                lock.sign().map_err(failed)?;
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Puts a new lock in the place of whoever's stands there, and then does what is to be done with it. If that fails, the
+    /// other one stands there again.
+    pub(super) fn displace(path: &Path, then: impl FnOnce() -> Result<(), Wrong>) -> Result<Self, Wrong> {
+        let place = beside(path, ".lock");
+        let failed = |source| Wrong::Fault(StoreFault::Io { path: place.clone(), doing: Doing::Open, source });
+        let number = random();
+        let [unique, old] = ["new", "old"].map(|what| beside(&place, &format!(".{what}-{number:016x}")));
+        let lock = Self::signed(&unique, &place).map_err(failed);
+        // The other one is kept under a second name.
+        let kept = lock.is_ok() && std::fs::hard_link(&place, &old).is_ok();
+        let done = lock.and_then(|lock| {
+            std::fs::rename(&unique, &place).map_err(failed)?;
+            then()?;
+            Ok(lock)
+        });
+        // Best effort: the first error is the one that tells.
+        if done.is_err() {
+            let _ = std::fs::remove_file(&unique);
+            if kept {
+                let _ = std::fs::rename(&old, &place);
+            }
+        }
+        let _ = std::fs::remove_file(&old);
+        done
+    }
+
+    /// A new lock file, held and signed, that is to stand at `place`.
+    fn signed(unique: &Path, place: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(unique)?;
+        let mut lock = Self { file, path: place.to_owned() };
+        match lock.file.try_lock() {
+            Ok(()) => lock.sign().map(|()| lock),
+            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// Which file is locked.
+    pub(super) fn id(&self) -> io::Result<FileId> {
+        self.file.metadata().map(|held| FileId::of(&held))
+    }
+
+    fn sign(&mut self) -> io::Result<()> {
+        let Holder(text) = Holder::this();
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(format!("{}\n", text.unwrap_or_default()).as_bytes())?;
+        self.file.flush()
+    }
+
+    /// Notes, below who holds it, what the run was given.
+    pub(super) fn note(&mut self, timing: Timing) -> io::Result<()> {
+        self.file.write_all(format!("{}\n", timing.line()).as_bytes())?;
+        self.file.flush()
+    }
+
+    /// Whether the file that is locked is the one that stands in its place.
+    pub(super) fn is_in_place(&self) -> bool {
+        match (self.id(), FileId::at(&self.path)) {
+            (Ok(held), Ok(Some(there))) => held == there,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_was_given_can_be_seen_until_the_next_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("a.db");
+        assert_eq!(timing(&path), None, "there is no lock");
+        let given = |grace| Timing { grace: Duration::from_millis(grace), idle: Duration::from_secs(7_200) };
+        for (grace, take_over) in [(0, false), (30_000, true), (1_500, true)] {
+            let lock = if take_over { Lock::displace(&path, || Ok(())).ok() } else { Lock::take(&path).ok() };
+            let mut lock = lock.expect("free, or taken over");
+            assert_eq!(timing(&path), None, "the one before is not this one");
+            lock.note(given(grace)).expect("it can be written");
+            assert_eq!(timing(&path), Some(given(grace)));
+            let held = Holder::of(&path).to_string();
+            assert!(held.contains(" since ") && !held.contains("grace"), "{held}");
+            drop(lock);
+            assert_eq!(timing(&path), Some(given(grace)), "it stays when nobody holds it");
+        }
+        for line in ["", "grace 1s", "grace soon, idle 10s", "idle 10s, grace 1s", "grace 1s, idle "] {
+            assert_eq!(Timing::parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn who_holds_a_lock_can_be_seen_and_whoever_looks_keeps_nobody_out() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("a.db");
+        assert_eq!(holder(&path).expect("no lock is no error"), None);
+        let lock = Lock::take(&path).expect("free");
+        let held = holder(&path).expect("it can be looked at").expect("it is held");
+        assert!(held.to_string().contains(&format!("by process {} on ", std::process::id())), "{held}");
+        assert!(matches!(Lock::take(&path), Err(StoreFault::Locked { .. })));
+        let now = crate::now();
+        assert!(held.since().is_some_and(|since| (now - 600_000..=now).contains(&since)), "{held} at {now}");
+        assert_eq!(timing(&path), None, "it was not said");
+        drop(lock);
+        assert_eq!(holder(&path).expect("it can be looked at"), None);
+        // Somebody looks while it is taken.
+        let looks = File::open(beside(&path, ".lock")).expect("it is there");
+        looks.lock_shared().expect("free");
+        let wants = {
+            let path = path.clone();
+            std::thread::spawn(move || Lock::take(&path).map(drop))
+        };
+        drop(looks);
+        assert!(wants.join().expect("no panic").is_ok(), "who only looks is waited for");
+    }
+
+    #[test]
+    fn a_lock_that_was_displaced_for_nothing_stands_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("a.db");
+        let names = || std::fs::read_dir(folder.path()).map(|entries| entries.count()).expect("it can be read");
+        let fails = || Err(Wrong::Unsound("a full disk".to_owned()));
+        assert!(Lock::displace(&path, fails).is_err());
+        let lock = Lock::take(&path).expect("free");
+        assert!(Lock::displace(&path, fails).is_err());
+        assert!(lock.is_in_place());
+        assert_eq!(names(), 1);
+        let heir = Lock::displace(&path, || Ok(())).expect("nothing fails");
+        assert!(heir.is_in_place() && !lock.is_in_place());
+        assert_eq!(names(), 1);
+    }
+}

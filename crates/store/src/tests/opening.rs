@@ -1,0 +1,207 @@
+//! Who may open a store, and what is refused.
+
+use std::time::Duration;
+
+use isotherm_engine::commit::Store;
+use isotherm_model::settings::Settings;
+use isotherm_model::window::WindowSize;
+use rusqlite::Connection;
+
+use super::super::files::beside;
+use super::world::{Place, SMALL, World, expect, open, options, subject};
+use crate::error::StoreFault;
+use crate::migrations::{Step, migrate};
+use crate::{Options, SqliteStore, StoreReader, Subject, schema};
+
+fn take_over() -> Options {
+    Options { take_over: true, ..options() }
+}
+
+fn reset() -> Options {
+    Options { reset: true, ..options() }
+}
+
+#[test]
+fn a_store_that_was_never_committed_to_has_nothing_saved() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let mut store = open(&place.path).unwrap();
+        assert!(store.load().unwrap().is_none());
+    }
+    assert_eq!(place.files(), ["store.db", "store.db.lock"]);
+    expect(&World::default(), &place.path);
+}
+
+#[test]
+fn identity_is_made_once_and_stays() {
+    let place = Place::new();
+    let first = open(&place.path).unwrap().identity().clone();
+    assert_eq!((first.subject.clone(), first.run.get_version_num()), (subject(), 4));
+    // The cluster's address is for information only.
+    let moved = Subject::new("sensors", "elsewhere:9003", &Settings::default());
+    let again = SqliteStore::open(&place.path, &moved, options()).unwrap();
+    assert_eq!((again.identity(), again.epoch()), (&first, 2));
+    assert_eq!(StoreReader::open(&place.path).unwrap().identity(), &first);
+}
+
+#[test]
+fn a_store_of_something_else_is_refused_and_left_alone() {
+    let (place, mut world) = (Place::new(), World::default());
+    world.go_on(1, SMALL, &mut open(&place.path).unwrap()).unwrap();
+    let window = WindowSize::new(Duration::from_secs(5)).unwrap();
+    let others = [
+        (Subject::new("other", "local", &Settings::default()), "another topic: `sensors` there, `other` here"),
+        (
+            Subject::new("sensors", "local", &Settings { window, ..Settings::default() }),
+            "another window: `3s` there, `5s` here",
+        ),
+        (
+            Subject::new("sensors", "local", &Settings { max_ahead: Duration::from_secs(5), ..Settings::default() }),
+            "another max-ahead: `1m` there, `5s` here",
+        ),
+    ];
+    for (other, text) in others {
+        let error = SqliteStore::open(&place.path, &other, options()).unwrap_err();
+        assert!(matches!(error, StoreFault::OtherIdentity { .. }), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains(text) && said.contains("--store") && said.contains("--reset"), "{said}");
+    }
+    expect(&world, &place.path);
+}
+
+#[test]
+fn a_second_consumer_is_told_who_holds_the_store() {
+    let place = Place::new();
+    let first = open(&place.path).unwrap();
+    let error = open(&place.path).unwrap_err();
+    assert!(matches!(error, StoreFault::Locked { .. }), "{error:?}");
+    let said = error.to_string();
+    assert!(said.contains(&format!("by process {} on ", std::process::id())) && said.contains("--take-over"), "{said}");
+    assert!(matches!(SqliteStore::open(&place.path, &subject(), reset()), Err(StoreFault::Locked { .. })));
+    drop(first);
+    open(&place.path).unwrap();
+}
+
+#[test]
+fn whoever_is_taken_over_writes_nothing_more() {
+    let (place, mut world) = (Place::new(), World::default());
+    let mut zombie = open(&place.path).unwrap();
+    world.go_on(1, SMALL, &mut zombie).unwrap();
+    let mut outbox = zombie.outbox().unwrap();
+
+    let mut heir = SqliteStore::open(&place.path, &subject(), take_over()).unwrap();
+    assert_eq!((zombie.epoch(), heir.epoch()), (1, 2));
+    assert_eq!(world.difference_saved(heir.load().unwrap().as_ref()), None);
+    let error = world.clone().go_on(2, SMALL, &mut zombie).unwrap_err();
+    let error: &StoreFault = error.downcast_ref().expect("a fault of the store");
+    assert!(matches!(error, StoreFault::Fenced { .. }), "{error:?}");
+    assert!(error.to_string().contains("took the store"), "{error}");
+    assert!(matches!(outbox.oldest(9), Err(StoreFault::Fenced { .. })));
+    assert!(matches!(outbox.settle(0, &[]), Err(StoreFault::Fenced { .. })));
+    expect(&world, &place.path);
+
+    // The zombie's end lets nobody in, and its lock was another one.
+    drop((zombie, outbox));
+    assert!(matches!(open(&place.path), Err(StoreFault::Locked { .. })));
+    world.go_on(3, SMALL, &mut heir).unwrap();
+    expect(&world, &place.path);
+    drop(heir);
+    assert_eq!(open(&place.path).unwrap().epoch(), 3);
+    assert_eq!(place.files(), ["store.db", "store.db.lock"]);
+}
+
+#[test]
+fn reset_removes_the_store_and_fences_whoever_had_it() {
+    let (place, mut world) = (Place::new(), World::default());
+    let mut zombie = open(&place.path).unwrap();
+    world.go_on(1, SMALL, &mut zombie).unwrap();
+    let run = zombie.identity().run;
+    let fresh = SqliteStore::open(&place.path, &subject(), Options { reset: true, ..take_over() }).unwrap();
+    assert_ne!(fresh.identity().run, run);
+    let error = world.clone().go_on(2, SMALL, &mut zombie).unwrap_err();
+    let error: &StoreFault = error.downcast_ref().expect("a fault of the store");
+    assert!(matches!(error, StoreFault::Fenced { .. }), "{error:?}");
+    assert!(matches!(zombie.outbox(), Err(StoreFault::Fenced { .. })));
+    drop((zombie, fresh));
+    expect(&World::default(), &place.path);
+    // Also where there is nothing.
+    for _ in 0..2 {
+        drop(SqliteStore::open(&place.path, &subject(), reset()).unwrap());
+        expect(&World::default(), &place.path);
+        std::fs::remove_file(&place.path).unwrap();
+    }
+    assert!(matches!(StoreReader::open(&place.path), Err(StoreFault::Missing { .. })));
+    assert_eq!(place.files(), ["store.db.lock"]);
+}
+
+#[test]
+fn a_file_that_is_no_store_is_left_alone() {
+    let foreign = Place::new();
+    Connection::open(&foreign.path)
+        .unwrap()
+        .execute_batch("CREATE TABLE mine (a); INSERT INTO mine VALUES (1)")
+        .unwrap();
+    let (text, empty) = (Place::new(), Place::new());
+    std::fs::write(&text.path, "a letter to a friend, longer than a page of a database\n".repeat(100)).unwrap();
+    std::fs::write(&empty.path, "").unwrap();
+    for place in [&foreign, &text, &empty] {
+        let before = std::fs::read(&place.path).unwrap();
+        let both = Options { reset: true, ..take_over() };
+        let errors = [
+            open(&place.path).unwrap_err(),
+            SqliteStore::open(&place.path, &subject(), both).unwrap_err(),
+            SqliteStore::open(&place.path, &subject(), reset()).unwrap_err(),
+            StoreReader::open(&place.path).unwrap_err(),
+        ];
+        assert!(errors.iter().all(|error| matches!(error, StoreFault::NotAStore { .. })), "{errors:?}");
+        assert_eq!(std::fs::read(&place.path).unwrap(), before);
+        assert_eq!(place.files(), ["store.db"]);
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let place = Place::new();
+    drop(open(&place.path).unwrap());
+    Connection::open(&place.path).unwrap().pragma_update(None, "user_version", 77).unwrap();
+    for error in [open(&place.path).unwrap_err(), StoreReader::open(&place.path).unwrap_err()] {
+        assert!(matches!(error, StoreFault::OtherFormat { found: 77, .. }), "{error:?}");
+        assert!(error.to_string().contains("newer"), "{error}");
+    }
+    let version: i64 =
+        Connection::open(&place.path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 77);
+}
+
+#[test]
+fn migrations_go_on_from_where_a_store_stands() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    let first: Step = |transaction| Ok(transaction.execute_batch("CREATE TABLE a (x); INSERT INTO a VALUES (1)")?);
+    let second: Step =
+        |transaction| Ok(transaction.execute_batch("ALTER TABLE a ADD COLUMN y; UPDATE a SET y = x + 1")?);
+    let wrong: Step = |transaction| Ok(transaction.execute_batch("INSERT INTO a VALUES (7); nonsense")?);
+    let steps = [first, second];
+    migrate(&mut connection, &steps[..1]).unwrap();
+    let path = std::path::Path::new("p");
+    assert!(!schema::is_current(&connection, path, &steps).unwrap());
+    // A step that fails leaves the store as it was.
+    assert!(migrate(&mut connection, &[first, wrong]).is_err());
+    migrate(&mut connection, &steps).unwrap();
+    migrate(&mut connection, &steps).unwrap();
+    assert!(schema::is_current(&connection, path, &steps).unwrap());
+    let rows: (i64, i64, i64) = connection
+        .query_row("SELECT count(*), max(x), max(y) FROM a", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap();
+    assert_eq!(rows, (1, 1, 2));
+}
+
+#[test]
+fn a_store_that_was_being_made_is_no_hindrance() {
+    let place = Place::new();
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let name = format!(".isotherm-new-0123456789abcdef{ending}");
+        std::fs::write(beside(&place.path, &name), "half of it").unwrap();
+    }
+    drop(open(&place.path).unwrap());
+    assert_eq!(place.files(), ["store.db", "store.db.lock"]);
+}

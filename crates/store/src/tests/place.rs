@@ -1,0 +1,43 @@
+//! Where the tests' stores stand, and how they are opened.
+
+use std::path::{Path, PathBuf};
+
+use isotherm_model::settings::Settings;
+
+use crate::error::StoreFault;
+use crate::{Options, SqliteStore, Subject};
+
+/// A store's path in a folder that goes away.
+pub(super) struct Place {
+    folder: tempfile::TempDir,
+    pub(super) path: PathBuf,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        Self { folder, path }
+    }
+
+    /// The names of the files in it.
+    pub(super) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+pub(super) fn subject() -> Subject {
+    Subject::new("sensors", "local", &Settings::default())
+}
+
+/// Small pages: a small store then has pages of every kind.
+pub(super) fn options() -> Options {
+    Options { page_size: 1024, ..Options::default() }
+}
+
+pub(super) fn open(path: &Path) -> Result<SqliteStore, StoreFault> {
+    SqliteStore::open(path, &subject(), options())
+}
