@@ -1,7 +1,7 @@
 //! The head: the one row that every transaction reads first and writes last. It says what all other rows must add up to.
 
 use isotherm_engine::state::{RunStart, StartOffset, TopicState};
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 

@@ -1,7 +1,7 @@
 //! What a store is of: a topic and the settings it is read with; and the run that it holds.
 
 use isotherm_model::settings::{Fingerprint, Settings};
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use uuid::Uuid;

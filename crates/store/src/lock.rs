@@ -7,9 +7,8 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use isotherm_model::settings::{DurationText, parse_duration};
-use isotherm_model::time;
-use isotherm_model::window::Millis;
+use isotherm_model::duration::{DurationText, parse_duration};
+use isotherm_model::time::{self, Millis};
 
 use super::files::{FileId, beside, now_text, random, settle};
 use crate::error::{Doing, StoreFault, Wrong};

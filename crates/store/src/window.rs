@@ -3,7 +3,7 @@
 use isotherm_engine::results::{ClosedBy, GroupResult, WindowResult};
 use isotherm_model::fixed::{self, Fixed};
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use isotherm_engine::results::WindowResult;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::head::Head;

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use isotherm_model::stats::SensorHash;
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::time::{Millis, Utc};
 
 use super::account::{self, Scope};
 use super::count::{Extent, Figures, Verdict};

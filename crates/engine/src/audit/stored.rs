@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use super::fate::Rows;
 use crate::ledger::Account;
