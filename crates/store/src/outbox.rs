@@ -9,8 +9,8 @@ use rusqlite::Connection;
 
 use super::dead::{self, DEAD, LOST, LostBatch, encode_lost};
 use super::fence::Fence;
-use super::lock::holder_of;
 use super::identity::Identity;
+use super::lock::holder_of;
 use super::manifest::Manifest;
 use super::row::Digest;
 use super::schema::Access;
