@@ -44,11 +44,11 @@ fn whatever_is_killed_nothing_is_lost_doubled_or_closed_twice() {
     let partitions = u32::try_from(partitions).expect("partitions are few");
     println!("{kills} kills, seed {seed}, {partitions} partitions");
     let mut trial = Trial::start(seed, partitions);
-    let mut step = 0;
+    let mut turn = 0;
     while trial.kills.values().sum::<u64>() < kills {
         trial.kill_one(turn);
         turn += 1;
-        if step.is_multiple_of(ROUND) {
+        if turn.is_multiple_of(ROUND) {
             trial.wait_for_window();
         }
     }

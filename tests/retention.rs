@@ -43,8 +43,8 @@ impl Short {
 }
 
 #[test]
-fn a_log_that_no_longer_reaches_back_is_refused_unless_the_gap_is_accepted() {
-    let short = Short::new(Cluster::start(), "gap");
+fn a_log_that_no_longer_reaches_back_is_refused_unless_data_loss_is_accepted() {
+    let short = Short::new(Cluster::start(), "data-loss");
     short.produce(1_000, 0, &[]);
     short.run(&["--leave-open"], 0);
     let before = short.store.windows();
@@ -59,22 +59,22 @@ fn a_log_that_no_longer_reaches_back_is_refused_unless_the_gap_is_accepted() {
     }
     assert_eq!(short.store.windows(), before, "a refused run changes nothing");
 
-    let totals = last_totals(&short.store.to_end_over_gaps(&short.cluster, &short.topic, &[]).stdout);
+    let totals = last_totals(&short.store.to_end_over_losses(&short.cluster, &short.topic, &[]).stdout);
     let ledger = short.store.ledger();
     let partition = &ledger["partitions"][0];
-    let gaps = list(partition, "gaps");
-    let lost: u64 = gaps.iter().map(|gap| count(gap, "unread")).sum();
-    assert!(count(&gaps[0], "first") <= 1_000 && count(&gaps[0], "next") > 1_000, "{ledger}");
-    assert_eq!(count(&gaps[0], "unread"), count(&gaps[0], "next") - 1_000, "{ledger}");
-    assert_eq!(count(&totals, "messages"), 6_000 - unread, "{totals}");
-    assert_eq!((count(partition, "read"), count(partition, "next")), (6_000 - unread, 6_000), "{ledger}");
+    let losses = list(partition, "data_losses");
+    let lost: u64 = losses.iter().map(|loss| count(loss, "lost")).sum();
+    assert!(count(&losses[0], "first") <= 1_000 && count(&losses[0], "next") > 1_000, "{ledger}");
+    assert_eq!(count(&losses[0], "lost"), count(&losses[0], "next") - 1_000, "{ledger}");
+    assert_eq!(count(&totals, "messages"), 6_000 - lost, "{totals}");
+    assert_eq!((count(partition, "read"), count(partition, "next")), (6_000 - lost, 6_000), "{ledger}");
 
     let report = short.verify();
     assert_eq!(report["result"], "incomplete", "{report}");
     let said = report["unverifiable"][0]["what"].as_str().expect("a text");
     assert!(said.starts_with("partition 0: offsets 0 to "), "{report}");
     let windows = ["verified", "unverifiable", "different"].map(|word| count(&report["windows"], word));
-    // Two closed before the gap, and the one that was open then is gone with it.
+    // Two closed before the data loss, and the one that was open then is lost with it.
     assert!(windows[0] > 3 && windows[1] >= 2 && windows[2] == 0, "{report}");
     // It has to be accepted only once.
     short.run(&[], 0);
@@ -112,11 +112,11 @@ fn letters_that_were_not_copied_in_time_are_entered_as_lost() {
     assert!(waiting > 50, "{waiting} letters wait");
     // A run without a topic for them leaves them where they are.
     short.produce(4_000, 10, &[]);
-    short.store.to_end_over_gaps(&short.cluster, &short.topic, &[]);
+    short.store.to_end_over_losses(&short.cluster, &short.topic, &[]);
     short.cluster.wait_for_start(&short.topic, 1_000);
     short.produce(100, 20, &["--malformed", "0.5"]);
     let copying = ["--dead-letters", &dead, "--leave-open"];
-    let ended = short.store.to_end_over_gaps(&short.cluster, &short.topic, &copying).stderr;
+    let ended = short.store.to_end_over_losses(&short.cluster, &short.topic, &copying).stderr;
     assert!(ended.contains("lost"), "{ended}");
     let ledger = short.store.ledger();
     let letters_of = |what: &str| number(&ledger["dead_letters"][what]["records"]);

@@ -42,7 +42,7 @@ fn ten_seconds(cluster: &Cluster, name: &str) -> String {
 
 /// A consumer of a topic into a store.
 fn consume(cluster: &Cluster, topic: &str, store: &Store, args: &[&str]) -> Command {
-    store.consume(cluster, topic, &[&["--idle", "1s"], args].concat())
+    store.consume(cluster, topic, "jsonl", &[&["--idle", "1s"], args].concat())
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn results_that_nobody_reads_hold_up_a_stop_no_longer_than_its_bound_and_are_sto
     for format in ["jsonl", "table"] {
         let store = Store::new();
         let (_reader, stdout) = unread();
-        let mut command = consume(&cluster, &topic, &store, &["--format", format, "--stop-timeout", "200ms"]);
+        let mut command = store.consume(&cluster, &topic, format, &["--idle", "1s", "--stop-timeout", "200ms"]);
         let running = Running::start_with_outputs(command.stdout(stdout).stderr(Stdio::piped()));
         store.wait_for_window();
         running.signal(Signal::SIGINT);

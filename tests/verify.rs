@@ -206,9 +206,9 @@ fn crc32c(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn a_gap_that_the_log_contradicts_is_found() {
+fn a_data_loss_that_the_log_contradicts_is_found() {
     let cluster = Cluster::own();
-    let topic = cluster.kept_short("verify-gap", 300_000);
+    let topic = cluster.kept_short("verify-data-loss", 300_000);
     let store = Store::new();
     let produce = |count: &str, minute: u32| {
         let start = format!("2026-03-14T09:{minute:02}:00Z");
@@ -219,14 +219,14 @@ fn a_gap_that_the_log_contradicts_is_found() {
     store.to_end(&cluster, &topic, &["--leave-open"]).code(0);
     produce("5000", 10);
     cluster.wait_for_start(&topic, 1_001);
-    store.to_end_over_gaps(&cluster, &topic, &[]);
+    store.to_end_over_losses(&cluster, &topic, &[]);
     assert_eq!(store.verify(&cluster, 0)["result"], "incomplete");
-    // A log that begins before the gap's end.
+    // A log that begins before the end of the data loss.
     cluster.replace(&topic);
     produce("6000", 0);
     let report = store.verify(&cluster, 1);
-    let gap = list(&report, "differences").iter().find(|one| one["what"] == "partition 0: gaps");
-    assert!(gap.is_some_and(|gap| gap["recomputed"] == "the log begins at 0"), "{report}");
+    let loss = list(&report, "differences").iter().find(|one| one["what"] == "partition 0: gaps");
+    assert!(loss.is_some_and(|loss| loss["recomputed"] == "the log begins at 0"), "{report}");
     assert_eq!(report["partitions"][0]["from"], 0, "{report}");
 }
 
@@ -235,10 +235,14 @@ fn retention_that_overtakes_is_no_failure() {
     let cluster = Cluster::start();
     let topic = cluster.kept_short("verify-overtaken", 8_000_000);
     let store = Store::new();
-    let produce = || cluster.produce(&topic, &["30000", "--rate", "1000", "--quiet", "--batch-size", "9000"]);
-    produce();
+    // Half a minute of readings.
+    let produce = |round: i64| {
+        let start = format!("2026-03-14T09:{round:02}:00Z");
+        cluster.produce(&topic, &["30000", "--rate", "1000", "--start", &start, "--quiet", "--batch-size", "9000"]);
+    };
+    produce(0);
     store.to_end(&cluster, &topic, &[]).code(0);
-    let mut produced = 30_000;
+    let mut rounds = 0;
     wait_until("retention overtakes a verification", || {
         // It is stopped when it begins to read. When it goes on, retention has deleted what it was reading.
         let mut verify = command("isotherm-consumer");
@@ -246,9 +250,9 @@ fn retention_that_overtakes_is_no_failure() {
         let mut verify = Running::start(verify.args(["-v", "--log-format", "json"]));
         verify.wait_for_event(&["records"]);
         verify.signal(Signal::SIGSTOP);
-        produce();
-        produced += 30_000;
-        let start = cluster.wait_for_start(&topic, produced - 42_000);
+        rounds += 1;
+        produce(rounds);
+        let start = cluster.wait_for_start(&topic, 30_000 * rounds - 12_000);
         verify.signal(Signal::SIGCONT);
         let report = json(&verify.wait().code(0).stdout);
         assert_ne!(report["result"], "different", "{report}");
@@ -257,7 +261,7 @@ fn retention_that_overtakes_is_no_failure() {
         if from >= start {
             return Ok(());
         }
-        store.to_end_over_gaps(&cluster, &topic, &[]);
+        store.to_end_over_losses(&cluster, &topic, &[]);
         Err(report.to_string())
     });
 }

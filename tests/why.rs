@@ -92,21 +92,21 @@ fn why_names_the_partition_that_holds_a_window_back() {
 }
 
 #[test]
-fn why_does_not_blame_a_partition_that_is_quiet() {
+fn why_does_not_blame_an_idle_partition() {
     let cluster = Cluster::start();
     let store = Store::new();
     let [first, _] = states_apart(&cluster, store.folder());
-    let topic = cluster.deployed("quiet", 2);
+    let topic = cluster.deployed("idle-partition", 2);
     // A window that stays open as long as this takes.
     let consumer = store.start(&cluster, &topic, &["--window", "1h", "--grace", "1m", "--idle", "1s"]);
     let mut second = 0;
     // Readings come to one partition alone, until the watermark has gone on without the other one.
-    let why = wait_until("partition 1 is quiet", || {
+    let why = wait_until("partition 1 is idle", || {
         produce(&cluster, &topic, store.folder(), first, second..second + 1);
         second += 1;
         store.wait_for_messages(u64::from(second));
         let why = store.why();
-        if of(&why, "state")[1] == "quiet" { Ok(why) } else { Err(why.to_string()) }
+        if of(&why, "state")[1] == "idle" { Ok(why) } else { Err(why.to_string()) }
     });
     assert_eq!(
         (&why["grace_ms"], &why["idle_ms"]),
@@ -114,7 +114,7 @@ fn why_does_not_blame_a_partition_that_is_quiet() {
         "as the run was given"
     );
     assert_eq!(of(&why, "watermark")[1], &Value::Null, "{why}");
-    // The other one may have fallen quiet, too, before the last reading came.
+    // The other one may have become idle, too, before the last reading came.
     assert_eq!(of(&why, "blocks_watermark")[1], &Value::from(false), "{why}");
     assert!(!because(&why).iter().any(|words| words.starts_with("partition 1 ")), "{why}");
     // Event time has to go on for the rest of the hour.

@@ -27,18 +27,18 @@ impl Store {
         text(&self.0.path().join("a.db"))
     }
 
-    /// A run with it.
-    pub(crate) fn consume(&self, cluster: &Cluster, topic: &str, args: &[&str]) -> Command {
+    /// A run with it, and with results in this format.
+    pub(crate) fn consume(&self, cluster: &Cluster, topic: &str, format: &str, args: &[&str]) -> Command {
         let mut consume = command("isotherm-consumer");
-        consume.args(["--cluster", cluster.address(), "--topic", topic, "--format", "jsonl", "--store", &self.path()]);
+        consume.args(["--cluster", cluster.address(), "--topic", topic, "--format", format, "--store", &self.path()]);
         consume.args(args);
         consume
     }
 
-    /// Such a run, started.
+    /// A run with it in JSON lines, started.
     #[track_caller]
     pub(crate) fn start(&self, cluster: &Cluster, topic: &str, args: &[&str]) -> Running {
-        Running::start(&mut self.consume(cluster, topic, args))
+        Running::start(&mut self.consume(cluster, topic, "jsonl", args))
     }
 
     /// Such a run to the end that the topic has now.
@@ -49,7 +49,7 @@ impl Store {
 
     /// Such a run that goes on over data that retention deleted: again, if more is deleted while it reads.
     #[track_caller]
-    pub(crate) fn to_end_over_gaps(&self, cluster: &Cluster, topic: &str, args: &[&str]) -> Ended {
+    pub(crate) fn to_end_over_losses(&self, cluster: &Cluster, topic: &str, args: &[&str]) -> Ended {
         wait_until("a run reads to the end over what is missing", || {
             let ended = self.to_end(cluster, topic, &[&["--accept-data-loss"], args].concat());
             if ended.status.code() == Some(1) { Err(ended.stderr) } else { Ok(ended.code(0)) }

@@ -16,6 +16,7 @@ use super::execute::{Failure, runtime};
 use super::{Place, load, stores};
 use crate::inspect::query::{Form, Printer};
 use crate::inspect::{self, InspectError};
+use crate::results;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::ends::extents;
 use crate::topology::{StoreKind, Topology};
@@ -261,7 +262,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
     drop(snapshot);
     print(match flags.format {
         ReportFormat::Table => inspect::ledger::text(&report, &settings),
-        ReportFormat::Json => vec![report.to_string()],
+        ReportFormat::Json => vec![results::json(&report)],
     })
 }
 
@@ -294,7 +295,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     });
     print(match flags.format {
         ReportFormat::Table => inspect::why::text(&report),
-        ReportFormat::Json => vec![report.to_string()],
+        ReportFormat::Json => vec![results::json(&report)],
     })
 }
 

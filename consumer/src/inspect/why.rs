@@ -19,7 +19,7 @@ use isotherm_terminal::progress::thousands;
 
 use self::words::{because, seconds};
 use super::columns::{Column, lines};
-use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
+use crate::results::why::{Cluster, OpenWindow, PartitionWhy, ReadState, WhyReport};
 use crate::sinks::table::format::{foreign, time_range};
 use crate::source::SourceError;
 use crate::source::fluvio::ends::{Extent, Extents};
@@ -93,8 +93,7 @@ pub fn report(known: &Known<'_>) -> WhyReport {
         watermark: known.state.watermark,
         newest: known.state.newest,
         consumer: known.consumer.map(|consumer| consumer.holder.to_owned()),
-        cluster: known.cluster.to_owned(),
-        cluster_error: known.log.as_ref().err().cloned(),
+        cluster: Cluster { address: known.cluster.to_owned(), error: known.log.as_ref().err().cloned() },
         partitions,
         because: Vec::new(),
     };
@@ -219,8 +218,8 @@ pub fn text(report: &WhyReport) -> Vec<String> {
         Some(holder) => format!("A consumer runs with this store; it is held {}.", foreign(holder, MOST_TEXT)),
         None => "No consumer runs with this store.".to_owned(),
     });
-    if let Some(error) = &report.cluster_error {
-        let (address, error) = (foreign(&report.cluster, MOST_TEXT), foreign(error, MOST_TEXT));
+    if let Some(error) = &report.cluster.error {
+        let (address, error) = (foreign(&report.cluster.address, MOST_TEXT), foreign(error, MOST_TEXT));
         text.push(format!("The cluster at {address} does not say how much there is to read: {error}"));
     }
     if !report.partitions.is_empty() {

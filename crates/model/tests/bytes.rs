@@ -262,7 +262,7 @@ proptest! {
         let bytes = encode(&partial).expect("well-formed");
         prop_assert_eq!(decode(&bytes), Ok(partial));
         for cut in 0..bytes.len() {
-            prop_assert!(decode(&bytes[..cut]).is_err());
+            decode(&bytes[..cut]).unwrap_err();
         }
         let mut damaged = bytes.clone();
         for at in 0..bytes.len() {
