@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use isotherm_engine::commit::StoreError;
+use isotherm_engine::materializer::fault::Fault;
 use isotherm_store::Reason;
 
 const RESET: &str = "--reset to throw away what is stored and read the log again";
@@ -11,7 +12,8 @@ const RESET: &str = "--reset to throw away what is stored and read the log again
 pub fn described(error: &(dyn Error + 'static)) -> String {
     let mut cause = Some(error);
     while let Some(error_below) = cause {
-        if let Some(hint) = store_error(error_below).and_then(hint) {
+        let fault = || error_below.downcast_ref().and_then(fault_hint).map(str::to_owned);
+        if let Some(hint) = store_error(error_below).and_then(hint).or_else(fault) {
             return format!("{error}; {hint}");
         }
         cause = error_below.source();
@@ -62,6 +64,28 @@ pub fn hint(error: &isotherm_store::Error) -> Option<String> {
         Fenced { .. } | Other(_) => return None,
     };
     Some(hint.to_owned())
+}
+
+/// What to do when the materializer refuses what came.
+fn fault_hint(fault: &Fault) -> Option<&'static str> {
+    Some(match fault {
+        Fault::Unknown { .. } | Fault::NotAttached { .. } | Fault::Reattached { .. } => "please report it",
+        Fault::Missing { .. } | Fault::Overlap { .. } => {
+            "run again: with a store the run goes on at the right offset, and says what to do if the log no longer holds it"
+        }
+        Fault::Behind { .. } => {
+            "go on without them with --accept-data-loss, which enters the loss in the ledger, or begin anew with --reset"
+        }
+        Fault::OtherLog { .. } | Fault::Vanished { .. } | Fault::EndsBefore { .. } => {
+            "read it with a store of its own (--store PATH), or begin anew with --reset"
+        }
+        Fault::OtherVersion { .. } => {
+            "run `isotherm-consumer deploy --replace` of this version, or the consumer of the version that is deployed"
+        }
+        Fault::OtherSettings { .. } | Fault::Unsound { .. } => {
+            "run `isotherm-consumer deploy --replace`, so that the module on the cluster and this consumer agree"
+        }
+    })
 }
 
 #[cfg(test)]
