@@ -20,3 +20,7 @@ pub mod results;
 pub mod sensors;
 pub mod state;
 pub mod step;
+
+// The reference in `tests/` names this crate as others do.
+#[cfg(test)]
+extern crate self as isotherm_engine;

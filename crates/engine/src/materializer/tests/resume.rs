@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::properties::batch;
-use super::reference::Batch;
 use super::*;
 use crate::commit::ResumeState;
 use crate::ledger::DataLoss;
@@ -29,37 +28,6 @@ pub(super) fn apply(before: &ResumeState, materializer: &Materializer, windows: 
     saved
 }
 
-/// The log of one partition: batches, each with its first offset.
-pub(super) struct Log(pub(super) Vec<(i64, Batch)>);
-
-impl Log {
-    pub(super) fn new(batches: Vec<Batch>) -> Self {
-        let mut next = 0;
-        let place = |batch: Batch| {
-            let first = next;
-            next += batch.len();
-            (first, batch)
-        };
-        Self(batches.into_iter().filter(|batch| batch.len() > 0).map(place).collect())
-    }
-
-    fn end(&self) -> i64 {
-        self.0.last().map_or(0, |(first, batch)| first + batch.len())
-    }
-
-    /// The batch that begins here, as its event.
-    fn at(&self, partition: u32, offset: i64) -> Option<Event> {
-        let (first, batch) = self.0.iter().find(|(first, _)| *first == offset)?;
-        let partial = Box::new(partial(*first, &batch.readings, &batch.rejected));
-        Some(Event::Partial { partition, partial, digest: digest(*first) })
-    }
-}
-
-/// The digest of the batch that begins here.
-pub(super) fn digest(first: i64) -> u64 {
-    first.cast_unsigned() ^ 0x5eed
-}
-
 /// What a whole history of runs has said.
 #[derive(Default)]
 pub(super) struct Said {
@@ -67,11 +35,11 @@ pub(super) struct Said {
     pub(super) totals: Totals,
 }
 
-/// Reads the logs to their ends in the order of `picks`, stopping and going on after each of `stops` partials: what had not
+/// Reads the log to its end in the order of `picks`, stopping and going on after each of `stops` partials: what had not
 /// been committed is forgotten. A commit follows every `every`-th partial, and `look` sees what it left.
 pub(super) fn read(
     options: &Options,
-    logs: &[Log],
+    log: &Log,
     picks: &[Index],
     stops: &[usize],
     every: usize,
@@ -87,15 +55,17 @@ pub(super) fn read(
             materializer: Materializer::resume(Options { leave_open: !last, ..options.clone() }, saved.clone()),
             now: Duration::ZERO,
         };
-        for (partition, _) in (0_u32..).zip(logs) {
+        let ends = log.partitions.iter().map(|batches| batches.last().map_or(0, |batch| batch.next));
+        let ends: Vec<i64> = ends.collect();
+        for (partition, _) in (0..).zip(&ends) {
             run.event(Event::Found { partition });
         }
         let mut effects = run.event(Event::Listed);
-        let mut at = vec![0; logs.len()];
-        for (partition, log) in (0_u32..).zip(logs) {
+        let mut at = vec![0; ends.len()];
+        for (partition, end) in (0..).zip(&ends) {
             let position = saved.partitions.get(&partition).map_or(0, |state| state.resume());
             at[partition as usize] = position;
-            effects.extend(run.attach(partition, position, log.end()));
+            effects.extend(run.attach(partition, position, *end));
         }
         let (mut closed, mut handled, mut turn) = (vec![], 0, 0);
         loop {
@@ -122,14 +92,13 @@ pub(super) fn read(
             if let Some(left) = &mut left {
                 *left -= 1;
             }
-            let ready: Vec<usize> = (0..logs.len()).filter(|p| at[*p] < logs[*p].end()).collect();
+            let ready: Vec<usize> = (0..ends.len()).filter(|p| at[*p] < ends[*p]).collect();
             let partition = ready[picks[turn % picks.len()].index(ready.len())];
             turn += 1;
-            let event = logs[partition].at(partition as u32, at[partition]).expect("resumed at a batch boundary");
-            if let Event::Partial { partial, .. } = &event {
-                at[partition] = partial.source.next;
-            }
-            effects = run.event(event);
+            let batch = log.partitions[partition].iter().find(|batch| batch.first == at[partition]);
+            let batch = batch.expect("resumed at a batch boundary");
+            at[partition] = batch.next;
+            effects = log.events(partition as u32, batch).flat_map(|event| run.event(event)).collect();
             handled += 1;
         }
     }
@@ -150,8 +119,8 @@ proptest! {
         stops in proptest::collection::vec(0_usize..12, 0..6),
         every in 1_usize..4,
     ) {
-        let logs: Vec<Log> = logs.into_iter().map(Log::new).collect();
-        let read = |stops: &[usize], every| read(&until_end(), &logs, &picks, stops, every, &mut |_, _| {});
+        let log = log(logs);
+        let read = |stops: &[usize], every| read(&until_end(), &log, &picks, stops, every, &mut |_, _| {});
         let (whole, parts) = (read(&[], 1), read(&stops, every));
         prop_assert_eq!(&parts.totals, &whole.totals);
         let plain = |window: &WindowResult| (window.start, window.messages, window.sensors, window.groups.clone());
