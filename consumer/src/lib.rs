@@ -6,8 +6,6 @@ pub mod deploy;
 pub mod inspect;
 pub mod results;
 pub mod run;
-#[cfg(test)]
-mod simulation;
 pub mod sinks;
 pub mod source;
 pub mod topology;
