@@ -7,6 +7,7 @@ mod publisher;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use isotherm_engine::commit::{ResumeState, Store, StoreError};
@@ -17,7 +18,9 @@ use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::Totals;
 use isotherm_engine::state::StartOffset;
 use isotherm_engine::step::{Step, Stepper};
+use isotherm_engine::view::View;
 use isotherm_model::partial::ModuleVersion;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -40,8 +43,26 @@ const MOST_PER_TICK: Duration = Duration::from_secs(1);
 /// How often catching up is logged where no display shows it.
 const LOG_PERIOD: Duration = Duration::from_secs(5);
 
+/// Hands views of a run to others, such as a server, which never hold it up. A run makes a view ten times a second, and only
+/// while somebody has subscribed.
+#[derive(Debug, Clone, Default)]
+pub struct Views(watch::Sender<Option<Arc<View>>>);
+
+impl Views {
+    /// The newest view, from now on; `None` before the first.
+    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<View>>> {
+        self.0.subscribe()
+    }
+
+    fn update(&self, view: impl FnOnce() -> View) {
+        if self.0.receiver_count() > 0 {
+            self.0.send_replace(Some(Arc::new(view())));
+        }
+    }
+}
+
 /// What a run is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// What is read, and how.
     pub topology: Topology,
@@ -64,6 +85,8 @@ pub struct Config {
     pub log_progress: bool,
     /// How long a stopped run still waits for a sink that takes nothing.
     pub stop_timeout: Duration,
+    /// Where others take views of the run from.
+    pub views: Views,
 }
 
 impl Config {
@@ -160,6 +183,7 @@ pub async fn run(
         stop_after: config.stop_after,
         log_progress: config.log_progress,
         stop_timeout: config.stop_timeout,
+        views: config.views,
     };
     let open = FluvioSource::open(cluster, &config.topology, reading);
     let mut source = tokio::select! {
@@ -176,7 +200,7 @@ pub async fn run(
 }
 
 /// What [`drive`] does of its own accord.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RunOptions {
     /// See [`Config::stop_after`].
     pub stop_after: Option<u64>,
@@ -184,11 +208,13 @@ pub struct RunOptions {
     pub log_progress: bool,
     /// See [`Config::stop_timeout`].
     pub stop_timeout: Duration,
+    /// See [`Config::views`].
+    pub views: Views,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { stop_after: None, log_progress: false, stop_timeout: Config::STOP_TIMEOUT }
+        Self { stop_after: None, log_progress: false, stop_timeout: Config::STOP_TIMEOUT, views: Views::default() }
     }
 }
 
@@ -260,6 +286,7 @@ pub async fn drive(
             return Ok(if stopped { Outcome::Interrupted(*totals) } else { Outcome::Complete(*totals) });
         }
         if ticked {
+            options.views.update(|| materializer.view());
             let snapshot = stepper.progress();
             log.tell(&snapshot);
             if !publisher.progress(&snapshot).await? {

@@ -1,4 +1,4 @@
-//! How a run is going, on standard error: a bar on a terminal, a plain line now and then otherwise, or nothing.
+//! Shows on standard error how a run is going: a bar on a terminal, else a plain line now and then, or nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,6 @@ const BAR_TICK: Duration = Duration::from_millis(200);
 const BAR_CELLS: usize = 24;
 const LINE_TICK: Duration = Duration::from_secs(5);
 
-/// What is known of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
     Messages(u64),
@@ -25,7 +24,6 @@ enum Goal {
     Open,
 }
 
-/// The report of a run that goes on.
 pub(crate) struct Progress {
     task: Option<JoinHandle<()>>,
     stop: CancellationToken,
@@ -139,7 +137,7 @@ impl Meter {
         format!("{}{of} messages, {}/s{}", thousands(acknowledged), thousands(self.rate), left.unwrap_or_default())
     }
 
-    /// The time left, if the rest goes like what has been, in whole seconds.
+    /// The time left in whole seconds, if the rest goes as fast as what is done.
     fn left(&self, now: Instant) -> Option<Duration> {
         let (Goal::Messages(goal) | Goal::InputBytes(goal)) = self.goal else {
             return None;

@@ -1,4 +1,4 @@
-//! How a run ended, and the counters that everything in it shares.
+//! How a run ended, and the counters that its parts share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use isotherm_terminal::progress::thousands;
 
-/// Counts that grow while a run goes on.
 #[derive(Debug, Default)]
 pub struct Counters {
     made: AtomicU64,
@@ -16,12 +15,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Messages that were made, or taken from the input.
+    /// Messages made, or taken from the input.
     pub fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Messages that may have come to the destination: the sink has begun to send them.
+    /// Messages that may have reached the destination: the sink has begun to send them.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -31,33 +30,27 @@ impl Counters {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Bytes read from the input.
     pub fn input_bytes(&self) -> u64 {
         self.input_bytes.load(Ordering::Relaxed)
     }
 
-    /// So many more were made, or taken from the input; whether a sink has them by now or not.
     pub fn add_made(&self, messages: u64) {
         self.made.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// The sink has begun to send so many more.
     pub fn add_sent(&self, messages: u64) {
         self.sent.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// The destination confirmed so many more.
     pub fn add_acknowledged(&self, messages: u64) {
         self.acknowledged.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// So many more bytes were read from the input.
     pub fn add_input_bytes(&self, bytes: u64) {
         self.input_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-/// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// All that was asked for is done.
@@ -66,25 +59,20 @@ pub enum Ending {
     Interrupted,
     /// The reader of standard output has gone.
     Closed,
-    /// It failed.
     Failed,
 }
 
-/// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// Messages that the destination has confirmed.
     pub acknowledged: u64,
-    /// Messages that were sent and not confirmed: they may be stored, or not.
+    /// Messages sent and not confirmed: they may or may not be stored.
     pub unacknowledged: u64,
-    /// Messages that were made, or taken from the input, and never sent: they are not stored. What was read ahead of the
-    /// input and not looked at yet is not in it.
+    /// Messages made, or taken from the input, and never sent: they are not stored. Input that was read ahead does not count.
     pub unsent: u64,
-    /// How many had been asked for, if a number was.
     pub asked: Option<u64>,
     /// From the first message to the last confirmation.
     pub elapsed: Duration,
-    /// Why it ended.
     pub ending: Ending,
     /// Whether messages went to standard output, so that confirmed means written.
     pub to_stdout: bool,

@@ -51,7 +51,9 @@ impl Test {
         );
         // A controller may leave a partition offline that is created right after another topic was deleted.
         if let Ok(cluster) = std::env::var("ISOTHERM_TEST_CLUSTER") {
-            eprintln!("The tests' topics and modules stay at {cluster}: all whose names begin with `test-` can be deleted");
+            eprintln!(
+                "The tests' topics and modules stay at {cluster}: all whose names begin with `test-` can be deleted"
+            );
         }
         tested
     }

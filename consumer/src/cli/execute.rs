@@ -96,6 +96,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         stop_after: cli.run.stop_after,
         log_progress,
         stop_timeout: cli.run.stop_timeout,
+        views: run::Views::default(),
     };
     let outcome = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();

@@ -296,6 +296,33 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_takes_views_of_a_run_without_holding_it_up() {
+    let setting = Setting::new(false, [partial(0, 0), partial(1, 2)]);
+    let mut views = setting.options.views.subscribe();
+    let (shutdown, seen) = (CancellationToken::new(), async {
+        let seen = views.wait_for(|view| view.as_ref().is_some_and(|view| view.open_windows.len() == 1)).await;
+        seen.expect("the run goes on").clone().expect("it has been waited for")
+    });
+    let record = Record::default();
+    let mut source = Script { events: setting.events.into(), record: record.clone() };
+    let mut materializer =
+        Materializer::new(Options { grace: Duration::from_secs(1), ..options(&Topology::default(), false) });
+    let mut store = RecordingStore { record: record.clone(), fails: false };
+    let mut sink = StuckSink { record };
+    let stop = async {
+        let view = seen.await;
+        shutdown.cancel();
+        view
+    };
+    let run = drive(&mut source, &mut materializer, &mut store, &mut sink, setting.options, shutdown.clone());
+    let (outcome, view) = tokio::join!(run, stop);
+    assert!(outcome.is_ok(), "{outcome:?}");
+    let open = &view.open_windows[0];
+    assert_eq!((open.start, open.end, open.closes_at, open.messages, open.sensors), (6_000, 9_000, 10_000, 1, 1));
+    assert_eq!((view.watermark, view.totals.messages, view.partitions.len()), (Some(6_000), 2, 1));
+}
+
 #[test]
 fn what_could_not_be_said_is_named_with_the_query_that_says_it() {
     for (windows, parts) in [

@@ -24,7 +24,7 @@ Examples:
 Prints `listening on ADDRESS` on standard output once it is ready; its log goes to standard error.
 Ends on Ctrl-C and SIGTERM. There is neither TLS nor a login: whoever reaches its ports may do everything.
 
-Exit codes: 0 ended as asked, 1 failure, 2 usage.";
+Exit codes: 0 ended as asked, 1 failure, 2 usage, 130 ended at once by a second signal.";
 
 /// A single-process stand-in for a Fluvio cluster: controller and SPU in one, with its log in one folder.
 #[derive(Debug, Parser)]

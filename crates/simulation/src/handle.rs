@@ -58,16 +58,21 @@ fn handle(world: &mut World, run: &mut SimRun, event: Event) -> Result<Result<()
 /// Holds what a run decided against the model.
 fn compare(seed: &Seed, run: &mut SimRun, event: &Event, step: &Step) {
     let decision = run.model.handle(event);
-    let (status, expected) = (run.materializer.status(), &run.model.expected);
+    let (view, expected) = (run.materializer.view(), &run.model.expected);
     let closes = !decision.windows.is_empty();
     let decided = (step.closed, &step.flow, step.finished.is_some());
     let wanted = (closes, &decision.flow, decision.finished);
     assert_eq!(decided, wanted, "windows close, partitions pause, the run is over; after {event:?}\n{:#?}", run.model);
-    let phases: Vec<_> = status.partitions.iter().map(|status| (status.partition, status.phase)).collect();
-    let decided = (status.watermark, phases);
-    assert_eq!(decided, (expected.watermark, run.model.phases()), "watermark and phases after {event:?}\n{:#?}", run.model);
+    let phases: Vec<_> = view.partitions.iter().map(|partition| (partition.partition, partition.phase)).collect();
+    let decided = (view.watermark, phases);
+    assert_eq!(
+        decided,
+        (expected.watermark, run.model.phases()),
+        "watermark and phases after {event:?}\n{:#?}",
+        run.model
+    );
     // A window that has not been restored yet is not known to be open.
-    let open = status.open_windows;
+    let open = view.open_windows.len();
     let fits = if run.model.is_restoring() { open <= expected.open.len() } else { open == expected.open.len() };
     assert!(fits, "{open} windows are open after {event:?}\n{:#?}", run.model);
     if closes {

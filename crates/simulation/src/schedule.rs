@@ -92,8 +92,8 @@ pub(crate) fn drain(world: &mut World, run: &mut SimRun) -> RunEnd {
             }
             pass(world, run, run.flags.run.idle / 2)?;
             report_ends(world, run)?;
-            let status = run.materializer.status();
-            if status.caught_up && status.open_windows == 0 {
+            let view = run.materializer.view();
+            if view.caught_up && view.open_windows.is_empty() {
                 accept(world, run, Event::Stop)?;
             }
         }
@@ -101,7 +101,7 @@ pub(crate) fn drain(world: &mut World, run: &mut SimRun) -> RunEnd {
     };
     match drain() {
         Err(end) => end,
-        Ok(()) => panic!("a run hangs: {:?}", run.materializer.status()),
+        Ok(()) => panic!("a run hangs: {:?}", run.materializer.view()),
     }
 }
 

@@ -14,9 +14,9 @@ use std::collections::BTreeSet;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::window::Millis;
 
-use super::clock::PartitionPhase;
 use super::watermark::Clocks;
 use crate::event::Effect;
+use crate::view::PartitionPhase;
 
 /// How many windows a partition may be ahead.
 const WINDOWS_AHEAD: i64 = 10;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use isotherm_model::window::Millis;
 
 use crate::state::{LastBatch, PartitionState};
+use crate::view::PartitionPhase;
 
 /// However short `idle` is, a partition's end cannot be asked for much more often.
 const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
@@ -14,35 +15,6 @@ const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
 /// However short `idle` is, a broker that takes so long to answer is slow and not away: if it began `idle` anew, a partition
 /// of one that is always slow would never fall quiet.
 const LEAST_INTERRUPTION: Duration = Duration::from_secs(2);
-
-/// How a partition stands: whether, and why, it holds the watermark back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartitionPhase {
-    /// Found, but its end is not known yet. Nothing closes.
-    Discovered,
-    /// The connection is lost. It holds back with its own watermark.
-    Detached,
-    /// Read again, after a restart, to refill windows that are open. Nothing closes until that is done.
-    Restoring,
-    /// Attached, and not yet read to its end. It holds back with its own watermark.
-    CatchingUp,
-    /// Read to its end, but not yet quiet for `idle`. It holds back with its own watermark.
-    CaughtUp,
-    /// Read to its end, and its watermark has not risen for `idle`. It holds nothing back.
-    Idle,
-    /// Read to the end that the run was told to read to, in a run that leaves windows open. Its watermark rose in this run, and
-    /// it is not quiet: it holds back with its own watermark, or what the next run reads of it would be late.
-    HoldingOpen,
-    /// Read to the end that the run was told to read to. It holds nothing back.
-    AtTarget,
-}
-
-impl PartitionPhase {
-    /// Whether windows wait for this partition.
-    pub const fn blocks_watermark(self) -> bool {
-        !matches!(self, Self::Idle | Self::AtTarget)
-    }
-}
 
 /// What is known of one partition's place and time.
 #[derive(Debug, Clone, Default)]

@@ -14,7 +14,6 @@ pub mod fault;
 mod merge;
 mod open;
 mod partitions;
-pub mod status;
 mod tally;
 mod totals;
 mod watermark;
@@ -33,7 +32,6 @@ use self::changes::Changes;
 use self::clock::Clock;
 use self::fault::Fault;
 use self::open::OpenWindows;
-use self::status::{OldestWindow, PartitionStatus, Status};
 use self::tally::Tally;
 use self::watermark::Clocks;
 use crate::commit::{Commit, ResumeState};
@@ -43,6 +41,7 @@ use crate::names::Names;
 use crate::results::{Totals, WindowResult};
 use crate::sensors::HashSeed;
 use crate::state::{RunStart, TopicState};
+use crate::view::{PartitionView, View};
 
 /// What a materializer must know before the first event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +178,7 @@ impl Materializer {
         let state = |(partition, clock): (&PartitionId, &Clock)| {
             Some((*partition, clock.state(firsts.get(partition).copied())?))
         };
-        let (mut oldest_open, mut open_windows) = (self.open.oldest().map(|(start, _)| start), self.open.len() as u64);
+        let (mut oldest_open, mut open_windows) = (self.open.oldest(), self.open.len() as u64);
         if self.is_restoring() {
             let (oldest, windows) = self.saved_open;
             oldest_open = oldest_open.into_iter().chain(oldest).min();
@@ -211,21 +210,21 @@ impl Materializer {
         self.ledger.committed();
     }
 
-    /// How the run stands. Cost: linear in the partitions.
-    pub fn status(&self) -> Status {
+    /// The run at this moment. Cost: linear in the partitions, and in the groups of the run and of the open windows.
+    pub fn view(&self) -> View {
         let partitions = self.partitions();
-        let read = |status: &PartitionStatus| status.lag() == Some(0);
-        Status {
+        View {
             watermark: self.clocks.watermark(),
-            open_windows: self.open.len(),
-            oldest: self.open.oldest().map(|(start, closes_at)| OldestWindow { start, closes_at }),
-            caught_up: self.clocks.listed() && partitions.iter().all(read),
+            newest: self.clocks.newest(),
+            caught_up: self.clocks.listed() && partitions.iter().all(|partition| partition.lag() == Some(0)),
             partitions,
+            open_windows: self.open.view(&self.names),
+            totals: self.totals(),
         }
     }
 
-    fn partitions(&self) -> Vec<PartitionStatus> {
-        let status = |(&partition, clock): (&PartitionId, &Clock)| PartitionStatus {
+    fn partitions(&self) -> Vec<PartitionView> {
+        let view = |(&partition, clock): (&PartitionId, &Clock)| PartitionView {
             partition,
             phase: self.clocks.phase(clock),
             position: clock.position(),
@@ -233,7 +232,7 @@ impl Materializer {
             watermark: clock.watermark,
             paused: self.alignment.is_paused(partition),
         };
-        self.clocks.partitions.iter().map(status).collect()
+        self.clocks.partitions.iter().map(view).collect()
     }
 
     /// After each event: the run ends, or windows close; then whoever is far ahead waits.

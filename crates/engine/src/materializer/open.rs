@@ -9,6 +9,7 @@ use super::tally::Tally;
 use crate::names::Names;
 use crate::results::{ClosedBy, WindowResult};
 use crate::sensors::HashSeed;
+use crate::view;
 
 /// The windows that hold readings and have not closed.
 #[derive(Debug, Clone)]
@@ -70,10 +71,22 @@ impl OpenWindows {
         self.windows.len()
     }
 
-    /// The first instant of the oldest open window, and of the moment in event time at which it closes.
-    pub(super) fn oldest(&self) -> Option<(Millis, Millis)> {
-        let (window, _) = self.windows.first_key_value()?;
-        Some((self.size.start(*window), self.closes_at(*window)))
+    /// The first instant of the oldest open window.
+    pub(super) fn oldest(&self) -> Option<Millis> {
+        self.windows.first_key_value().map(|(window, _)| self.size.start(*window))
+    }
+
+    /// The open windows as they are now. Cost: linear in their groups.
+    pub(super) fn view(&self, names: &Names) -> Vec<view::OpenWindow> {
+        let view = |(window, open): (&Window, &OpenWindow)| view::OpenWindow {
+            start: self.size.start(*window),
+            end: self.size.end(*window),
+            closes_at: self.closes_at(*window),
+            messages: open.tally.messages(),
+            sensors: open.tally.sensors(),
+            groups: open.tally.results(names),
+        };
+        self.windows.iter().map(view).collect()
     }
 
     /// The moment in event time at which the last open window closes.

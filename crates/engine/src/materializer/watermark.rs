@@ -8,10 +8,11 @@ use std::time::Duration;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::window::Millis;
 
-use super::clock::{Clock, PartitionPhase};
+use super::clock::Clock;
 use crate::commit::ResumeState;
 use crate::results::ClosedBy;
 use crate::state::LastBatch;
+use crate::view::PartitionPhase;
 
 /// The newest reading of the topic, and when it came.
 #[derive(Debug, Clone, Copy)]

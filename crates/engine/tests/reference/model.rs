@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use isotherm_engine::event::Event;
 use isotherm_engine::materializer::Options;
-use isotherm_engine::materializer::status::PartitionPhase;
 use isotherm_engine::results::{ClosedBy, WindowResult};
+use isotherm_engine::view::PartitionPhase;
 use isotherm_model::partial::{Partial, PartitionId};
 use isotherm_model::window::Millis;
 

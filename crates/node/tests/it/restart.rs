@@ -1,5 +1,8 @@
 //! What is there after an end, a kill, a torn tail; two nodes on one folder.
 
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -8,6 +11,8 @@ use fluvio::metadata::spu::SpuSpec;
 use fluvio::{Compression, Fluvio, Offset};
 use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 use isotherm_node::{Config, Node, NodeError};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
@@ -205,6 +210,23 @@ async fn many_partitions_need_no_setting_of_the_shell() {
     create_topic(&client, "wide", 100).await;
     child.start_kill().unwrap();
     within(child.wait()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_holds_up_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (_reader, mut writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    while writer.write(&[b'x']).is_ok() {}
+    writer.set_nonblocking(false).unwrap();
+    let mut command = command(folder.path(), "");
+    let mut child = command.env("RUST_LOG", "trace").stderr(OwnedFd::from(writer)).spawn().unwrap();
+    let address = address(&mut child).await;
+    let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
+    create_topic(&client, "unread", 1).await;
+    produce(&client, "unread", &[values(0..4)], Compression::None).await;
+    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(within(child.wait()).await.unwrap().code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,13 +4,13 @@ use super::*;
 
 /// The event is refused, the run stands as before, and what follows is taken.
 fn refused(run: &mut Run, event: Event, says: &[&str]) -> Fault {
-    let before = (run.totals(), run.materializer.ledger().clone(), run.materializer.status());
+    let before = (run.totals(), run.materializer.ledger().clone(), run.materializer.view());
     let fault = run.try_event(event).expect_err("refused");
     let text = fault.to_string();
     for part in says {
         assert!(text.contains(part), "`{text}` says nothing of `{part}`");
     }
-    assert_eq!(before, (run.totals(), run.materializer.ledger().clone(), run.materializer.status()));
+    assert_eq!(before, (run.totals(), run.materializer.ledger().clone(), run.materializer.view()));
     fault
 }
 

@@ -103,9 +103,9 @@ impl Run {
     }
 
     pub(super) fn try_event(&mut self, event: Event) -> Result<Vec<Effect>, Fault> {
-        let watermark = self.materializer.status().watermark;
+        let watermark = self.materializer.view().watermark;
         let effects = self.materializer.handle(event);
-        assert!(self.materializer.status().watermark >= watermark, "the watermark went back");
+        assert!(self.materializer.view().watermark >= watermark, "the watermark went back");
         check_accounts(&self.materializer);
         effects
     }

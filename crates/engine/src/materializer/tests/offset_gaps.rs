@@ -70,9 +70,9 @@ fn a_hole_goes_forward_only_and_needs_an_attached_partition() {
 fn a_hole_at_the_end_of_the_log_ends_the_backlog() {
     let mut run = Run::attached(options(), &[10]);
     run.event(batch_at(0, &[at(0), at(1)], 7));
-    assert!(!run.materializer.status().caught_up);
+    assert!(!run.materializer.view().caught_up);
     run.event(offset_gap(0, 10));
-    assert!(run.materializer.status().caught_up);
+    assert!(run.materializer.view().caught_up);
     run.event(Event::End { partition: 0, end: 10 });
     run.pass(9_000);
     run.event(Event::End { partition: 0, end: 10 });

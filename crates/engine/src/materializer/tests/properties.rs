@@ -227,9 +227,9 @@ proptest! {
     ) {
         let mut run = Run { materializer: Materializer::new(Options { until_end, ..options() }), now: Duration::ZERO };
         for event in events {
-            let before = (run.totals(), run.materializer.status());
+            let before = (run.totals(), run.materializer.view());
             if run.try_event(event).is_err() {
-                prop_assert_eq!(before, (run.totals(), run.materializer.status()));
+                prop_assert_eq!(before, (run.totals(), run.materializer.view()));
             }
         }
     }
@@ -257,9 +257,9 @@ proptest! {
             let expected: Vec<_> = Some(close).filter(|_| !decision.windows.is_empty()).into_iter().chain(flow).collect();
             prop_assert_eq!(&effects, &expected, "after {:?}", event);
             prop_assert_eq!(run.totals(), model.expected.totals());
-            let status = run.materializer.status();
-            let phases: Vec<_> = status.partitions.iter().map(|status| (status.partition, status.phase)).collect();
-            prop_assert_eq!((status.watermark, phases), (model.expected.watermark, model.phases()), "after {:?}", event);
+            let view = run.materializer.view();
+            let phases: Vec<_> = view.partitions.iter().map(|partition| (partition.partition, partition.phase)).collect();
+            prop_assert_eq!((view.watermark, phases), (model.expected.watermark, model.phases()), "after {:?}", event);
             for (partition, account) in run.materializer.ledger().accounts() {
                 prop_assert_eq!(Account::from(account), model.expected.account(partition));
             }

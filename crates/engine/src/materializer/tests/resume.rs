@@ -326,9 +326,9 @@ fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_heard_from() {
     run.event(Event::Listed);
     run.attach(0, 1, 2);
     assert_eq!(run.reading(0, 50_000), [], "partition 1 is not heard from");
-    assert_eq!(run.materializer.status().watermark, Some(10_000));
+    assert_eq!(run.materializer.view().watermark, Some(10_000));
     run.attach(1, 1, 1);
-    assert_eq!(run.materializer.status().watermark, Some(50_000));
+    assert_eq!(run.materializer.view().watermark, Some(50_000));
 }
 
 #[test]

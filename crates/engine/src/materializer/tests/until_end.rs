@@ -1,9 +1,9 @@
 //! Runs that end where the partitions ended when they began.
 
-use super::super::status::PartitionPhase;
 use super::resume::apply;
 use super::*;
 use crate::commit::ResumeState;
+use crate::view::PartitionPhase;
 
 fn until_end() -> Options {
     Options { until_end: true, ..options() }
@@ -14,7 +14,7 @@ fn when_all_are_at_their_targets_all_windows_close_with_end_and_the_run_is_over(
     let mut run = Run::attached(until_end(), &[2, 1]);
     run.reading(0, 0);
     run.reading(1, 1);
-    assert_eq!(run.materializer.status().partitions[1].phase, PartitionPhase::AtTarget);
+    assert_eq!(run.materializer.view().partitions[1].phase, PartitionPhase::AtTarget);
     let effects = run.reading(0, 60_000);
     assert_eq!(closed(&effects), [(0, ClosedBy::End), (60, ClosedBy::End)]);
     let totals = Box::new(run.totals());
@@ -149,7 +149,7 @@ fn who_leaves_windows_open_falls_quiet_and_nobody_waits_for_ever() {
     let mut run = Run::attached(left_open(), &[1, 3]);
     run.reading(1, 0);
     assert_eq!(run.reading(0, 0), [Effect::Pause { partition: 0 }], "nothing more is wanted of it");
-    assert_eq!(run.materializer.status().partitions[0].phase, PartitionPhase::HoldingOpen);
+    assert_eq!(run.materializer.view().partitions[0].phase, PartitionPhase::HoldingOpen);
     assert_eq!(run.reading(1, 100_000), [Effect::Pause { partition: 1 }], "it may fall quiet, and windows are memory");
     assert_eq!(run.pass(9_999), []);
     let effects = run.pass(1);

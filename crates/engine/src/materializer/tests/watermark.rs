@@ -1,11 +1,11 @@
 //! Who holds the watermark back, and how event time goes on.
 
-use super::super::status::PartitionPhase;
 use super::*;
 use crate::results::ClosedBy::{Idle, Watermark};
+use crate::view::PartitionPhase;
 
 fn phase(run: &Run, partition: PartitionId) -> PartitionPhase {
-    run.materializer.status().partitions[partition as usize].phase
+    run.materializer.view().partitions[partition as usize].phase
 }
 
 #[test]
@@ -46,9 +46,9 @@ fn the_topics_watermark_is_the_least_of_those_that_hold_it_back() {
     run.reading(0, 0);
     assert_eq!(closed(&run.reading(0, 60_000)), [], "partition 1 has a backlog and no watermark");
     assert_eq!(closed(&run.reading(1, 3_500)), []);
-    assert_eq!(run.materializer.status().watermark, Some(3_500));
+    assert_eq!(run.materializer.view().watermark, Some(3_500));
     assert_eq!(closed(&run.reading(1, 70_000)), [(0, Watermark), (3, Watermark)]);
-    assert_eq!(run.materializer.status().watermark, Some(60_000));
+    assert_eq!(run.materializer.view().watermark, Some(60_000));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_clock_that_jumps_back_hangs_nothing_and_makes_nothing_late_for_longer_than_
             assert_eq!(closes, [], "after {second} s");
         } else if second < 60 {
             assert_eq!(closes, [(99, Idle)], "after {second} s");
-            let watermark = run.materializer.status().watermark;
+            let watermark = run.materializer.view().watermark;
             assert_eq!(watermark, Some(103_000), "event time goes on only as long as there is something to close");
         }
     }
@@ -146,15 +146,15 @@ fn when_all_are_quiet_event_time_goes_on_from_the_newest_reading() {
     run.reading(0, 19_000);
     assert_eq!(run.pass(9_499), []);
     assert_eq!(closed(&run.pass(1)), [(18, Idle)], "the newest reading came 10 s ago");
-    let watermark = run.materializer.status().watermark;
+    let watermark = run.materializer.view().watermark;
     assert_eq!(watermark, Some(22_000), "the last reading came 9.5 s ago: only what is open closes");
     assert_eq!(run.pass(499), []);
-    assert_eq!(run.materializer.status().watermark, Some(22_000));
+    assert_eq!(run.materializer.view().watermark, Some(22_000));
     assert_eq!(run.pass(1), []);
-    let watermark = run.materializer.status().watermark;
+    let watermark = run.materializer.view().watermark;
     assert_eq!(watermark, Some(30_500), "the newest reading came 10.5 s ago");
     assert_eq!(run.pass(1_000), []);
-    assert_eq!(run.materializer.status().watermark, Some(31_500));
+    assert_eq!(run.materializer.view().watermark, Some(31_500));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn key(size: WindowSize, time: Millis) -> CellKey {
 fn without_any_reading_event_time_does_not_begin() {
     let mut run = Run::attached(options(), &[0, 0]);
     assert_eq!(run.pass(3_600_000), []);
-    assert_eq!(run.materializer.status().watermark, None);
+    assert_eq!(run.materializer.view().watermark, None);
 }
 
 #[test]
@@ -186,13 +186,13 @@ fn the_watermark_never_goes_back() {
     let mut run = Run::attached(options(), &[100]);
     run.reading(0, 60_000);
     run.reading(0, 10_000);
-    assert_eq!(run.materializer.status().watermark, Some(60_000));
+    assert_eq!(run.materializer.view().watermark, Some(60_000));
     run.event(Event::Found { partition: 1 });
     run.attach(1, 0, 5);
     run.reading(1, 5);
-    assert_eq!(run.materializer.status().watermark, Some(60_000));
+    assert_eq!(run.materializer.view().watermark, Some(60_000));
     run.reading(0, 70_000);
-    assert_eq!(run.materializer.status().watermark, Some(60_000), "but partition 1 holds it there");
+    assert_eq!(run.materializer.view().watermark, Some(60_000), "but partition 1 holds it there");
 }
 
 #[test]
@@ -219,9 +219,9 @@ fn attached_again_with_nothing_new_it_is_quiet_after_idle() {
     run.pass(60_000);
     run.attach(0, 1, 1);
     assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp, "its producers were cut off as well");
-    let watermark = run.materializer.status().watermark;
+    let watermark = run.materializer.view().watermark;
     run.pass(9_999);
-    assert_eq!(run.materializer.status().watermark, watermark, "event time has not gone on meanwhile");
+    assert_eq!(run.materializer.view().watermark, watermark, "event time has not gone on meanwhile");
     assert_eq!(run.reading(0, 20_000), [], "what they deliver now is not late");
     assert_eq!(run.totals().late, 0);
     assert_eq!(run.pass(9_999), []);
