@@ -72,9 +72,12 @@ fn compare(seed: &Seed, run: &mut SimRun, event: &Event, step: &Step) {
         run.model
     );
     // A window that has not been restored yet is not known to be open.
-    let open = view.open_windows.len();
-    let fits = if run.model.is_restoring() { open <= expected.open.len() } else { open == expected.open.len() };
-    assert!(fits, "{open} windows are open after {event:?}\n{:#?}", run.model);
+    let open = view.open_windows.iter().map(|window| window.end);
+    let fits = match run.model.is_restoring() {
+        true => open.clone().all(|end| expected.open.contains_key(&end)),
+        false => open.clone().eq(expected.open.keys().copied()),
+    };
+    assert!(fits, "{:?} are open after {event:?}\n{:#?}", open.collect::<Vec<_>>(), run.model);
     if closes {
         let ends: Vec<_> = decision.windows.iter().map(|window| (window.end, window.closed_by)).collect();
         seed.note(format!("windows that end at {ends:?} close"));

@@ -122,6 +122,12 @@ impl Expected {
         results::totals(self.partitions.iter().flat_map(|(partition, expected)| self.merged(*partition, expected)))
     }
 
+    /// The window with this end, as it is now.
+    pub(crate) fn window(&self, end: Millis, closed_by: ClosedBy) -> WindowResult {
+        let merged = self.partitions.iter().flat_map(|(partition, expected)| self.merged(*partition, expected));
+        results::window(&self.log, merged, end, closed_by, self.positions())
+    }
+
     /// The account of a partition by now.
     pub(crate) fn account(&self, partition: PartitionId) -> Account {
         let expected = &self.partitions[&partition];
@@ -220,11 +226,7 @@ impl Expected {
         self.closed_until = self.closed_until.max(until);
         let open = self.open.split_off(&self.closed_until.map_or(Millis::MIN, |until| until + 1));
         let closing = std::mem::replace(&mut self.open, open);
-        let close = |end| {
-            let merged = self.partitions.iter().flat_map(|(partition, expected)| self.merged(*partition, expected));
-            Rc::new(results::window(&self.log, merged, end, by, self.positions()))
-        };
-        let closed: Vec<_> = closing.into_keys().map(close).collect();
+        let closed: Vec<_> = closing.into_keys().map(|end| Rc::new(self.window(end, by))).collect();
         self.windows.extend(closed.iter().map(|window| (window.start, Rc::clone(window))));
         closed
     }

@@ -362,8 +362,8 @@ proptest! {
         let kept = told::batches(&log);
         let mut found = None;
         let options = Options { until_end: true, ..options() };
-        read(&options, &log, &picks, &stops, every, &mut |saved, said| {
-            let findings = Told::new(saved, said.totals.clone(), &said.windows, kept.clone()).audit();
+        read(&options, &log, &picks, &stops, every, &mut |saved, published| {
+            let findings = Told::new(saved, published.totals.clone(), &published.windows, kept.clone()).audit();
             if !findings.is_clean() || !findings.unverifiable.is_empty() {
                 found.get_or_insert(findings);
             }

@@ -260,6 +260,13 @@ proptest! {
             let view = run.materializer.view();
             let phases: Vec<_> = view.partitions.iter().map(|partition| (partition.partition, partition.phase)).collect();
             prop_assert_eq!((view.watermark, phases), (model.expected.watermark, model.phases()), "after {:?}", event);
+            let open: Vec<_> = model.expected.open.keys().map(|end| model.expected.window(*end, ClosedBy::End)).collect();
+            prop_assert_eq!(view.open_windows.len(), open.len());
+            for (window, expected) in view.open_windows.into_iter().zip(open) {
+                let of = (window.start, window.end, window.messages, window.sensors, window.groups);
+                let wanted = (expected.start, expected.end, expected.messages, expected.sensors, expected.groups);
+                prop_assert_eq!(of, wanted);
+            }
             for (partition, account) in run.materializer.ledger().accounts() {
                 prop_assert_eq!(Account::from(account), model.expected.account(partition));
             }

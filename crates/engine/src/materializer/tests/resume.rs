@@ -1,4 +1,4 @@
-//! A run that goes on from what was committed equals one that never stopped.
+//! A run that resumes from a commit equals one that never stopped.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -22,15 +22,15 @@ pub(super) fn apply(before: &ResumeState, materializer: &Materializer, windows: 
             None => saved.groups.push(group),
         }
     }
-    for sighting in commit.sensors {
-        saved.sensors.insert(sighting.sensor, sighting.group);
+    for entry in commit.sensors {
+        saved.sensors.insert(entry.sensor, entry.group);
     }
     saved
 }
 
-/// What a whole history of runs has said.
+/// What a whole history of runs has published.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct Published {
     pub(super) windows: Vec<WindowResult>,
     pub(super) totals: Totals,
 }
@@ -43,10 +43,10 @@ pub(super) fn read(
     picks: &[Index],
     stops: &[usize],
     every: usize,
-    look: &mut dyn FnMut(&ResumeState, &Said),
-) -> Said {
+    look: &mut dyn FnMut(&ResumeState, &Published),
+) -> Published {
     let mut saved = ResumeState::default();
-    let mut said = Said::default();
+    let mut published = Published::default();
     let mut stops = stops.iter().copied();
     loop {
         let mut left = stops.next();
@@ -79,12 +79,12 @@ pub(super) fn read(
                 let windows: Vec<_> = closed.iter().collect();
                 saved = apply(&saved, &run.materializer, &windows);
                 run.materializer.committed();
-                said.windows.append(&mut closed);
-                said.totals = run.totals();
-                look(&saved, &said);
+                published.windows.append(&mut closed);
+                published.totals = run.totals();
+                look(&saved, &published);
             }
             if over && last {
-                return said;
+                return published;
             }
             if over || left.as_mut().is_some_and(|left| *left == 0) {
                 break;
@@ -124,7 +124,7 @@ proptest! {
         let (whole, parts) = (read(&[], 1), read(&stops, every));
         prop_assert_eq!(&parts.totals, &whole.totals);
         let plain = |window: &WindowResult| (window.start, window.messages, window.sensors, window.groups.clone());
-        let of = |said: &Said| said.windows.iter().map(plain).collect::<Vec<_>>();
+        let of = |published: &Published| published.windows.iter().map(plain).collect::<Vec<_>>();
         prop_assert_eq!(of(&parts), of(&whole));
     }
 }
@@ -150,7 +150,7 @@ fn again(offset: i64, time: Millis, digest: u64) -> Event {
 }
 
 #[test]
-fn what_is_read_again_refills_open_windows_and_counts_nowhere_else() {
+fn what_is_read_again_restores_open_windows_and_counts_nowhere_else() {
     let saved = committed(&options(), &[0, 3_000, 9_000, 9_500]);
     let state = saved.partitions[&0];
     assert_eq!((state.position, state.restore_from, state.resume()), (4, 2, 2), "only the window from 9 s is open");
@@ -159,7 +159,7 @@ fn what_is_read_again_refills_open_windows_and_counts_nowhere_else() {
     run.attach(0, 2, 4);
     assert!(run.materializer.is_restoring());
     run.event(again(2, 9_000, 0));
-    assert_eq!(run.event(Event::Finish), [], "a window that is not whole is not closed");
+    assert_eq!(run.event(Event::Finish), [], "a window that is not restored is not closed");
     run.event(again(3, 9_500, 0));
     assert!(!run.materializer.is_restoring());
     assert_eq!(run.totals(), before);
@@ -183,7 +183,7 @@ fn nothing_closes_while_any_partition_is_read_again() {
     run.attach(0, 0, 2);
     run.attach(1, 0, 3);
     run.event(again(0, 0, 0));
-    // Partition 0 moves on past the window that partition 1 is still to refill.
+    // Partition 0 moves on past the window that partition 1 has not restored.
     assert_eq!(closed(&run.event(again(1, 20_000, 0))), []);
 }
 
@@ -223,7 +223,7 @@ fn another_log_is_known_by_its_last_batch() {
     assert_eq!(run.try_event(Event::Listed), Ok(Vec::new()));
 }
 
-/// What is stored of a run over so many partitions, of which it has come to the first one.
+/// What is stored of a run over `partitions` partitions that has attached the first one.
 fn saved_of(partitions: u32) -> ResumeState {
     let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
     (0..partitions).for_each(|partition| drop(run.event(Event::Found { partition })));
@@ -248,7 +248,7 @@ fn a_batch_without_records_before_the_last_one_is_not_taken_for_it() {
 }
 
 #[test]
-fn what_the_log_no_longer_holds_is_a_gap_that_has_to_be_accepted() {
+fn what_the_log_no_longer_holds_is_data_loss_that_must_be_accepted() {
     let saved = committed(&options(), &[0, 1, 2]);
     let mut run = resumed(options(), saved.clone());
     let behind = run.try_event(Event::Attached { partition: 0, position: 5, end: 9 });
@@ -264,32 +264,32 @@ fn what_the_log_no_longer_holds_is_a_gap_that_has_to_be_accepted() {
 }
 
 #[test]
-fn a_gap_is_accepted_once() {
+fn data_loss_is_accepted_once() {
     // All of them are in windows that are open.
     let saved = committed(&Options { grace: Duration::from_secs(60), ..options() }, &[0, 1, 2]);
-    for (start, merged, refill) in [(1, 3, 1), (3, 3, 3), (5, 5, 5)] {
+    for (start, position, restore_from) in [(1, 3, 1), (3, 3, 3), (5, 5, 5)] {
         let options = Options { grace: Duration::from_secs(60), ..options() };
         let mut run = resumed(Options { accept_data_loss: true, ..options.clone() }, saved.clone());
         run.attach(0, start, 9);
-        // It stops in the midst of it.
+        // It stops before it has read all of it again.
         let saved = apply(&saved, &run.materializer, &[]);
         let state = saved.partitions[&0];
         assert_eq!(
             (state.position, state.restore_from, state.resume()),
-            (merged, refill, start),
+            (position, restore_from, start),
             "the log begins at {start}"
         );
         let mut run = resumed(options, saved);
         run.attach(0, start, 9);
-        let gaps = &run.materializer.ledger().account(0).expect("read before").data_losses;
-        let gap =
+        let losses = &run.materializer.ledger().account(0).expect("read before").data_losses;
+        let loss =
             DataLoss { range: SourceRange { first: 0, next: start }, lost: start.saturating_sub(3).max(0) as u64 };
-        assert_eq!(gaps[..], [gap], "the log begins at {start}");
+        assert_eq!(losses[..], [loss], "the log begins at {start}");
     }
 }
 
 #[test]
-fn a_log_that_was_cut_to_where_nothing_is_missing_is_no_gap() {
+fn a_log_that_was_cut_to_where_nothing_is_missing_is_no_data_loss() {
     let mut run = Run::attached(options(), &[3]);
     for time in [0, 3_000, 6_000] {
         run.reading(0, time);
@@ -311,13 +311,13 @@ fn a_log_that_was_cut_to_where_nothing_is_missing_is_no_gap() {
 }
 
 #[test]
-fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_heard_from() {
+fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_attached() {
     let mut run = Run::attached(options(), &[1, 1]);
     run.reading(1, 60_000);
     run.reading(0, 10_000);
     let mut saved = apply(&ResumeState::default(), &run.materializer, &[]);
     for state in saved.partitions.values_mut() {
-        // As after a gap: nothing is to be read again.
+        // As after data loss: nothing is read again.
         (state.restore_from, state.last) = (state.position, None);
     }
     let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
@@ -325,7 +325,7 @@ fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_heard_from() {
     run.event(Event::Found { partition: 1 });
     run.event(Event::Listed);
     run.attach(0, 1, 2);
-    assert_eq!(run.reading(0, 50_000), [], "partition 1 is not heard from");
+    assert_eq!(run.reading(0, 50_000), [], "partition 1 is not attached");
     assert_eq!(run.materializer.view().watermark, Some(10_000));
     run.attach(1, 1, 1);
     assert_eq!(run.materializer.view().watermark, Some(50_000));

@@ -10,7 +10,7 @@ fn group(group: &str, messages: u64, sensors: u64, sum: i128, [avg, min, max]: [
 }
 
 #[test]
-fn a_window_has_its_statistics_by_group_ascending_and_the_merged_offsets() {
+fn a_window_has_its_statistics_by_group_ascending_and_the_positions() {
     let mut run = Run::attached(options(), &[100, 100]);
     run.batch(1, &[Reading::new(7, "WY", 100, 5), Reading::new(8, "WY", 200, 8), Reading::new(7, "AL", 300, -2)], &[]);
     run.batch(0, &[Reading::new(7, "WY", 2_999, 6), Reading::new(7, "WY", 3_000, 1)], &[Rejection::BadTime]);
@@ -35,7 +35,7 @@ fn a_window_has_its_statistics_by_group_ascending_and_the_merged_offsets() {
         group("AL", 1, 1, -2, [-2, -2, -2]),
         group("WY", 4, 2, 20, [5, 1, 8]),
     ];
-    assert_eq!(totals.groups, run_groups, "totals include what stands in open windows");
+    assert_eq!(totals.groups, run_groups, "totals include open windows");
 }
 
 #[test]
