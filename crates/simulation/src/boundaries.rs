@@ -14,9 +14,9 @@ use isotherm_model::settings::Settings;
 use isotherm_store as sqlite;
 use isotherm_store::{StoreReader, Subject, Windows};
 
-use super::log::SimLog;
 use super::random::Random;
 use super::store::{FaultyStore, Folder};
+use super::topic::SimLog;
 
 /// How a run stops.
 #[derive(Debug, Clone, Copy)]

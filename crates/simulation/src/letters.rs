@@ -24,13 +24,13 @@ use isotherm_model::settings::Settings;
 
 use isotherm_store::{LostBatch, Outbox};
 
-use super::log::SimLog;
 use super::model::{Befalls, Handle, Item, Model, Point};
 use super::random::Random;
 use super::records;
 use super::reference::expected::{Expected, ExpectedDeadBatch};
 use super::seed::Seed;
 use super::store::FaultyStore;
+use super::topic::SimLog;
 
 /// The run's name in the envelopes, in place of the store's own, which is random.
 pub(crate) const RUN: &str = "simulation";
@@ -108,7 +108,11 @@ impl PendingCommit for FaultyOutbox {
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
         if self.model.befalls(Point::Settle) != Befalls::Nothing {
-            let busy = isotherm_store::Error::Busy { path: "run.db".into(), operation: isotherm_store::Operation::Outbox, holder: None };
+            let busy = isotherm_store::Error::Busy {
+                path: "run.db".into(),
+                operation: isotherm_store::Operation::Outbox,
+                holder: None,
+            };
             let draw = self.faults.get().random.in_thousand(500);
             return Err(if draw { busy } else { isotherm_store::Error::from("the disk reported an error") });
         }
