@@ -1,4 +1,4 @@
-//! What a materializer committed stands up to the audit; whatever is changed in it is found.
+//! The audit finds nothing wrong with what a materializer committed, and finds every change to it.
 
 mod case;
 
@@ -317,7 +317,7 @@ proptest! {
         let (log, events) = history(ops, &offset_gaps);
         let log = case::batches(&log);
         let at = at.index(events.len());
-        // What has been written by now.
+        // What has been written so far.
         let mut written = Batches::new();
         for (place, event) in events.iter().enumerate() {
             if let Event::Partial { partition, .. } = event {
