@@ -21,8 +21,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 pub(super) use super::place::{Place, open, options, subject};
-use crate::error::StoreFault;
-use crate::{LostRange, StoreReader, Waiting, Windows};
+use crate::{Error, LostRange, StoreReader, Waiting, Windows};
 
 /// What is stored, or is to be.
 #[derive(Debug, Clone, Default)]
@@ -336,11 +335,11 @@ pub(super) struct Answers {
 }
 
 /// Asks all of it at once.
-pub(super) fn ask(path: &Path) -> Result<Answers, StoreFault> {
+pub(super) fn ask(path: &Path) -> Result<Answers, Error> {
     ask_reader(&mut StoreReader::open(path)?)
 }
 
-pub(super) fn ask_reader(reader: &mut StoreReader) -> Result<Answers, StoreFault> {
+pub(super) fn ask_reader(reader: &mut StoreReader) -> Result<Answers, Error> {
     let snapshot = reader.snapshot()?;
     let overview = snapshot.overview();
     let mut windows = Vec::new();
