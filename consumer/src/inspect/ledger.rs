@@ -166,7 +166,7 @@ fn reasons(report: &LedgerReport) -> Vec<String> {
 fn data_losses(report: &LedgerReport) -> Vec<String> {
     let rows: Vec<_> = (report.partitions.iter())
         .flat_map(|ledger| ledger.data_losses.iter().map(|loss| (ledger.partition, loss)))
-        .map(|(partition, loss)| [partition.to_string(), offset(gap.first), offset(gap.next), thousands(loss.lost)])
+        .map(|(partition, loss)| [partition.to_string(), offset(loss.first), offset(loss.next), thousands(loss.lost)])
         .collect();
     let columns =
         [Column::Left("partition"), Column::Right("first"), Column::Right("next"), Column::Right("never read")];
