@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::settings::Settings;
-use isotherm_model::time::{self, Utc};
-use isotherm_model::window::Millis;
+use isotherm_model::time::{self, Millis, Utc};
 use isotherm_store as sqlite;
 use isotherm_store::{Holder, StoreReader, Timing, Windows};
 

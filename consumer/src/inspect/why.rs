@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use isotherm_engine::state::{PartitionState, TopicState};
 use isotherm_model::partial::PartitionId;
-use isotherm_model::time::Utc;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::{Millis, Utc};
+use isotherm_model::window::WindowSize;
 use isotherm_store::Timing;
 use isotherm_terminal::progress::thousands;
 

@@ -3,7 +3,7 @@
 
 use isotherm_model::partial::PartitionId;
 use isotherm_model::rejection::{RejectedCounts, Rejection};
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use isotherm_store::LostCause;
 use serde::{Serialize, Serializer};
 

@@ -8,7 +8,8 @@ use isotherm_engine::audit::{Stored, WindowSet};
 use isotherm_engine::results::WindowResult;
 use isotherm_engine::state::SensorEntry;
 use isotherm_model::time;
-use isotherm_model::window::{Millis, Window};
+use isotherm_model::time::Millis;
+use isotherm_model::window::Window;
 use isotherm_store::{Identity, Snapshot, StoreReader, Windows};
 use tokio::sync::mpsc;
 

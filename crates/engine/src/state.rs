@@ -2,7 +2,8 @@
 
 use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::stats::{SensorHash, Stats};
-use isotherm_model::window::{Millis, Window};
+use isotherm_model::time::Millis;
+use isotherm_model::window::Window;
 
 /// Where a partition that has never been read is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

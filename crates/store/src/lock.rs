@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use isotherm_model::settings::{DurationText, parse_duration};
+use isotherm_model::duration::{DurationText, parse_duration};
 
 use super::files::{FileId, beside, canonicalize, now_text, random};
 use super::holder::Holder;

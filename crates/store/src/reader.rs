@@ -9,7 +9,7 @@ use isotherm_engine::ledger::Account;
 use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry, TopicState};
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction};
 

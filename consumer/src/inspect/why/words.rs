@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use isotherm_model::settings::DurationText;
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::duration::DurationText;
+use isotherm_model::time::{Millis, Utc};
 use isotherm_store::Timing;
 use isotherm_terminal::progress::thousands;
 

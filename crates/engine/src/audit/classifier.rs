@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::{Millis, Window, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::{Window, WindowSize};
 
 use super::stored::{Stored, WindowSet};
 
@@ -79,8 +80,7 @@ mod tests {
     use isotherm_model::partial::SourceRange;
 
     use super::*;
-    use crate::ledger::Account;
-    use crate::ledger::{KeyedRange, Ranges};
+    use crate::ledger::{Account, KeyedRange, Ranges};
 
     #[test]
     fn of_dropped_windows_the_ledger_says_who_was_late() {

@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 
 use isotherm_model::stats::SensorHash;
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::time::{Millis, Utc};
 
-use super::account;
 use super::count::{Comparison, Statistics};
 use super::findings::{Findings, ReadAgain, of, optional};
 use super::ranges::Scope;
-use super::{Audit, PartitionReplay};
+use super::{Audit, PartitionReplay, account};
 use crate::results::Totals;
 use crate::state::{LastBatch, SensorEntry, TopicState};
 

@@ -4,8 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use isotherm_model::fixed::Micros;
 use isotherm_model::partial::PartitionId;
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::time::{Millis, Utc};
 use serde::Serialize;
 
 /// How many differences are named. What comes later is counted.

@@ -23,8 +23,8 @@ mod stored;
 use std::collections::BTreeMap;
 
 use isotherm_model::partial::{Aggregate, PartitionId, SourceRange};
-use isotherm_model::time::Utc;
-use isotherm_model::window::{Millis, Window, WindowSize};
+use isotherm_model::time::{Millis, Utc};
+use isotherm_model::window::{Window, WindowSize};
 
 use self::account::Recount;
 use self::classifier::{Classifier, Outcome};

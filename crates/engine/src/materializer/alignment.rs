@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use super::watermark::Clocks;
 use crate::event::Effect;

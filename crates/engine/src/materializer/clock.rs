@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use crate::state::{LastBatch, PartitionState};
 use crate::view::PartitionPhase;

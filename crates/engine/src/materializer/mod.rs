@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use isotherm_model::partial::{ModuleVersion, PartitionId};
 use isotherm_model::settings::Fingerprint;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::WindowSize;
 
 use self::alignment::Alignment;
 use self::changes::Changes;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::{Millis, Window, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::{Window, WindowSize};
 
 use super::tally::Tally;
 use crate::names::Names;
