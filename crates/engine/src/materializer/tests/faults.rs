@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The event is refused, the run stands as before, and what follows is taken.
+/// The event is refused, and the run is as before.
 fn refused(run: &mut Run, event: Event, says: &[&str]) -> Fault {
     let before = (run.totals(), run.materializer.ledger().clone(), run.materializer.view());
     let fault = run.try_event(event).expect_err("refused");
