@@ -4,6 +4,7 @@ pub mod cli;
 pub mod dead_letters;
 pub mod deploy;
 pub mod inspect;
+pub mod render;
 pub mod results;
 pub mod run;
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::{PartitionId, SourceRange};
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::WindowSize;
 use isotherm_store::{LostBatch, LostCause};
 
 use super::letter::{Known, Letter, Origin};

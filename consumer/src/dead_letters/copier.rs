@@ -14,7 +14,6 @@ use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
 use isotherm_model::window::WindowSize;
-use isotherm_store::error::StoreFault;
 use isotherm_store::{LostBatch, LostCause};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -60,11 +59,11 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<StoreFault> for Failure {
-    fn from(fault: StoreFault) -> Self {
+impl From<isotherm_store::Error> for Failure {
+    fn from(fault: isotherm_store::Error) -> Self {
         match fault {
             // Nothing of it was done.
-            fault @ StoreFault::Busy { .. } => Self::Passes(fault.to_string()),
+            fault @ isotherm_store::Error::Busy { .. } => Self::Passes(fault.to_string()),
             fault => Self::Stays(Error::Store(fault)),
         }
     }

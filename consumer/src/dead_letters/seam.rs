@@ -6,7 +6,6 @@ use std::future::Future;
 use bytes::Bytes;
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::PartitionId;
-use isotherm_store::error::StoreFault;
 use isotherm_store::{LostBatch, Outbox};
 
 use super::letter::Origin;
@@ -86,18 +85,18 @@ pub(crate) enum PostError {
 /// The outbox: see [`Outbox`].
 pub(crate) trait PendingCommit: Send {
     /// See [`Outbox::oldest`].
-    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault>;
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error>;
 
     /// See [`Outbox::settle`].
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault>;
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error>;
 }
 
 impl PendingCommit for Outbox {
-    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error> {
         Outbox::oldest(self, most)
     }
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
-        Outbox::settle(self, last, lost)
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
+        Outbox::mark_done(self, last, lost)
     }
 }

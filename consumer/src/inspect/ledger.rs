@@ -24,7 +24,7 @@ const MOST_TEXT: usize = 4_000;
 
 /// What a store answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Stored<'a> {
+pub struct LedgerInput<'a> {
     /// The topic.
     pub topic: &'a str,
     /// The run.
@@ -44,7 +44,7 @@ pub struct Stored<'a> {
 }
 
 /// The ledger of a store.
-pub fn report(stored: &Stored<'_>) -> LedgerReport {
+pub fn report(stored: &LedgerInput<'_>) -> LedgerReport {
     let mut partitions: BTreeMap<PartitionId, PartitionLedger> = BTreeMap::new();
     for (partition, state) in stored.partitions {
         let account = stored.accounts.get(partition).map(|account| account_of(account, stored.settings));
@@ -197,9 +197,8 @@ fn lost(report: &LedgerReport) -> Vec<String> {
         .flat_map(|ledger| ledger.lost_ranges.iter().map(|lost| (ledger.partition, lost)))
         .map(|(partition, lost)| {
             let why = match lost.cause {
-                Some(LostCause::Cut) => "the log was cut before",
-                Some(LostCause::TooLarge) => "larger than the broker takes",
-                None => "",
+                LostCause::Cut => "the log was cut before",
+                LostCause::TooLarge => "larger than the broker takes",
             };
             let records = thousands(lost.records);
             [partition.to_string(), offset(lost.first), offset(lost.next), records, why.to_owned()]

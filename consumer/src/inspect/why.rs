@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use isotherm_engine::state::{PartitionState, TopicState};
 use isotherm_model::partial::PartitionId;
-use isotherm_model::time::Utc;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::{Millis, Utc};
+use isotherm_model::window::WindowSize;
 use isotherm_store::Timing;
 use isotherm_terminal::progress::thousands;
 
@@ -29,7 +29,7 @@ const MOST_TEXT: usize = 400;
 
 /// What is known.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct WhyInput<'a> {
     /// The topic.
     pub topic: &'a str,
     /// The length of windows.
@@ -60,7 +60,7 @@ pub struct Consumer<'a> {
     pub age: Option<Duration>,
 }
 
-impl Known<'_> {
+impl WhyInput<'_> {
     /// How long ago the consumer was started, if that is not yet so long that a partition can be quiet.
     fn just_started(&self) -> Option<Duration> {
         self.consumer.and_then(|consumer| consumer.age).filter(|age| *age < self.timing.idle)
@@ -68,7 +68,7 @@ impl Known<'_> {
 }
 
 /// What keeps the oldest open window from closing.
-pub fn report(known: &Known<'_>) -> WhyReport {
+pub fn report(known: &WhyInput<'_>) -> WhyReport {
     let Timing { grace, idle } = known.timing;
     let [grace, idle] = [grace, idle].map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
     let window = known.state.oldest_open.map(|start| {
@@ -107,7 +107,7 @@ fn missing(closes_at: Millis, watermark: Option<Millis>) -> Option<Millis> {
 }
 
 /// How a partition stands.
-fn stand(known: &Known<'_>, partition: PartitionId, window: Option<OpenWindow>) -> PartitionWhy {
+fn stand(known: &WhyInput<'_>, partition: PartitionId, window: Option<OpenWindow>) -> PartitionWhy {
     let stored = known.partitions.get(&partition);
     let (watermark, next) = (stored.and_then(|stored| stored.watermark), stored.map(|stored| stored.position));
     let (extent, mut error) = match known.log.as_ref().map(|log| log.get(&partition)) {
@@ -161,7 +161,7 @@ fn distance(from: i64, to: i64) -> u64 {
 }
 
 /// What ends a run because the log begins at `start`: one that goes on needs more of it than one that runs.
-fn refusal(known: &Known<'_>, partition: PartitionId, stored: &PartitionState, start: i64) -> Option<SourceError> {
+fn refusal(known: &WhyInput<'_>, partition: PartitionId, stored: &PartitionState, start: i64) -> Option<SourceError> {
     let topic = foreign(known.topic, MOST_TEXT);
     let (resume, position) = (stored.resume(), stored.position);
     match known.consumer {
@@ -175,13 +175,13 @@ fn refusal(known: &Known<'_>, partition: PartitionId, stored: &PartitionState, s
 }
 
 /// Whether the topic's watermark has passed a partition's own, in this run or so long ago that it is quiet in this one, too.
-fn was_passed(known: &Known<'_>, stored: &PartitionState) -> bool {
+fn was_passed(known: &WhyInput<'_>, stored: &PartitionState) -> bool {
     known.consumer.is_some() && known.just_started().is_none() && stored.watermark < known.state.watermark
 }
 
 /// If nobody else is left to hold the window back, and it has not closed, then it is those whom the watermark had passed:
 /// something has come of them since, or they are new.
-fn wait_for_passed(known: &Known<'_>, window: OpenWindow, partitions: &mut [PartitionWhy]) {
+fn wait_for_passed(known: &WhyInput<'_>, window: OpenWindow, partitions: &mut [PartitionWhy]) {
     let goes_on_by_itself = known.state.newest.is_none_or(|newest| newest < window.closes_at);
     if goes_on_by_itself || window.missing == Some(0) || partitions.iter().any(|partition| partition.blocks_watermark) {
         return;

@@ -10,7 +10,7 @@ use isotherm_engine::ledger::DataLoss;
 use isotherm_engine::results::{ClosedBy, WindowResult};
 use isotherm_engine::state::LastBatch;
 use isotherm_model::partial::SourceRange;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use super::log::{Batch, Log, digest};
 use super::reference;

@@ -64,10 +64,10 @@ mod open_files {
 /// it for certain.
 pub(super) fn failing(commit: &Commit<'_>, draw: u64) -> (String, bool) {
     let rows = [
-        ("head", 1),
-        ("groups", commit.groups.len()),
+        ("manifest", 1),
+        ("run_groups", commit.groups.len()),
         ("sensors", commit.sensors.len().min(1)),
-        ("windows", commit.windows.len()),
+        ("closed_windows", commit.windows.len()),
         ("ranges", commit.ranges.len()),
         ("dead", commit.dead.len()),
     ];
@@ -80,7 +80,7 @@ pub(super) fn failing(commit: &Commit<'_>, draw: u64) -> (String, bool) {
     };
     let (table, verb, spared, certain) = match below(10) {
         0 => ("partitions", "INSERT", below(2), false),
-        1 => ("windows", "DELETE", below(2), false),
+        1 => ("closed_windows", "DELETE", below(2), false),
         _ => {
             let (table, rows) = written[below(written.len())];
             (table, "INSERT", below(rows), true)
@@ -101,7 +101,7 @@ pub(super) fn failing(commit: &Commit<'_>, draw: u64) -> (String, bool) {
 pub(super) const SOUND: &str = "DROP TRIGGER temp.failing; DROP TABLE temp.spared";
 
 /// The disk is full. What a commit writes may fit into pages that are there, so that its last statement needs more room than it has.
-pub(super) const FULL: &str = "PRAGMA max_page_count = 1; CREATE TEMP TRIGGER full AFTER INSERT ON main.head BEGIN
+pub(super) const FULL: &str = "PRAGMA max_page_count = 1; CREATE TEMP TRIGGER full AFTER INSERT ON main.manifest BEGIN
     INSERT INTO sensors VALUES (NULL, zeroblob(1000000), 0);
 END";
 

@@ -15,7 +15,6 @@ use std::task::{Context, Poll, Waker};
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
-use isotherm_store::error::{Doing, StoreFault};
 use isotherm_store::{LostBatch, Outbox};
 
 use super::book::{Book, Dead};
@@ -201,17 +200,21 @@ pub(super) struct Watched {
 }
 
 impl PendingCommit for Watched {
-    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error> {
         let dead = self.outbox.oldest(most)?;
         self.fates.get().waiting.extend(dead.iter().cloned());
         Ok(dead)
     }
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
         if self.model.befalls(Point::Settle) != Befalls::Nothing {
-            let busy = StoreFault::Busy { path: "run.db".into(), doing: Doing::Outbox, holder: None };
+            let busy = isotherm_store::Error::Busy {
+                path: "run.db".into(),
+                operation: isotherm_store::Operation::Outbox,
+                holder: None,
+            };
             let draw = self.fates.get().random.in_thousand(500);
-            return Err(if draw { busy } else { StoreFault::from("the disk reported an error") });
+            return Err(if draw { busy } else { isotherm_store::Error::from("the disk reported an error") });
         }
         self.outbox.settle(last, lost)?;
         let mut fates = self.fates.get();
@@ -224,7 +227,7 @@ impl PendingCommit for Watched {
         drop(fates);
         match self.model.befalls(Point::Settled) {
             Befalls::Nothing => Ok(()),
-            _ => Err(StoreFault::from("the disk reported an error, after all was written")),
+            _ => Err(isotherm_store::Error::from("the disk reported an error, after all was written")),
         }
     }
 }
@@ -327,7 +330,7 @@ impl World<'_> {
             }
             let done = self.go_on(zombie);
             assert!(!matches!(done, Some(Ok(_))), "another one has taken over, and yet: {done:?}");
-            if matches!(done, Some(Err(Failure::Stays(Error::Store(StoreFault::Fenced { .. }))))) {
+            if matches!(done, Some(Err(Failure::Stays(Error::Store(isotherm_store::Error::Fenced { .. }))))) {
                 self.tally.fenced_copiers.fetch_add(1, Ordering::Relaxed);
             }
         }

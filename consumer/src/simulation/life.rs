@@ -9,7 +9,6 @@ use isotherm_engine::materializer::fault::Fault;
 use isotherm_engine::state::{LastBatch, PartitionState};
 use isotherm_engine::step::{Step, Stepper};
 use isotherm_store::SqliteStore;
-use isotherm_store::error::StoreFault;
 
 use super::commit::Closing;
 use super::flags::Flags;
@@ -106,7 +105,7 @@ impl World<'_> {
         let flags = self.draw(kind);
         if take_over && self.random.in_thousand(200) {
             let refused = SqliteStore::open(&self.folder.path(), &self.subject, flags.store(false, self.page_size));
-            let held = matches!(refused, Err(StoreFault::Locked { .. }));
+            let held = matches!(refused, Err(isotherm_store::Error::Locked { .. }));
             assert!(held, "another one holds the store, and yet: {refused:?}");
         }
         let mut store = Troubled::open(&self.folder, &self.subject, flags.store(take_over, self.page_size));

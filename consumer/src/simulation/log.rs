@@ -10,7 +10,8 @@ use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::schema::ValueRange;
 use isotherm_model::settings::{Fingerprint, Settings};
 use isotherm_model::stats::Stats;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::WindowSize;
 
 use super::random::Random;
 use super::records::{self, SENSORS, sensor};

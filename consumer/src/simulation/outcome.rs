@@ -111,12 +111,11 @@ impl World<'_> {
             let cut = self.log.partitions[lost.partition as usize].start();
             let of_these = wanted.iter().filter(|(origin, _)| within(lost, **origin));
             let had_to_be = match lost.cause {
-                Some(LostCause::Cut) => lost.range.next <= cut,
-                Some(LostCause::TooLarge) => {
+                LostCause::Cut => lost.range.next <= cut,
+                LostCause::TooLarge => {
                     let mut missing = of_these.clone().filter(|(_, (_, copies))| copies.own + copies.old == 0);
                     missing.all(|(_, (letter, _))| self.letters.is_too_large(&letter.value))
                 }
-                None => false,
             };
             assert!(had_to_be, "{lost:?} had not to be lost; the log begins at {cut}");
             let of = |fits: &dyn Fn(&Copies) -> bool| {

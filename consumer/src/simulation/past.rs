@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use isotherm_engine::results::Totals;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use super::commit::Committed;
 use super::disk::Files;

@@ -6,9 +6,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
+use isotherm_model::duration::DurationText;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::rejection::{RejectedHash, Rejection};
-use isotherm_model::settings::{DurationText, Settings};
+use isotherm_model::settings::Settings;
 use isotherm_model::stats::hash_sensor;
 use isotherm_model::time::Utc;
 

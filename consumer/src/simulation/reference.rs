@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use isotherm_engine::results::{ClosedBy, GroupResult, Totals, WindowResult};
 use isotherm_model::fixed::Fixed;
 use isotherm_model::rejection::{RejectedCounts, Rejection};
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use super::book::{Book, Fate, Page};
 use super::log::{Batch, Log, Reading};

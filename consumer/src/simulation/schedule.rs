@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use isotherm_engine::event::Event;
-use isotherm_store::error::StoreFault;
 
 use super::life::{End, Life};
 use super::world::{Kind, World};
@@ -245,7 +244,9 @@ impl World<'_> {
         self.wake_copier(&mut zombie);
         let _ = zombie.turns.handle(&mut zombie.materializer, Event::Finish, zombie.elapsed);
         let done = zombie.turns.commit(&mut zombie.materializer, &mut zombie.store, zombie.elapsed);
-        let fenced = done.as_ref().is_err_and(|error| matches!(error.downcast_ref(), Some(StoreFault::Fenced { .. })));
+        let fenced = done
+            .as_ref()
+            .is_err_and(|error| matches!(error.downcast_ref(), Some(isotherm_store::Error::Fenced { .. })));
         self.note("the one that was taken for dead wakes".to_owned());
         assert!(fenced, "another one has taken over, and yet: {done:?}");
         self.tally.fenced.fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use isotherm_engine::state::{PartitionState, TopicState};
-use isotherm_store::error::StoreFault;
 use isotherm_store::{Options, Outbox, SqliteStore, Subject};
 use tempfile::TempDir;
 
@@ -167,7 +166,7 @@ impl Troubled {
             _ => self.torn.log(before, &after),
         };
         left.write(&self.next);
-        Err(StoreFault::from("the machine has died").into())
+        Err(isotherm_store::Error::from("the machine has died").into())
     }
 }
 
@@ -187,7 +186,7 @@ impl Store for Troubled {
                 self.store.tamper(disk::ROOM).expect("SQLite does what a test asks for");
                 done
             }
-            Some(Trouble::Refused) => Err(StoreFault::from("the disk reported an error").into()),
+            Some(Trouble::Refused) => Err(isotherm_store::Error::from("the disk reported an error").into()),
             Some(Trouble::Statement) => {
                 let (failing, certain) = disk::failing(commit, self.draw);
                 self.store.tamper(&failing).expect("SQLite does what a test asks for");
@@ -198,7 +197,7 @@ impl Store for Troubled {
             }
             Some(Trouble::Log) => {
                 let wal = disk::wal(self.store.path());
-                let refused = || Err(StoreFault::from("the disk reported an error").into());
+                let refused = || Err(isotherm_store::Error::from("the disk reported an error").into());
                 disk::unwritable(&wal, || self.store.commit(commit)).unwrap_or_else(refused)
             }
             Some(Trouble::Database) => {
@@ -214,7 +213,7 @@ impl Store for Troubled {
             }
             Some(Trouble::Answer) => {
                 self.store.commit(commit)?;
-                Err(StoreFault::from("the disk reported an error, after all was written").into())
+                Err(isotherm_store::Error::from("the disk reported an error, after all was written").into())
             }
             Some(trouble @ (Trouble::Torn | Trouble::Checkpoint)) => self.die(commit, trouble),
         }

@@ -10,7 +10,7 @@ use isotherm_engine::event::Event;
 use isotherm_engine::materializer::Options;
 use isotherm_engine::results::{ClosedBy, WindowResult};
 use isotherm_model::partial::Partial;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use super::book::{Book, Page};
 use super::log::Log;

@@ -7,8 +7,8 @@ use super::life::Life;
 use super::world::World;
 
 /// How much the store holds.
-const QUESTION: &str = "SELECT commits, dropped_windows, (SELECT count(*) FROM windows),
-    (SELECT coalesce(sum(messages), 0) FROM windows), (SELECT count(*) FROM dead) FROM head";
+const QUESTION: &str = "SELECT value ->> '$.commits', value ->> '$.dropped',
+    (SELECT count(*) FROM windows), (SELECT coalesce(sum(messages), 0) FROM windows), (SELECT count(*) FROM dead) FROM manifest";
 
 /// Its answer.
 type Answer = [i64; 5];

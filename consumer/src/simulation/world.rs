@@ -7,7 +7,8 @@ use std::time::Duration;
 use isotherm_engine::materializer::Options;
 use isotherm_engine::results::Totals;
 use isotherm_model::partial::ModuleVersion;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::WindowSize;
 use isotherm_store::Subject;
 
 use super::book::Dead;

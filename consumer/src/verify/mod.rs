@@ -17,7 +17,6 @@ use isotherm_model::combine::Combiner;
 use isotherm_model::partial::{Partial, PartitionId};
 use isotherm_model::settings::Settings;
 use isotherm_store::Subject;
-use isotherm_store::error::StoreFault;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -64,8 +63,8 @@ pub struct Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreFault),
+    #[error("{0}")]
+    Store(#[from] isotherm_store::Error),
     /// The cluster cannot be asked.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -207,14 +206,14 @@ async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Resul
     }
 }
 
-async fn next(said: &mut Receiver<Result<Said, StoreFault>>) -> Result<Said, StoreFault> {
+async fn next(said: &mut Receiver<Result<Said, isotherm_store::Error>>) -> Result<Said, isotherm_store::Error> {
     match said.recv().await {
         Some(said) => said,
         None => Err("the thread that reads the store ended before its time".into()),
     }
 }
 
-fn ended(path: &std::path::Path) -> StoreFault {
+fn ended(path: &std::path::Path) -> isotherm_store::Error {
     format!("the store {} was not read in its order", path.display()).as_str().into()
 }
 

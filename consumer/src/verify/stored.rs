@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use isotherm_engine::audit::{Rows, Stored};
+use isotherm_engine::audit::{Stored, WindowSet};
 use isotherm_engine::results::WindowResult;
 use isotherm_engine::state::SensorEntry;
 use isotherm_model::time;
-use isotherm_model::window::{Millis, Window};
-use isotherm_store::error::StoreFault;
+use isotherm_model::time::Millis;
+use isotherm_model::window::Window;
 use isotherm_store::{Identity, Snapshot, StoreReader, Windows};
 use tokio::sync::mpsc;
 
@@ -27,7 +27,7 @@ pub(super) enum Said {
 }
 
 /// Reads the store at `path`. As long as the answer is not dropped, the store's moment is held.
-pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<Said, StoreFault>> {
+pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<Said, isotherm_store::Error>> {
     let (say, said) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         if let Err(fault) = tell(path, &say) {
@@ -38,7 +38,7 @@ pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<Said, StoreFault>> {
     said
 }
 
-fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, StoreFault>>) -> Result<(), StoreFault> {
+fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, isotherm_store::Error>>) -> Result<(), isotherm_store::Error> {
     let mut reader = StoreReader::open(&path)?;
     let identity = reader.identity().clone();
     let snapshot = reader.snapshot()?;
@@ -65,11 +65,11 @@ fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, StoreFault>>) -> Result<(
 }
 
 /// All but the windows, and which of them there are.
-fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, StoreFault> {
+fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, isotherm_store::Error> {
     let size = identity.subject.window.max(1);
-    let mut rows = Rows::default();
+    let mut windows = WindowSet::default();
     snapshot.windows(Windows::All, |window| {
-        rows.push(Window(window.start.div_euclid(size)));
+        windows.push(Window(window.start.div_euclid(size)));
         ControlFlow::Continue(())
     })?;
     Ok(Stored {
@@ -79,7 +79,7 @@ fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, StoreF
         totals: snapshot.totals()?,
         groups: snapshot.groups()?,
         dropped: snapshot.overview().dropped,
-        rows,
+        windows,
         age: age(&identity.created),
     })
 }

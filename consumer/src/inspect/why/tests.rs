@@ -68,7 +68,7 @@ impl Case {
     }
 
     fn report(&self) -> WhyReport {
-        report(&Known {
+        report(&WhyInput {
             topic: "sensors",
             window: WindowSize::default(),
             timing: self.timing,

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use isotherm_model::settings::DurationText;
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::duration::DurationText;
+use isotherm_model::time::{Millis, Utc};
 use isotherm_store::Timing;
 use isotherm_terminal::progress::thousands;
 
-use super::{Known, MOST_TEXT, distance};
+use super::{MOST_TEXT, WhyInput, distance};
 use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
 use crate::sinks::table::format::foreign;
 
 /// Everything that is to be said, in the order of its weight.
-pub(super) fn because(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
+pub(super) fn because(known: &WhyInput<'_>, report: &WhyReport) -> Vec<String> {
     let mut because = Vec::new();
     let Some(window) = report.window else {
         because.extend(nothing_open(known, report));
@@ -47,7 +46,7 @@ fn stops(report: &WhyReport) -> impl Iterator<Item = &PartitionWhy> {
     report.partitions.iter().filter(move |partition| stops(partition.state))
 }
 
-fn nothing_open(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
+fn nothing_open(known: &WhyInput<'_>, report: &WhyReport) -> Vec<String> {
     let mut because = vec!["nothing is open: every window that holds readings has closed".to_owned()];
     let to_read = report.partitions.iter().filter(|partition| partition.lag.is_some_and(|lag| lag > 0));
     because.extend(to_read.map(|partition| {
@@ -62,7 +61,7 @@ fn nothing_open(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
 }
 
 /// What the consumer was given, if it is not what was asked with.
-fn given(known: &Known<'_>) -> Vec<String> {
+fn given(known: &WhyInput<'_>) -> Vec<String> {
     let (Some(_), Some(given)) = (known.consumer, known.given) else {
         return Vec::new();
     };
@@ -77,7 +76,7 @@ fn given(known: &Known<'_>) -> Vec<String> {
     differ.filter(|(_, given, asked)| given != asked).map(|(what, given, asked)| one(what, given, asked)).collect()
 }
 
-fn not_running(known: &Known<'_>, report: &WhyReport) -> String {
+fn not_running(known: &WhyInput<'_>, report: &WhyReport) -> String {
     // Of a log that is not the one, or no longer the whole, nothing is read.
     let read = |state| matches!(state, ReadState::CatchingUp | ReadState::CaughtUp | ReadState::Unknown);
     let again = report.partitions.iter().filter(|partition| read(partition.state)).fold(0_u64, |sum, partition| {
@@ -92,7 +91,7 @@ fn not_running(known: &Known<'_>, report: &WhyReport) -> String {
 }
 
 /// The watermark has passed what closes the window.
-fn passed(known: &Known<'_>, window: OpenWindow) -> String {
+fn passed(known: &WhyInput<'_>, window: OpenWindow) -> String {
     let grace = known.timing.grace;
     // The run itself says so: it has started with a shorter grace, and first refills what is open.
     if known.given.is_some_and(|given| given.grace == grace) {
@@ -123,7 +122,7 @@ fn stopped(partition: &PartitionWhy) -> String {
 }
 
 /// What a partition that holds the window back is waited for.
-fn words(known: &Known<'_>, holder: &PartitionWhy, window: OpenWindow) -> String {
+fn words(known: &WhyInput<'_>, holder: &PartitionWhy, window: OpenWindow) -> String {
     let PartitionWhy { partition, state, watermark, lag, error, .. } = holder;
     let none = if watermark.is_none() { " (none of its readings has been accepted so far)" } else { "" };
     let error = foreign(error.as_deref().unwrap_or_default(), MOST_TEXT);
@@ -161,7 +160,7 @@ fn words(known: &Known<'_>, holder: &PartitionWhy, window: OpenWindow) -> String
 }
 
 /// What happens once all partitions are quiet.
-fn when_quiet(known: &Known<'_>, report: &WhyReport, window: OpenWindow, quiet: bool) -> Option<String> {
+fn when_quiet(known: &WhyInput<'_>, report: &WhyReport, window: OpenWindow, quiet: bool) -> Option<String> {
     let settled = |partition: &PartitionWhy| matches!(partition.state, ReadState::CaughtUp | ReadState::Idle);
     if !report.partitions.iter().all(settled) {
         return None;
@@ -188,7 +187,7 @@ fn when_quiet(known: &Known<'_>, report: &WhyReport, window: OpenWindow, quiet: 
 }
 
 /// What the next start is refused for, though this run goes on.
-fn next_start(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
+fn next_start(known: &WhyInput<'_>, report: &WhyReport) -> Vec<String> {
     if known.consumer.is_none() {
         return Vec::new();
     }

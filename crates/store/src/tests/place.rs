@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use isotherm_model::settings::Settings;
 
-use crate::error::StoreFault;
+use crate::Error;
 use crate::{Options, SqliteStore, Subject};
 
 /// A store's path in a folder that goes away.
@@ -18,6 +18,13 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         Self { folder, path }
+    }
+
+    /// A copy of the database alone, as if its log had been lost.
+    pub(super) fn copy(&self) -> Self {
+        let copy = Self::new();
+        std::fs::copy(&self.path, &copy.path).unwrap();
+        copy
     }
 
     /// The names of the files in it.
@@ -38,6 +45,6 @@ pub(super) fn options() -> Options {
     Options { page_size: 1024, ..Options::default() }
 }
 
-pub(super) fn open(path: &Path) -> Result<SqliteStore, StoreFault> {
+pub(super) fn open(path: &Path) -> Result<SqliteStore, Error> {
     SqliteStore::open(path, &subject(), options())
 }

@@ -20,7 +20,8 @@ use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, 
 use isotherm_model::rejection::{RejectedCounts, RejectedHash, Rejection};
 use isotherm_model::settings::Fingerprint;
 use isotherm_model::stats::Stats;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::WindowSize;
 
 use super::fault::Fault;
 use super::{Materializer, Options};

@@ -57,8 +57,8 @@ impl Told {
     pub(super) fn audit_from(&self, cut: &BTreeMap<PartitionId, i64>) -> Findings {
         let size = WindowSize::default();
         let mut stored = self.stored.clone();
-        stored.rows = Rows::default();
-        self.windows.iter().for_each(|window| stored.rows.push(size.window_of(window.start)));
+        stored.windows = WindowSet::default();
+        self.windows.iter().for_each(|window| stored.windows.push(size.window_of(window.start)));
         let from = stored.partitions.iter().map(|(partition, state)| {
             let begin = stored.begin(*partition, state);
             (*partition, cut.get(partition).map_or(begin, |cut| begin.max(*cut)))
