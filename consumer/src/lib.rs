@@ -7,8 +7,6 @@ pub mod inspect;
 pub mod render;
 pub mod results;
 pub mod run;
-#[cfg(test)]
-mod simulation;
 pub mod sinks;
 pub mod source;
 pub mod topology;

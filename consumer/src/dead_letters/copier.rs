@@ -37,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why an attempt failed.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// Another one may go better.
     Passes(String),
     /// None will.
@@ -82,7 +82,7 @@ impl From<RawError> for Failure {
 }
 
 /// See the module's text.
-pub(crate) struct Copier<L, T, O> {
+pub struct Copier<L, T, O> {
     outbox: O,
     log: L,
     post: Post<T>,
@@ -101,7 +101,7 @@ pub(crate) struct Copier<L, T, O> {
 
 impl<L: Log, T: Topic, O: PendingCommit> Copier<L, T, O> {
     /// A copier of the topic that is read, between these three.
-    pub(crate) fn new(outbox: O, log: L, post: Post<T>, topic: String, settings: &Settings, bounds: Bounds) -> Self {
+    pub fn new(outbox: O, log: L, post: Post<T>, topic: String, settings: &Settings, bounds: Bounds) -> Self {
         Self {
             outbox,
             log,
@@ -160,7 +160,7 @@ impl<L: Log, T: Topic, O: PendingCommit> Copier<L, T, O> {
     }
 
     /// Copies the oldest batches. False if there are none.
-    pub(crate) async fn step(&mut self) -> Result<bool, Failure> {
+    pub async fn step(&mut self) -> Result<bool, Failure> {
         let dead = self.outbox.oldest(self.bounds.batches)?;
         if dead.is_empty() {
             return Ok(false);

@@ -6,14 +6,14 @@
 //! `docs/dead-letters.md` says what is promised.
 
 mod broker;
-pub(crate) mod chunk;
-pub(crate) mod copier;
-pub(crate) mod letter;
+pub mod chunk;
+pub mod copier;
+pub mod letter;
 mod log;
 #[cfg(test)]
-pub(crate) mod model;
-pub(crate) mod post;
-pub(crate) mod seam;
+mod model;
+pub mod post;
+pub mod seam;
 #[cfg(test)]
 mod tests;
 

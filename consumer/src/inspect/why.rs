@@ -1,8 +1,8 @@
 //! `why`: what keeps the oldest open window from closing, as far as a store and its cluster tell.
 //!
-//! A store knows what was committed: watermarks and merged offsets. Whether a partition that has been read to its end is
-//! quiet by now, only its consumer knows. One thing shows: the topic's watermark is the least of those who hold it back.
-//! Where it has passed a partition's own, or that has none, the partition was quiet then, and still is unless something came
+//! A store knows what was committed: watermarks and positions. Whether a partition that has been read to its end is
+//! idle by now, only its consumer knows. One thing shows: the topic's watermark is the least of those who hold it back.
+//! Where it has passed a partition's own, or that has none, the partition was idle then, and still is unless something came
 //! of it since. A consumer that has just started counts from its start, and waits for such a partition, too.
 
 mod words;
@@ -34,7 +34,7 @@ pub struct WhyInput<'a> {
     pub topic: &'a str,
     /// The length of windows.
     pub window: WindowSize,
-    /// How long after its end a window stays open, and how long a partition must be quiet to hold nothing back, as far as
+    /// How long after its end a window stays open, and how long a partition must be idle not to block the watermark, as far as
     /// is known.
     pub timing: Timing,
     /// What the run itself says of these: the one with this store now, or else the last one.
@@ -61,7 +61,7 @@ pub struct Consumer<'a> {
 }
 
 impl WhyInput<'_> {
-    /// How long ago the consumer was started, if that is not yet so long that a partition can be quiet.
+    /// How long ago the consumer was started, if that is not yet so long that a partition can be idle.
     fn just_started(&self) -> Option<Duration> {
         self.consumer.and_then(|consumer| consumer.age).filter(|age| *age < self.timing.idle)
     }
@@ -174,7 +174,7 @@ fn refusal(known: &WhyInput<'_>, partition: PartitionId, stored: &PartitionState
     }
 }
 
-/// Whether the topic's watermark has passed a partition's own, in this run or so long ago that it is quiet in this one, too.
+/// Whether the topic's watermark has passed a partition's own, in this run or so long ago that it is idle in this one, too.
 fn was_passed(known: &WhyInput<'_>, stored: &PartitionState) -> bool {
     known.consumer.is_some() && known.just_started().is_none() && stored.watermark < known.state.watermark
 }
@@ -250,8 +250,8 @@ fn partitions(report: &WhyReport) -> Vec<String> {
             ]
         })
         .collect();
-    let [lacks, begin, next, end, lag] = ["lacks", "log from", "read to", "end", "lag"].map(Column::Right);
-    let [holds, watermark, state] = ["holds it back", "watermark", "state"].map(Column::Left);
+    let [lacks, begin, next, end, lag] = ["lacks", "log from", "position", "end", "lag"].map(Column::Right);
+    let [holds, watermark, state] = ["blocks it", "watermark", "state"].map(Column::Left);
     lines([Column::Left("partition"), holds, watermark, lacks, begin, next, end, lag, state], &rows)
 }
 

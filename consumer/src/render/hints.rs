@@ -92,6 +92,9 @@ fn fault_hint(fault: &Fault) -> Option<&'static str> {
 mod tests {
     use std::path::PathBuf;
 
+    use isotherm_model::partial::ModuleVersion;
+    use isotherm_model::settings::Fingerprint;
+
     use super::*;
 
     #[test]
@@ -113,5 +116,26 @@ mod tests {
         let letters = crate::dead_letters::Error::Store(damaged());
         assert!(described(&letters).starts_with(&format!("dead letters: {said}")), "{}", described(&letters));
         assert_eq!(described(&std::io::Error::other("no")), "no");
+    }
+
+    #[test]
+    fn a_refused_event_says_what_to_do() {
+        let (ours, fingerprint) = (ModuleVersion::CURRENT, Fingerprint(7));
+        for (fault, says) in [
+            (Fault::Missing { partition: 0, expected: 2, found: 5 }, "run again"),
+            (Fault::EndsBefore { partition: 0, position: 2, end: 1 }, "(--store PATH), or begin anew with --reset"),
+            (Fault::Behind { partition: 0, resume: 2, position: 5 }, "--accept-data-loss"),
+            (
+                Fault::OtherVersion { partition: 0, offset: 0, found: ours, ours },
+                "`isotherm-consumer deploy --replace`",
+            ),
+            (
+                Fault::OtherSettings { partition: 0, offset: 0, found: fingerprint, ours: fingerprint },
+                "`isotherm-consumer deploy --replace`",
+            ),
+        ] {
+            let said = described(&crate::run::Error::Fault(fault.clone()));
+            assert!(said.contains(&fault.to_string()) && said.contains(says), "{said}");
+        }
     }
 }

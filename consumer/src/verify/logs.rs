@@ -83,7 +83,7 @@ impl Logs {
     }
 }
 
-/// Opens a partition at `begin`, or where it begins by now.
+/// Opens a partition at `begin`, or at its first record if retention has deleted what lies between.
 async fn left<F: Future<Output = Result<RawReader, RawError>>>(
     begin: i64,
     state: &PartitionState,

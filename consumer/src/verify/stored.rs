@@ -18,7 +18,7 @@ const AHEAD: usize = 256;
 
 /// What a store says, in this order: once `Run`, each `Window` ascending by start, `Windows` when that were all, the
 /// `Sensors` of the run, `End`.
-pub(super) enum Said {
+pub(super) enum StoreItem {
     Run(Box<(Identity, Stored)>),
     Window(WindowResult),
     Windows,
@@ -27,39 +27,42 @@ pub(super) enum Said {
 }
 
 /// Reads the store at `path`. As long as the answer is not dropped, the store's moment is held.
-pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<Said, isotherm_store::Error>> {
-    let (say, said) = mpsc::channel(AHEAD);
+pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<StoreItem, isotherm_store::Error>> {
+    let (sender, items) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
-        if let Err(fault) = tell(path, &say) {
-            // If nobody listens any longer there is nobody to tell.
-            let _ = say.blocking_send(Err(fault));
+        if let Err(fault) = send(path, &sender) {
+            // If nobody receives any longer, the error does not matter.
+            let _ = sender.blocking_send(Err(fault));
         }
     });
-    said
+    items
 }
 
-fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, isotherm_store::Error>>) -> Result<(), isotherm_store::Error> {
+fn send(
+    path: PathBuf,
+    sender: &mpsc::Sender<Result<StoreItem, isotherm_store::Error>>,
+) -> Result<(), isotherm_store::Error> {
     let mut reader = StoreReader::open(&path)?;
     let identity = reader.identity().clone();
     let snapshot = reader.snapshot()?;
     let stored = stored(&identity, &snapshot)?;
-    if say.blocking_send(Ok(Said::Run(Box::new((identity, stored))))).is_err() {
+    if sender.blocking_send(Ok(StoreItem::Run(Box::new((identity, stored))))).is_err() {
         return Ok(());
     }
-    let mut heard = true;
+    let mut listening = true;
     snapshot.windows(Windows::All, |window| {
-        heard = say.blocking_send(Ok(Said::Window(window))).is_ok();
-        if heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        listening = sender.blocking_send(Ok(StoreItem::Window(window))).is_ok();
+        if listening { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    if !heard || say.blocking_send(Ok(Said::Windows)).is_err() {
+    if !listening || sender.blocking_send(Ok(StoreItem::Windows)).is_err() {
         return Ok(());
     }
     snapshot.sensors(|sensors| {
-        heard = say.blocking_send(Ok(Said::Sensors(sensors))).is_ok();
-        if heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        listening = sender.blocking_send(Ok(StoreItem::Sensors(sensors))).is_ok();
+        if listening { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    if heard {
-        let _ = say.blocking_send(Ok(Said::End));
+    if listening {
+        let _ = sender.blocking_send(Ok(StoreItem::End));
     }
     Ok(())
 }

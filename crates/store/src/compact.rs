@@ -1,5 +1,4 @@
-//! Chunks of sensors that are small are put together, a few at a time: a stream to which a sensor is added now and then
-//! would leave a row for each commit.
+//! Merges small chunks of sensors, a few at a time: each commit with new sensors leaves one.
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -14,13 +13,13 @@ use crate::error::DbError;
 /// A chunk below this many bytes is small.
 const SMALL: i64 = 16 << 10;
 
-/// As many small chunks are left alone.
+/// This many small chunks are left alone.
 const FEW: usize = 64;
 
-/// At most so many are put together in a transaction.
+/// The most that are merged in a transaction.
 const AT_ONCE: i64 = 1_000;
 
-/// Puts small chunks together until there are few.
+/// Merges small chunks until there are few.
 pub(super) fn compact(connection: &mut Connection, fence: &Fence) -> Result<(), DbError> {
     while is_worthwhile(connection)? && transact(connection, fence, step)? {}
     Ok(())
@@ -38,7 +37,7 @@ fn is_worthwhile(connection: &Connection) -> Result<bool, DbError> {
     Ok(small(connection)?.len() > FEW)
 }
 
-/// Puts some together; `false` if there was nothing to do.
+/// Merges some; `false` if there was nothing to do.
 fn step(connection: &Connection, manifest: &mut Manifest) -> Result<bool, DbError> {
     let ids = small(connection)?;
     if ids.len() <= FEW {

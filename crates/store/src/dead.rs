@@ -1,5 +1,5 @@
-//! The outbox as rows: batches whose late or rejected readings are to be copied to the dead letters, and where those stood
-//! that could not be copied when it was their step.
+//! The outbox as rows: batches with late or rejected records that have to be copied to the dead letters, and the offsets of
+//! those that could not be copied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +52,7 @@ pub struct LostBatch {
     pub records: u64,
 }
 
-/// Where letters stood that could not be copied: of a batch, or of several, between which there was none without.
+/// The offsets of a batch whose letters could not be copied, or of neighbouring ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostRange {
     /// Of which partition.
@@ -67,16 +67,17 @@ pub struct LostRange {
     pub records: u64,
 }
 
-/// Joins what is lost of batches that follow each other, for the same cause. `settled` are the batches that are done with, the
-/// lost ones among them, by partition and first offset: where one was copied, or was lost for another cause, ranges end.
-pub(super) fn join(lost: &[LostBatch], settled: &BTreeSet<(PartitionId, i64)>) -> Vec<LostRange> {
+/// Joins what is lost of batches that follow each other, for the same cause. `done` are the batches that leave the
+/// outbox, the lost ones among them, by partition and first offset: a range ends where one was copied, or was lost for another
+/// cause.
+pub(super) fn join(lost: &[LostBatch], done: &BTreeSet<(PartitionId, i64)>) -> Vec<LostRange> {
     let mut ranges: Vec<LostRange> = Vec::new();
     let mut open: BTreeMap<(PartitionId, LostCause), usize> = BTreeMap::new();
     for LostBatch { partition, cause, range, records } in lost {
         let last = open.get(&(*partition, *cause)).and_then(|place| ranges.get_mut(*place));
         let follows = |last: &&mut LostRange| {
             let between = (*partition, last.range.next)..(*partition, range.first.max(last.range.next));
-            range.first >= last.range.next && settled.range(between).next().is_none()
+            range.first >= last.range.next && done.range(between).next().is_none()
         };
         match last.filter(follows) {
             Some(last) => {
@@ -178,8 +179,8 @@ mod tests {
         LostBatch { partition, cause, range: SourceRange { first, next }, records: 2 }
     }
 
-    fn joined(lost: &[LostBatch], settled: &[(PartitionId, i64)]) -> Vec<(PartitionId, i64, i64, u64)> {
-        let ranges = join(lost, &settled.iter().copied().collect());
+    fn joined(lost: &[LostBatch], done: &[(PartitionId, i64)]) -> Vec<(PartitionId, i64, i64, u64)> {
+        let ranges = join(lost, &done.iter().copied().collect());
         assert_eq!(ranges.iter().map(|range| range.records).sum::<u64>(), 2 * lost.len() as u64);
         ranges.iter().map(|lost| (lost.partition, lost.range.first, lost.range.next, lost.batches)).collect()
     }

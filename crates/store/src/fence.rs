@@ -8,7 +8,7 @@ use super::lock::Lock;
 use super::manifest::Manifest;
 use crate::error::{DbError, Error, Operation};
 
-/// What a consumer's right to write hangs on.
+/// Proves that a consumer may still write.
 #[derive(Debug, Clone)]
 pub(super) struct Fence {
     path: PathBuf,
@@ -23,13 +23,11 @@ impl Fence {
         Ok(Self { path: path.to_owned(), epoch, lock, database })
     }
 
-    /// The epoch that is its own.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The manifest, read by `read` in a transaction, if this consumer may still write. Of two things that are wrong the one that
-    /// tells more is said.
+    /// The manifest, read by `read` in a transaction, if this consumer may still write.
     pub(super) fn pass(&self, read: impl FnOnce() -> Result<Manifest, DbError>) -> Result<Manifest, DbError> {
         let lock = beside(&self.path, ".lock");
         let locked = FileId::at(&lock).map_err(|source| failed(&lock, source))?;

@@ -52,29 +52,29 @@ pub use self::outbox::Outbox;
 pub use self::reader::{Overview, Snapshot, StoreReader};
 pub use self::windows::Windows;
 
-/// See [`Options::patience`].
-const PATIENCE: Duration = Duration::from_secs(20);
+/// See [`Options::busy_timeout`].
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// How long closed windows are kept, counted back from the end of the newest one; `None` for ever.
     pub keep: Option<Duration>,
-    /// Whether to go on in the place of a consumer that holds the store.
+    /// Whether to displace a consumer that holds the store.
     pub take_over: bool,
     /// Whether to throw away what is stored.
     pub reset: bool,
     /// The size of the database's pages in bytes, when it is made: a power of two from 512 to 65,536.
     pub page_size: u32,
-    /// How long to wait for a lock of SQLite's own: a checkpoint, or the copier of dead letters, holds them for moments.
-    pub patience: Duration,
-    /// What to tell those who look at the run from outside.
+    /// How long to wait for SQLite's own lock: a checkpoint, or the dead letters' worker, holds it for moments.
+    pub busy_timeout: Duration,
+    /// What `why` is to say of the run.
     pub timing: Option<Timing>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep: None, take_over: false, reset: false, page_size: 4096, patience: PATIENCE, timing: None }
+        Self { keep: None, take_over: false, reset: false, page_size: 4096, busy_timeout: BUSY_TIMEOUT, timing: None }
     }
 }
 
@@ -88,7 +88,7 @@ pub struct SqliteStore {
     keep: Option<Duration>,
     /// Whether the database itself, without its log, says that it has been used.
     checkpointed: bool,
-    /// Let go of after the connection is closed.
+    /// Released after the connection is closed.
     _lock: Lock,
 }
 
@@ -97,7 +97,7 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// A [`Error`] if the file is no store, is in use, is of something else than `subject`, of a newer format, damaged,
+    /// An [`Error`] if the file is no store, is in use, is of something else than `subject`, of a newer format, damaged,
     /// or cannot be read and written.
     pub fn open(path: &Path, subject: &Subject, options: Options) -> Result<Self, Error> {
         open::open(path, subject, options)
@@ -108,12 +108,11 @@ impl SqliteStore {
         &self.identity
     }
 
-    /// Where it stands.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The epoch of this consumer: nobody has opened the store to write after it, as long as its commits succeed.
+    /// The epoch of this consumer. As long as its commits succeed, no other consumer has opened the store since.
     pub fn epoch(&self) -> u64 {
         self.fence.epoch()
     }
@@ -128,8 +127,8 @@ impl SqliteStore {
         self.connection.execute_batch(sql)
     }
 
-    /// Brings what has been committed into the database, until that has succeeded once: then it no longer reads as one that has
-    /// never been used, whatever becomes of its log. Best effort: somebody who reads can be in the way, and it is tried again.
+    /// Checkpoints the write-ahead log, until that has succeeded once: from then on a store that has lost its log does not look
+    /// new. A reader can be in the way; then the next commit tries again.
     fn checkpoint(&mut self) {
         if self.checkpointed {
             return;
@@ -145,14 +144,14 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// A [`Error`] if the store cannot be opened once more, or if another consumer has taken it over.
+    /// An [`Error`] if the store cannot be opened once more, or if another consumer has taken it over.
     pub fn outbox(&self) -> Result<Outbox, Error> {
         Outbox::open(self.path.clone(), self.fence.clone(), &self.identity)
     }
 
     fn fault(&self, operation: Operation) -> impl Fn(DbError) -> Error + use<> {
         let path = self.path.clone();
-        move |wrong| wrong.at(&path, operation, || holder_of(&path))
+        move |error| error.at(&path, operation, || holder_of(&path))
     }
 }
 

@@ -57,7 +57,7 @@ pub fn timing(path: &Path) -> Option<Timing> {
 ///
 /// # Errors
 ///
-/// A [`Error`] if the lock's file cannot be looked at.
+/// An [`Error`] if the lock's file cannot be looked at.
 pub fn holder(path: &Path) -> Result<Option<Holder>, Error> {
     let path = &canonicalize(path)?;
     let place = beside(path, ".lock");

@@ -18,7 +18,7 @@ use crate::{Options, SqliteStore};
 
 /// See [`SqliteStore::open`].
 pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<SqliteStore, Error> {
-    let Options { keep, take_over, reset: anew, page_size, patience, timing } = options;
+    let Options { keep, take_over, reset: anew, page_size, busy_timeout, timing } = options;
     let io = |source| Error::Io { path: path.to_owned(), operation: Operation::Open, source };
     if let Some(folder) = std::path::absolute(path).map_err(io)?.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
@@ -40,7 +40,7 @@ pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<S
     };
     let fault = |error: DbError| named(error.at(path, Operation::Open, || holder_of(path)));
     if anew {
-        reset(path, &mut held, patience).map_err(named)?;
+        reset(path, &mut held, busy_timeout).map_err(named)?;
     }
     if !exists(path)? {
         let lock = match held.take() {
@@ -50,7 +50,8 @@ pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<S
         schema::create(path, &Identity::new(subject), page_size, &lock)?;
         held = Some(lock);
     }
-    let (mut connection, identity, fence) = acquire_epoch(path, &mut held, Some(subject), patience).map_err(fault)?;
+    let (mut connection, identity, fence) =
+        acquire_epoch(path, &mut held, Some(subject), busy_timeout).map_err(fault)?;
     compact::compact(&mut connection, &fence).map_err(fault)?;
     match held {
         Some(mut lock) => {
@@ -89,13 +90,13 @@ fn acquire_epoch(
     path: &Path,
     held: &mut Option<Lock>,
     subject: Option<&Subject>,
-    patience: Duration,
+    busy_timeout: Duration,
 ) -> Result<(Connection, Identity, Fence), DbError> {
     let file = identify(path)?;
     let mut connection = schema::plain(path, Access::Write)?;
     // As far as the file goes; its header is read below.
     let writable = !connection.is_readonly("main")?;
-    connection.busy_timeout(patience)?;
+    connection.busy_timeout(busy_timeout)?;
     schema::configure(&connection)?;
     if writable && connection.is_readonly("main")? {
         return Err(DbError::damaged("the file", "its header says that it must not be written"));
@@ -158,10 +159,10 @@ fn identify(path: &Path) -> Result<FileId, DbError> {
 
 /// Removes all files but the lock, which is in `held` afterwards. A consumer that has the store is fenced first, by the epoch
 /// and the lock; if the store is damaged or of another format, by the lock alone.
-pub(super) fn reset(path: &Path, held: &mut Option<Lock>, patience: Duration) -> Result<(), Error> {
+pub(super) fn reset(path: &Path, held: &mut Option<Lock>, busy_timeout: Duration) -> Result<(), Error> {
     let fault = |error: DbError| error.at(path, Operation::Open, || holder_of(path));
     if schema::inspect(path).unwrap_or(true) {
-        match acquire_epoch(path, held, None, patience).map_err(fault) {
+        match acquire_epoch(path, held, None, busy_timeout).map_err(fault) {
             Ok(_) | Err(Error::Damaged { .. } | Error::NewerFormat { .. }) => {}
             Err(fault) => return Err(fault),
         }

@@ -1,5 +1,5 @@
-//! The outbox: the store's dead batches, for the copier of dead letters. It has a connection of its own, so that it can
-//! work beside the consumer.
+//! The outbox: the store's dead batches, for the worker that copies dead letters. It has a connection of its own, so that it
+//! can work beside the consumer.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ impl Outbox {
                 false => Err(DbError::Fenced),
             }
         };
-        let opened = open().map_err(|wrong| wrong.at(&path, Operation::Outbox, || holder_of(&path)));
+        let opened = open().map_err(|error| error.at(&path, Operation::Outbox, || holder_of(&path)));
         Ok(Self { connection: opened?, path, fence, identity: identity.clone() })
     }
 
@@ -52,7 +52,7 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// A [`Error`] if they cannot be read, or if another consumer has taken the store over.
+    /// An [`Error`] if they cannot be read, or if another consumer has taken the store over.
     pub fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, Error> {
         let (path, fence) = (&self.path, &self.fence);
         let mut read = || {
@@ -60,21 +60,21 @@ impl Outbox {
             let manifest = fence.pass(|| Manifest::read(&transaction))?;
             read::dead(&transaction, &manifest, most)
         };
-        read().map_err(|wrong| wrong.at(path, Operation::Outbox, || holder_of(path)))
+        read().map_err(|error| error.at(path, Operation::Outbox, || holder_of(path)))
     }
 
-    /// The batches up to number `last` are done with: all of their letters have been copied, but for `lost`, in
-    /// the order of the batches. Both are noted together. Batches that were done with before are left alone, and `lost` with them,
-    /// so that it does no harm to say it twice.
+    /// Removes the batches up to number `last`: all of their letters have been copied, except `lost`, in the order of the
+    /// batches, which is noted together with that. Batches that were removed before are left alone, and `lost` with them: it
+    /// does no harm to say it twice.
     ///
     /// # Errors
     ///
-    /// A [`Error`] if it could not be noted (nothing of it is then), or if another consumer has taken the store over.
+    /// An [`Error`] if it could not be noted (nothing of it is then), or if another consumer has taken the store over.
     pub fn mark_done(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), Error> {
         let (path, fence) = (&self.path, &self.fence);
         let done =
             transact(&mut self.connection, fence, |connection, manifest| mark_done(connection, manifest, last, lost));
-        done.map_err(|wrong| wrong.at(path, Operation::Outbox, || holder_of(path)))
+        done.map_err(|error| error.at(path, Operation::Outbox, || holder_of(path)))
     }
 }
 
@@ -88,7 +88,7 @@ fn mark_done(connection: &Connection, manifest: &mut Manifest, last: u64, lost: 
     let range = (manifest.dead_first.cast_signed(), last.cast_signed());
     let mut digest = manifest.dead;
     let mut expected = manifest.dead_first;
-    let mut settled = BTreeSet::new();
+    let mut done = BTreeSet::new();
     DEAD.each(connection, "WHERE id >= ?1 AND id <= ?2 ORDER BY id", range, |values, check| {
         let (id, batch) = dead::decode(values)?;
         if id != expected {
@@ -96,7 +96,7 @@ fn mark_done(connection: &Connection, manifest: &mut Manifest, last: u64, lost: 
         }
         expected = id.saturating_add(1);
         digest.remove(check);
-        settled.insert((batch.partition, batch.range.first));
+        done.insert((batch.partition, batch.range.first));
         Ok(())
     })?;
     let removed = connection.prepare_cached("DELETE FROM dead WHERE id >= ?1 AND id <= ?2")?.execute(range)? as u64;
@@ -109,7 +109,7 @@ fn mark_done(connection: &Connection, manifest: &mut Manifest, last: u64, lost: 
         return Err(DEAD.damaged("rows are missing"));
     }
     (manifest.dead, manifest.dead_first) = (digest, next);
-    for range in dead::join(lost, &settled) {
+    for range in dead::join(lost, &done) {
         manifest.lost.add(LOST.insert(connection, encode_lost(manifest.lost_next, &range))?);
         manifest.lost_next = manifest.lost_next.saturating_add(1);
     }

@@ -1,4 +1,4 @@
-//! Reading a store, also while a consumer writes it. A [`Snapshot`] stands still: its answers belong together.
+//! Reads a store, also while a consumer writes it. The answers of a [`Snapshot`] are of one moment.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -28,11 +28,11 @@ pub struct StoreReader {
     path: PathBuf,
     connection: Connection,
     identity: Identity,
-    /// What the files were like, if nothing tells whether somebody writes them.
+    /// The files' stamp, where no lock would show that a consumer writes them.
     frozen: Option<FileStamp>,
 }
 
-/// How much a store holds, and where it stands.
+/// How much a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overview {
     /// How often a consumer has opened it to write.
@@ -60,7 +60,7 @@ impl StoreReader {
     ///
     /// # Errors
     ///
-    /// A [`Error`] if there is none, if it is of another format, or if it is damaged.
+    /// An [`Error`] if there is none, if it is of another format, or if it is damaged.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Self::open_by(path, connect)
     }
@@ -87,7 +87,7 @@ impl StoreReader {
             Ok((connection, identity, frozen))
         };
         let (connection, identity, frozen) =
-            open().map_err(|wrong: DbError| wrong.at(&path, Operation::Open, Holder::default))?;
+            open().map_err(|error: DbError| error.at(&path, Operation::Open, Holder::default))?;
         Ok(Self { path, connection, identity, frozen: frozen.then_some(before) })
     }
 
@@ -96,20 +96,18 @@ impl StoreReader {
         &self.identity
     }
 
-    /// Where it stands.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The store as it is now, for as many questions as are to be answered together. As long as it is held, what is written
-    /// meanwhile takes room on the disk in addition.
+    /// The store as it is now. While a snapshot is held, what a consumer writes takes extra room on the disk.
     ///
     /// # Errors
     ///
-    /// A [`Error`] if it cannot be read, or cannot be trusted.
+    /// An [`Error`] if it cannot be read, or cannot be trusted.
     pub fn snapshot(&mut self) -> Result<Snapshot<'_>, Error> {
         let Self { path, connection, frozen, .. } = self;
-        let fault = |wrong: DbError| fault(wrong, path, frozen.as_ref());
+        let fault = |error: DbError| fault(error, path, frozen.as_ref());
         let transaction = connection.transaction().map_err(|error| fault(error.into()))?;
         let manifest = Manifest::read(&transaction).map_err(fault)?;
         Ok(Snapshot { path, frozen: frozen.as_ref(), transaction, manifest })
@@ -119,8 +117,7 @@ impl StoreReader {
 impl Drop for StoreReader {
     fn drop(&mut self) {
         if files::has_log(&self.path) {
-            // Whoever reads does not bring what a consumer has left in its log into the database. Best effort: it would be
-            // the same store.
+            // A reader leaves a killed consumer's log as it is. If this fails, the store stays the same all the same.
             let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
     }
@@ -151,7 +148,7 @@ fn connect(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
     Ok((schema::connect(path, Access::Frozen)?, true))
 }
 
-/// By what it shows that a database has been written.
+/// Shows whether a database has been written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FileStamp(Option<(u64, SystemTime)>, bool);
 
@@ -162,11 +159,10 @@ impl FileStamp {
     }
 }
 
-/// A fault of reading.
-fn fault(wrong: DbError, path: &Path, frozen: Option<&FileStamp>) -> Error {
+fn fault(error: DbError, path: &Path, frozen: Option<&FileStamp>) -> Error {
     match frozen {
         Some(before) if FileStamp::of(path) != *before => Error::Changed { path: path.to_owned() },
-        _ => wrong.at(path, Operation::Read, Holder::default),
+        _ => error.at(path, Operation::Read, Holder::default),
     }
 }
 
@@ -180,13 +176,13 @@ pub struct Snapshot<'a> {
 }
 
 /// Each answer is an error if the rows that it is taken from cannot be read, or are not what was written.
-#[expect(clippy::missing_errors_doc, reason = "stands above, for all of them")]
+#[expect(clippy::missing_errors_doc, reason = "the comment above says it for all of them")]
 impl Snapshot<'_> {
     fn answer<T>(&self, ask: impl FnOnce(&Connection, &Manifest) -> Result<T, DbError>) -> Result<T, Error> {
-        ask(&self.transaction, &self.manifest).map_err(|wrong| fault(wrong, self.path, self.frozen))
+        ask(&self.transaction, &self.manifest).map_err(|error| fault(error, self.path, self.frozen))
     }
 
-    /// Where the store stands.
+    /// How much it holds.
     pub fn overview(&self) -> Overview {
         let Manifest { epoch, commits, topic, first, last, dropped, windows, dead, lost, .. } = self.manifest;
         let (windows, dead, lost) = (windows.rows, dead.rows, lost.rows);
@@ -203,7 +199,7 @@ impl Snapshot<'_> {
         self.answer(|connection, manifest| Ok(read::states(&read::partitions(connection, manifest)?)))
     }
 
-    /// The accounts of all records, with their ranges and gaps.
+    /// The accounts of all records, with their ranges and data losses.
     pub fn accounts(&self) -> Result<BTreeMap<PartitionId, Account>, Error> {
         self.answer(|connection, manifest| {
             read::accounts(connection, manifest, &read::partitions(connection, manifest)?)
@@ -242,7 +238,7 @@ impl Snapshot<'_> {
         Ok(latest)
     }
 
-    /// The oldest batches that are still to be copied to the dead letters, at most so many, with their numbers.
+    /// The oldest batches that have not been copied to the dead letters yet, at most `most`, with their numbers.
     pub fn dead(&self, most: u64) -> Result<Vec<(u64, DeadBatch)>, Error> {
         self.answer(|connection, manifest| read::dead(connection, manifest, most))
     }

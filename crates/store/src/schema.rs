@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::PATIENCE;
+use super::BUSY_TIMEOUT;
 use super::files::{self, remove_all, remove_log, remove_unfinished, sync_folder, unfinished};
 use super::identity::Identity;
 use super::lock::{Lock, holder_of};
@@ -54,7 +54,7 @@ pub(super) fn plain(path: &Path, access: Access) -> Result<Connection, rusqlite:
         Access::Frozen => Connection::open_with_flags(format!("file:{}?immutable=1", files::uri(path)), flags)?,
         Access::Write | Access::Read => Connection::open_with_flags(path, flags)?,
     };
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(connection)
 }
 
@@ -137,7 +137,7 @@ pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lo
         std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(io)
     };
     let made =
-        make().map_err(|wrong: DbError| wrong.at(path, Operation::Open, Default::default)).and_then(|()| place());
+        make().map_err(|error: DbError| error.at(path, Operation::Open, Default::default)).and_then(|()| place());
     if made.is_err() {
         // Best effort: the first error is the one that tells.
         let _ = remove_all(&new);

@@ -1,4 +1,4 @@
-//! A commit as rows. All of it stands in one transaction with the manifest, which counts and sums what is written.
+//! Writes a commit as rows, in one transaction with the manifest, which counts and sums what is written.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -106,7 +106,7 @@ fn a_store_without_faults_has_a_short_ledger() {
     (store.waiting, store.lost) = (BTreeMap::new(), Vec::new());
     let text = store.text();
     assert_eq!(text.lines().count(), 6, "{text}");
-    for line in ["partition  read to  read  counted  late  rejected  replayed  in gaps", "all"] {
+    for line in ["partition  position  read  counted  late  rejected  restored  lost", "all"] {
         assert!(text.contains(line), "{text}");
     }
 }

@@ -32,9 +32,9 @@ pub(super) fn because(known: &WhyInput<'_>, report: &WhyReport) -> Vec<String> {
     let holders: Vec<_> = report.partitions.iter().filter(|partition| partition.blocks_watermark).collect();
     because.extend(holders.iter().map(|holder| words(known, holder, window)));
     if holders.iter().all(|holder| holder.state == ReadState::CaughtUp) {
-        let quiet = when_quiet(known, report, window, holders.is_empty());
-        let goes_on = "no partition holds it back any longer: it closes as soon as the consumer goes on";
-        because.extend(quiet.or((holders.is_empty() && known.consumer.is_some()).then(|| goes_on.to_owned())));
+        let idle = when_idle(known, report, window, holders.is_empty());
+        let goes_on = "no partition blocks it any longer: it closes as soon as the consumer goes on";
+        because.extend(idle.or((holders.is_empty() && known.consumer.is_some()).then(|| goes_on.to_owned())));
     }
     because.extend(next_start(known, report));
     because
@@ -143,7 +143,7 @@ fn words(known: &WhyInput<'_>, holder: &PartitionWhy, window: OpenWindow) -> Str
                 format!("; the consumer was started {}s ago, and counts from there", age.as_secs())
             });
             format!(
-                "partition {partition} has read all of its log and is waited for until it is quiet for {}, or has a reading of \
+                "partition {partition} has read all of its log and is waited for until it is idle for {}, or has a reading of \
                  {} or later{none}{since}",
                 DurationText(known.timing.idle),
                 Utc(window.closes_at)
@@ -151,16 +151,14 @@ fn words(known: &WhyInput<'_>, holder: &PartitionWhy, window: OpenWindow) -> Str
         }
         ReadState::Unknown => {
             let reason = if error.is_empty() { String::new() } else { format!(" ({error})") };
-            format!(
-                "partition {partition} holds it back; whether there is more to read of it is not known{reason}{none}"
-            )
+            format!("partition {partition} blocks it; whether there is more to read of it is not known{reason}{none}")
         }
         ReadState::Cut | ReadState::Shorter | ReadState::Gone => stopped(holder),
     }
 }
 
-/// What happens once all partitions are quiet.
-fn when_quiet(known: &WhyInput<'_>, report: &WhyReport, window: OpenWindow, quiet: bool) -> Option<String> {
+/// What happens once all partitions are idle.
+fn when_idle(known: &WhyInput<'_>, report: &WhyReport, window: OpenWindow, idle: bool) -> Option<String> {
     let settled = |partition: &PartitionWhy| matches!(partition.state, ReadState::CaughtUp | ReadState::Idle);
     if !report.partitions.iter().all(settled) {
         return None;
@@ -168,11 +166,11 @@ fn when_quiet(known: &WhyInput<'_>, report: &WhyReport, window: OpenWindow, quie
     let newest = report.newest?;
     let more = window.closes_at.saturating_sub(newest);
     if more <= 0 {
-        let words = "the window closes when all who hold it back are quiet";
-        return (!quiet).then(|| format!("the newest reading is of {}: {words}", Utc(newest)));
+        let words = "the window closes when all partitions that block it are idle";
+        return (!idle).then(|| format!("the newest reading is of {}: {words}", Utc(newest)));
     }
-    let when = if quiet { "all partitions are quiet, and" } else { "when all partitions are quiet," };
-    // Nobody is quiet sooner, and event time does not go faster.
+    let when = if idle { "all partitions are idle, and" } else { "when all partitions are idle," };
+    // Nobody is idle sooner, and event time does not go faster.
     let after = seconds(more.max(report.idle));
     let since = match (known.consumer, known.just_started()) {
         (None, _) => "the next start",

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use isotherm_engine::commit::{Store, StoreError};
+use isotherm_engine::commit::Store;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::super::files::beside;
+use super::place::unwrapped;
 use super::round_trip::checkpoint;
 use super::world::{Place, Size, World, ask, open, options, subject};
 use crate::Error;
@@ -356,8 +357,4 @@ fn a_database_that_is_gone_is_not_made_anew_below_its_log() {
     std::fs::remove_file(&place.path).unwrap();
     let errors = [open(&place.path).unwrap_err(), StoreReader::open(&place.path).unwrap_err()];
     assert!(errors.iter().all(|error| matches!(error, Error::Damaged { .. })), "{errors:?}");
-}
-
-pub(super) fn unwrapped(error: StoreError) -> Error {
-    error.downcast().expect("a fault of the store")
 }

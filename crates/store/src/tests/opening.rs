@@ -10,7 +10,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::super::files::beside;
 use super::super::row::Hasher;
-use super::damage::unwrapped;
+use super::place::unwrapped;
 use super::world::{Place, SMALL, World, expect, open, options, subject};
 use crate::Error;
 use crate::{Options, SqliteStore, StoreReader, Subject};
@@ -93,8 +93,7 @@ fn whoever_is_taken_over_writes_nothing_more() {
     let mut heir = SqliteStore::open(&place.path, &subject(), take_over()).unwrap();
     assert_eq!((zombie.epoch(), heir.epoch()), (1, 2));
     assert_eq!(world.difference_saved(heir.load().unwrap().as_ref()), None);
-    let error = world.clone().go_on(2, SMALL, &mut zombie).unwrap_err();
-    let error: &Error = error.downcast_ref().expect("a fault of the store");
+    let error = unwrapped(world.clone().go_on(2, SMALL, &mut zombie).unwrap_err());
     assert!(matches!(error, Error::Fenced { .. }), "{error:?}");
     assert!(error.to_string().contains("took the store"), "{error}");
     assert!(matches!(outbox.oldest(9), Err(Error::Fenced { .. })));
@@ -119,8 +118,7 @@ fn reset_removes_the_store_and_fences_whoever_had_it() {
     let run = zombie.identity().run;
     let fresh = SqliteStore::open(&place.path, &subject(), Options { reset: true, ..take_over() }).unwrap();
     assert_ne!(fresh.identity().run, run);
-    let error = world.clone().go_on(2, SMALL, &mut zombie).unwrap_err();
-    let error: &Error = error.downcast_ref().expect("a fault of the store");
+    let error = unwrapped(world.clone().go_on(2, SMALL, &mut zombie).unwrap_err());
     assert!(matches!(error, Error::Fenced { .. }), "{error:?}");
     assert!(matches!(zombie.outbox(), Err(Error::Fenced { .. })));
     drop((zombie, fresh));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use isotherm_engine::commit::StoreError;
 use isotherm_model::settings::Settings;
 
 use crate::Error;
@@ -47,4 +48,9 @@ pub(super) fn options() -> Options {
 
 pub(super) fn open(path: &Path) -> Result<SqliteStore, Error> {
     SqliteStore::open(path, &subject(), options())
+}
+
+/// The store's own error.
+pub(super) fn unwrapped(error: StoreError) -> Error {
+    error.downcast().expect("an error of the store")
 }

@@ -8,13 +8,14 @@ use rusqlite::Connection;
 use super::super::files::beside;
 use super::super::lock::Lock;
 use super::super::{open as opening, schema};
+use super::place::unwrapped;
 use super::world::{Place, SMALL, World, expect, open, options, subject};
 use crate::Error;
 use crate::{Identity, Options, SqliteStore, Subject, holder};
 
 /// Nobody is waited for.
 fn take_over() -> Options {
-    Options { take_over: true, patience: Duration::from_millis(20), ..options() }
+    Options { take_over: true, busy_timeout: Duration::from_millis(20), ..options() }
 }
 
 fn reset() -> Options {
@@ -45,8 +46,7 @@ fn unharmed(place: &Place, world: &mut World, store: &mut SqliteStore) {
 
 #[track_caller]
 fn fenced(world: &World, store: &mut SqliteStore) {
-    let error = world.clone().go_on(77, SMALL, store).unwrap_err();
-    let error: &Error = error.downcast_ref().expect("a fault of the store");
+    let error = unwrapped(world.clone().go_on(77, SMALL, store).unwrap_err());
     assert!(matches!(error, Error::Fenced { .. }), "{error:?}");
 }
 
@@ -152,8 +152,7 @@ fn a_consumer_whose_files_are_not_in_place_writes_nothing() {
         let (there, aside) = (beside(&place.path, ending), beside(&place.path, ".aside"));
         std::fs::rename(&there, &aside).unwrap();
         let mut outbox = store.outbox().ok();
-        let error = world.clone().go_on(9, SMALL, &mut store).unwrap_err();
-        let error: &Error = error.downcast_ref().expect("a fault of the store");
+        let error = unwrapped(world.clone().go_on(9, SMALL, &mut store).unwrap_err());
         assert!(matches!(error, Error::Gone { .. }) && error.to_string().contains(what), "{error:?}");
         assert!(outbox.as_mut().is_none_or(|outbox| matches!(outbox.oldest(1), Err(Error::Gone { .. }))));
         drop(outbox);
@@ -162,7 +161,6 @@ fn a_consumer_whose_files_are_not_in_place_writes_nothing() {
     }
     std::fs::copy(&place.path, beside(&place.path, ".aside")).unwrap();
     std::fs::rename(beside(&place.path, ".aside"), &place.path).unwrap();
-    let error = world.clone().go_on(9, SMALL, &mut store).unwrap_err();
-    let error: &Error = error.downcast_ref().expect("a fault of the store");
+    let error = unwrapped(world.clone().go_on(9, SMALL, &mut store).unwrap_err());
     assert!(matches!(error, Error::Gone { .. }), "{error:?}");
 }

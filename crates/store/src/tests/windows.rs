@@ -6,6 +6,7 @@ use std::time::Duration;
 use isotherm_engine::results::WindowResult;
 use rusqlite::Connection;
 
+use super::place::unwrapped;
 use super::world::{Place, SMALL, Size, World, expect, open, options, subject};
 use crate::Error;
 use crate::{Options, SqliteStore, StoreReader, Windows};
@@ -134,8 +135,7 @@ fn a_window_never_comes_twice() {
     let mut back = world.clone();
     back.windows.clear();
     let size = Size { windows: 40, sensors: 0 };
-    let error = back.go_on(11, size, &mut store).unwrap_err();
-    let error: &Error = error.downcast_ref().expect("a fault of the store");
+    let error = unwrapped(back.go_on(11, size, &mut store).unwrap_err());
     assert!(matches!(error, Error::Unsound { .. }), "{error:?}");
     expect(&world, &place.path);
 }
@@ -162,8 +162,7 @@ fn retention_drops_nothing_by_a_row_that_is_not_what_was_written() {
             Connection::open(&place.path).unwrap().execute(&sql, [start]).unwrap();
         };
         set(change);
-        let error = world.clone().go_on(50, SMALL, &mut store).unwrap_err();
-        let error: &Error = error.downcast_ref().expect("a fault of the store");
+        let error = unwrapped(world.clone().go_on(50, SMALL, &mut store).unwrap_err());
         assert!(matches!(error, Error::Damaged { table: "closed_windows", .. }), "{error:?}");
         assert_eq!(rows(), before);
         set(back);
@@ -177,8 +176,7 @@ fn retention_drops_nothing_by_a_row_that_is_not_what_was_written() {
     set("+ 1");
     let mut later = world.clone();
     later.windows.last_mut().unwrap().end = old + 9_000;
-    let error = later.go_on(51, Size { windows: 40, sensors: 0 }, &mut store).unwrap_err();
-    let error: &Error = error.downcast_ref().expect("a fault of the store");
+    let error = unwrapped(later.go_on(51, Size { windows: 40, sensors: 0 }, &mut store).unwrap_err());
     assert!(matches!(error, Error::Damaged { table: "closed_windows", .. }), "{error:?}");
     set("- 1");
     expect(&world, &place.path);

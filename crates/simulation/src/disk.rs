@@ -1,5 +1,5 @@
-//! What a disk does wrong: writes that fail within a commit, statements that fail, and what the death of the machine leaves of
-//! the write-ahead log, and of the database while it is being brought up to date from that.
+//! What a disk does wrong: writes that fail within a commit, statements that fail, and what a machine that dies leaves of the
+//! write-ahead log, and of the database during a checkpoint.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use isotherm_engine::commit::Commit;
 use super::random::Random;
 
 /// The write-ahead log of a database.
-pub(super) fn wal(database: &Path) -> PathBuf {
+pub(crate) fn wal(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-wal");
     PathBuf::from(name)
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use self::open_files::unwritable;
+pub(crate) use self::open_files::unwritable;
 
-/// What this process has open is not known here.
+/// Nothing lists the files that this process has open here.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn unwritable<T>(_path: &Path, _then: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn unwritable<T>(_path: &Path, _then: impl FnOnce() -> T) -> Option<T> {
     None
 }
 
@@ -38,7 +38,7 @@ mod open_files {
         safe fn close(file: c_int) -> c_int;
     }
 
-    /// Does something while each write to this file fails with an error of the system, whoever of this process has it open.
+    /// Does something while each write of this process to this file fails with a system error.
     pub(in super::super) fn unwritable<T>(path: &Path, then: impl FnOnce() -> T) -> Option<T> {
         let path = fs::canonicalize(path).expect("the file is there");
         let open = fs::read_dir("/proc/self/fd").expect("the files that are open can be listed");
@@ -46,7 +46,7 @@ mod open_files {
         let ours = |entry: &fs::DirEntry| fs::read_link(entry.path()).is_ok_and(|place| place == path);
         let numbers = open.flatten().filter(ours).filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let numbers: Vec<c_int> = numbers.collect();
-        assert!(!numbers.is_empty(), "nobody has {} open", path.display());
+        assert!(!numbers.is_empty(), "this process does not have {} open", path.display());
         let read_only = File::open(&path).expect("the file opens to be read");
         let saved: Vec<(c_int, c_int)> = numbers.into_iter().map(|number| (number, dup(number))).collect();
         for (number, saved) in &saved {
@@ -60,14 +60,15 @@ mod open_files {
     }
 }
 
-/// What has a statement of this commit fail: one that puts a row into a table, or drops a window. Whether the commit comes to
-/// it for certain.
-pub(super) fn failing(commit: &Commit<'_>, draw: u64) -> (String, bool) {
+/// SQL that makes a statement of this commit fail: one that inserts a row, or drops a window. Also whether the commit is certain to run
+/// that statement.
+pub(crate) fn failing(commit: &Commit<'_>, draw: u64) -> (String, bool) {
     let rows = [
         ("manifest", 1),
         ("run_groups", commit.groups.len()),
         ("sensors", commit.sensors.len().min(1)),
         ("closed_windows", commit.windows.len()),
+        ("window_groups", commit.windows.iter().map(|window| window.groups.len()).sum()),
         ("ranges", commit.ranges.len()),
         ("dead", commit.dead.len()),
     ];
@@ -97,63 +98,63 @@ pub(super) fn failing(commit: &Commit<'_>, draw: u64) -> (String, bool) {
     (failing, certain)
 }
 
-/// After it nothing fails any more.
-pub(super) const SOUND: &str = "DROP TRIGGER temp.failing; DROP TABLE temp.spared";
+/// Ends [`failing`].
+pub(crate) const SOUND: &str = "DROP TRIGGER temp.failing; DROP TABLE temp.spared";
 
-/// The disk is full. What a commit writes may fit into pages that are there, so that its last statement needs more room than it has.
-pub(super) const FULL: &str = "PRAGMA max_page_count = 1; CREATE TEMP TRIGGER full AFTER INSERT ON main.manifest BEGIN
+/// The disk is full. A commit may fit into existing pages; so its last statement asks for more room than there is.
+pub(crate) const FULL: &str = "PRAGMA max_page_count = 1; CREATE TEMP TRIGGER full AFTER INSERT ON main.manifest BEGIN
     INSERT INTO sensors VALUES (NULL, zeroblob(1000000), 0);
 END";
 
-/// There is room again.
-pub(super) const ROOM: &str = "DROP TRIGGER temp.full; PRAGMA max_page_count = 4294967294";
+/// Ends [`FULL`].
+pub(crate) const ROOM: &str = "DROP TRIGGER temp.full; PRAGMA max_page_count = 4294967294";
 
 /// Database and write-ahead log, byte for byte.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Files {
-    pub(super) database: Vec<u8>,
-    pub(super) wal: Vec<u8>,
+pub(crate) struct Files {
+    pub(crate) database: Vec<u8>,
+    pub(crate) wal: Vec<u8>,
 }
 
 impl Files {
-    pub(super) fn read(database: &Path) -> Self {
+    pub(crate) fn read(database: &Path) -> Self {
         let wal = wal(database);
         let wal = if wal.exists() { fs::read(wal) } else { Ok(Vec::new()) };
         Self { database: fs::read(database).expect("the database can be read"), wal: wal.expect("its log can be read") }
     }
 
-    /// Puts them into a new folder; what is shared between processes is made anew by whoever comes first.
-    pub(super) fn write(&self, to: &Path) {
+    /// Writes them to a new folder. SQLite creates the file that processes share.
+    pub(crate) fn write(&self, to: &Path) {
         let written = fs::create_dir(to).and_then(|()| fs::write(to.join("store.db"), &self.database));
         written.and_then(|()| fs::write(to.join("store.db-wal"), &self.wal)).expect("the files can be written");
     }
 }
 
-/// What the machine's death leaves of a commit.
+/// What a machine that dies leaves of a commit.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Torn {
-    /// How much of what was to be written has been, in millionths.
+pub(crate) struct Torn {
+    /// How much was written, in millionths.
     part: u64,
-    /// Whether something else stands behind it.
-    rubbish: bool,
-    /// Which pages have been brought into the database.
+    /// Whether damaged bytes follow.
+    damaged: bool,
+    /// Which pages the checkpoint had written to the database.
     pages: u64,
 }
 
 impl Torn {
-    pub(super) fn new(random: &mut Random) -> Self {
+    pub(crate) fn new(random: &mut Random) -> Self {
         let part = random.between(0, 1_000_000);
-        // The last record of a commit is its end: without it there was none.
+        // Without its last record a commit has not happened.
         let part = random.pick(&[0, 999_999, 1_000_000, part]).cast_unsigned();
         Self {
             part,
-            rubbish: random.in_thousand(300),
+            damaged: random.in_thousand(300),
             pages: random.between(i64::MIN / 4, i64::MAX / 4).cast_unsigned(),
         }
     }
 
-    /// It dies while the log is written. The log grows, or begins anew over what is in the database by then.
-    pub(super) fn log(self, before: Files, after: &Files) -> Files {
+    /// It dies while the write-ahead log is written. That grows, or starts again over what a checkpoint has written.
+    pub(crate) fn log(self, before: Files, after: &Files) -> Files {
         let same = before.wal.iter().zip(&after.wal).take_while(|(old, new)| old == new).count();
         let shorter = before.wal.len().min(after.wal.len());
         let tail = before.wal[..shorter].iter().rev().zip(after.wal[..shorter].iter().rev());
@@ -164,15 +165,15 @@ impl Torn {
         let (end, all) = (after.wal.len() - behind, (after.wal.len() - behind - same) as u64);
         let kept = same + usize::try_from(all * self.part / 1_000_000).expect("a file in memory");
         let mut wal = after.wal[..kept].to_vec();
-        match self.rubbish {
+        match self.damaged {
             true => wal.extend(after.wal[kept..end].iter().map(|byte| byte ^ 0xa5)),
             false => wal.extend(before.wal.get(kept..).unwrap_or_default()),
         }
         Files { database: before.database, wal }
     }
 
-    /// It dies while the database is brought up to date from the log, which is whole.
-    pub(super) fn checkpoint(self, before: &Files, after: Files, page_size: u32) -> Files {
+    /// It dies during a checkpoint. The write-ahead log is whole.
+    pub(crate) fn checkpoint(self, before: &Files, after: Files, page_size: u32) -> Files {
         let mut database = before.database.clone();
         database.resize(after.database.len().max(before.database.len()), 0);
         let size = page_size as usize;

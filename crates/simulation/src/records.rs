@@ -1,5 +1,5 @@
-//! The records of a simulated log as they stand in it: values that the model's own scanner takes for the readings, and the
-//! rejected records, that the simulation has drawn.
+//! The records of a simulated log: values that the model's scanner reads as the readings and rejected records that the simulation
+//! has drawn.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -13,11 +13,11 @@ use isotherm_model::settings::Settings;
 use isotherm_model::stats::hash_sensor;
 use isotherm_model::time::Utc;
 
-use super::log::{Batch, Reading};
-use crate::source::fluvio::batches::{RawBatch, RawRecord};
+use super::reference::log::{BASE_TIMESTAMP, Batch, Reading};
+use super::source::fluvio::batches::{RawBatch, RawRecord};
 
 /// How many sensors there are.
-pub(super) const SENSORS: i64 = 12;
+pub(crate) const SENSORS: i64 = 12;
 
 /// Their ids, by their hashes.
 static IDS: LazyLock<BTreeMap<u64, String>> =
@@ -28,12 +28,12 @@ fn id(number: i64) -> String {
 }
 
 /// The hash of a sensor's id.
-pub(super) fn sensor(number: i64) -> u64 {
+pub(crate) fn sensor(number: i64) -> u64 {
     hash_sensor(id(number).as_bytes())
 }
 
-/// What readings are here: all groups and values that are drawn.
-pub(super) fn settings(window: Duration) -> Settings {
+/// Settings that accept all groups and values that are drawn.
+pub(crate) fn settings(window: Duration) -> Settings {
     let window = DurationText(window).to_string();
     let params = [
         ("groups", r#"["AK","AL","WY","Ω"]"#),
@@ -46,13 +46,13 @@ pub(super) fn settings(window: Duration) -> Settings {
 
 /// A record.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Entry<'a> {
+pub(crate) enum Entry<'a> {
     Reading(&'a Reading),
     Rejected(Rejection),
 }
 
 /// A batch's records in their order: the rejected ones among the readings.
-pub(super) fn entries(batch: &Batch) -> Vec<Entry<'_>> {
+pub(crate) fn entries(batch: &Batch) -> Vec<Entry<'_>> {
     let mut entries: Vec<_> = batch.readings.iter().map(Entry::Reading).collect();
     for (rejected, place) in batch.rejected.iter().zip(batch.first.unsigned_abs() as usize..) {
         entries.insert(place % (entries.len() + 1), Entry::Rejected(*rejected));
@@ -60,8 +60,8 @@ pub(super) fn entries(batch: &Batch) -> Vec<Entry<'_>> {
     entries
 }
 
-/// A record's value; each is another one, and some are far larger than others.
-pub(super) fn value(entry: &Entry<'_>, offset: i64) -> Bytes {
+/// A record's value. No two are equal, and some are far larger than others.
+pub(crate) fn value(entry: &Entry<'_>, offset: i64) -> Bytes {
     let text = |sensor: &str, group: &str, time: &str, value: &str| {
         format!(
             r#"{{"guid":{sensor},"state":"{group}","eventTime":"{time}","payload":{{"data":{{"temperature":{value}}}}},"offset":{offset}}}"#
@@ -89,11 +89,8 @@ pub(super) fn value(entry: &Entry<'_>, offset: i64) -> Bytes {
 /// Far ahead of every log timestamp here.
 const FUTURE: i64 = 1_800_000_000_000;
 
-/// The base timestamp of every batch.
-pub(super) const BASE_TIMESTAMP: i64 = 1_690_000_000_000;
-
 /// The hash of a batch's rejected records.
-pub(super) fn rejected_hash(batch: &Batch) -> RejectedHash {
+pub(crate) fn rejected_hash(batch: &Batch) -> RejectedHash {
     let mut hash = RejectedHash::NONE;
     if !batch.rejected.is_empty() {
         let entries = entries(batch);
@@ -103,41 +100,16 @@ pub(super) fn rejected_hash(batch: &Batch) -> RejectedHash {
     hash
 }
 
-/// A batch as it stands in the log.
-pub(super) fn raw(batch: &Batch) -> RawBatch {
+/// A batch as the log stores it.
+pub(crate) fn raw(batch: &Batch) -> RawBatch {
     let entries = entries(batch);
     let record = |(entry, offset): (&Entry<'_>, i64)| {
-        // It makes a reading count for no more in its partition's watermark.
-        let timestamp = if let Entry::Reading(reading) = entry { reading.heard } else { 1_700_000_000_000 };
+        // It limits what a reading counts for in its partition's watermark.
+        let timestamp = if let Entry::Reading(reading) = entry { reading.watermark_time } else { 1_700_000_000_000 };
         RawRecord { timestamp: Some(timestamp), key: None, value: value(entry, offset) }
     };
     let records: Vec<RawRecord> = entries.iter().zip(batch.first..).map(record).collect();
     let delta = i32::try_from(batch.next - batch.first - 1).unwrap_or(0).max(0);
     let base_timestamp = Some(BASE_TIMESTAMP);
     RawBatch { base_offset: batch.first, last_offset_delta: delta, next: batch.next, base_timestamp, bytes: 0, records }
-}
-
-#[cfg(test)]
-mod tests {
-    use isotherm_model::combine::Combiner;
-
-    use super::super::log::Log;
-    use super::super::random::Random;
-    use super::*;
-
-    #[test]
-    fn records_are_those_that_partials_tell_of() {
-        let settings = settings(Duration::from_secs(3));
-        let mut combiner = Combiner::new(&settings);
-        let mut records = 0;
-        for seed in 0..300 {
-            let log = Log::new(&mut Random::new(seed), &settings);
-            for batch in log.partitions.iter().flat_map(|partition| &partition.batches) {
-                let raw = raw(batch);
-                records += raw.records.len();
-                assert_eq!(raw.partial(&mut combiner), log.partial(batch), "{raw:#?}");
-            }
-        }
-        assert!(records > 5_000, "{records} records");
-    }
 }

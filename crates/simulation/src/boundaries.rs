@@ -3,6 +3,9 @@
 use std::fmt::Write;
 use std::ops::ControlFlow;
 
+use isotherm_consumer::results::jsonl::JsonLines;
+use isotherm_consumer::run::options;
+use isotherm_consumer::topology::Topology;
 use isotherm_engine::commit::Store;
 use isotherm_engine::event::Event;
 use isotherm_engine::materializer::{Materializer, Options};
@@ -11,12 +14,9 @@ use isotherm_model::settings::Settings;
 use isotherm_store as sqlite;
 use isotherm_store::{StoreReader, Subject, Windows};
 
-use super::log::Log;
+use super::log::SimLog;
 use super::random::Random;
-use super::store::{Folder, Troubled};
-use crate::results::jsonl::JsonLines;
-use crate::run::options;
-use crate::topology::Topology;
+use super::store::{FaultyStore, Folder};
 
 /// How a run stops.
 #[derive(Debug, Clone, Copy)]
@@ -29,27 +29,27 @@ enum Stop {
 
 /// Reads the log's only partition to its end, stopping after each of these numbers of events of a run; what the final
 /// store says, as JSON lines.
-fn read(log: &Log, settings: &Settings, stops: &[usize], stop: Stop) -> String {
+fn read(log: &SimLog, settings: &Settings, stops: &[usize], stop: Stop) -> String {
     let mut folder = Folder::new();
     let subject = Subject::new("sensors", "simulation", settings);
     let topology = Topology { settings: settings.clone(), ..Topology::default() };
-    let batches = &log.partitions[0].batches;
+    let batches = log.partitions[0].batches();
     let end = batches.last().map_or(0, |batch| batch.next);
     for stop_after in stops.iter().copied().map(Some).chain([None]) {
-        let mut store = Troubled::open(&folder, &subject, sqlite::Options::default());
+        let mut store = FaultyStore::open(&folder, &subject, sqlite::Options::default());
         let saved = store.load().expect("what was committed can be read").unwrap_or_default();
         let position = saved.partitions.get(&0).map_or(0, |state| state.resume());
         let options = Options { leave_open: stop_after.is_some(), ..options(&topology, true) };
         let mut materializer = Materializer::resume(options, saved);
-        let (mut turns, now) = (Stepper::new(Default::default()), Default::default());
+        let (mut stepper, now) = (Stepper::new(Default::default()), Default::default());
         let rest = batches.iter().filter(|batch| batch.first >= position);
-        let batches = rest.flat_map(|batch| log.events(0, batch)).take(stop_after.unwrap_or(usize::MAX));
+        let batches = rest.flat_map(|batch| log.whole.events(0, batch)).take(stop_after.unwrap_or(usize::MAX));
         let first = [Event::Found { partition: 0 }, Event::Listed, Event::Attached { partition: 0, position, end }];
         let last = matches!(stop, Stop::Clean).then_some(Event::Stop);
         for event in first.into_iter().chain(batches).chain(last) {
-            let step = turns.handle(&mut materializer, event, now).expect("a sound event");
+            let step = stepper.handle(&mut materializer, event, now).expect("a sound event");
             if step.due {
-                turns.commit(&mut materializer, &mut store, now).expect("a commit succeeds");
+                stepper.commit(&mut materializer, &mut store, now).expect("a commit succeeds");
             }
         }
         if matches!(stop, Stop::Kill) && stop_after.is_some() {
@@ -71,14 +71,14 @@ fn read(log: &Log, settings: &Settings, stops: &[usize], stop: Stop) -> String {
 }
 
 /// Logs of one partition, with late, future and rejected records in them.
-fn logs(settings: &Settings) -> impl Iterator<Item = Log> {
-    let log = |seed| Log::new(&mut Random::new(seed), settings);
-    (0..).map(log).filter(|log| log.partitions.len() == 1 && log.partitions[0].batches.len() >= 8)
+fn logs(settings: &Settings) -> impl Iterator<Item = SimLog> {
+    let log = |seed| SimLog::new(&mut Random::new(seed), settings);
+    (0..).map(log).filter(|log| log.partitions.len() == 1 && log.partitions[0].batches().len() >= 8)
 }
 
 /// How many events a source tells of the log's only partition.
-fn events(log: &Log) -> usize {
-    log.partitions[0].batches.iter().map(|batch| log.events(0, batch).count()).sum()
+fn events(log: &SimLog) -> usize {
+    log.partitions[0].batches().iter().map(|batch| log.whole.events(0, batch).count()).sum()
 }
 
 #[test]

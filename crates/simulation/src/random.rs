@@ -1,11 +1,11 @@
-//! Where a simulation's choices come from: SplitMix64, so that a seed gives the same ones for ever.
+//! A seed's choices: SplitMix64, so that a seed always gives the same ones.
 
 /// A stream of choices.
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        // Neighbouring seeds are to have nothing in common from the first choice on.
+    pub(crate) fn new(seed: u64) -> Self {
+        // Neighbouring seeds have nothing in common from the first choice on.
         let mut random = Self(seed ^ 0x1507_4e54_1507_4e54);
         random.next();
         random
@@ -20,23 +20,23 @@ impl Random {
     }
 
     /// One of `0..bound`.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         assert!(bound > 0, "there is nothing to choose from");
         (self.next() % bound as u64) as usize
     }
 
     /// One of `from..=to`.
-    pub(super) fn between(&mut self, from: i64, to: i64) -> i64 {
+    pub(crate) fn between(&mut self, from: i64, to: i64) -> i64 {
         from + (self.next() % (to - from + 1).cast_unsigned()).cast_signed()
     }
 
-    /// True in so many of a thousand cases.
-    pub(super) fn in_thousand(&mut self, cases: usize) -> bool {
+    /// True in `cases` of a thousand cases.
+    pub(crate) fn in_thousand(&mut self, cases: usize) -> bool {
         self.below(1_000) < cases
     }
 
     /// One of these.
-    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())]
     }
 }
