@@ -19,6 +19,7 @@ mod delivery;
 mod demo;
 mod exactness;
 mod gate;
+mod layers;
 mod ledger;
 mod live;
 mod modules;

@@ -108,7 +108,11 @@ impl PendingCommit for FaultyOutbox {
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
         if self.model.befalls(Point::Settle) != Befalls::Nothing {
-            let busy = isotherm_store::Error::Busy { path: "run.db".into(), operation: isotherm_store::Operation::Outbox, holder: None };
+            let busy = isotherm_store::Error::Busy {
+                path: "run.db".into(),
+                operation: isotherm_store::Operation::Outbox,
+                holder: None,
+            };
             let draw = self.faults.get().random.in_thousand(500);
             return Err(if draw { busy } else { isotherm_store::Error::from("the disk reported an error") });
         }
