@@ -4,10 +4,9 @@ pub mod cli;
 pub mod dead_letters;
 pub mod deploy;
 pub mod inspect;
+pub mod render;
 pub mod results;
 pub mod run;
-#[cfg(test)]
-mod simulation;
 pub mod sinks;
 pub mod source;
 pub mod topology;

@@ -16,6 +16,7 @@ use super::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command, i
 use crate::dead_letters::{self, DeadLetters, End, Ended};
 use crate::deploy;
 use crate::inspect::InspectError;
+use crate::render::hints;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
 use crate::sinks::Sink;
@@ -50,7 +51,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            stderr::write_below(format!("error: {error}\n"));
+            stderr::write_below(format!("error: {}\n", hints::described(&*error)));
             let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage)
                 || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage)
                 || error.downcast_ref::<crate::verify::Error>().is_some_and(crate::verify::Error::is_usage);

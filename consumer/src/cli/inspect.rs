@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::settings::Settings;
-use isotherm_model::time::{self, Utc};
-use isotherm_model::window::Millis;
+use isotherm_model::time::{self, Millis, Utc};
 use isotherm_store as sqlite;
 use isotherm_store::{Holder, StoreReader, Timing, Windows};
 
 use super::execute::{Failure, runtime};
 use super::{Place, load, stores};
-use crate::inspect::query::{Form, Printer};
+use crate::inspect::query::{OutputFormat, Printer};
 use crate::inspect::{self, InspectError};
+use crate::results;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::ends::extents;
 use crate::topology::{StoreKind, Topology};
@@ -206,8 +206,8 @@ pub(super) fn query(what: Query) -> Result<ExitCode, Failure> {
     };
     let Opened { mut reader, settings, .. } = flags.store.open()?;
     let form = match flags.format {
-        QueryFormat::Table => Form::table(&settings.schema.group),
-        QueryFormat::Jsonl => Form::jsonl(&settings.schema.group),
+        QueryFormat::Table => OutputFormat::table(&settings.schema.group),
+        QueryFormat::Jsonl => OutputFormat::jsonl(&settings.schema.group),
     };
     let mut printer = Printer::new(form, BufWriter::new(io::stdout().lock()));
     let snapshot = reader.snapshot()?;
@@ -248,7 +248,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
     let snapshot = reader.snapshot()?;
     let (partitions, accounts) = (snapshot.partitions()?, snapshot.accounts()?);
     let (waiting, lost) = (snapshot.waiting()?, snapshot.lost()?);
-    let report = inspect::ledger::report(&inspect::ledger::Stored {
+    let report = inspect::ledger::report(&inspect::ledger::LedgerInput {
         topic: &identity.subject.topic,
         run: &identity.run.to_string(),
         settings: &settings,
@@ -261,7 +261,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
     drop(snapshot);
     print(match flags.format {
         ReportFormat::Table => inspect::ledger::text(&report, &settings),
-        ReportFormat::Json => vec![report.to_string()],
+        ReportFormat::Json => vec![results::json(&report)],
     })
 }
 
@@ -281,7 +281,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     let usual = given.unwrap_or(Timing { grace: topology.grace, idle: topology.idle });
     let cluster = cluster(flags.store.place.cluster.as_deref(), &subject.cluster);
     let log = runtime()?.block_on(extents(&cluster, &subject.topic, PATIENCE));
-    let report = inspect::why::report(&inspect::why::Known {
+    let report = inspect::why::report(&inspect::why::WhyInput {
         topic: &subject.topic,
         window: settings.window,
         timing: Timing { grace: flags.grace.unwrap_or(usual.grace), idle: flags.idle.unwrap_or(usual.idle) },
@@ -294,7 +294,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     });
     print(match flags.format {
         ReportFormat::Table => inspect::why::text(&report),
-        ReportFormat::Json => vec![report.to_string()],
+        ReportFormat::Json => vec![results::json(&report)],
     })
 }
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use isotherm_engine::commit::Store;
 use isotherm_store as sqlite;
-use isotherm_store::error::StoreFault;
 use isotherm_store::memory::MemoryStore;
 use isotherm_store::{Outbox, SqliteStore, StoreReader, Subject, Timing};
 use tracing::info;
@@ -82,9 +81,9 @@ async fn look(cluster: &Cluster, topology: &Topology, flags: &RunFlags) -> Resul
 fn unused(path: &Path) -> Result<(), Failure> {
     let mut reader = match StoreReader::open(path) {
         Ok(reader) => reader,
-        Err(StoreFault::Missing { .. }) => return Ok(()),
+        Err(isotherm_store::Error::Missing { .. }) => return Ok(()),
         // It is of a run before this version.
-        Err(StoreFault::OtherFormat { found, ours, .. }) if found < ours => return Err(run::Error::Used.into()),
+        Err(isotherm_store::Error::OlderFormat { .. }) => return Err(run::Error::Used.into()),
         Err(fault) => return Err(fault.into()),
     };
     let used = reader.snapshot()?.overview().commits > 0;
@@ -92,7 +91,7 @@ fn unused(path: &Path) -> Result<(), Failure> {
 }
 
 /// Where the store of a topology lies; `None` for memory.
-pub(super) fn path(topology: &Topology, cluster: Option<&str>) -> Result<Option<PathBuf>, StoreFault> {
+pub(super) fn path(topology: &Topology, cluster: Option<&str>) -> Result<Option<PathBuf>, isotherm_store::Error> {
     match &topology.store {
         StoreKind::Memory => Ok(None),
         StoreKind::File(path) => Ok(Some(path.clone())),

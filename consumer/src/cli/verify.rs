@@ -74,7 +74,7 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     let code = if report.findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let said = match flags.format {
         VerifyFormat::Table => say(&report.text().to_string()),
-        VerifyFormat::Json => say(&report.json().to_string()),
+        VerifyFormat::Json => say(&report.json()),
     };
     match said {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -14,7 +14,6 @@ use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
 use isotherm_model::window::WindowSize;
-use isotherm_store::error::StoreFault;
 use isotherm_store::{LostBatch, LostCause};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -38,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why an attempt failed.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// Another one may go better.
     Passes(String),
     /// None will.
@@ -60,11 +59,11 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<StoreFault> for Failure {
-    fn from(fault: StoreFault) -> Self {
+impl From<isotherm_store::Error> for Failure {
+    fn from(fault: isotherm_store::Error) -> Self {
         match fault {
             // Nothing of it was done.
-            fault @ StoreFault::Busy { .. } => Self::Passes(fault.to_string()),
+            fault @ isotherm_store::Error::Busy { .. } => Self::Passes(fault.to_string()),
             fault => Self::Stays(Error::Store(fault)),
         }
     }
@@ -83,7 +82,7 @@ impl From<RawError> for Failure {
 }
 
 /// See the module's text.
-pub(crate) struct Copier<L, T, O> {
+pub struct Copier<L, T, O> {
     outbox: O,
     log: L,
     post: Post<T>,
@@ -102,7 +101,7 @@ pub(crate) struct Copier<L, T, O> {
 
 impl<L: Log, T: Topic, O: PendingCommit> Copier<L, T, O> {
     /// A copier of the topic that is read, between these three.
-    pub(crate) fn new(outbox: O, log: L, post: Post<T>, topic: String, settings: &Settings, bounds: Bounds) -> Self {
+    pub fn new(outbox: O, log: L, post: Post<T>, topic: String, settings: &Settings, bounds: Bounds) -> Self {
         Self {
             outbox,
             log,
@@ -161,7 +160,7 @@ impl<L: Log, T: Topic, O: PendingCommit> Copier<L, T, O> {
     }
 
     /// Copies the oldest batches. False if there are none.
-    pub(crate) async fn step(&mut self) -> Result<bool, Failure> {
+    pub async fn step(&mut self) -> Result<bool, Failure> {
         let dead = self.outbox.oldest(self.bounds.batches)?;
         if dead.is_empty() {
             return Ok(false);

@@ -4,14 +4,15 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use isotherm_engine::state::DeadBatch;
-use isotherm_model::json::Quoted;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::scan::Scanner;
-use isotherm_model::time::{self, Utc};
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::{self, Millis, Utc};
+use isotherm_model::window::WindowSize;
+use serde::Serialize;
 use serde_json::Value;
 use siphasher::sip::SipHasher;
 
+use crate::results;
 use crate::source::fluvio::batches::RawBatch;
 
 /// The reason of a late reading.
@@ -19,32 +20,32 @@ const LATE: &str = "late";
 
 /// Where a letter comes from: its record's place in the topic that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Origin {
-    pub(crate) partition: PartitionId,
-    pub(crate) offset: i64,
+pub struct Origin {
+    pub partition: PartitionId,
+    pub offset: i64,
 }
 
 /// A letter that stands in the topic of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) origin: Origin,
+pub struct Known {
+    pub origin: Origin,
     /// The start of the window that a late reading is for.
-    pub(crate) window: Option<Millis>,
+    pub window: Option<Millis>,
 }
 
 /// A reading that is late, or a record that is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Letter {
-    pub(crate) origin: Origin,
-    pub(crate) reason: &'static str,
+pub struct Letter {
+    pub origin: Origin,
+    pub reason: &'static str,
     /// The start of the window that a late reading is for.
-    pub(crate) window: Option<Millis>,
+    pub window: Option<Millis>,
     /// The record's value, as it is in the log.
-    pub(crate) value: Bytes,
+    pub value: Bytes,
 }
 
 /// The dead records of a batch, in order. Their values are copied: a batch can be far larger than what is dead in it.
-pub(crate) fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, size: WindowSize) -> Vec<Letter> {
+pub fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, size: WindowSize) -> Vec<Letter> {
     let mut letters = Vec::new();
     for (record, offset) in batch.records.iter().zip(batch.base_offset..) {
         let (reason, window) = match scanner.scan(&record.value, record.timestamp) {
@@ -64,31 +65,49 @@ pub(crate) fn pick(batch: &RawBatch, dead: &DeadBatch, scanner: &mut Scanner, si
     letters
 }
 
+#[derive(Serialize)]
+struct Key<'a> {
+    reason: &'a str,
+    topic: &'a str,
+    partition: PartitionId,
+    offset: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<String>,
+    run: &'a str,
+    id: String,
+}
+
 /// Makes keys of letters, and reads them back.
 #[derive(Debug, Clone)]
-pub(crate) struct Envelope {
+pub struct Envelope {
     topic: String,
     run: String,
 }
 
 impl Envelope {
     /// For letters of this run, of this topic.
-    pub(crate) fn new(topic: &str, run: &str) -> Self {
-        Self { topic: Quoted(topic).to_string(), run: run.to_owned() }
+    pub fn new(topic: &str, run: &str) -> Self {
+        Self { topic: topic.to_owned(), run: run.to_owned() }
     }
 
     /// A letter's key: see `docs/dead-letters.md`.
-    pub(crate) fn key(&self, letter: &Letter) -> String {
+    pub fn key(&self, letter: &Letter) -> String {
         let Self { topic, run } = self;
-        let Letter { origin: Origin { partition, offset }, reason, window, .. } = letter;
-        let window = window.map_or(String::new(), |start| format!(r#""window":"{}","#, Utc(start)));
-        format!(
-            r#"{{"reason":"{reason}","topic":{topic},"partition":{partition},"offset":{offset},{window}"run":"{run}","id":"{run}/{partition}/{offset}"}}"#
-        )
+        let Letter { origin: Origin { partition, offset }, reason, window, .. } = *letter;
+        let id = format!("{run}/{partition}/{offset}");
+        results::json(&Key {
+            reason,
+            topic,
+            partition,
+            offset,
+            window: window.map(|start| Utc(start).to_string()),
+            run,
+            id,
+        })
     }
 
     /// What the letter with this key is of, if it is one of this run.
-    pub(crate) fn known(&self, key: &[u8]) -> Option<Known> {
+    pub fn known(&self, key: &[u8]) -> Option<Known> {
         let key: Value = serde_json::from_slice(key).ok()?;
         let (partition, offset) =
             key.get("id")?.as_str()?.strip_prefix(&self.run)?.strip_prefix('/')?.split_once('/')?;
@@ -100,7 +119,7 @@ impl Envelope {
 }
 
 /// The partition of a record with this key, as Fluvio's own clients choose it.
-pub(crate) fn partition_of(key: &[u8], partitions: u32) -> PartitionId {
+pub fn partition_of(key: &[u8], partitions: u32) -> PartitionId {
     let mut hasher = SipHasher::new();
     key.hash(&mut hasher);
     u32::try_from(hasher.finish() % u64::from(partitions.max(1))).unwrap_or(0)

@@ -6,14 +6,14 @@
 //! `docs/dead-letters.md` says what is promised.
 
 mod broker;
-pub(crate) mod chunk;
-pub(crate) mod copier;
-pub(crate) mod letter;
+pub mod chunk;
+pub mod copier;
+pub mod letter;
 mod log;
 #[cfg(test)]
-pub(crate) mod model;
-pub(crate) mod post;
-pub(crate) mod seam;
+mod model;
+pub mod post;
+pub mod seam;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +23,6 @@ use std::time::Duration;
 use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
-use isotherm_store::error::StoreFault;
 use isotherm_store::{Outbox, StoreReader};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -37,6 +36,7 @@ use self::copier::Copier;
 use self::letter::Envelope;
 use self::log::SourceLog;
 use self::post::Post;
+use crate::render::hints;
 use crate::source::SourceError;
 use crate::source::fluvio::cluster::Cluster;
 use crate::source::fluvio::raw::RawError;
@@ -70,7 +70,7 @@ pub enum Error {
     },
     /// The outbox.
     #[error("dead letters: {0}")]
-    Store(#[source] StoreFault),
+    Store(#[source] isotherm_store::Error),
     /// The batches that they are in.
     #[error(
         "dead letters: {0}; if it stays so, no letter behind it can be copied: start without --dead-letters, which leaves \
@@ -164,7 +164,7 @@ impl DeadLetters {
         let task = tokio::spawn(async move {
             let outcome = running.await;
             if let Err(error) = &outcome {
-                error!("{error}");
+                error!("{}", hints::described(error));
             }
             outcome
         });

@@ -11,10 +11,10 @@ use super::seam::{PostError, Put, Reach, Sealed, Topic};
 const BATCH_BYTES: usize = 512 << 10;
 
 /// How many records others may write to a partition behind a letter of ours before it is no longer looked for.
-pub(crate) const OTHERS: u64 = 100_000;
+pub const OTHERS: u64 = 100_000;
 
 /// See the module's text.
-pub(crate) struct Post<T> {
+pub struct Post<T> {
     topic: T,
     envelope: Envelope,
     /// How many the topic had when it was last looked at.
@@ -26,13 +26,13 @@ pub(crate) struct Post<T> {
 
 impl<T: Topic> Post<T> {
     /// A post that sends letters in this envelope. [`Post::there`] comes before the first [`Post::send`].
-    pub(crate) fn new(topic: T, envelope: Envelope) -> Self {
+    pub fn new(topic: T, envelope: Envelope) -> Self {
         Self { topic, envelope, partitions: 0, behind: BTreeMap::new() }
     }
 
     /// Looks at the topic anew, and shows the letters of this run that are there already: of each partition those among the last
     /// records, as many as `letters`, which is how many may have been sent and not noted, and [`OTHERS`] besides.
-    pub(crate) async fn there(&mut self, letters: u64, mut note: impl FnMut(Known) + Send) -> Result<(), PostError> {
+    pub async fn there(&mut self, letters: u64, mut note: impl FnMut(Known) + Send) -> Result<(), PostError> {
         self.partitions = self.topic.look().await?;
         while let Some((partition, end)) = self.behind.first_key_value() {
             self.topic.reach(*partition, *end).await?;
@@ -48,7 +48,7 @@ impl<T: Topic> Post<T> {
 
     /// Sends letters, and returns when all of them are acknowledged, with those that the broker takes in no case: alone in
     /// their batch they are still too large for it.
-    pub(crate) async fn send(&mut self, letters: &[Letter]) -> Result<Vec<Origin>, PostError> {
+    pub async fn send(&mut self, letters: &[Letter]) -> Result<Vec<Origin>, PostError> {
         let mut refused = Vec::new();
         let mut lanes: BTreeMap<PartitionId, (usize, Vec<Sealed>)> = BTreeMap::new();
         for letter in letters {

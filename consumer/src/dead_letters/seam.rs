@@ -6,7 +6,6 @@ use std::future::Future;
 use bytes::Bytes;
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::PartitionId;
-use isotherm_store::error::StoreFault;
 use isotherm_store::{LostBatch, Outbox};
 
 use super::letter::Origin;
@@ -14,13 +13,13 @@ use crate::source::fluvio::batches::RawBatch;
 use crate::source::fluvio::raw::RawError;
 
 /// The log that was read.
-pub(crate) trait Log: Send {
+pub trait Log: Send {
     /// A batch of it. If it has been cut, [`RawError::Evicted`] says where the partition begins by now.
     fn fetch(&mut self, batch: &DeadBatch) -> impl Future<Output = Result<RawBatch, RawError>> + Send;
 }
 
 /// The topic of dead letters.
-pub(crate) trait Topic: Send {
+pub trait Topic: Send {
     /// Looks the topic up anew, whatever was known of it: how many partitions it has.
     fn look(&mut self) -> impl Future<Output = Result<u32, PostError>> + Send;
 
@@ -46,15 +45,15 @@ pub(crate) trait Topic: Send {
 
 /// A letter in its envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sealed {
-    pub(crate) origin: Origin,
-    pub(crate) key: Vec<u8>,
-    pub(crate) value: Bytes,
+pub struct Sealed {
+    pub origin: Origin,
+    pub key: Vec<u8>,
+    pub value: Bytes,
 }
 
 /// What became of a batch of letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Put {
+pub enum Put {
     /// All replicas have all of it.
     Acknowledged,
     /// The leader has all of it, and its replicas have not: it ends before this offset, and nobody can read it yet.
@@ -65,7 +64,7 @@ pub(crate) enum Put {
 
 /// What became of letters that were stored, and that nobody could read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub enum Reach {
     /// All replicas have them.
     Readable,
     /// The way to the leader that had them is broken, or it is another log: the tail tells whether they are there.
@@ -74,7 +73,7 @@ pub(crate) enum Reach {
 
 /// Why letters cannot be sent.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PostError {
+pub enum PostError {
     /// They may have been sent, or not; another attempt may go better.
     #[error("{0}")]
     Unsure(String),
@@ -84,20 +83,20 @@ pub(crate) enum PostError {
 }
 
 /// The outbox: see [`Outbox`].
-pub(crate) trait PendingCommit: Send {
+pub trait PendingCommit: Send {
     /// See [`Outbox::oldest`].
-    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault>;
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error>;
 
     /// See [`Outbox::settle`].
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault>;
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error>;
 }
 
 impl PendingCommit for Outbox {
-    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error> {
         Outbox::oldest(self, most)
     }
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
-        Outbox::settle(self, last, lost)
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
+        Outbox::mark_done(self, last, lost)
     }
 }

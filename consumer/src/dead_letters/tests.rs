@@ -16,7 +16,6 @@ use isotherm_model::codec;
 use isotherm_model::combine::Combiner;
 use isotherm_model::partial::SourceRange;
 use isotherm_model::settings::Settings;
-use isotherm_store::error::{Doing, StoreFault};
 use isotherm_store::{LostBatch, LostCause};
 use proptest::prelude::*;
 
@@ -47,18 +46,22 @@ struct Box {
 struct Outbox(Arc<Mutex<Box>>, Handle);
 
 impl PendingCommit for Outbox {
-    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error> {
         Ok(self.0.lock().unwrap().dead.iter().take(most as usize).cloned().collect())
     }
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
         if self.1.befalls(Point::Settle) != Befalls::Nothing {
-            return Err(StoreFault::from("it is not even begun"));
+            return Err(isotherm_store::Error::from("it is not even begun"));
         }
         let mut outbox = self.0.lock().unwrap();
         if let Some(left) = outbox.busy.checked_sub(1) {
             outbox.busy = left;
-            return Err(StoreFault::Busy { path: "run.db".into(), doing: Doing::Outbox, holder: None });
+            return Err(isotherm_store::Error::Busy {
+                path: "run.db".into(),
+                operation: isotherm_store::Operation::Outbox,
+                holder: None,
+            });
         }
         let done: Vec<u64> =
             outbox.dead.extract_if(.., |(number, _)| *number <= last).map(|(number, _)| number).collect();
@@ -68,7 +71,7 @@ impl PendingCommit for Outbox {
         drop(outbox);
         match self.1.befalls(Point::Settled) {
             Befalls::Nothing => Ok(()),
-            _ => Err(StoreFault::from("it is done, but nobody knows")),
+            _ => Err(isotherm_store::Error::from("it is done, but nobody knows")),
         }
     }
 }

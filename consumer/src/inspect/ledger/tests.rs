@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use isotherm_engine::ledger;
-use isotherm_engine::ledger::DataLoss;
+use isotherm_engine::ledger::KeyedRange;
+use isotherm_model::partial::SourceRange;
 use isotherm_model::rejection::Rejection;
 use isotherm_model::schema::{Groups, Pointer};
 use isotherm_model::window::{Window, WindowSize};
@@ -15,7 +15,7 @@ fn range<K>(key: K, first: i64, next: i64, records: u64) -> KeyedRange<K> {
 }
 
 fn lost(cause: LostCause, first: i64, next: i64, records: u64) -> LostRange {
-    LostRange { partition: 1, cause: Some(cause), range: SourceRange { first, next }, batches: 1, records }
+    LostRange { partition: 1, cause, range: SourceRange { first, next }, batches: 1, records }
 }
 
 struct Store {
@@ -45,7 +45,7 @@ impl Store {
                 0,
             ),
             restored: 40,
-            data_losses: vec![DataLoss { range: SourceRange { first: 12_300, next: 12_400 }, lost: 55 }],
+            data_losses: vec![ledger::DataLoss { range: SourceRange { first: 12_300, next: 12_400 }, lost: 55 }],
         };
         let mut rejected = RejectedCounts::default();
         rejected.add(Rejection::Future, 3);
@@ -60,7 +60,7 @@ impl Store {
     }
 
     fn report(&self) -> LedgerReport {
-        report(&Stored {
+        report(&LedgerInput {
             topic: "sensors",
             run: "7f8c1d1e-9a51-4d0e-8a5b-0d9a4f4f1c55",
             settings: &self.settings,
@@ -80,16 +80,16 @@ impl Store {
 #[test]
 fn everything_adds_up() {
     let report = Store::new().report();
-    let Counts { read, counted, late, rejected, restored, lost, waiting, letters_lost } = report.counts;
+    let Counts { read, counted, late, rejected, restored, lost, dead_letters } = report.counts;
     assert_eq!((read, counted, late, rejected.total(), restored, lost), (12_355, 11_320, 30, 1_005, 40, 55));
     assert_eq!(read, counted + late + rejected.total());
-    assert_eq!(waiting, Letters { batches: 2, records: 7 });
-    assert_eq!(letters_lost, Letters { batches: 2, records: 3 });
+    assert_eq!(dead_letters.waiting, Letters { batches: 2, records: 7 });
+    assert_eq!(dead_letters.lost, Letters { batches: 2, records: 3 });
     let of: Vec<_> =
         report.partitions.iter().map(|ledger| (ledger.partition, ledger.next, ledger.counts.read)).collect();
     assert_eq!(of, [(0, 12_400, 12_345), (1, 10, 10), (2, 0, 0)]);
-    let late = &report.partitions[0].late;
-    assert_eq!((late.listed.len(), late.listed[2].key, late.unlisted), (23, 6_000, 7), "windows by their start");
+    let PartitionLedger { late_ranges: late, late_unlisted, .. } = &report.partitions[0];
+    assert_eq!((late.len(), late[2].kind, *late_unlisted), (23, Kind::Window(6_000), 7), "windows by their start");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_store_without_faults_has_a_short_ledger() {
     (store.waiting, store.lost) = (BTreeMap::new(), Vec::new());
     let text = store.text();
     assert_eq!(text.lines().count(), 6, "{text}");
-    for line in ["partition  read to  read  counted  late  rejected  replayed  in gaps", "all"] {
+    for line in ["partition  position  read  counted  late  rejected  restored  lost", "all"] {
         assert!(text.contains(line), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! The cells of a batch while its records are read.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::names::GroupNames;
 use crate::fixed::Fixed;
@@ -26,19 +27,18 @@ pub(super) struct CellBuilder {
     /// The groups that have cells, ascending by name, and for each group its position among them.
     groups: Vec<u32>,
     group_index: Vec<u32>,
-    /// The cells in their final order; their sensors are contiguous in this order.
+    /// The cells in their final order, and in this order the sensors of each.
     order: Vec<u32>,
     sensors: Vec<SensorHash>,
 }
 
+/// 64 bytes: a batch in which every reading has a cell of its own needs most of its memory for cells.
 #[derive(Debug, Clone)]
 struct BuiltCell {
     window: Window,
     group: u32,
-    /// Once sorted: the position of its group, and the range of its sensors.
-    group_index: u32,
-    begin: u32,
-    len: u32,
+    /// Once sorted: where its sensors end. They begin where those of the previous cell end.
+    sensors_end: u32,
     stats: Stats,
 }
 
@@ -119,9 +119,7 @@ impl CellBuilder {
         let place = *self.places.entry((window, group)).or_insert(next);
         match self.cells.get_mut(place as usize) {
             Some(cell) => cell.stats.push(value),
-            None => {
-                self.cells.push(BuiltCell { window, group, group_index: 0, begin: 0, len: 0, stats: Stats::of(value) })
-            }
+            None => self.cells.push(BuiltCell { window, group, sensors_end: 0, stats: Stats::of(value) }),
         }
         if let Some(recent) = self.recent.get_mut(slot) {
             *recent = Recent { window, group, cell: place + 1 };
@@ -133,17 +131,17 @@ impl CellBuilder {
     pub(super) fn sort(&mut self, known: &KnownGroups) {
         self.sort_groups(known);
         let Self { cells, cell_of, sensor_of, group_index, order, sensors, .. } = self;
-        for cell in cells.iter_mut() {
-            cell.group_index = group_index.get(cell.group as usize).copied().unwrap_or_default();
-        }
         order.clear();
         order.extend(0..cells.len() as u32);
-        order.sort_unstable_by_key(|place| cells.get(*place as usize).map(|cell| (cell.window, cell.group_index)));
-        // Each cell has as many readings as it counted: after them the sensors of the next cell begin.
+        order.sort_unstable_by_key(|place| {
+            let cell = cells.get(*place as usize)?;
+            Some((cell.window, group_index.get(cell.group as usize)))
+        });
+        // Each cell has as many sensors as readings at first: after them those of the next cell begin.
         let mut begin = 0;
         for place in order.iter() {
             if let Some(cell) = cells.get_mut(*place as usize) {
-                (cell.begin, cell.len) = (begin, 0);
+                cell.sensors_end = begin;
                 begin += cell.stats.count as u32;
             }
         }
@@ -151,16 +149,19 @@ impl CellBuilder {
         sensors.resize(sensor_of.len(), 0);
         for (place, sensor) in cell_of.iter().zip(sensor_of.iter()) {
             if let Some(cell) = cells.get_mut(*place as usize)
-                && let Some(slot) = sensors.get_mut((cell.begin + cell.len) as usize)
+                && let Some(slot) = sensors.get_mut(cell.sensors_end as usize)
             {
                 *slot = *sensor;
-                cell.len += 1;
+                cell.sensors_end += 1;
             }
         }
-        for cell in cells {
-            if let Some(sensors) = sensors.get_mut(cell.begin as usize..(cell.begin + cell.len) as usize) {
-                sensors.sort_unstable();
-                cell.len = distinct(sensors) as u32;
+        // Then the distinct ones move to the front.
+        let (mut begin, mut kept) = (0, 0);
+        for place in order.iter() {
+            if let Some(cell) = cells.get_mut(*place as usize) {
+                let end = cell.sensors_end as usize;
+                kept = keep_distinct(sensors, begin..end, kept);
+                (begin, cell.sensors_end) = (end, kept as u32);
             }
         }
     }
@@ -171,16 +172,14 @@ impl CellBuilder {
         const USED: u32 = 1;
         let Self { cells, names, groups, group_index, .. } = self;
         group_index.clear();
+        group_index.resize(cells.iter().map(|cell| cell.group as usize + 1).max().unwrap_or_default(), 0);
         for cell in cells.iter() {
-            let group = cell.group as usize;
-            if group >= group_index.len() {
-                group_index.resize(group + 1, 0);
-            }
-            if let Some(index) = group_index.get_mut(group) {
+            if let Some(index) = group_index.get_mut(cell.group as usize) {
                 *index = USED;
             }
         }
         groups.clear();
+        groups.reserve_exact(group_index.iter().filter(|used| **used == USED).count());
         groups.extend((0_u32..).zip(group_index.iter()).filter(|(_, used)| **used == USED).map(|(group, _)| group));
         // Places of known groups already ascend as their names do.
         if matches!(known, KnownGroups::Any) {
@@ -205,24 +204,32 @@ impl CellBuilder {
 
     /// The cells, ascending by window and group, after [`CellBuilder::sort`].
     pub(super) fn cells<'a>(&'a self, known: &'a KnownGroups) -> impl Iterator<Item = CellView<'a>> + Clone + use<'a> {
-        self.order.iter().filter_map(|place| self.cells.get(*place as usize)).map(|cell| CellView {
-            window: cell.window,
-            group: self.name(cell.group, known),
-            group_index: cell.group_index as usize,
-            stats: &cell.stats,
-            sensors: self.sensors.get(cell.begin as usize..(cell.begin + cell.len) as usize).unwrap_or_default(),
+        let cells = self.order.iter().filter_map(|place| self.cells.get(*place as usize));
+        cells.scan(0, |begin, cell| {
+            let end = cell.sensors_end as usize;
+            let sensors = self.sensors.get(std::mem::replace(begin, end)..end).unwrap_or_default();
+            let group_index = self.group_index.get(cell.group as usize).copied().unwrap_or_default() as usize;
+            let group = self.name(cell.group, known);
+            Some(CellView { window: cell.window, group, group_index, stats: &cell.stats, sensors })
         })
     }
 }
 
-/// Moves the distinct values of an ascending list to its front; how many there are.
-fn distinct(sorted: &mut [SensorHash]) -> usize {
-    let mut kept = 0;
-    for i in 0..sorted.len() {
-        if i == 0 || sorted[i] != sorted[kept - 1] {
-            sorted[kept] = sorted[i];
+/// Sorts a range, and moves its distinct values to `kept`, at or before the range's start. Returns where they end.
+fn keep_distinct(sensors: &mut [SensorHash], range: Range<usize>, mut kept: usize) -> usize {
+    if let Some(range) = sensors.get_mut(range.clone()) {
+        range.sort_unstable();
+    }
+    let mut last = None;
+    for i in range {
+        let sensor = sensors.get(i).copied();
+        if sensor != last
+            && let (Some(slot), Some(sensor)) = (sensors.get_mut(kept), sensor)
+        {
+            *slot = sensor;
             kept += 1;
         }
+        last = sensor;
     }
     kept
 }
@@ -232,12 +239,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distinct_values_come_first() {
-        for (mut list, kept) in [(vec![], 0), (vec![1], 1), (vec![1, 1, 1], 1), (vec![1, 1, 2, 3, 3, 4], 4)] {
+    fn distinct_values_move_to_the_front() {
+        for list in [vec![], vec![1], vec![1, 1, 1], vec![4, 1, 3, 1, 2, 3]] {
             let mut expected = list.clone();
+            expected.sort_unstable();
             expected.dedup();
-            assert_eq!(distinct(&mut list), kept);
-            assert_eq!(list[..kept], expected);
+            for kept in 0..3 {
+                let mut sensors = [vec![1, 4, 9], list.clone()].concat();
+                let end = keep_distinct(&mut sensors, 3..3 + list.len(), kept);
+                assert_eq!(sensors[kept..end], expected);
+                assert_eq!(sensors[..kept], [1, 4, 9][..kept]);
+            }
         }
+    }
+
+    #[test]
+    fn a_cell_is_small() {
+        assert_eq!(size_of::<BuiltCell>(), 64);
     }
 }
