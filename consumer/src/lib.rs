@@ -1,15 +1,17 @@
 //! The consumer: reads partials of a topic, merges them into windows and totals, and publishes what closed.
 
 pub mod cli;
-pub mod dead_letters;
+pub mod delivery;
 pub mod deploy;
+mod hints;
 pub mod inspect;
+pub mod log;
 pub mod results;
 pub mod run;
 #[cfg(test)]
 mod simulation;
 pub mod sink;
-pub mod source;
+pub mod sources;
 mod stderr;
 pub mod topology;
 pub mod verify;

@@ -26,10 +26,9 @@ use tracing::{error, info};
 use self::speaker::Speaker;
 pub use self::speaker::Unsaid;
 use crate::sink::Sink;
-use crate::source::fluvio::cluster::Cluster;
-use crate::source::fluvio::{FluvioSource, Reading};
-use crate::source::{Source, SourceError};
-use crate::topology::Topology;
+use crate::log;
+use crate::sources::{ReadPlan, Source, SourceError, module, native};
+use crate::topology::{Combine, Topology};
 
 /// How often the materializer is told the time, and displays are brought up to date.
 const TICK: Duration = Duration::from_millis(100);
@@ -133,14 +132,14 @@ pub async fn run(
     sink: &mut dyn Sink,
     shutdown: CancellationToken,
 ) -> Result<Outcome, Error> {
-    let cluster = Cluster::at(config.cluster.as_deref());
-    info!("reading `{}` of the cluster at {}", config.topology.topic, cluster.address());
+    let log = log::open(config.cluster.as_deref(), &config.topology.topic).map_err(SourceError::from)?;
+    info!("reading `{}` of the cluster at {}", config.topology.topic, log.identity().address);
     let saved = match store.load()? {
         Some(_) if config.from.is_some() => return Err(Error::Used),
         Some(saved) => saved,
         None => Saved::beginning(config.from.unwrap_or_default()),
     };
-    let reading = Reading {
+    let plan = ReadPlan {
         began: saved.topic.began,
         fixed_partitions: config.until_end,
         resume: saved.partitions.clone(),
@@ -159,7 +158,12 @@ pub async fn run(
     }
     let habits =
         Habits { stop_after: config.stop_after, log_progress: config.log_progress, stop_timeout: config.stop_timeout };
-    let open = FluvioSource::open(cluster, &config.topology, reading);
+    let open = async {
+        match config.topology.combine {
+            Combine::Broker => module::open(config.cluster.as_deref(), &config.topology, plan).await,
+            Combine::Consumer => native::open(log, &config.topology, plan).await,
+        }
+    };
     let mut source = tokio::select! {
         biased;
         () = shutdown.cancelled() => {
@@ -170,7 +174,7 @@ pub async fn run(
         }
         source = open => source?,
     };
-    drive(&mut source, &mut materializer, store, sink, habits, shutdown).await
+    drive(&mut *source, &mut materializer, store, sink, habits, shutdown).await
 }
 
 /// What [`drive`] does of its own accord.

@@ -128,7 +128,7 @@ fn init_logs(args: &Args) {
         (false, _) => "debug",
     };
     // The platform's crates log every lost connection as an error of theirs; the retries here say it once.
-    let default = format!("off,isotherm_producer={level}");
+    let default = format!("off,isotherm_producer={level},isotherm_fluvio={level}");
     let asked = if args.quiet { None } else { EnvFilter::try_from_default_env().ok() };
     let filter = asked.unwrap_or_else(|| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()

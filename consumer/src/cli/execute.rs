@@ -9,8 +9,9 @@ use super::load::{self, DEFAULT_FILE, LoadError};
 use super::{
     Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, inspect, log, signals, stores, verify,
 };
-use crate::dead_letters::{self, DeadLetters, End, Ended};
+use crate::delivery::{self, DeadLetters, End, Ended};
 use crate::deploy;
+use crate::hints;
 use crate::inspect::InspectError;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
@@ -20,7 +21,6 @@ use crate::sink::bar::Bar;
 use crate::sink::jsonl::JsonlSink;
 use crate::sink::none::NoSink;
 use crate::sink::table::{Screen, Table};
-use crate::source::fluvio::cluster::Cluster;
 use crate::stderr;
 use crate::topology::{Topology, render};
 
@@ -35,6 +35,13 @@ pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Executes a parsed command line.
 pub(super) fn execute(cli: Cli) -> ExitCode {
+    let cluster = match &cli.command {
+        None => &cli.place,
+        Some(Command::Deploy(flags)) => &flags.place,
+        Some(Command::Verify(flags)) => &flags.store.place,
+        Some(_) => &cli.place,
+    };
+    let cluster = cluster.cluster.clone();
     let result = match cli.command {
         None => run(&cli),
         Some(Command::Deploy(flags)) => deploy(flags),
@@ -50,7 +57,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            stderr::write(format!("error: {error}\n"), None);
+            stderr::write(format!("error: {}\n", hints::text(&*error, cluster.as_deref())), None);
             let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage)
                 || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage)
                 || error.downcast_ref::<crate::verify::Error>().is_some_and(crate::verify::Error::is_usage);
@@ -81,9 +88,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         sink = Box::new(Apart::new(sink)?);
     }
     let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
-    let letters = cli.run.dead_letters.clone().map(|letters| dead_letters::Config {
+    let letters = cli.run.dead_letters.clone().map(|letters| delivery::Config {
         letters,
-        topic: topology.topic.clone(),
         settings: topology.settings.clone(),
         drain: cli.run.drain,
     });
@@ -105,15 +111,16 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         let Some(((outbox, path), letters)) = outbox.zip(letters) else {
             return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, Ended::Sound));
         };
-        let cluster = Cluster::at(config.cluster.as_deref());
+        let address = config.cluster.as_deref();
+        let log = crate::log::open(address, &config.topology.topic)?;
         let letters = tokio::select! {
-            letters = DeadLetters::start(cluster, letters, outbox, &path) => letters?,
+            letters = DeadLetters::start(log, address, letters, outbox, &path) => letters?,
             // The run says its totals; it reads nothing.
             () = shutdown.cancelled() => {
                 return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, Ended::Sound));
             }
         };
-        let outcome = run::run(config, &mut letters.tell(&mut *store), &mut *sink, shutdown.clone()).await;
+        let outcome = run::run(config, &mut letters.notify(&mut *store), &mut *sink, shutdown.clone()).await;
         let end = match &outcome {
             Err(_) => End::Failed,
             Ok(Outcome::Interrupted(_) | Outcome::Unsaid(_)) => End::Stopped,
@@ -153,7 +160,6 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     let Logs { verbose, log_format } = flags.logs;
     log::start(verbose, log_format, None);
     let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
-    let cluster = Cluster::at(flags.place.cluster.as_deref());
     // What the file says of its own topic is not said of another one.
     let declares = load::file(&flags.place)?.is_some_and(|file| file.topic == topology.topic);
     let wanted = deploy::Wanted {
@@ -173,7 +179,7 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
         let shutdown = CancellationToken::new();
         signals::watch(shutdown.clone())?;
         tokio::select! {
-            done = deploy::deploy(&cluster, &wanted, &mut tell) => done.map(|()| false),
+            done = deploy::deploy(flags.place.cluster.as_deref(), &wanted, &mut tell) => done.map(|()| false),
             () = shutdown.cancelled() => Ok(true),
         }
     })?;

@@ -28,9 +28,9 @@ pub enum LogFormat {
 pub fn start(verbose: u8, format: LogFormat, screen: Option<Screen>) {
     let default = match verbose {
         // What the client says of broken connections, we say ourselves, with what follows.
-        0 => "off,isotherm_consumer=info",
-        1 => "warn,isotherm_consumer=debug",
-        _ => "debug,isotherm_consumer=trace",
+        0 => "off,isotherm_consumer=info,isotherm_fluvio=info",
+        1 => "warn,isotherm_consumer=debug,isotherm_fluvio=debug",
+        _ => "debug,isotherm_consumer=trace,isotherm_fluvio=trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()

@@ -27,7 +27,7 @@ use isotherm_model::settings::parse_duration;
 use self::log::LogFormat;
 pub use self::verify::{VerifyFlags, VerifyFormat};
 use crate::stderr;
-use crate::topology::StoreKind;
+use crate::topology::{Combine, StoreKind};
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
@@ -192,6 +192,9 @@ pub struct RunFlags {
     /// How far ahead of its record's log time a reading may be [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub max_ahead: Option<Duration>,
+    /// Where batches are combined [default: what the topology says, broker]
+    #[arg(long, value_enum, value_name = "broker|consumer")]
+    pub combine: Option<Combine>,
     /// Where to begin [default: where the store says, in an unused one `beginning`]
     #[arg(long, value_enum)]
     pub from: Option<FromFlag>,
@@ -254,6 +257,9 @@ pub struct DeployFlags {
     /// How many partitions the topic is to have [default: what the topology says, 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub partitions: Option<u32>,
+    /// Where batches are combined [default: what the topology says, broker]
+    #[arg(long, value_enum, value_name = "broker|consumer")]
+    pub combine: Option<Combine>,
     /// The file of the SmartModule `window-stats`
     #[arg(long, value_name = "FILE")]
     pub module: Option<PathBuf>,

@@ -20,8 +20,10 @@ use self::words::{because, seconds};
 use super::columns::{Column, lines};
 use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
 use crate::sink::table::format::{foreign, thousands, time_range};
-use crate::source::SourceError;
-use crate::source::fluvio::ends::{Extent, Extents};
+use crate::hints;
+use crate::log::LogBounds;
+use crate::log::ends::PartitionBounds;
+use crate::sources::SourceError;
 
 /// How much of a text from outside is shown.
 const MOST_TEXT: usize = 400;
@@ -47,7 +49,7 @@ pub struct Known<'a> {
     /// The cluster's address.
     pub cluster: &'a str,
     /// What it answers; or why it answers nothing. Asked after the store was read.
-    pub log: &'a Result<Extents, String>,
+    pub log: &'a Result<PartitionBounds, String>,
 }
 
 /// A consumer that runs.
@@ -120,9 +122,9 @@ fn stand(known: &Known<'_>, partition: PartitionId, window: Option<OpenWindow>) 
     let gone = known.log.as_ref().is_ok_and(|log| !log.contains_key(&partition));
     let (state, lag) = match (stored, extent) {
         _ if gone => (ReadState::Gone, None),
-        (None, extent) => (ReadState::Unread, extent.map(|Extent { start, end }| distance(start, end))),
+        (None, extent) => (ReadState::Unread, extent.map(|LogBounds { start, end }| distance(start, end))),
         (Some(_), None) => (ReadState::Unknown, None),
-        (Some(stored), Some(Extent { start, end })) => {
+        (Some(stored), Some(LogBounds { start, end })) => {
             if end < stored.merged {
                 error = Some(format!("it ends at offset {end}, but was read up to {}", stored.merged));
                 (ReadState::Shorter, None)
@@ -130,7 +132,7 @@ fn stand(known: &Known<'_>, partition: PartitionId, window: Option<OpenWindow>) 
                 let lag = distance(stored.merged.max(start), end);
                 let state = match refusal(known, partition, stored, start) {
                     Some(refusal) => {
-                        error = Some(refusal.to_string());
+                        error = Some(hints::text(&refusal, None));
                         ReadState::Cut
                     }
                     None if lag > 0 => ReadState::Backlog,

@@ -1,4 +1,4 @@
-//! The copier of dead letters in a simulated history: the real one, between a model of the log, a model of the topic of dead
+//! The worker of dead letters in a simulated history: the real one, between a model of the log, a model of the topic of dead
 //! letters and the real outbox. It goes on whenever it is its turn, up to the point where it is stopped: before it fetches,
 //! between fetching and sending, when some of its letters are stored and others are not, when all are and nothing is settled.
 //! There its process dies, or the consumer commits, retention cuts, others write to the topic, another one takes over; and
@@ -24,13 +24,13 @@ use super::log::Log;
 use super::random::Random;
 use super::records;
 use super::world::World;
-use crate::dead_letters::Error;
-use crate::dead_letters::chunk::Bounds;
-use crate::dead_letters::copier::{Copier, Failure};
-use crate::dead_letters::letter::Envelope;
-use crate::dead_letters::model::{Befalls, Handle, Item, Model, Point};
-use crate::dead_letters::post::{OTHERS, Post};
-use crate::dead_letters::seam::Pending;
+use crate::delivery::Error;
+use crate::delivery::chunk::Bounds;
+use crate::delivery::worker::{DeadLetterWorker, Failure};
+use crate::delivery::letter::Envelope;
+use crate::delivery::model::{Befalls, Handle, Item, Model, Point, origin};
+use crate::delivery::seam::Pending;
+use crate::delivery::writer::{OTHERS, TopicWriter};
 
 /// The run's name in the envelopes: the store's own is another one each time.
 pub(super) const RUN: &str = "simulation";
@@ -64,12 +64,9 @@ impl Fates {
             Point::Tail | Point::Fetch => (50, 20),
             Point::Put => (100, 40),
             Point::Stored => (200, 60),
-            Point::Reach => (150, 250),
             Point::Settle | Point::Settled => (0, 15),
         };
         match self.random.below(1_000) {
-            draw if draw < 80 && point == Point::Stored => Befalls::Lags,
-            draw if draw < 150 && point == Point::Reach => Befalls::Breaks { lost: draw < 75 },
             draw if draw < stops => Befalls::Stops,
             draw if draw < stops + fails => Befalls::Fails,
             _ => Befalls::Nothing,
@@ -83,7 +80,7 @@ impl Fates {
     }
 }
 
-/// What outlives a copier: the topic of dead letters, and what is known of it.
+/// What outlives a worker: the topic of dead letters, and what is known of it.
 pub(super) struct Letters {
     model: Handle,
     fates: Shared,
@@ -229,9 +226,9 @@ impl Pending for Watched {
     }
 }
 
-type Between = Copier<Handle, Handle, Watched>;
+type Between = DeadLetterWorker<Handle, Watched>;
 
-/// The copier of a life.
+/// The worker of a life.
 pub(super) enum Copying {
     /// It is a run without dead letters.
     Off,
@@ -253,7 +250,7 @@ impl Copying {
 }
 
 impl World<'_> {
-    /// The copier goes on, if it is its turn.
+    /// The worker goes on, if it is its turn.
     pub(super) fn copy(&mut self, life: &mut Life) -> Result<(), End> {
         if matches!(life.copying, Copying::Off | Copying::Ended) || !self.letters.draw(250) {
             return Ok(());
@@ -273,52 +270,50 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What a step of the copier comes to; `None` if it is stopped.
+    /// What a step of the worker comes to; `None` if it is stopped.
     fn go_on(&mut self, life: &mut Life) -> Option<Result<bool, Failure>> {
         let mut step: Pin<Box<dyn Future<Output = Step>>> = match std::mem::replace(&mut life.copying, Copying::Ended) {
             Copying::Off | Copying::Ended => return Some(Ok(false)),
-            Copying::Ready => begin(self.copier(life)),
-            Copying::Idle(copier) => begin(copier),
+            Copying::Ready => begin(self.worker(life)),
+            Copying::Idle(worker) => begin(worker),
             Copying::Stopped(step) => step,
         };
-        let Poll::Ready((copier, done)) = step.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        let Poll::Ready((worker, done)) = step.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
             life.copying = Copying::Stopped(step);
-            self.note("the copier is stopped".to_owned());
+            self.note("the worker is stopped".to_owned());
             return None;
         };
         // Without an error's path, which is another one each time.
         self.note(match &done {
-            Ok(copied) => format!("the copier has copied: {copied}"),
-            Err(Failure::Passes(reason)) => format!("the copier tries again: {reason}"),
-            Err(Failure::Stays(_)) => "the copier ends".to_owned(),
+            Ok(copied) => format!("the worker has copied: {copied}"),
+            Err(Failure::Passes(reason)) => format!("the worker tries again: {reason}"),
+            Err(Failure::Stays(_)) => "the worker ends".to_owned(),
         });
         match &done {
-            Ok(_) | Err(Failure::Passes(_)) => life.copying = Copying::Idle(copier),
+            Ok(_) | Err(Failure::Passes(_)) => life.copying = Copying::Idle(worker),
             Err(Failure::Stays(Error::Store(_))) => {}
-            Err(Failure::Stays(error)) => panic!("the copier ends: {error}"),
+            Err(Failure::Stays(error)) => panic!("the worker ends: {error}"),
         }
         Some(done)
     }
 
-    fn copier(&self, life: &Life) -> Box<Between> {
+    fn worker(&self, life: &Life) -> Box<Between> {
         let Letters { model, fates, bounds, settings, .. } = &self.letters;
         let outbox = life.store.outbox();
         // Those before it have been stopped for ever.
         fates.get().waiting.clear();
-        let lost = fates.get().random.in_thousand(500);
-        model.get().part_all(lost);
         let sent_before = {
             let (model, fates) = (model.get(), fates.get());
-            let origins = model.letters().map(|(letter, _)| letter.origin);
+            let origins = model.letters().map(|(letter, _)| origin(letter));
             origins.filter(|origin| !fates.is_settled(origin.partition, origin.offset)).count() as u64
         };
         self.tally.again.fetch_add(sent_before, Ordering::Relaxed);
         let outbox = Watched { outbox, model: model.clone(), fates: fates.clone() };
-        let post = Post::new(model.clone(), Envelope::new("sensors", RUN));
-        Box::new(Copier::new(outbox, model.clone(), post, "sensors".to_owned(), settings, *bounds))
+        let writer = TopicWriter::new(Box::new(model.clone()), Envelope::new("sensors", RUN));
+        Box::new(DeadLetterWorker::new(outbox, model.clone(), writer, "sensors".to_owned(), settings, *bounds))
     }
 
-    /// The copier of a consumer that was taken for dead wakes: it may send what it had fetched, and settles nothing.
+    /// The worker of a consumer that was taken for dead wakes: it may send what it had fetched, and settles nothing.
     pub(super) fn wake_copier(&mut self, zombie: &mut Life) {
         self.letters.model.get().old = true;
         for _ in 0..100 {
@@ -345,16 +340,16 @@ impl World<'_> {
             match self.go_on(life) {
                 Some(Ok(false)) => return,
                 None | Some(Ok(true) | Err(Failure::Passes(_))) => {}
-                Some(Err(Failure::Stays(error))) => panic!("the copier ends: {error}"),
+                Some(Err(Failure::Stays(error))) => panic!("the worker ends: {error}"),
             }
         }
-        panic!("the copier does not end");
+        panic!("the worker does not end");
     }
 }
 
-fn begin(mut copier: Box<Between>) -> Pin<Box<dyn Future<Output = Step>>> {
+fn begin(mut worker: Box<Between>) -> Pin<Box<dyn Future<Output = Step>>> {
     Box::pin(async move {
-        let done = copier.step().await;
-        (copier, done)
+        let done = worker.step().await;
+        (worker, done)
     })
 }

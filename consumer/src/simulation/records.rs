@@ -13,7 +13,8 @@ use isotherm_model::stats::hash_sensor;
 use isotherm_model::time::Utc;
 
 use super::log::{Batch, Reading};
-use crate::source::fluvio::batches::{RawBatch, RawRecord};
+use crate::log::OwnedRecord;
+use crate::log::memory::MemoryBatch;
 
 /// How many sensors there are.
 pub(super) const SENSORS: i64 = 12;
@@ -103,38 +104,37 @@ pub(super) fn print(batch: &Batch) -> RejectedPrint {
 }
 
 /// A batch as it stands in the log.
-pub(super) fn raw(batch: &Batch) -> RawBatch {
+pub(super) fn raw(batch: &Batch) -> MemoryBatch {
     let entries = entries(batch);
     let record = |(entry, offset): (&Entry<'_>, i64)| {
         // It makes a reading count for no more in its partition's watermark.
         let timestamp = if let Entry::Reading(reading) = entry { reading.heard } else { 1_700_000_000_000 };
-        RawRecord { timestamp: Some(timestamp), key: None, value: value(entry, offset) }
+        OwnedRecord { timestamp: Some(timestamp), key: None, value: value(entry, offset) }
     };
-    let records: Vec<RawRecord> = entries.iter().zip(batch.first..).map(record).collect();
-    let delta = i32::try_from(batch.next - batch.first - 1).unwrap_or(0).max(0);
-    let base_timestamp = Some(BASE_TIMESTAMP);
-    RawBatch { base_offset: batch.first, last_offset_delta: delta, next: batch.next, base_timestamp, bytes: 0, records }
+    let records: Vec<OwnedRecord> = entries.iter().zip(batch.first..).map(record).collect();
+    MemoryBatch { first: batch.first, next: batch.next, base_timestamp: Some(BASE_TIMESTAMP), records }
 }
 
 #[cfg(test)]
 mod tests {
-    use isotherm_model::combine::Combiner;
-
+    
     use super::super::log::Log;
     use super::super::random::Random;
     use super::*;
+    use crate::log::BatchCombiner;
 
     #[test]
     fn records_are_those_that_partials_tell_of() {
         let settings = settings(Duration::from_secs(3));
-        let mut combiner = Combiner::new(&settings);
+        let mut combiner = BatchCombiner::new(&settings);
         let mut records = 0;
         for seed in 0..300 {
             let log = Log::new(&mut Random::new(seed), &settings);
             for batch in log.partitions.iter().flat_map(|partition| &partition.batches) {
                 let raw = raw(batch);
                 records += raw.records.len();
-                assert_eq!(raw.partial(&mut combiner), log.partial(batch), "{raw:#?}");
+                let partial = combiner.combine(&raw.batch()).expect("sound").to_partial();
+                assert_eq!(partial, log.partial(batch), "{raw:#?}");
             }
         }
         assert!(records > 5_000, "{records} records");
