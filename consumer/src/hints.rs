@@ -61,18 +61,18 @@ fn source(error: &SourceError, cluster: ClusterFlag<'_>) -> Option<String> {
                                              comes from now on, with --from end: beside what is counted (--store PATH, of a \
                                              file that is not there yet), or in its place (--reset)."
             .to_owned(),
-        SourceError::Evicted { accept_gap, .. } => {
-            let next = if *accept_gap {
-                "as before it goes on without what is missing, since --accept-gap looks where the log begins when a run does"
+        SourceError::Evicted { accept_data_loss, .. } => {
+            let next = if *accept_data_loss {
+                "as before it goes on without what is missing, since --accept-data-loss looks where the log begins when a run does"
             } else {
-                "with --accept-gap it goes on without what is missing, and enters the gap in the ledger"
+                "with --accept-data-loss it goes on without what is missing, and enters the gap in the ledger"
             };
             format!(
                 ". Keep the log for longer, and run again: {next}, with --reset it begins anew. (With --store memory nothing \
                  is kept: it begins anew where the log begins.)"
             )
         }
-        SourceError::Behind { .. } => ". Go on without it with --accept-gap, which enters the gap in the ledger, or begin \
+        SourceError::Behind { .. } => ". Go on without it with --accept-data-loss, which enters the gap in the ledger, or begin \
                                        anew with --reset."
             .to_owned(),
         SourceError::Shorter { .. } | SourceError::OtherLog { .. } => {

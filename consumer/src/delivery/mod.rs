@@ -19,7 +19,7 @@ pub(crate) mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isotherm_engine::commit::{Commit, Saved, Store, StoreError};
+use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
 use isotherm_store::error::StoreFault;
@@ -233,7 +233,7 @@ struct NotifyingStore<'a> {
 }
 
 impl Store for NotifyingStore<'_> {
-    fn load(&mut self) -> Result<Option<Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<ResumeState>, StoreError> {
         self.store.load()
     }
 

@@ -41,7 +41,7 @@ pub enum SourceError {
     )]
     Evicted {
         /// Whether the run had been told to accept data loss.
-        accept_gap: bool,
+        accept_data_loss: bool,
         /// The topic.
         topic: String,
         /// Of which partition.

@@ -18,7 +18,7 @@ pub(super) struct Progress<'a> {
     /// Whether any batch has been delivered.
     pub(super) has_read: bool,
     /// Whether the run had been told to accept data loss.
-    pub(super) accept_gap: bool,
+    pub(super) accept_data_loss: bool,
 }
 
 impl Progress<'_> {
@@ -31,7 +31,7 @@ impl Progress<'_> {
             (None, ReadStart::At { offset: resume, .. }) if resume > end => {
                 Err(SourceError::Shorter { topic, partition, position: resume, end })
             }
-            (None, ReadStart::At { offset: resume, needed, accept_gap: false }) if resume < start && needed < start => {
+            (None, ReadStart::At { offset: resume, needed, accept_data_loss: false }) if resume < start && needed < start => {
                 Err(SourceError::Behind { topic, partition, resume, start })
             }
             (None, ReadStart::At { offset, .. }) => Ok(offset.max(start)),
@@ -54,8 +54,8 @@ impl Progress<'_> {
 
     /// Retention has deleted what comes next.
     pub(super) fn evicted(&self, position: i64, start: i64) -> SourceError {
-        let (accept_gap, topic) = (self.accept_gap, self.topic.to_owned());
-        SourceError::Evicted { accept_gap, topic, partition: self.partition, position, start }
+        let (accept_data_loss, topic) = (self.accept_data_loss, self.topic.to_owned());
+        SourceError::Evicted { accept_data_loss, topic, partition: self.partition, position, start }
     }
 
     /// What to say where reading begins later than the store says.

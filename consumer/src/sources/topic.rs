@@ -42,19 +42,19 @@ pub(super) struct SourceContext {
     /// that has fallen silent is known to be lost before it could be taken to be idle.
     pub(super) timeout: Duration,
     /// Whether the run was told to accept data loss.
-    pub(super) accept_gap: bool,
+    pub(super) accept_data_loss: bool,
     /// Room for partials that wait to be taken.
     room: Arc<Semaphore>,
 }
 
 impl SourceContext {
     /// For a topic whose partitions are idle after this time.
-    pub(super) fn new(topic: &str, idle: Duration, accept_gap: bool) -> Self {
+    pub(super) fn new(topic: &str, idle: Duration, accept_data_loss: bool) -> Self {
         Self {
             topic: topic.to_owned(),
             poll: (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(1)),
             timeout: (idle / 4).clamp(Duration::from_secs(1), Duration::from_secs(10)),
-            accept_gap,
+            accept_data_loss,
             room: Arc::new(Semaphore::new(ROOM as usize)),
         }
     }
@@ -106,8 +106,8 @@ impl Outlet {
         position: Option<i64>,
         has_read: bool,
     ) -> Progress<'a> {
-        let (topic, accept_gap) = (context.topic.as_str(), context.accept_gap);
-        Progress { topic, partition: self.partition, begin: self.begin, position, has_read, accept_gap }
+        let (topic, accept_data_loss) = (context.topic.as_str(), context.accept_data_loss);
+        Progress { topic, partition: self.partition, begin: self.begin, position, has_read, accept_data_loss }
     }
 }
 

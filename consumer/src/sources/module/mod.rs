@@ -71,7 +71,7 @@ pub async fn open(
     let params: BTreeMap<String, String> = settings.to_params().into_iter().collect();
     let call = ModuleCall { name: topology.module.clone(), params: SmartModuleExtraParams::from(params) };
     let context = Arc::new(ModuleContext {
-        source: SourceContext::new(&topology.topic, topology.idle, plan.accept_gap),
+        source: SourceContext::new(&topology.topic, topology.idle, plan.accept_data_loss),
         module: topology.module.clone(),
         fingerprint: settings.fingerprint(),
         address: cluster.address().to_owned(),

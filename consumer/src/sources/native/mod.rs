@@ -50,7 +50,7 @@ pub async fn open(
     let (most, least) = RESPONSE_BYTES;
     let share = AHEAD_BYTES / usize::try_from(partitions).unwrap_or(usize::MAX).max(1);
     let context = Arc::new(NativeContext {
-        source: SourceContext::new(&topology.topic, topology.idle, plan.accept_gap),
+        source: SourceContext::new(&topology.topic, topology.idle, plan.accept_data_loss),
         log: log.clone(),
         workers: Workers::new(&topology.settings),
         options: ReadOptions { bytes: share.clamp(least, most), tries: 1 },

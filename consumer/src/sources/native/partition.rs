@@ -326,7 +326,7 @@ impl Reader {
             self.attempts = 0;
             if next > source.next {
                 debug!(partition, source.next, next, "a batch that lacks its last records");
-                self.emit(Event::Hole { partition, next }).await?;
+                self.emit(Event::OffsetGap { partition, next }).await?;
                 self.position = Some(next);
             }
         }

@@ -49,9 +49,9 @@ struct Rig {
 impl Rig {
     fn new(log: MemoryLog, begin: ReadStart) -> Self {
         let settings = Settings::default();
-        let accept_gap = matches!(begin, ReadStart::At { accept_gap: true, .. });
+        let accept_data_loss = matches!(begin, ReadStart::At { accept_data_loss: true, .. });
         let context = Arc::new(NativeContext {
-            source: SourceContext::new("sensors", Duration::from_secs(10), accept_gap),
+            source: SourceContext::new("sensors", Duration::from_secs(10), accept_data_loss),
             log: Arc::new(log.clone()),
             workers: Workers::new(&settings),
             options: ReadOptions::default(),
@@ -104,7 +104,7 @@ impl Rig {
         let (next, partial) = (partial.source.next, Box::new(partial));
         assert_eq!(self.next().await, Event::Partial { partition: 3, partial, digest });
         if next < batch.next {
-            assert_eq!(self.next().await, Event::Hole { partition: 3, next: batch.next });
+            assert_eq!(self.next().await, Event::OffsetGap { partition: 3, next: batch.next });
         }
     }
 }
@@ -157,7 +157,7 @@ async fn another_log_behind_a_new_connection_is_refused() {
 
 #[tokio::test]
 async fn retention_and_a_lost_tail_end_a_run_as_with_the_module() {
-    let at = |offset, accept_gap| ReadStart::At { offset, needed: offset, accept_gap };
+    let at = |offset, accept_data_loss| ReadStart::At { offset, needed: offset, accept_data_loss };
     let log = || {
         let log = MemoryLog::new([batch(10, 3, 13)]);
         log.get().start = 10;
@@ -216,7 +216,7 @@ proptest! {
                         assert_eq!((*partial, digest), module(wanted));
                         position = wanted.first + wanted.records.len() as i64;
                     }
-                    Event::Hole { next, .. } => {
+                    Event::OffsetGap { next, .. } => {
                         assert!(next == wanted.next && position < next);
                         position = next;
                     }
@@ -228,7 +228,7 @@ proptest! {
             }
             // Nothing comes twice.
             let more = rig.within(Duration::from_secs(5)).await;
-            assert!(!matches!(more, Some(Ok(Event::Partial { .. } | Event::Hole { .. }))), "{more:?}");
+            assert!(!matches!(more, Some(Ok(Event::Partial { .. } | Event::OffsetGap { .. }))), "{more:?}");
         });
     }
 }

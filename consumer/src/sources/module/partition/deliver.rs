@@ -77,7 +77,7 @@ impl Reader {
             return Ok(false);
         }
         debug!(self.partition, position, stored.next, "a batch that lacks its last records");
-        self.send(Event::Hole { partition: self.partition, next: stored.next }).await?;
+        self.send(Event::OffsetGap { partition: self.partition, next: stored.next }).await?;
         self.position = Some(stored.next);
         Ok(true)
     }

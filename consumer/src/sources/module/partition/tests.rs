@@ -178,9 +178,9 @@ struct Rig {
 impl Rig {
     fn new(begin: ReadStart, script: Script) -> Self {
         let settings = Settings::default();
-        let accept_gap = matches!(begin, ReadStart::At { accept_gap: true, .. });
+        let accept_data_loss = matches!(begin, ReadStart::At { accept_data_loss: true, .. });
         let context = Arc::new(ModuleContext {
-            source: SourceContext::new("sensors", Duration::from_secs(10), accept_gap),
+            source: SourceContext::new("sensors", Duration::from_secs(10), accept_data_loss),
             module: "window-stats".to_owned(),
             fingerprint: settings.fingerprint(),
             address: "127.0.0.1:9003".to_owned(),
@@ -259,7 +259,7 @@ impl std::convert::From<Event> for Happened {
             Event::Attached { partition: 3, position, end } => Self::Attached(position, end),
             Event::Detached { partition: 3 } => Self::Detached,
             Event::Partial { partition: 3, partial, .. } => Self::Partial(partial.source.first, partial.source.next),
-            Event::Hole { partition: 3, next } => Self::Hole(next),
+            Event::OffsetGap { partition: 3, next } => Self::Hole(next),
             event => panic!("{event:?}"),
         }
     }

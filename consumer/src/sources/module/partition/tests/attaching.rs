@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_goes_on_begins_exactly_where_it_is_told() {
-    let at = |offset, accept_gap| ReadStart::At { offset, needed: 22, accept_gap };
+    let at = |offset, accept_data_loss| ReadStart::At { offset, needed: 22, accept_data_loss };
     for (begin, extent) in [(at(20, false), (0, 30)), (at(20, false), (20, 20)), (at(20, true), (5, 30))] {
         let mut rig = Rig::new(begin, script(extent, [vec![]]));
         rig.expect(&[Attached(20, extent.1)]).await;
@@ -18,9 +18,9 @@ async fn a_run_that_goes_on_begins_exactly_where_it_is_told() {
     let error = Rig::new(at(20, false), script((25, 30), [vec![]])).error().await;
     assert!(matches!(error, SourceError::Behind { partition: 3, resume: 20, start: 25, .. }), "{error:?}");
     let text = said(&error);
-    assert!(text.contains("--accept-gap") && text.contains("--reset"), "{text}");
-    for accept_gap in [true, false] {
-        let error = Rig::new(at(20, accept_gap), script((0, 19), [vec![]])).error().await;
+    assert!(text.contains("--accept-data-loss") && text.contains("--reset"), "{text}");
+    for accept_data_loss in [true, false] {
+        let error = Rig::new(at(20, accept_data_loss), script((0, 19), [vec![]])).error().await;
         assert!(matches!(error, SourceError::Shorter { position: 20, end: 19, .. }), "{error:?}");
     }
 }
@@ -68,7 +68,7 @@ async fn what_retention_has_cut_is_not_looked_at() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_leader_that_lags_is_given_time_but_not_for_ever() {
-    let at = ReadStart::At { offset: 10, needed: 10, accept_gap: false };
+    let at = ReadStart::At { offset: 10, needed: 10, accept_data_loss: false };
     for begin in [BEGINNING, at] {
         // It lost its leader at 10, or begins there.
         let first = if begin == BEGINNING { answers(&[(0, 10)]) } else { vec![] };

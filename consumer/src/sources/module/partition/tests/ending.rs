@@ -27,7 +27,7 @@ async fn a_damaged_batch_ends_the_run_at_once_with_its_place_and_the_way_on() {
 #[tokio::test(start_paused = true)]
 async fn a_module_that_fails_is_named_with_its_partition_and_offset() {
     let streams = (0..20).map(|_| vec![says("something else")]);
-    let begin = ReadStart::At { offset: 10, needed: 10, accept_gap: false };
+    let begin = ReadStart::At { offset: 10, needed: 10, accept_data_loss: false };
     let error = Rig::new(begin, script((0, 20), streams)).error().await;
     let failed = module_error(&error);
     assert!(matches!(failed, ModuleError::Fails { partition: 3, position: 10, .. }), "{error:?}");
@@ -39,16 +39,16 @@ async fn a_module_that_fails_is_named_with_its_partition_and_offset() {
 
 #[tokio::test(start_paused = true)]
 async fn the_advice_for_a_gap_is_one_that_has_not_been_taken() {
-    for accept_gap in [true, false] {
-        let at = ReadStart::At { offset: 0, needed: 0, accept_gap };
+    for accept_data_loss in [true, false] {
+        let at = ReadStart::At { offset: 0, needed: 0, accept_data_loss };
         let streams = [[answers(&[(0, 10)]), vec![Step::Break]].concat(), vec![]];
         let mut rig = Rig::new(at, script((0, 60), streams));
         rig.expect(&[Attached(0, 60), Happened::Partial(0, 10)]).await;
         rig.script.lock().unwrap().extent = (50, 60);
         let error = said(&rig.error().await);
         assert!(error.contains("is read up to 10 only"), "{error}");
-        assert_eq!(error.contains("run again: with --accept-gap"), !accept_gap, "{error}");
-        assert_eq!(error.contains("run again: as before"), accept_gap, "{error}");
+        assert_eq!(error.contains("run again: with --accept-data-loss"), !accept_data_loss, "{error}");
+        assert_eq!(error.contains("run again: as before"), accept_data_loss, "{error}");
     }
 }
 
