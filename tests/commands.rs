@@ -1,14 +1,12 @@
 //! The consumer's subcommands, and every program's help.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Stdio;
 
-use serde_json::Value;
-
-use crate::util::cluster::Cluster;
-use crate::util::program::{Running, command, modules, run};
-use crate::util::root;
+use crate::util::cluster::{Cluster, unique};
+use crate::util::program::{Running, command, consumer, module, run};
+use crate::util::store::Store;
+use crate::util::{json, root, text, write};
 
 #[test]
 fn every_help_shows_examples() {
@@ -35,7 +33,7 @@ fn every_help_shows_examples() {
 fn deploying_twice_changes_nothing() {
     let cluster = Cluster::start();
     let topic = cluster.deployed("twice", 3);
-    let again = run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic]).code(0).stdout;
+    let again = consumer(["deploy", "--cluster", cluster.address(), "--topic", &topic]).code(0).stdout;
     assert!(again.contains("there, with 3 partitions") && !again.contains("created"), "{again}");
     assert_eq!(again.matches("there, the same as").count(), 2, "{again}");
 }
@@ -45,11 +43,9 @@ fn deploying_says_where_a_topic_that_is_there_differs_from_the_file() {
     let cluster = Cluster::start();
     let topic = cluster.deployed("differs", 2);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let file = folder.path().join("my.yaml");
-    let path = file.to_str().expect("the path is UTF-8");
     let deploy = |sections: &str| {
-        fs::write(&file, format!("meta: {{name: {topic}}}\n{sections}")).expect("the file can be written");
-        run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--config", path]).code(0).stdout
+        let file = write(folder.path(), "my.yaml", format!("meta: {{name: {topic}}}\n{sections}"));
+        consumer(["deploy", "--cluster", cluster.address(), "--config", &file]).code(0).stdout
     };
     let more = deploy("partition: {count: 5}\nretention: {time: 1h}\n");
     assert!(more.contains("there, with 2 partitions") && more.contains("my.yaml says 5 partitions"), "{more}");
@@ -61,8 +57,7 @@ fn deploying_says_where_a_topic_that_is_there_differs_from_the_file() {
     assert!(same.contains("there, with 5 partitions") && !same.contains("my.yaml"), "{same}");
     let fewer = deploy("partition: {count: 4}\n");
     assert!(fewer.contains("a topic never loses partitions: let the file say 5"), "{fewer}");
-    let refused =
-        run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic, "--partitions", "6"]);
+    let refused = consumer(["deploy", "--cluster", cluster.address(), "--topic", &topic, "--partitions", "6"]);
     let refused = refused.code(1).stderr;
     assert!(refused.contains(&format!("add-partition {topic} --count 1`")), "{refused}");
 }
@@ -70,7 +65,7 @@ fn deploying_says_where_a_topic_that_is_there_differs_from_the_file() {
 #[test]
 fn deploying_does_all_its_work_though_nobody_listens() {
     let cluster = Cluster::own();
-    let topic = cluster.topic_name("unheard");
+    let topic = unique("unheard");
     let args = ["deploy", "--cluster", cluster.address(), "--topic", &topic];
     let mut child = command("isotherm-consumer")
         .args(args)
@@ -78,12 +73,12 @@ fn deploying_does_all_its_work_though_nobody_listens() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("it starts");
-    // Gone before the first word.
+    // Closed before the first line.
     drop(child.stdout.take());
     let ended = child.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!((ended.status.code(), said.as_str()), (Some(0), ""));
-    let again = run("isotherm-consumer", args).code(0).stdout;
+    let again = consumer(args).code(0).stdout;
     assert!(again.contains(": there, with") && again.matches("there, the same as").count() == 2, "{again}");
 }
 
@@ -92,24 +87,23 @@ fn a_store_that_is_named_needs_no_topology() {
     let cluster = Cluster::start();
     let topic = cluster.deployed("named", 1);
     cluster.produce(&topic, &["100", "--start", "2026-03-14T09:00:00Z", "--quiet"]);
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let store = folder.path().join("a.db");
-    let store = store.to_str().expect("the path is UTF-8");
-    cluster.read_to_end(&topic, &["--store", store]);
-    fs::write(folder.path().join("fluvio.yaml"), "windows: [\n").expect("the file can be written");
+    let store = Store::new();
+    store.to_end(&cluster, &topic, &[]).code(0);
+    write(store.folder(), "fluvio.yaml", "windows: [\n");
+    let path = store.path();
     let there = |words: &[&str]| {
         let mut command = command("isotherm-consumer");
-        Running::start(command.args(words).env_remove("ISOTHERM_STORE").current_dir(folder.path())).wait()
+        Running::start(command.args(words).env_remove("ISOTHERM_STORE").current_dir(store.folder())).wait()
     };
     for words in [&["ledger"][..], &["query", "totals"], &["query", "latest"], &["why"]] {
-        let said = there(&[words, &["--store", store]].concat()).code(0);
+        let said = there(&[words, &["--store", &path]].concat()).code(0);
         assert!(!said.stdout.is_empty() && said.stderr.is_empty(), "{words:?}: {}{}", said.stdout, said.stderr);
-        // Where the store lies, and a file that is named, are another matter.
-        for more in [&[][..], &["--store", store, "--config", "fluvio.yaml"]] {
+        // Without --store, and with --config, the topology is needed.
+        for more in [&[][..], &["--store", &path, "--config", "fluvio.yaml"]] {
             let refused = there(&[words, more].concat()).code(1).stderr;
             assert!(refused.contains("fluvio.yaml:"), "{words:?} {more:?}: {refused}");
         }
-        there(&[words, &["--store", store, "--window", "0s"]].concat()).code(2);
+        there(&[words, &["--store", &path, "--window", "0s"]].concat()).code(2);
     }
 }
 
@@ -123,7 +117,7 @@ fn logs_in_json_are_an_object_a_line() {
     let said = Running::start(consume.args(["-v", "--log-format", "json"])).wait().code(0).stderr;
     let mut levels = BTreeSet::new();
     for line in said.lines() {
-        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\nin\n{said}"));
+        let line = json(line);
         let message = &line["fields"]["message"];
         assert!(line.is_object() && message.as_str().is_some_and(|message| !message.is_empty()), "{line}");
         assert!(line["timestamp"].is_string() && line["target"].is_string(), "{line}");
@@ -134,50 +128,45 @@ fn logs_in_json_are_an_object_a_line() {
 
 #[test]
 fn the_shipped_topology_is_sound_and_can_be_drawn() {
-    let file = root().join("fluvio.yaml");
-    let file = file.to_str().expect("the path is UTF-8");
-    run("isotherm-consumer", ["check", "--config", file]).code(0);
-    let text = run("isotherm-consumer", ["topology", "--config", file]).code(0).stdout;
+    let file = text(&root().join("fluvio.yaml"));
+    consumer(["check", "--config", &file]).code(0);
+    let text = consumer(["topology", "--config", &file]).code(0).stdout;
     for word in ["sensors", "window-stats", "3s"] {
         assert!(text.contains(word), "{text}");
     }
-    let mermaid = run("isotherm-consumer", ["topology", "--config", file, "--format", "mermaid"]).code(0).stdout;
+    let mermaid = consumer(["topology", "--config", &file, "--format", "mermaid"]).code(0).stdout;
     assert!(mermaid.starts_with("flowchart"), "{mermaid}");
 }
 
 #[test]
 fn an_unsound_topology_is_named_with_its_line() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let file = folder.path().join("fluvio.yaml");
-    let path = file.to_str().expect("the path is UTF-8");
     for (text, line) in [
         ("meta:\n  name: sensors\nwindow:\n  size: 3s\n", ":3"),
         ("windows:\n  size: 0s\n", ":2"),
         ("reading:\n  group: /where/avg\n", ":2"),
         ("windows:\n  size: 3s\ntransforms:\n  - uses: window-stats\n    with:\n      window: 5s\n", ":6"),
     ] {
-        fs::write(&file, text).expect("the file can be written");
-        let said = run("isotherm-consumer", ["check", "--config", path]).code(1).stderr;
+        let said = consumer(["check", "--config", &write(folder.path(), "fluvio.yaml", text)]).code(1).stderr;
         assert!(said.contains(&format!("fluvio.yaml{line}")), "{text}\n{said}");
     }
 }
 
 #[test]
-fn a_module_that_answers_nothing_is_found_out_soon_and_named_with_the_command_that_mends_it() {
+fn a_module_that_answers_nothing_is_found_out_soon_and_named_with_the_command_that_repairs_it() {
     let cluster = Cluster::own();
-    let topic = cluster.topic_name("other-module");
-    let gate = modules().join("reading-gate.wasm");
-    let gate = gate.to_str().expect("a path that is text");
-    run("isotherm-consumer", ["deploy", "--cluster", cluster.address(), "--topic", &topic, "--module", gate]).code(0);
+    let topic = unique("other-module");
+    let gate = text(&module("reading-gate"));
+    consumer(["deploy", "--cluster", cluster.address(), "--topic", &topic, "--module", &gate]).code(0);
     cluster.produce(&topic, &["100", "--quiet"]);
-    let said = run("isotherm-consumer", ["--cluster", cluster.address(), "--topic", &topic, "--until-end"]).code(1);
+    let said = consumer(["--cluster", cluster.address(), "--topic", &topic, "--until-end"]).code(1);
     assert!(said.stderr.contains("window-stats") && said.stderr.contains("deploy --replace"), "{}", said.stderr);
 }
 
 #[test]
-fn a_missing_topic_is_named_with_the_command_that_mends_it() {
+fn a_missing_topic_is_named_with_the_command_that_repairs_it() {
     let cluster = Cluster::start();
-    let topic = cluster.topic_name("missing");
-    let said = run("isotherm-consumer", ["--cluster", cluster.address(), "--topic", &topic, "--until-end"]).code(1);
+    let topic = unique("missing");
+    let said = consumer(["--cluster", cluster.address(), "--topic", &topic, "--until-end"]).code(1);
     assert!(said.stderr.contains(&topic) && said.stderr.contains("deploy"), "{}", said.stderr);
 }

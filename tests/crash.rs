@@ -1,33 +1,36 @@
 //! Real kills: node, producer and consumer on a real folder get kill -9 in turn, at random moments under load. Then
-//! everything is read, and what was printed and stored is held against the log.
+//! everything is read, and what was printed and stored is compared with the log.
 //!
-//! 20 kills by default; `cargo xtask crash --kills N` sets any number. A killed producer loses what it had not sent: the log
-//! is the truth.
+//! 20 kills by default; `cargo xtask crash --kills N` sets any number. A killed producer loses what it had not sent, so
+//! the log is what counts.
 
 mod accounts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::dead_letters::{assert_untouched, letters};
 use crate::util::cluster::Cluster;
+use crate::util::letters::{assert_untouched, letters};
 use crate::util::program::{Ended, Running, command};
+use crate::util::store::Store;
+use crate::util::{count, json, last_totals, sum};
 
 /// The longest time between two kills, in milliseconds.
-const MOST_PAUSE: u64 = 600;
+const MAX_PAUSE: u64 = 600;
 
-/// After so many kills the consumer must have said something new: work is to go on between them.
+/// After this many kills the consumer must publish a window, so that work goes on between them.
 const ROUND: u64 = 6;
 
-/// Which share of readings the producer sets back beyond any grace. Hardly any other is late: disorder is within the grace,
-/// and what a killed producer had not sent never comes.
+/// The share of readings that the producer delays beyond any grace. Hardly any other is late: disorder is within the grace,
+/// and a killed producer never sends the rest.
 const LATE: &str = "0.01";
+
+/// Windows and waits of a consumer under test: short, so that much happens between two kills.
+const TIMES: [&str; 6] = ["--window", "1s", "--grace", "500ms", "--idle", "2s"];
 
 #[test]
 fn whatever_is_killed_nothing_is_lost_doubled_or_closed_twice() {
@@ -60,14 +63,14 @@ enum Victim {
     Producer,
 }
 
-/// The programs, and what has become of them.
+/// The programs, and what is known of them.
 struct Trial {
     cluster: Cluster,
     topic: String,
     /// Where late and rejected records are copied to.
     dead: String,
     partitions: u32,
-    folder: TempDir,
+    store: Store,
     random: u64,
     producer: Option<Running>,
     consumer: Option<Running>,
@@ -75,7 +78,7 @@ struct Trial {
     printed: Printed,
 }
 
-/// The window lines of all lives of the consumer.
+/// The result lines of all runs of the consumer.
 #[derive(Default)]
 struct Printed {
     /// By start.
@@ -86,13 +89,13 @@ struct Printed {
 }
 
 impl Printed {
-    /// Takes what a life said. Of one that was killed the last line may be cut.
+    /// Takes what a run printed. If it was killed, its last line may be cut.
     fn take(&mut self, said: &str, killed: bool) {
         let lines: Vec<&str> = said.lines().collect();
-        for (place, line) in lines.iter().enumerate() {
+        for (index, line) in lines.iter().enumerate() {
             let line: Value = match serde_json::from_str(line) {
                 Ok(line) => line,
-                Err(_) if killed && place + 1 == lines.len() => return,
+                Err(_) if killed && index + 1 == lines.len() => return,
                 Err(error) => panic!("{error}: {line}"),
             };
             match line["type"].as_str() {
@@ -123,14 +126,13 @@ impl Trial {
     fn start(seed: u64, partitions: u32) -> Self {
         let cluster = Cluster::start();
         let (topic, dead) = (cluster.deployed("crash", partitions), cluster.deployed("crash-dead", partitions));
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let (kills, printed) = (BTreeMap::new(), Printed::default());
+        let (store, kills, printed) = (Store::new(), BTreeMap::new(), Printed::default());
         let mut trial = Self {
             cluster,
             topic,
             dead,
             partitions,
-            folder,
+            store,
             random: seed,
             producer: None,
             consumer: None,
@@ -138,7 +140,7 @@ impl Trial {
             printed,
         };
         trial.producer = Some(trial.produce());
-        trial.consumer = Some(trial.consume());
+        trial.consumer = Some(trial.consume(&[]));
         trial
     }
 
@@ -151,10 +153,6 @@ impl Trial {
         (z ^ (z >> 31)) % bound
     }
 
-    fn store(&self) -> PathBuf {
-        self.folder.path().join("crash.db")
-    }
-
     fn produce(&mut self) -> Running {
         let seed = self.below(1 << 32).to_string();
         let mut produce = command("isotherm-producer");
@@ -164,22 +162,10 @@ impl Trial {
         Running::start(&mut produce)
     }
 
-    fn consumer(&self) -> std::process::Command {
-        let mut consume = command("isotherm-consumer");
-        consume.args(["--cluster", self.cluster.address(), "--topic", &self.topic, "--format", "jsonl"]);
-        consume.args(["--window", "1s", "--grace", "500ms", "--idle", "2s"]);
-        consume
-    }
-
-    /// A consumer with all that outlives it.
-    fn lasting(&self) -> std::process::Command {
-        let mut consume = self.consumer();
-        consume.args(["--dead-letters", &self.dead, "--store"]).arg(self.store());
-        consume
-    }
-
-    fn consume(&self) -> Running {
-        Running::start(&mut self.lasting())
+    /// A consumer with the store and the topic of dead letters of this trial.
+    fn consume(&self, more: &[&str]) -> Running {
+        let args = [&TIMES[..], &["--dead-letters", &self.dead], more].concat();
+        self.store.start(&self.cluster, &self.topic, &args)
     }
 
     /// Waits until the consumer publishes a window, started again if it found no cluster at its start.
@@ -193,19 +179,19 @@ impl Trial {
     fn restart_consumer(&mut self) -> bool {
         let (ended, killed) = end(self.consumer.take().expect("the consumer runs"), Signal::SIGKILL);
         self.printed.take(&ended.stdout, true);
-        self.consumer = Some(self.consume());
+        self.consumer = Some(self.consume(&[]));
         killed
     }
 
-    /// Waits for a moment, and kills whose turn it is.
+    /// Waits for a moment, and kills the next victim.
     fn kill_one(&mut self, turn: u64) {
         let victims: &[Victim] = match self.cluster.is_own() {
             true => &[Victim::Consumer, Victim::Node, Victim::Producer],
             false => &[Victim::Consumer, Victim::Producer],
         };
         let victim = victims[usize::try_from(turn).expect("kills are few") % victims.len()];
-        // No event says when the worst moment is.
-        let pause = Duration::from_millis(self.below(MOST_PAUSE));
+        // The worst moment is not known.
+        let pause = Duration::from_millis(self.below(MAX_PAUSE));
         std::thread::sleep(pause);
         let killed = match victim {
             Victim::Node => {
@@ -227,33 +213,32 @@ impl Trial {
         end(self.producer.take().expect("the producer runs"), Signal::SIGINT);
         let (ended, _) = end(self.consumer.take().expect("the consumer runs"), Signal::SIGTERM);
         self.printed.take(&ended.stdout, false);
-        let last = Running::start(self.lasting().arg("--until-end")).wait().code(0);
+        let last = self.consume(&["--until-end"]).wait().code(0);
         self.printed.take(&last.stdout, false);
-        let anew = Running::start(self.consumer().args(["--until-end", "--store", "memory"])).wait().code(0);
+        let again = last_totals(&self.cluster.read_to_end(&self.topic, &TIMES));
         let records = self.cluster.records(&self.topic, self.partitions);
-        self.compare(records, &anew);
+        self.compare(records, &again);
     }
 
-    fn compare(&self, records: u64, anew: &Ended) {
+    fn compare(&self, records: u64, again: &Value) {
         let totals = self.printed.totals.as_ref().expect("a run says its totals");
-        let again: Value = serde_json::from_str(anew.stdout.lines().last().unwrap_or_default()).expect("totals");
-        let stored = self.query("windows");
+        let stored: Vec<Value> = self.store.windows().lines().map(json).collect();
         let starts: BTreeSet<&str> = stored.iter().filter_map(|window| window["start"].as_str()).collect();
         let closed_twice = self.printed.closed_twice + (stored.len() - starts.len()) as u64;
         let read = count(totals, "messages");
         let (lost, doubled) = (records.saturating_sub(read), read.saturating_sub(records) + self.printed.doubled);
         let kills = |victim| self.kills.get(&victim).copied().unwrap_or(0);
         let rejected = sum(&totals["rejected"]);
-        let unspoken = stored.len() - self.printed.windows.len().min(stored.len());
+        let unpublished = stored.len() - self.printed.windows.len().min(stored.len());
         let letters = letters(&self.cluster, &self.dead, self.partitions);
         let ids: BTreeSet<&str> = letters.iter().map(|letter| letter.id.as_str()).collect();
         let missing = (count(totals, "late") + rejected).saturating_sub(ids.len() as u64);
         let letters_twice = letters.len() - ids.len();
         println!(
-            "| killed: node | producer | consumer | records | counted | late | rejected | windows | stored, but unspoken | \
+            "| killed: node | producer | consumer | records | counted | late | rejected | windows | stored, not printed | \
              lost | doubled | closed twice | letters | missing | twice |\n\
              | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n\
-             | {} | {} | {} | {records} | {} | {} | {rejected} | {} | {unspoken} | {lost} | {doubled} | {closed_twice} | \
+             | {} | {} | {} | {records} | {} | {} | {rejected} | {} | {unpublished} | {lost} | {doubled} | {closed_twice} | \
              {} | {missing} | {letters_twice} |",
             kills(Victim::Node),
             kills(Victim::Producer),
@@ -271,60 +256,38 @@ impl Trial {
             50 * late <= records,
             "{late} of {records} records are late, {LATE} of the readings were set back: {totals}"
         );
-        // Who is late may depend on the order across partitions; what is no reading, or is none that counts, does not.
+        // Which readings are late may depend on the order across partitions. Which are rejected does not.
         let accounted = |totals: &Value| count(totals, "counted") + count(totals, "late");
         assert_eq!(read, accounted(totals) + rejected, "{totals}");
-        assert_eq!(count(&again, "messages"), read, "a run from the beginning: {again}\n{totals}");
+        assert_eq!(count(again, "messages"), read, "a run from the beginning: {again}\n{totals}");
         assert_eq!(again["rejected"], totals["rejected"], "a run from the beginning");
-        assert_eq!(accounted(&again), accounted(totals), "a run from the beginning: {again}\n{totals}");
+        assert_eq!(accounted(again), accounted(totals), "a run from the beginning: {again}\n{totals}");
         let by_start: BTreeMap<&str, &Value> =
             stored.iter().filter_map(|window| Some((window["start"].as_str()?, window))).collect();
         for (start, window) in &self.printed.windows {
             assert_eq!(by_start.get(start.as_str()), Some(&window), "stored and printed");
         }
-        assert_eq!(self.query("totals").last(), Some(totals), "the last words are what is stored");
+        assert_eq!(json(&self.store.totals()), *totals, "the totals that were printed last are stored");
         assert_eq!((ids.len() as u64, missing), (late + rejected, 0), "late and rejected records are letters");
-        // A cluster may store what a killed consumer had sent only after the next one has looked what is there.
+        // A cluster may store what a killed consumer had sent after the next one has read what is there.
         assert!(letters_twice == 0 || !self.cluster.is_own(), "{letters_twice} letters are there twice");
         assert_untouched(&self.cluster, &self.topic, self.partitions, &letters);
-        let mut ledger = command("isotherm-consumer");
-        ledger.args(["ledger", "--format", "json", "--store"]);
-        let ledger = Running::start(ledger.arg(self.store())).wait().code(0).stdout;
-        accounts::assert_same(&serde_json::from_str(&ledger).expect("the ledger is JSON"), &letters);
-        let mut verify = command("isotherm-consumer");
-        verify.args(["verify", "--cluster", self.cluster.address(), "--topic", &self.topic, "--store"]);
-        let verified = Running::start(verify.arg(self.store())).wait();
+        accounts::assert_same(&self.store.ledger(), &letters);
+        let verified = self.store.ask(&["verify", "--cluster", self.cluster.address(), "--topic", &self.topic]);
         println!("{}", verified.stdout.trim_end());
         verified.code(0);
     }
-
-    /// What the store says, line by line.
-    fn query(&self, what: &str) -> Vec<Value> {
-        let mut query = command("isotherm-consumer");
-        query.args(["query", what, "--format", "jsonl", "--store"]);
-        let ended = Running::start(query.arg(self.store())).wait().code(0);
-        let line = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        ended.stdout.lines().map(line).collect()
-    }
 }
 
-/// Ends a program with this signal. False if it had ended by itself, which is right only for one that found no cluster at its
-/// start: the node had just been killed.
+/// Ends a program with this signal. False if it had ended by itself, which is allowed only if it found no cluster at its
+/// start, since the node had just been killed.
 fn end(running: Running, signal: Signal) -> (Ended, bool) {
     running.signal(signal);
     let ended = running.wait();
-    // At its very start a program has not yet asked to be told.
+    // At its very start a program does not handle signals yet.
     let by_signal = ended.status.signal() == Some(signal as i32) || ended.status.code() == Some(130);
     let no_cluster = ["no Fluvio cluster answers at", "cannot reach a Fluvio cluster at"];
     let too_early = no_cluster.iter().any(|text| ended.stderr.contains(text));
     assert!(by_signal || too_early, "{} instead of {signal}:\n{}\n{}", ended.status, ended.stdout, ended.stderr);
     (ended, by_signal)
-}
-
-fn count(totals: &Value, member: &str) -> u64 {
-    totals[member].as_u64().unwrap_or_else(|| panic!("no {member}: {totals}"))
-}
-
-fn sum(counts: &Value) -> u64 {
-    counts.as_object().map_or(0, |counts| counts.values().filter_map(Value::as_u64).sum())
 }

@@ -1,4 +1,4 @@
-//! What the producer says it delivered, and where.
+//! What the producer reports as delivered, and where it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,45 +6,23 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::util::cluster::Cluster;
-use crate::util::program::{Running, command};
+use crate::util::program::{Ended, Running, command};
+use crate::util::{number_before, write};
 
-/// How many messages a producer's words say were acknowledged.
+/// How many acknowledged messages a producer reports at its end.
 #[track_caller]
-fn acknowledged(said: &str) -> usize {
-    let before = said.split(" messages acknowledged").next().filter(|before| before.len() < said.len());
-    let before = before.unwrap_or_else(|| panic!("no number of acknowledged messages in: {said}"));
-    let digits = before.rsplit([' ', '(', '\n']).next().unwrap_or_default().replace(',', "");
-    digits.parse().unwrap_or_else(|error| panic!("{error}: {said}"))
-}
-
-/// How many records a topic holds.
-fn stored(cluster: &Cluster, topic: &str, partitions: u32) -> usize {
-    (0..partitions).map(|partition| cluster.values(topic, partition).len()).sum()
+fn acknowledged(ended: &Ended) -> u64 {
+    number_before(ended.last_error(), " messages acknowledged")
 }
 
 /// A producer without an end, of which something has been acknowledged.
-fn endless(cluster: &Cluster, topic: &str, more: &[&str]) -> Running {
+fn endless(cluster: &Cluster, topic: &str, partitions: u32, more: &[&str]) -> Running {
     let mut produce = command("isotherm-producer");
     produce.args(["--cluster", cluster.address(), "--topic", topic, "--rate", "2000"]).args(more);
-    let mut producer = Running::start(&mut produce);
-    while acknowledged_so_far(&producer.wait_for_log(" messages, ")) == 0 {}
+    let producer = Running::start(&mut produce);
+    // So many records are several batches, of which the first have been acknowledged.
+    cluster.wait_for_records(topic, partitions, 1_000);
     producer
-}
-
-/// Waits until a producer has had more acknowledged than so many, and says how many.
-fn more_than(producer: &mut Running, before: u64) -> u64 {
-    loop {
-        let now = acknowledged_so_far(&producer.wait_for_log(" messages, "));
-        if now > before {
-            return now;
-        }
-    }
-}
-
-/// The number that a line of progress begins with.
-fn acknowledged_so_far(line: &str) -> u64 {
-    let number = line.split(' ').next().unwrap_or_default().replace(',', "");
-    number.parse().unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
 #[test]
@@ -73,12 +51,12 @@ fn what_an_interrupted_producer_says_is_acknowledged_is_in_the_log() {
     let cluster = Cluster::start();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let topic = cluster.deployed("interrupted", 2);
-        let producer = endless(&cluster, &topic, &["--linger", "200ms"]);
+        let producer = endless(&cluster, &topic, 2, &["--linger", "200ms"]);
         producer.signal(signal);
-        let said = producer.wait().code(130).stderr;
-        let last = said.lines().last().unwrap_or_default();
-        assert!(!last.contains("more sent"), "nothing is left without an acknowledgement: {said}");
-        assert_eq!(stored(&cluster, &topic, 2), acknowledged(last), "{said}");
+        let ended = producer.wait().code(130);
+        let said = &ended.stderr;
+        assert!(!ended.last_error().contains("more sent"), "nothing is left without an acknowledgement: {said}");
+        assert_eq!(cluster.records(&topic, 2), acknowledged(&ended), "{said}");
     }
 }
 
@@ -86,18 +64,17 @@ fn what_an_interrupted_producer_says_is_acknowledged_is_in_the_log() {
 fn a_producer_whose_broker_is_gone_gives_up_within_its_bound_and_says_how_many() {
     let mut cluster = Cluster::own();
     let topic = cluster.deployed("broker-gone", 1);
-    let producer = endless(&cluster, &topic, &["--retry-timeout", "2s"]);
+    let producer = endless(&cluster, &topic, 1, &["--retry-timeout", "2s"]);
     cluster.kill();
-    let said = producer.wait().code(1).stderr;
-    let last = said.lines().last().unwrap_or_default();
+    let ended = producer.wait().code(1);
+    let (said, last, acknowledged) = (&ended.stderr, ended.last_error(), acknowledged(&ended));
     assert!(last.contains("--retry-timeout") && last.contains(&topic), "{said}");
-    let acknowledged = acknowledged(last);
     cluster.restart();
-    let stored = stored(&cluster, &topic, 1);
+    let stored = cluster.records(&topic, 1);
     assert!(acknowledged > 0 && stored >= acknowledged, "{stored} in the log: {said}");
 }
 
-/// Options with which a batch is on its way at any time.
+/// With these options a batch is under way at any time.
 const BUSY: [&str; 6] = ["--rate", "10000", "--linger", "1ms", "--batch-size", "4KB"];
 
 #[test]
@@ -106,17 +83,15 @@ fn a_node_that_ends_in_good_order_leaves_nothing_to_be_sent_twice() {
     let topic = cluster.deployed("ended", 2);
     let mut produce = command("isotherm-producer");
     produce.args(["--cluster", cluster.address(), "--topic", &topic]).args(BUSY);
-    let mut producer = Running::start(&mut produce);
-    let mut sent = more_than(&mut producer, 0);
+    let producer = Running::start(&mut produce);
+    let mut sent = cluster.wait_for_records(&topic, 2, 1);
     for _ in 0..2 {
         cluster.stop();
         cluster.restart();
-        sent = more_than(&mut producer, sent);
+        sent = cluster.wait_for_records(&topic, 2, sent + 1);
     }
-    producer.signal(Signal::SIGINT);
-    let said = producer.wait().code(130).stderr;
-    let last = said.lines().last().unwrap_or_default();
-    assert_eq!(stored(&cluster, &topic, 2), acknowledged(last), "{said}");
+    let ended = producer.interrupt();
+    assert_eq!(cluster.records(&topic, 2), acknowledged(&ended), "{}", ended.stderr);
 }
 
 #[test]
@@ -125,23 +100,23 @@ fn a_producer_goes_on_after_its_node_was_killed_and_keeps_the_order() {
     let topic = cluster.deployed("killed-under-load", 1);
     let lines: Vec<String> = (0..200_000).map(|number| number.to_string()).collect();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let input = folder.path().join("lines");
-    std::fs::write(&input, lines.join("\n")).expect("the lines can be written");
+    let input = write(folder.path(), "lines", lines.join("\n"));
     let mut produce = command("isotherm-producer");
-    produce.args(["--cluster", cluster.address(), "--topic", &topic]).arg("--input").arg(&input).args(BUSY);
-    let mut producer = Running::start(&mut produce);
+    produce.args(["--cluster", cluster.address(), "--topic", &topic, "--input", &input]).args(BUSY);
+    let producer = Running::start(&mut produce);
     let mut sent = 0;
     for _ in 0..2 {
-        sent = more_than(&mut producer, sent);
+        sent = cluster.wait_for_records(&topic, 1, sent + 1_000);
         cluster.kill_and_restart();
     }
-    let said = producer.wait().code(0).stderr;
-    assert_eq!(acknowledged(said.lines().last().unwrap_or_default()), lines.len(), "{said}");
-    // A batch whose acknowledgement was lost may stand there twice, one behind the other.
+    let ended = producer.wait().code(0);
+    let said = &ended.stderr;
+    assert_eq!(acknowledged(&ended), lines.len() as u64, "{said}");
+    // A batch whose acknowledgement was lost may be there twice, one after the other.
     let (mut next, mut newest) = (0, 0);
     for (offset, value) in cluster.values(&topic, 0).iter().enumerate() {
         let number: usize = String::from_utf8_lossy(value).parse().expect("a line is a number");
-        assert!(number == next || (next == newest && number < newest), "offset {offset}: {number} in place of {next}");
+        assert!(number == next || (next == newest && number < newest), "offset {offset}: {number} instead of {next}");
         next = number + 1;
         newest = newest.max(next);
     }

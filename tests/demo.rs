@@ -14,7 +14,7 @@ use crate::util::root;
 /// Starts the demo with this folder for temporary files.
 fn demo(folder: &Path, args: &[&str]) -> Running {
     let mut command = command("xtask");
-    // Cargo sets these for a test; a package of the workspace that looks at them would be built anew.
+    // Cargo sets these for a test. They would make cargo build packages again that read them.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {

@@ -1,12 +1,10 @@
-//! Windows and totals equal an independent reference's, whatever the partitions, keys and batches.
+//! Windows and totals equal those of an independent reference, with all kinds of partitions, keys and batches.
 //!
 //! `golden/NAME.jsonl` are readings, `golden/NAME.expected` the answers of a reference that shares no code with
 //! Isotherm (exact decimal arithmetic).
 
-use std::fs;
-
 use crate::util::cluster::Cluster;
-use crate::util::{as_reference, assert_same_lines, golden, golden_text};
+use crate::util::{as_reference, assert_same_lines, golden, golden_text, write};
 
 /// One record a batch, the client's default, and all in one.
 const BATCHES: [&str; 3] = ["1", "16384", "1000000"];
@@ -14,16 +12,15 @@ const KEYS: [&str; 3] = ["none", "sensor", "group"];
 
 /// Every number of partitions with every batch size, and with every key.
 #[track_caller]
-fn check(name: &str, consume: &[&str], keys: &[&str]) {
+fn check(name: &str, consume: &[&str]) {
     let cluster = Cluster::start();
     let (readings, expected) = (golden(&format!("{name}.jsonl")), golden_text(&format!("{name}.expected")));
-    let readings = readings.to_str().expect("the path is UTF-8");
     for (row, partitions) in [1, 2, 5].into_iter().enumerate() {
         for (column, batch) in BATCHES.into_iter().enumerate() {
-            let key = keys[(row + column) % keys.len()];
+            let key = KEYS[(row + column) % KEYS.len()];
             let what = format!("{name}, {partitions} partitions, batches of {batch} bytes, key {key}");
             let topic = cluster.deployed(name, partitions);
-            cluster.produce(&topic, &["--input", readings, "--batch-size", batch, "--key", key, "--quiet"]);
+            cluster.produce(&topic, &["--input", &readings, "--batch-size", batch, "--key", key, "--quiet"]);
             let seen = cluster.read_to_end(&topic, consume);
             assert_same_lines(&as_reference(&seen), &expected, &what);
         }
@@ -32,31 +29,30 @@ fn check(name: &str, consume: &[&str], keys: &[&str]) {
 
 #[test]
 fn clean_readings() {
-    check("clean", &[], &KEYS);
+    check("clean", &[]);
 }
 
 #[test]
 fn readings_disordered_within_the_grace() {
-    check("disordered", &["--grace", "1s"], &KEYS);
+    check("disordered", &["--grace", "1s"]);
 }
 
 #[test]
 fn every_fault() {
-    check("faults", &[], &KEYS);
+    check("faults", &[]);
 }
 
 #[test]
 fn unusual_but_valid_json() {
-    check("unusual", &[], &KEYS);
+    check("unusual", &[]);
 }
 
 #[test]
 fn another_schema() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let config = folder.path().join("machines.yaml");
-    fs::write(&config, MACHINES).expect("the file can be written");
+    let config = write(folder.path(), "machines.yaml", MACHINES);
     // The producer's keys are those of the sensor message: here it finds none, and spreads the lines.
-    check("machines", &["--config", config.to_str().expect("the path is UTF-8")], &KEYS);
+    check("machines", &["--config", &config]);
 }
 
 /// A topology of another schema: names with `/` and `~`, any group, ten-second windows.

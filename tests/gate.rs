@@ -1,7 +1,7 @@
 //! `reading-gate` through the published client.
 //!
-//! `golden/faults.reasons` says of each non-empty line of `golden/faults.jsonl` `accepted`, or why it is rejected; it is
-//! by the same reference as the expected answers.
+//! `golden/faults.reasons` has a verdict on each non-empty line of `golden/faults.jsonl`: `accepted`, or the reason of its
+//! rejection. It is by the same reference as the expected answers.
 
 use std::fs;
 
@@ -21,14 +21,12 @@ fn lines(wanted: impl Fn(&str) -> bool) -> Vec<Vec<u8>> {
     lines.into_iter().zip(reasons.lines()).filter(|(_, reason)| wanted(reason)).map(|(line, _)| line.to_vec()).collect()
 }
 
-/// A topic that holds `golden/faults.jsonl` twice in one partition, in many batches. Twice, so that after the first time
-/// something comes whatever is kept: whoever waits for all of it sees what was kept too much.
+/// A topic that holds `golden/faults.jsonl` twice in one partition, in many batches. The second copy makes sure that records
+/// follow after those that are wanted of the first: a test that waits for all wanted ones sees any that should be dropped.
 fn faults(cluster: &Cluster) -> String {
     let topic = cluster.deployed("gate", 1);
-    let readings = golden("faults.jsonl");
-    let readings = readings.to_str().expect("the path is UTF-8");
     for _ in 0..2 {
-        cluster.produce(&topic, &["--input", readings, "--batch-size", "10000", "--quiet"]);
+        cluster.produce(&topic, &["--input", &golden("faults.jsonl"), "--batch-size", "10000", "--quiet"]);
     }
     topic
 }
@@ -37,7 +35,7 @@ fn faults(cluster: &Cluster) -> String {
 fn the_gate_keeps_what_it_is_told_to_as_it_stands() {
     let cluster = Cluster::start();
     let topic = faults(&cluster);
-    // In words, so that a failure can be read.
+    // As texts, so that a failure can be read.
     let check = |params: &[(&str, &str)], wanted: Vec<Vec<u8>>| {
         let words = |values: Vec<Vec<u8>>| -> Vec<String> {
             values.iter().map(|value| value.escape_ascii().to_string()).collect()

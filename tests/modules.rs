@@ -3,46 +3,42 @@
 use std::fs;
 use std::path::Path;
 
-use crate::util::cluster::Cluster;
-use crate::util::golden;
-use crate::util::program::{Ended, modules, run};
+use crate::util::cluster::{Cluster, unique};
+use crate::util::program::{self, Ended, consumer};
+use crate::util::{golden, text, write};
 
 /// A topology whose combiner is called `module`; the file's path.
 fn topology(folder: &Path, module: &str) -> String {
-    let file = folder.join("fluvio.yaml");
-    fs::write(&file, format!("transforms:\n  - uses: {module}\n")).expect("the file can be written");
-    file.to_str().expect("the path is UTF-8").to_owned()
+    write(folder, "fluvio.yaml", format!("transforms:\n  - uses: {module}\n"))
 }
 
 /// `deploy` of this topology, the combiner from a file.
-fn deploy(cluster: &Cluster, topic: &str, config: &str, file: &Path, more: &[&str]) -> Ended {
-    let file = file.to_str().expect("the path is UTF-8");
+fn deploy(cluster: &Cluster, topic: &str, config: &str, file: &str, more: &[&str]) -> Ended {
     let args = ["deploy", "--cluster", cluster.address(), "--topic", topic, "--config", config, "--module", file];
-    run("isotherm-consumer", args.iter().chain(more))
+    consumer(args.iter().chain(more))
 }
 
 #[test]
-fn a_module_of_another_kind_under_the_name_is_named_with_the_command_that_mends_it() {
+fn a_module_of_another_kind_under_the_name_is_named_with_the_command_that_repairs_it() {
     let cluster = Cluster::start();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let (topic, module) = (cluster.deployed("other-kind", 1), cluster.module_name("other-kind"));
+    let (topic, module) = (cluster.deployed("other-kind", 1), unique("other-kind"));
     let config = topology(folder.path(), &module);
-    deploy(&cluster, &topic, &config, &modules().join("reading-gate.wasm"), &[]).code(0);
-    // The gate answers with the rejected readings, as they stand.
-    let readings = golden("faults.jsonl");
-    cluster.produce(&topic, &["--input", readings.to_str().expect("the path is UTF-8"), "--quiet"]);
+    deploy(&cluster, &topic, &config, &text(&program::module("reading-gate")), &[]).code(0);
+    // The gate answers with the rejected readings, unchanged.
+    cluster.produce(&topic, &["--input", &golden("faults.jsonl"), "--quiet"]);
     let args = ["--cluster", cluster.address(), "--topic", &topic, "--config", &config, "--format", "jsonl"];
     for until_end in [&["--until-end"][..], &[]] {
-        let ended = run("isotherm-consumer", args.iter().chain(until_end)).code(1);
+        let ended = consumer(args.iter().chain(until_end)).code(1);
         assert_eq!(ended.stdout, "", "nothing that could be taken for a result");
         for part in [module.as_str(), topic.as_str(), "partition 0", "isotherm-consumer deploy --replace"] {
             assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
         }
     }
 
-    // The command that it named, with this topology's flags, mends it.
-    deploy(&cluster, &topic, &config, &modules().join("window-stats.wasm"), &["--replace"]).code(0);
-    let mended = run("isotherm-consumer", args.iter().chain(&["--until-end"])).code(0).stdout;
+    // The command that the error names, with this topology's flags, repairs it.
+    deploy(&cluster, &topic, &config, &text(&program::module("window-stats")), &["--replace"]).code(0);
+    let mended = consumer(args.iter().chain(&["--until-end"])).code(0).stdout;
     assert!(mended.contains(r#"{"type":"totals","messages":1200,"counted":840,"#), "{mended}");
 }
 
@@ -50,15 +46,14 @@ fn a_module_of_another_kind_under_the_name_is_named_with_the_command_that_mends_
 fn deploy_replaces_a_module_only_when_it_is_told_to() {
     let cluster = Cluster::start();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let (topic, module) = (cluster.deployed("replaced", 1), cluster.module_name("replaced"));
+    let (topic, module) = (cluster.deployed("replaced", 1), unique("replaced"));
     let config = topology(folder.path(), &module);
-    let ours = modules().join("window-stats.wasm");
+    let ours = text(&program::module("window-stats"));
     // Other bytes that do the same: a custom section more, `\0`, four bytes long, of the name `xyz`.
     let mut bytes = fs::read(&ours).expect("the module can be read");
     let length = bytes.len();
     bytes.extend(b"\0\x04\x03xyz");
-    let other = folder.path().join("other.wasm");
-    fs::write(&other, bytes).expect("the file can be written");
+    let other = write(folder.path(), "other.wasm", bytes);
 
     deploy(&cluster, &topic, &config, &other, &[]).code(0);
     let refused = deploy(&cluster, &topic, &config, &ours, &[]).code(1).stderr;

@@ -5,8 +5,9 @@ use std::process::Stdio;
 
 use crate::util::cluster::Cluster;
 use crate::util::program::{command, run, run_with_input};
+use crate::util::store::Store;
 
-/// Starts a program, reads one line, closes the pipe, and wants a quiet success.
+/// Starts a program, reads one line and closes the pipe; fails unless the program succeeds silently.
 #[track_caller]
 fn ends_quietly(name: &str, args: &[&str]) {
     let mut child = command(name)
@@ -49,11 +50,9 @@ fn a_query_whose_reader_goes_away_ends_quietly() {
     let cluster = Cluster::start();
     let topic = cluster.deployed("closed-query", 1);
     cluster.produce(&topic, &["100000", "--start", "2026-03-14T09:00:00Z", "--rate", "100", "--quiet"]);
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let store = folder.path().join("a.db");
-    let store = store.to_str().expect("the path is UTF-8");
-    cluster.read_to_end(&topic, &["--store", store]);
-    ends_quietly("isotherm-consumer", &["query", "windows", "--store", store, "--format", "jsonl"]);
+    let store = Store::new();
+    store.to_end(&cluster, &topic, &[]).code(0);
+    ends_quietly("isotherm-consumer", &["query", "windows", "--store", &store.path(), "--format", "jsonl"]);
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Reading stored batches without a module, and what the consumer itself makes of them: byte for byte what the module
-//! makes of them at the broker.
+//! Stored batches read without a module: the consumer's own partials equal, byte for byte, those of the module at the broker.
 
 use fluvio::dataplane::record::{Batch, Record};
 use isotherm_consumer::source::fluvio::batches::RawBatch;
@@ -8,10 +7,10 @@ use isotherm_consumer::source::fluvio::raw::{RawError, RawReader};
 use isotherm_model::combine::Combiner;
 use isotherm_model::settings::Settings;
 
-use crate::dead_letters::letters;
 use crate::util::cluster::{Cluster, block_on};
-use crate::util::golden;
-use crate::util::program;
+use crate::util::letters::letters;
+use crate::util::store::Store;
+use crate::util::{golden, reading};
 
 /// All batches from the one that holds `from` on.
 async fn read(reader: &mut RawReader) -> Vec<RawBatch> {
@@ -27,7 +26,6 @@ fn the_native_partials_are_those_of_the_module_for_every_compression() {
     let cluster = Cluster::start();
     let controller = Controller::at(Some(cluster.address()));
     let readings = golden("faults.jsonl");
-    let readings = readings.to_str().expect("the path is UTF-8");
     let settings = Settings::default();
     let mut combiner = Combiner::new(&settings);
     let params = settings.to_params();
@@ -35,7 +33,7 @@ fn the_native_partials_are_those_of_the_module_for_every_compression() {
     for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
         let topic = cluster.deployed("raw", 1);
         for size in ["5000", "40000"] {
-            let how = ["--input", readings, "--quiet", "--compression", compression, "--batch-size", size];
+            let how = ["--input", &readings, "--quiet", "--compression", compression, "--batch-size", size];
             cluster.produce(&topic, &how);
         }
         let batches = block_on(async {
@@ -84,30 +82,21 @@ fn reading_begins_within_a_batch_and_goes_on_after_the_node_was_killed() {
 }
 
 #[test]
-fn what_a_record_says_of_its_offset_moves_nothing() {
+fn offset_deltas_of_records_are_ignored() {
     let cluster = Cluster::start();
     let (topic, dead) = (cluster.deployed("deltas", 1), cluster.deployed("dead", 1));
-    let reading = |second: u32| {
-        format!(
-            r#"{{"guid":"s","state":"AK","eventTime":"2026-03-14T09:00:{second:02}Z","payload":{{"data":{{"temperature":40}}}}}}"#
-        )
-    };
     for (number, deltas) in [[0, 1, 2], [0, 1, 1_000_000], [3, 0, -4], [0, 1, 2]].into_iter().enumerate() {
         let second = 10 * number as u32;
-        let values = [reading(second), reading(second + 5), format!("no reading {number}")];
+        let values = [reading("s", "AK", second), reading("s", "AK", second + 5), format!("no reading {number}")];
         let mut batch = Batch::from(values.map(Record::new).to_vec());
         for (record, delta) in batch.mut_records().iter_mut().zip(deltas) {
             record.preamble.set_offset_delta(delta);
         }
         cluster.append(&topic, batch);
     }
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let store = folder.path().join("run.db");
-    let store = store.to_str().expect("the path is UTF-8");
+    let store = Store::new();
     let consume = || {
-        let more = ["--until-end", "--format", "jsonl", "--dead-letters", &dead];
-        let args = ["--cluster", cluster.address(), "--topic", &topic, "--store", store];
-        let ended = program::run("isotherm-consumer", args.iter().chain(&more)).code(0);
+        let ended = store.to_end(&cluster, &topic, &["--dead-letters", &dead]).code(0);
         let wanted = r#""type":"totals","messages":12,"counted":8,"late":0,"rejected":{"not-json":4},"#;
         assert!(ended.stdout.lines().last().is_some_and(|totals| totals.contains(wanted)), "{}", ended.stdout);
     };
@@ -115,8 +104,7 @@ fn what_a_record_says_of_its_offset_moves_nothing() {
     let mut origins: Vec<_> = letters(&cluster, &dead, 1).into_iter().map(|letter| letter.origin).collect();
     origins.sort_unstable();
     assert_eq!(origins, [(0, 2), (0, 5), (0, 8), (0, 11)]);
-    // The store stands where the log does.
+    // The store has read the log to its end.
     consume();
-    let verify = ["verify", "--cluster", cluster.address(), "--topic", &topic, "--store", store];
-    program::run("isotherm-consumer", verify).code(0);
+    store.verify(&cluster, 0);
 }

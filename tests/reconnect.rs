@@ -1,11 +1,9 @@
 //! A node that dies and comes back: the consumer goes on by itself, and nothing is lost or counted twice.
 
 use fluvio::dataplane::record::{Batch, Record};
-use nix::sys::signal::Signal;
 
 use crate::util::cluster::Cluster;
-use crate::util::program::{Running, command};
-use crate::util::{as_reference, assert_same_lines};
+use crate::util::{as_reference, assert_same_lines, reading};
 
 #[test]
 fn a_node_killed_in_the_middle_of_a_backlog_changes_nothing() {
@@ -13,11 +11,9 @@ fn a_node_killed_in_the_middle_of_a_backlog_changes_nothing() {
     let topic = cluster.deployed("killed-behind", 3);
     let produce = ["300000", "--start", "2026-03-14T09:00:00Z", "--seed", "1", "--batch-size", "4000", "--quiet"];
     cluster.produce(&topic, &produce);
-    let mut consume = command("isotherm-consumer");
-    consume.args(["--cluster", cluster.address(), "--topic", &topic, "--format", "jsonl", "--until-end"]);
-    let mut consumer = Running::start(&mut consume);
+    let mut consumer = cluster.consume(&topic, &["--until-end"]);
     for _kill in 0..3 {
-        // A result says that it is in the middle of reading.
+        // After a result it is in the middle of reading.
         consumer.wait_for(r#""type":"totals""#);
         cluster.kill_and_restart();
     }
@@ -30,9 +26,7 @@ fn a_node_killed_in_the_middle_of_a_backlog_changes_nothing() {
 fn a_consumer_goes_on_after_its_node_was_killed() {
     let mut cluster = Cluster::own();
     let topic = cluster.deployed("killed", 2);
-    let mut consume = command("isotherm-consumer");
-    consume.args(["--cluster", cluster.address(), "--topic", &topic, "--format", "jsonl", "--idle", "2s"]);
-    let mut consumer = Running::start(&mut consume);
+    let mut consumer = cluster.consume(&topic, &["--idle", "2s"]);
     cluster.produce(&topic, &["5000", "--start", "2026-03-14T09:00:00Z", "--seed", "1", "--quiet"]);
     consumer.wait_for(r#""type":"totals","messages":5000,"#);
     for round in 1..=3 {
@@ -41,8 +35,7 @@ fn a_consumer_goes_on_after_its_node_was_killed() {
         cluster.produce(&topic, &["5000", "--start", &start, "--seed", "1", "--quiet"]);
         consumer.wait_for(&format!(r#""type":"totals","messages":{},"#, 5000 * (round + 1)));
     }
-    consumer.signal(Signal::SIGINT);
-    let live = consumer.wait().code(130).stdout;
+    let live = consumer.interrupt().stdout;
     let later = cluster.read_to_end(&topic, &[]);
     assert_same_lines(&as_reference(&live), &as_reference(&later), "through three kills against a later run");
 }
@@ -52,19 +45,12 @@ fn another_log_at_the_same_address_is_refused() {
     let (mut cluster, mut other) = (Cluster::own(), Cluster::own());
     let topic = cluster.deployed("swapped", 1);
     other.deploy(&["--topic", &topic, "--partitions", "1"]);
-    let reading = |sensor: &str| {
-        let reading = format!(
-            r#"{{"guid":"{sensor}","state":"AK","eventTime":"2026-03-14T09:00:00Z","payload":{{"data":{{"temperature":40}}}}}}"#
-        );
-        Batch::from(vec![Record::new(reading.clone()), Record::new(reading)])
-    };
-    cluster.append(&topic, reading("one"));
-    // Batches end where they end in the other log, which only goes further.
-    other.append(&topic, reading("another"));
-    other.append(&topic, reading("another"));
-    let mut consume = command("isotherm-consumer");
-    consume.args(["--cluster", cluster.address(), "--topic", &topic, "--format", "jsonl", "--idle", "1s"]);
-    let mut consumer = Running::start(&mut consume);
+    let batch = |sensor| Batch::from(vec![Record::new(reading(sensor, "AK", 0)); 2]);
+    cluster.append(&topic, batch("one"));
+    // The other log has a batch with the same end offset, and then more.
+    other.append(&topic, batch("another"));
+    other.append(&topic, batch("another"));
+    let mut consumer = cluster.consume(&topic, &["--idle", "1s"]);
     consumer.wait_for(r#""type":"totals","messages":2,"#);
     cluster.kill();
     other.kill();

@@ -11,12 +11,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::tcgetattr;
 use nix::unistd::Pid;
 
+use crate::util::TIMEOUT;
 use crate::util::cluster::Cluster;
-use crate::util::program::{STUCK, command};
+use crate::util::program::command;
 
 const LINES: u16 = 30;
 
-/// Terminals that know it show nothing from one of these to the other.
+/// Terminals that support it show nothing of what comes between these two.
 const BEGIN: &str = "\x1b[?2026h";
 const END: &str = "\x1b[?2026l";
 
@@ -42,7 +43,7 @@ impl Terminal {
         let (send, comes) = mpsc::channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // When nobody has the terminal open any longer, reading is an error.
+            // When no process has the terminal open any longer, reading is an error.
             while let Ok(read @ 1..) = reads.read(&mut buffer) {
                 if send.send(buffer[..read].to_vec()).is_err() {
                     return;
@@ -58,11 +59,13 @@ impl Terminal {
 
     /// Takes what comes; false at the end.
     #[track_caller]
-    fn take(&mut self, until: Instant) -> bool {
-        match self.comes.recv_timeout(until.saturating_duration_since(Instant::now())) {
+    fn take(&mut self, deadline: Instant, event: &str) -> bool {
+        match self.comes.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(bytes) => self.seen.extend(bytes),
             Err(mpsc::RecvTimeoutError::Disconnected) => return false,
-            Err(mpsc::RecvTimeoutError::Timeout) => panic!("stuck; it said:\n{}", self.seen()),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                panic!("waited {TIMEOUT:?} for {event}; the terminal got:\n{}", self.seen())
+            }
         }
         true
     }
@@ -70,7 +73,7 @@ impl Terminal {
     /// Waits until a person sees all of these texts at once.
     #[track_caller]
     fn wait_to_see(&mut self, texts: &[&str]) {
-        let until = Instant::now() + STUCK;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let seen = self.seen();
             let whole = seen.rfind(END).map_or("", |end| &seen[..end]);
@@ -78,15 +81,15 @@ impl Terminal {
             if texts.iter().all(|text| picture.contains(text)) {
                 return;
             }
-            assert!(self.take(until), "it ended without {texts:?}:\n{seen}");
+            assert!(self.take(deadline, &format!("{texts:?}")), "it ended without {texts:?}:\n{seen}");
         }
     }
 
     /// Waits for the end; its exit code.
     #[track_caller]
     fn wait(&mut self) -> Option<i32> {
-        let until = Instant::now() + STUCK;
-        while self.take(until) {}
+        let deadline = Instant::now() + TIMEOUT;
+        while self.take(deadline, "its end") {}
         self.child.wait().expect("it can be waited for").code()
     }
 }
@@ -99,7 +102,7 @@ impl Drop for Terminal {
     }
 }
 
-/// What a terminal shows that was told this, as far as lines are still there that have gone off at the top.
+/// What a terminal shows after this output, with the lines that have scrolled off at the top.
 fn picture(told: &str) -> Vec<String> {
     let (mut lines, mut row, mut column) = (vec![Vec::new()], 0_usize, 0_usize);
     let mut rest = told.chars();

@@ -1,12 +1,10 @@
-//! Time that counts: the processor's for this thread where the system tells it, since others may be at work as well.
+//! The processor time of this thread where the system measures it, since other processes may run as well.
 
 use std::time::Duration;
 
-/// A stopwatch.
 pub(crate) struct Watch(Duration);
 
 impl Watch {
-    /// Starts one.
     pub(crate) fn start() -> Self {
         Self(now())
     }

@@ -15,7 +15,7 @@ use crate::{Error, engine};
 
 /// The name of serde_json's typed parse.
 pub(crate) const SERDE: &str = "serde_json, typed";
-/// The name of the module that looks at nothing.
+/// The name of the module that does not read its input.
 pub(crate) const FLOOR: &str = "engine's floor";
 
 /// One way of reading all batches.
@@ -24,11 +24,10 @@ pub(crate) trait Contender {
     fn name(&self) -> &'static str;
     /// Reads all batches.
     fn read(&mut self, batches: &[Batch]) -> Result<(), Error>;
-    /// Reads all batches and sees to it that nothing was missed.
+    /// Reads all batches, and checks that nothing was missed.
     fn check(&mut self, batches: &[Batch]) -> Result<(), Error>;
 }
 
-/// All of them.
 pub(crate) fn all(module: &[u8]) -> Result<Vec<Box<dyn Contender>>, Error> {
     Ok(vec![
         Box::new(Serde),
@@ -49,7 +48,7 @@ fn count(batches: &[Batch]) -> usize {
     batches.iter().map(|batch| batch.values.len()).sum()
 }
 
-/// Whether as many were read as there are.
+/// Fails unless all readings were read.
 fn all_read(name: &'static str, read: usize, batches: &[Batch]) -> Result<(), Error> {
     if read == count(batches) { Ok(()) } else { Err(Error::Answer(name, format!("{read} of {} read", count(batches)))) }
 }

@@ -9,7 +9,7 @@ use crate::readings::LOGGED;
 /// The version of the engine's protocol that clients speak today.
 const VERSION: i16 = 25;
 
-/// A module that answers at once with no record, and looks at nothing: what it costs is what the engine costs.
+/// A module that answers at once with no record and does not read its input: its cost is the engine's.
 pub(crate) const FLOOR: &str = r#"
 (module
   (import "env" "copy_records" (func $copy_records (param i32 i32)))
@@ -29,7 +29,7 @@ pub(crate) const FLOOR: &str = r#"
     (i32.const 0)))
 "#;
 
-/// An instance of a module, with at most so many bytes of memory.
+/// An instance of a module, with at most `memory` bytes.
 pub(crate) fn instance(module: &[u8], memory: Option<usize>) -> Result<SmartModuleChainInstance, Error> {
     let config = SmartModuleConfig::builder().smartmodule_names(&["bench".to_owned()]).version(VERSION).build();
     let config = config.map_err(|error| Error::Engine(error.to_string()))?;
@@ -41,7 +41,7 @@ pub(crate) fn instance(module: &[u8], memory: Option<usize>) -> Result<SmartModu
     chain.initialize(&SmartEngine::new()).map_err(|error| Error::Engine(format!("{error:#}")))
 }
 
-/// What a module answers to a batch: the value of its one record, if there is one.
+/// A module's answer to a batch: the value of its one record, if there is one.
 pub(crate) fn answer(
     instance: &mut SmartModuleChainInstance,
     raw: &[u8],

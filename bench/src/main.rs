@@ -27,7 +27,7 @@ struct Args {
     /// The module to run [default: target/modules/window-stats.wasm].
     #[arg(long, value_name = "FILE")]
     module: Option<PathBuf>,
-    /// Instead of the table: run so many readings through one instance of the module, and say what memory it needs.
+    /// Instead of the table: run this many readings through one instance of the module, and print the memory it needs.
     #[arg(long, value_name = "READINGS")]
     soak: Option<u64>,
 }

@@ -1,20 +1,18 @@
-//! The readings that are read: the sensor message, in batches as a producer sends them.
+//! Readings of the sensor message, in batches as a producer sends them.
 
 use fluvio_protocol::Encoder;
 use fluvio_protocol::record::Record;
 use isotherm_model::states::US_STATES;
 use isotherm_model::time::Utc;
 
-/// Bytes of a batch, about: what a producer that wants speed is told to send.
+/// Bytes of a batch, about: the size that the documents recommend for speed.
 const BATCH: usize = 1_000_000;
-/// Sensors.
 const SENSORS: u64 = 2_000;
-/// The first event time.
 const START: i64 = 1_795_341_600_000;
 /// The log timestamp of every batch: all readings are older.
 pub(crate) const LOGGED: i64 = START + 86_400_000;
 
-/// A batch, as its records and as the broker hands them to a module.
+/// A batch: its records, and the bytes that the broker gives to a module.
 pub(crate) struct Batch {
     pub(crate) values: Values,
     /// The same with their members in another order each time.
@@ -22,7 +20,7 @@ pub(crate) struct Batch {
     pub(crate) raw: Vec<u8>,
 }
 
-/// Values side by side, as they lie in a batch.
+/// Values side by side, as in a batch.
 #[derive(Default)]
 pub(crate) struct Values {
     bytes: Vec<u8>,
@@ -35,24 +33,21 @@ impl Values {
         self.ends.push(self.bytes.len());
     }
 
-    /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// How many bytes they have together.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Each of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).filter_map(|(start, end)| self.bytes.get(start..*end))
     }
 }
 
-/// So many readings in batches.
+/// This many readings, in batches.
 pub(crate) fn batches(readings: u32) -> Vec<Batch> {
     let mut random = Random(7);
     let values: Vec<(Vec<u8>, Vec<u8>)> = (0..i64::from(readings)).map(|i| reading(i, &mut random)).collect();

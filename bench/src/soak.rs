@@ -7,18 +7,18 @@ use crate::{Error, readings};
 
 /// Bytes of a page of WASM memory.
 const PAGE: usize = 1 << 16;
-/// The most pages that an instance may have.
-const MOST: usize = 16_384;
+/// How many pages an instance may have.
+const MAX_PAGES: usize = 16_384;
 
-/// Finds the least memory in which the module answers to each of a few batches once, then runs the readings within it.
+/// Finds the minimum memory in which the module answers to each of a few batches once, then runs the readings within it.
 pub(crate) fn run(module: &[u8], readings: u64) -> Result<(), Error> {
     let batches = readings::batches(50_000);
     let few = |pages: usize| -> Result<(), Error> {
         let mut instance = instance(module, Some(pages * PAGE))?;
         batches.iter().try_for_each(|batch| answer(&mut instance, &batch.raw, 0).map(drop))
     };
-    few(MOST)?;
-    let (mut too_few, mut enough) = (0, MOST);
+    few(MAX_PAGES)?;
+    let (mut too_few, mut enough) = (0, MAX_PAGES);
     while enough - too_few > 1 {
         let middle = too_few.midpoint(enough);
         match few(middle) {

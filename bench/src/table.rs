@@ -1,4 +1,4 @@
-//! The table.
+//! The table of speeds.
 
 use std::fmt::Write;
 

@@ -10,8 +10,7 @@ pub mod results;
 pub mod run;
 #[cfg(test)]
 mod simulation;
-pub mod sink;
+pub mod sinks;
 pub mod sources;
-mod stderr;
 pub mod topology;
 pub mod verify;

@@ -3,30 +3,32 @@
 //! [`drive`] is the whole of it, over the seams of source, store and sink; [`run`] puts the real ones in. What is done, and
 //! when, is decided in [`turn`].
 
-mod speaker;
+mod publisher;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use isotherm_engine::commit::{Saved, Store, StoreError};
+use isotherm_engine::commit::{ResumeState, Store, StoreError};
 use isotherm_engine::event::Event;
 use isotherm_engine::materializer::fault::Fault;
 use isotherm_engine::materializer::{Materializer, Options};
 use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::Totals;
-use isotherm_engine::state::From;
-use isotherm_engine::step::{Turn, Turns};
+use isotherm_engine::state::StartOffset;
+use isotherm_engine::step::{Step, Stepper};
+use isotherm_engine::view::View;
 use isotherm_model::partial::ModuleVersion;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use self::speaker::Speaker;
-pub use self::speaker::Unsaid;
-use crate::sink::Sink;
+use self::publisher::Publisher;
+pub use self::publisher::Undelivered;
 use crate::log;
+use crate::sinks::{Sink, SinkError};
 use crate::sources::{ReadPlan, Source, SourceError, module, native};
 use crate::topology::{Combine, Topology};
 
@@ -40,21 +42,39 @@ const MOST_PER_TICK: Duration = Duration::from_secs(1);
 /// How often catching up is logged where no display shows it.
 const LOG_PERIOD: Duration = Duration::from_secs(5);
 
+/// Hands views of a run to others, such as a server, which never hold it up. A run makes a view ten times a second, and only
+/// while somebody has subscribed.
+#[derive(Debug, Clone, Default)]
+pub struct Views(watch::Sender<Option<Arc<View>>>);
+
+impl Views {
+    /// The newest view, from now on; `None` before the first.
+    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<View>>> {
+        self.0.subscribe()
+    }
+
+    fn update(&self, view: impl FnOnce() -> View) {
+        if self.0.receiver_count() > 0 {
+            self.0.send_replace(Some(Arc::new(view())));
+        }
+    }
+}
+
 /// What a run is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// What is read, and how.
     pub topology: Topology,
     /// The controller's address; `None` for the current Fluvio profile's, else the default one.
     pub cluster: Option<String>,
     /// Where to begin; `None` for where the store says, in an unused one the beginning.
-    pub from: Option<From>,
+    pub from: Option<StartOffset>,
     /// Whether the run ends at the end that the partitions have at its start.
     pub until_end: bool,
     /// Whether windows that are open at that end stay open, for a run that goes on with the store.
     pub leave_open: bool,
     /// Whether to go on where the log no longer holds what is to be read.
-    pub accept_gap: bool,
+    pub accept_data_loss: bool,
     /// Whether commits are to name the batches that hold late or rejected records.
     pub dead_letters: bool,
     /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
@@ -62,8 +82,10 @@ pub struct Config {
     pub stop_after: Option<u64>,
     /// Whether catching up is to be logged.
     pub log_progress: bool,
-    /// For how long, after a stop, results are still said to a sink that takes nothing.
+    /// How long a stopped run still waits for a sink that takes nothing.
     pub stop_timeout: Duration,
+    /// Where others take views of the run from.
+    pub views: Views,
 }
 
 impl Config {
@@ -81,7 +103,7 @@ pub enum Outcome {
     /// Nobody reads its results any longer.
     Unread,
     /// It was asked to stop, and its sink did not take all results in time; they are stored.
-    Unsaid(Unsaid),
+    Undelivered(Undelivered),
 }
 
 /// Why a run failed.
@@ -103,8 +125,8 @@ pub enum Error {
     )]
     Used,
     /// The sink.
-    #[error("the results cannot be written: {0}")]
-    Sink(#[source] io::Error),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
 }
 
 /// What the materializer must know of a run of this topology, with partials of this version of the code.
@@ -115,7 +137,7 @@ pub fn options(topology: &Topology, until_end: bool) -> Options {
         idle: topology.idle,
         until_end,
         leave_open: false,
-        accept_gap: false,
+        accept_data_loss: false,
         dead_letters: false,
         version: ModuleVersion::CURRENT,
         fingerprint: topology.settings.fingerprint(),
@@ -137,27 +159,31 @@ pub async fn run(
     let saved = match store.load()? {
         Some(_) if config.from.is_some() => return Err(Error::Used),
         Some(saved) => saved,
-        None => Saved::beginning(config.from.unwrap_or_default()),
+        None => ResumeState::beginning(config.from.unwrap_or_default()),
     };
     let plan = ReadPlan {
-        began: saved.topic.began,
+        start: saved.topic.start,
         fixed_partitions: config.until_end,
         resume: saved.partitions.clone(),
-        accept_gap: config.accept_gap,
+        accept_data_loss: config.accept_data_loss,
     };
     let options = Options {
         leave_open: config.leave_open,
-        accept_gap: config.accept_gap,
+        accept_data_loss: config.accept_data_loss,
         dead_letters: config.dead_letters,
         ..options(&config.topology, config.until_end)
     };
     let mut materializer = Materializer::resume(options, saved);
     if materializer.ledger().read() > 0 {
-        let (read, partitions) = (materializer.ledger().read(), materializer.merged().len());
+        let (read, partitions) = (materializer.ledger().read(), materializer.positions().len());
         info!("going on: {read} records of {partitions} partitions were read before");
     }
-    let habits =
-        Habits { stop_after: config.stop_after, log_progress: config.log_progress, stop_timeout: config.stop_timeout };
+    let options = RunOptions {
+        stop_after: config.stop_after,
+        log_progress: config.log_progress,
+        stop_timeout: config.stop_timeout,
+        views: config.views,
+    };
     let open = async {
         match config.topology.combine {
             Combine::Broker => module::open(config.cluster.as_deref(), &config.topology, plan).await,
@@ -168,29 +194,31 @@ pub async fn run(
         biased;
         () = shutdown.cancelled() => {
             let totals = materializer.totals();
-            let mut speaker = Speaker::new(sink, habits.stop_timeout, shutdown);
-            speaker.finish(&totals, false).await?;
-            return Ok(speaker.unsaid().map_or(Outcome::Interrupted(totals), Outcome::Unsaid));
+            let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown);
+            publisher.finish(&totals, false).await?;
+            return Ok(publisher.undelivered().map_or(Outcome::Interrupted(totals), Outcome::Undelivered));
         }
         source = open => source?,
     };
-    drive(&mut *source, &mut materializer, store, sink, habits, shutdown).await
+    drive(&mut *source, &mut materializer, store, sink, options, shutdown).await
 }
 
 /// What [`drive`] does of its own accord.
-#[derive(Debug, Clone, Copy)]
-pub struct Habits {
+#[derive(Debug, Clone)]
+pub struct RunOptions {
     /// See [`Config::stop_after`].
     pub stop_after: Option<u64>,
     /// See [`Config::log_progress`].
     pub log_progress: bool,
     /// See [`Config::stop_timeout`].
     pub stop_timeout: Duration,
+    /// See [`Config::views`].
+    pub views: Views,
 }
 
-impl Default for Habits {
+impl Default for RunOptions {
     fn default() -> Self {
-        Self { stop_after: None, log_progress: false, stop_timeout: Config::STOP_TIMEOUT }
+        Self { stop_after: None, log_progress: false, stop_timeout: Config::STOP_TIMEOUT, views: Views::default() }
     }
 }
 
@@ -203,7 +231,7 @@ pub async fn drive(
     materializer: &mut Materializer,
     store: &mut dyn Store,
     sink: &mut dyn Sink,
-    habits: Habits,
+    options: RunOptions,
     shutdown: CancellationToken,
 ) -> Result<Outcome, Error> {
     let began = Instant::now();
@@ -211,13 +239,13 @@ pub async fn drive(
     let mut now = Duration::ZERO;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut log = Log { next: LOG_PERIOD, wanted: habits.log_progress, done: false };
-    let mut turns = Turns::new(began.elapsed());
-    let mut speaker = Speaker::new(sink, habits.stop_timeout, shutdown.clone());
+    let mut log = Log { next: LOG_PERIOD, wanted: options.log_progress, done: false };
+    let mut stepper = Stepper::new(began.elapsed());
+    let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown.clone());
     let read_before = materializer.ledger().read();
     loop {
         let read = materializer.ledger().read() - read_before;
-        let enough = habits.stop_after.is_some_and(|records| read >= records) && !materializer.is_refilling();
+        let enough = options.stop_after.is_some_and(|records| read >= records) && !materializer.is_restoring();
         let event = tokio::select! {
             biased;
             () = shutdown.cancelled() => Ok(Event::Stop),
@@ -230,15 +258,15 @@ pub async fn drive(
             event = source.next() => event.map_err(Error::from),
         };
         let (stopped, ticked) = (matches!(event, Ok(Event::Stop)), matches!(event, Ok(Event::Tick { .. })));
-        let turn = event.and_then(|event| Ok(turns.handle(materializer, event, began.elapsed())?));
-        let Turn { flow, due, finished, closed } = match turn {
-            Ok(turn) => turn,
+        let step = event.and_then(|event| Ok(stepper.handle(materializer, event, began.elapsed())?));
+        let Step { flow, due, finished, closed } = match step {
+            Ok(step) => step,
             Err(error) => {
                 // What has been merged so far is as right as it was.
-                let closed = turns.commit(materializer, store, began.elapsed())?;
-                speaker.publish(closed).await?;
-                if let Some(unsaid) = speaker.unsaid() {
-                    error!("{unsaid}");
+                let closed = stepper.commit(materializer, store, began.elapsed())?;
+                publisher.publish(closed).await?;
+                if let Some(undelivered) = publisher.undelivered() {
+                    error!("{undelivered}");
                 }
                 return Err(error);
             }
@@ -247,24 +275,25 @@ pub async fn drive(
             if waits { source.pause(partition) } else { source.resume(partition) }
         }
         if due {
-            let closed = turns.commit(materializer, store, began.elapsed())?;
-            if !speaker.publish(closed).await? {
+            let closed = stepper.commit(materializer, store, began.elapsed())?;
+            if !publisher.publish(closed).await? {
                 return Ok(Outcome::Unread);
             }
         }
         if let Some(totals) = finished {
-            if !speaker.finish(&totals, closed).await? {
+            if !publisher.finish(&totals, closed).await? {
                 return Ok(Outcome::Unread);
             }
-            if let Some(unsaid) = speaker.unsaid() {
-                return Ok(Outcome::Unsaid(unsaid));
+            if let Some(undelivered) = publisher.undelivered() {
+                return Ok(Outcome::Undelivered(undelivered));
             }
             return Ok(if stopped { Outcome::Interrupted(*totals) } else { Outcome::Complete(*totals) });
         }
         if ticked {
-            let snapshot = turns.progress();
+            options.views.update(|| materializer.view());
+            let snapshot = stepper.progress();
             log.tell(&snapshot);
-            if !speaker.progress(&snapshot).await? {
+            if !publisher.progress(&snapshot).await? {
                 return Ok(Outcome::Unread);
             }
         }
@@ -290,7 +319,7 @@ impl Log {
             }
         } else if self.wanted && snapshot.now >= self.next {
             self.next = snapshot.now + LOG_PERIOD;
-            info!("{}", crate::sink::table::render::catching_up(snapshot));
+            info!("{}", crate::sinks::table::render::catching_up(snapshot));
         }
     }
 }

@@ -1,5 +1,5 @@
 //! From the bytes of readings to the lines of results: equal to an answer that was computed without any code of the
-//! project, however the readings are spread over partitions and batches.
+//! project, however the readings are seed over partitions and batches.
 //!
 //! `golden/readings.jsonl` holds readings of every kind, faulty ones among them; `golden/expected.jsonl` the answer.
 

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 use isotherm_fluvio::{Compression, cluster_config};
+use isotherm_terminal::log::LogFormat;
 use tracing::info;
 
 use crate::clock::{EVENT_TIMES, EventClock};
@@ -41,7 +42,7 @@ were made, or taken from the input, and not sent. A second signal waits for noth
 #[derive(Debug, Parser)]
 #[command(name = "isotherm-producer", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Args {
-    /// End after so many messages [default: at the end of the input, or never]
+    /// End after this many messages [default: at the end of the input, or never]
     #[arg(value_name = "COUNT", value_parser = parse_count)]
     pub count: Option<u64>,
 
@@ -65,15 +66,15 @@ pub struct Args {
     #[arg(long, value_name = "N|max")]
     pub rate: Option<RateArg>,
 
-    /// Replay the non-empty lines of a file (`-`: of standard input) as they stand, less their line ends
+    /// Replay the non-empty lines of a file (`-`: of standard input) unchanged, without their line ends
     #[arg(long, value_name = "FILE|-", help_heading = "Replay", conflicts_with_all = ["sensors", "seed", "start", "disorder", "late", "malformed"])]
     pub input: Option<PathBuf>,
 
-    /// Where the sensor's id stands in a replayed line, for --key sensor: a JSON pointer
+    /// The JSON pointer to the sensor's id in a replayed line, for --key sensor
     #[arg(long, value_name = "POINTER", default_value = "/guid", value_parser = parse_pointer, help_heading = "Replay", requires = "input")]
     pub sensor_pointer: String,
 
-    /// Where the group stands in a replayed line, for --key group: a JSON pointer
+    /// The JSON pointer to the group in a replayed line, for --key group
     #[arg(long, value_name = "POINTER", default_value = "/state", value_parser = parse_pointer, help_heading = "Replay", requires = "input")]
     pub group_pointer: String,
 
@@ -81,7 +82,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000), help_heading = "Simulation")]
     pub sensors: u64,
 
-    /// What all randomness comes from; with --start, equal options give equal bytes [default: another each time]
+    /// The seed of all randomness; with --start, equal options give equal bytes [default: another each time]
     #[arg(long, value_name = "N", help_heading = "Simulation")]
     pub seed: Option<u64>,
 
@@ -90,7 +91,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = parse_time, allow_hyphen_values = true, help_heading = "Simulation")]
     pub start: Option<i64>,
 
-    /// Set each event time back by 0 to so many milliseconds, drawn at random
+    /// Set each event time back by 0 to MS milliseconds, at random
     #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=31_622_400_000), help_heading = "Simulation")]
     pub disorder: u64,
 
@@ -103,11 +104,11 @@ pub struct Args {
     #[arg(long, value_name = "P", default_value = "0", value_parser = parse_share, help_heading = "Simulation")]
     pub malformed: Share,
 
-    /// Send a partition's batch when it holds so many bytes (1 to 32MB; units KB and MB), before compression
+    /// Send a partition's batch when it holds this many bytes (1 to 32MB; units KB and MB), before compression
     #[arg(long, value_name = "BYTES", default_value = "512KB", value_parser = parse_size, help_heading = "Delivery")]
     pub batch_size: usize,
 
-    /// Send a partition's batch when its first message is so old (at most 1h)
+    /// Send a partition's batch when its first message is this old (at most 1h)
     #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = parse_linger, help_heading = "Delivery")]
     pub linger: Duration,
 
@@ -115,11 +116,11 @@ pub struct Args {
     #[arg(long, value_enum, help_heading = "Delivery")]
     pub compression: Option<CompressionArg>,
 
-    /// Try a batch again for so long when the broker is away or silent, then fail
+    /// How long to retry a batch when the broker is away or silent, before failing
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Delivery")]
     pub retry_timeout: Duration,
 
-    /// After Ctrl-C or SIGTERM, wait so long at most until what was made is acknowledged (with --stdout: written)
+    /// After Ctrl-C or SIGTERM, how long to wait until what was made is acknowledged (with --stdout: written)
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Delivery")]
     pub stop_timeout: Duration,
 
@@ -153,7 +154,6 @@ pub enum KeyArg {
 
 /// `--compression`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the names say it, and would stand in the help twice")]
 pub enum CompressionArg {
     None,
     Gzip,
@@ -162,21 +162,10 @@ pub enum CompressionArg {
     Zstd,
 }
 
-/// `--log-format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 /// `--rate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateArg {
-    /// As fast as possible.
     Max,
-    /// So many messages a second.
     PerSecond(Rate),
 }
 
@@ -201,7 +190,7 @@ pub enum CliError {
 }
 
 impl Args {
-    /// What the run is to do.
+    /// The run's configuration.
     ///
     /// # Errors
     /// [`CliError::Usage`] for options that contradict each other, [`CliError::Failed`] for an unusable Fluvio profile.
@@ -322,14 +311,14 @@ fn parse_time(text: &str) -> Result<i64, String> {
 
 fn parse_linger(text: &str) -> Result<Duration, String> {
     let linger = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if linger <= MOST_LINGER { Ok(linger) } else { Err("give at most 1h, like 50ms or 2s".to_owned()) }
+    if linger <= MAX_LINGER { Ok(linger) } else { Err("give at most 1h, like 50ms or 2s".to_owned()) }
 }
 
-/// Who wants messages to wait longer wants them in another batch size.
-const MOST_LINGER: Duration = Duration::from_secs(3600);
+/// To make messages wait longer, raise the batch size.
+const MAX_LINGER: Duration = Duration::from_secs(3600);
 
-/// A broker takes 32 MiB at once, frame included.
-const MOST_BATCH: usize = 32 * 1024 * 1024 - 256;
+/// A broker takes requests of 32 MiB, frame included.
+const MAX_BATCH: usize = 32 * 1024 * 1024 - 256;
 
 fn parse_size(text: &str) -> Result<usize, String> {
     let bad = || "give 1 byte to 32 MB, like 300000, 512KB or 1MB".to_owned();
@@ -342,7 +331,7 @@ fn parse_size(text: &str) -> Result<usize, String> {
         _ => return Err(bad()),
     };
     let size = number.parse().ok().and_then(|number: usize| number.checked_mul(unit)).ok_or_else(bad)?;
-    // 32 MB means as much as a broker takes.
-    let size = if size == 32 * 1024 * 1024 { MOST_BATCH } else { size };
-    if (1..=MOST_BATCH).contains(&size) { Ok(size) } else { Err(bad()) }
+    // 32 MB means the most that a broker takes.
+    let size = if size == 32 * 1024 * 1024 { MAX_BATCH } else { size };
+    if (1..=MAX_BATCH).contains(&size) { Ok(size) } else { Err(bad()) }
 }

@@ -1,4 +1,4 @@
-//! What a run is to do. Built by [`crate::cli`], or by hand in tests and other programs.
+//! The settings of a run. Built by [`crate::cli`], or by hand in tests and other programs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,42 +12,33 @@ use crate::rate::Rate;
 /// A whole run: where messages come from, how fast, how many, and where they go.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where messages come from.
     pub source: Source,
     /// What messages are keyed by.
     pub key: Key,
-    /// End after so many messages; `None`: when the input ends, or never.
+    /// End after this many messages; `None`: when the input ends, or never.
     pub count: Option<u64>,
     /// Keep this rate over real time; `None`: as fast as possible.
     pub pace: Option<Rate>,
-    /// Where messages go.
     pub destination: Destination,
-    /// How long a run that is stopped waits for what it has sent to be acknowledged.
+    /// How long a stopped run waits until what it has sent is acknowledged.
     pub stop_timeout: Duration,
     /// Whether progress and the closing line are written to standard error.
     pub report: Report,
 }
 
 impl Config {
-    /// The default of [`Config::stop_timeout`].
     pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 }
 
-/// Where messages come from.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// Simulated sensors.
     Simulate {
-        /// The sensors and their faults.
         simulation: Simulation,
         /// Where event times come from.
         clock: EventClock,
     },
-    /// Lines that exist already.
     Replay {
-        /// The file, or standard input.
         input: Input,
-        /// Where keys stand in the lines.
         pointers: KeyPointers,
     },
 }
@@ -55,15 +46,12 @@ pub enum Source {
 /// Simulated sensors. Equal settings give equal messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Simulation {
-    /// How many sensors there are.
     pub sensors: u64,
-    /// What all randomness comes from.
     pub seed: u64,
     /// Event times are set back by 0 to this many milliseconds, each by its own draw.
     pub disorder_ms: u64,
-    /// Which share of readings is set back by [`crate::simulate::LATE_FROM_MS`] to [`crate::simulate::LATE_TO_MS`].
+    /// The share of readings that is set back by [`crate::simulate::LATE_FROM_MS`] to [`crate::simulate::LATE_TO_MS`].
     pub late: Share,
-    /// Which share of messages is malformed.
     pub malformed: Share,
 }
 
@@ -76,9 +64,7 @@ impl Default for Simulation {
 /// Lines to replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// A file.
     File(PathBuf),
-    /// Standard input.
     Stdin,
 }
 
@@ -94,12 +80,10 @@ pub enum Key {
     None,
 }
 
-/// Where the keys of replayed lines stand: JSON pointers.
+/// JSON pointers to the keys in replayed lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPointers {
-    /// Where the group stands.
     pub group: String,
-    /// Where the sensor's id stands.
     pub sensor: String,
 }
 
@@ -109,10 +93,8 @@ impl Default for KeyPointers {
     }
 }
 
-/// Where messages go.
 #[derive(Debug, Clone)]
 pub enum Destination {
-    /// A topic of a Fluvio cluster.
     Fluvio(Box<FluvioSettings>),
     /// Standard output, one message a line.
     Stdout,
@@ -132,19 +114,16 @@ pub struct FluvioSettings {
     pub linger: Duration,
     /// How batches are compressed; `None`: as the topic wants it, or not at all.
     pub compression: Option<Compression>,
-    /// How long a batch is tried again before the run fails.
+    /// How long a batch is retried before the run fails.
     pub retry_timeout: Duration,
 }
 
 impl FluvioSettings {
-    /// The default of [`FluvioSettings::batch_size`]: in the range where throughput is best.
+    /// In the range where throughput is best.
     pub const BATCH_SIZE: usize = 512 * 1024;
-    /// The default of [`FluvioSettings::linger`].
     pub const LINGER: Duration = Duration::from_millis(50);
-    /// The default of [`FluvioSettings::retry_timeout`].
     pub const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// The defaults for a topic of a cluster.
     pub fn new(cluster: FluvioClusterConfig, topic: impl Into<String>) -> Self {
         Self {
             cluster,
@@ -163,6 +142,5 @@ pub enum Report {
     /// A progress bar on a terminal, plain lines otherwise, and a closing line.
     #[default]
     Progress,
-    /// Nothing.
     Quiet,
 }

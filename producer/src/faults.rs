@@ -1,7 +1,7 @@
-//! Real faults, for `--malformed`: what sensors, proxies and half-written files make of a reading.
+//! Malformed messages for `--malformed`, as real sensors, proxies and half-written files make them.
 //!
 //! The mix covers every reason for a rejection except `future`, which depends on the clock of the broker's log. No
-//! fault writes a line end, so that a message stays one line.
+//! fault contains a line end, so a message stays one line.
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
@@ -35,7 +35,7 @@ pub enum Fault {
     TemperatureIsText,
     /// `null` for the payload.
     PayloadIsNull,
-    /// A state that there is not.
+    /// An unknown state.
     UnknownState,
     /// A known state in lower case.
     LowerCaseState,
@@ -73,7 +73,6 @@ impl Fault {
         Self::TooCold,
     ];
 
-    /// A random fault.
     pub fn draw(random: &mut impl Rng) -> Self {
         Self::ALL.choose(random).copied().unwrap_or(Self::Truncated)
     }
@@ -131,7 +130,7 @@ impl Fault {
     }
 }
 
-/// Replaces what stands from the first `from` through the first `through` after it.
+/// Replaces everything from the first `from` through the first `through` after it.
 fn replace(message: &mut Vec<u8>, from: &[u8], through: &[u8], with: &[u8]) {
     let Some(start) = find(message, from, 0) else { return };
     let Some(last) = find(message, through, start + from.len()) else {

@@ -1,14 +1,14 @@
 //! The key of a replayed line: a string in its JSON.
 //!
-//! Only the way to it is read, and the rest checked and skipped: a line is JSON whatever numbers stand beside the key, of
-//! any size or precision. Cost: the line is walked once, and what stands at each part of the pointer once more.
+//! Only the path to the key is read; the rest of the line is checked and skipped. So numbers of any size or precision may be beside
+//! the key. Cost: the line is walked once, and the value at each part of the pointer once more.
 
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The string at `pointer`; none for a line that has none there, or an empty one, or that is no JSON. Of a member that
-/// stands twice the last counts.
+/// The string at `pointer`; `None` if the line is no JSON, or has no string or an empty one there. If an object has a member twice,
+/// the last one counts.
 pub(crate) fn key_of(line: &[u8], pointer: &str) -> Option<String> {
     let mut text = std::str::from_utf8(line).ok()?;
     for part in pointer.split('/').skip(1) {

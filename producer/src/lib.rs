@@ -26,7 +26,6 @@ pub mod simulate;
 pub mod sink;
 mod source;
 pub mod states;
-pub mod stderr;
 pub mod summary;
 
 pub use crate::config::Config;

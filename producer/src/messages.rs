@@ -1,7 +1,6 @@
 //! A chunk of messages in one buffer: what a source fills and a sink takes.
 //!
-//! Keys and values share one allocation, which is used again for the next chunk, so that a message costs no
-//! allocation of its own.
+//! Keys and values share one allocation, which is used again for the next chunk.
 
 use std::ops::Range;
 
@@ -28,17 +27,14 @@ pub struct Message<'a> {
 }
 
 impl Messages {
-    /// An empty chunk.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many messages there are.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -54,15 +50,14 @@ impl Messages {
         self.entries.clear();
     }
 
-    /// Appends a message.
     pub fn push(&mut self, key: Option<&[u8]>, value: &[u8]) {
         let key = key.map(|key| self.append(key));
         let value = self.append(value);
         self.entries.push(Entry { key, value });
     }
 
-    /// Appends a message whose value `write` appends to the buffer. `write` answers where in the *value* the key
-    /// stands, if the message has one. Bytes that are already in the buffer are not for `write` to touch.
+    /// Appends a message whose value `write` appends to the buffer. `write` returns the key's place in the *value*, if the message
+    /// has one. It must not touch the bytes that are already in the buffer.
     pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Option<Range<usize>>) {
         let start = self.bytes.len();
         let key = write(&mut self.bytes).map(|key| start + key.start..start + key.end);

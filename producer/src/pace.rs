@@ -1,23 +1,22 @@
 //! Keeps a rate evenly over real time. Pure: the caller says what time it is, and does the waiting.
 //!
-//! A schedule says when each message is due. What is due is given out in small portions; after a stall the backlog is
-//! given out at no more than twice the rate, and a backlog of more than [`MOST_BEHIND`] is forgiven, so that neither
-//! a slow disk nor a suspended laptop ends in a burst.
+//! A schedule says when each message is due. Due messages are given out in small portions. After a stall the backlog is given out
+//! at no more than twice the rate, and a backlog of more than [`MAX_BEHIND`] is forgiven: neither a slow disk nor a suspended laptop
+//! ends in a burst.
 
 use std::time::Duration;
 
 use crate::rate::Rate;
 
 /// How far the schedule may lag behind before the rest of the backlog is forgiven.
-pub const MOST_BEHIND: Duration = Duration::from_secs(5);
+pub const MAX_BEHIND: Duration = Duration::from_secs(5);
 
 /// Portions are at most this much of the schedule (but at least one message).
 const PORTION: Duration = Duration::from_millis(20);
 
-/// Whoever is on time is not asked to come back sooner than this.
+/// A caller that is on time is not asked to come back sooner than this.
 const TICK: Duration = Duration::from_millis(1);
 
-/// What to do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
     /// How many messages to send now.
@@ -26,7 +25,6 @@ pub struct Due {
     pub again_at: Duration,
 }
 
-/// The schedule of one run.
 #[derive(Debug, Clone)]
 pub struct Pacer {
     rate: Rate,
@@ -60,11 +58,11 @@ impl Pacer {
     fn owed(&mut self, now: u64) -> u64 {
         let next = self.time_of_next();
         let Some(late) = now.checked_sub(next) else { return 0 };
-        if let Some(too_late) = late.checked_sub(nanos(MOST_BEHIND)) {
+        if let Some(too_late) = late.checked_sub(nanos(MAX_BEHIND)) {
             self.origin = next.saturating_add(too_late);
             self.given = 0;
         }
-        // The message that is due at this very moment counts.
+        // A message that is due at this moment counts.
         let elapsed = now.saturating_sub(self.origin);
         (self.rate.messages_in(elapsed) + 1).saturating_sub(self.given)
     }

@@ -1,22 +1,22 @@
-//! How a run is going, on standard error: a bar on a terminal, a plain line now and then otherwise, or nothing.
+//! Shows on standard error how a run is going: a bar on a terminal, else a plain line now and then, or nothing.
 
-use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use isotherm_terminal::progress::{bar, spinner, thousands};
+use isotherm_terminal::screen::Screen;
+use isotherm_terminal::stderr;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Report};
-use crate::stderr;
-use crate::summary::{Counters, Thousands};
+use crate::summary::Counters;
 
 const BAR_TICK: Duration = Duration::from_millis(200);
+const BAR_CELLS: usize = 24;
 const LINE_TICK: Duration = Duration::from_secs(5);
 
-/// What is known of the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
     Messages(u64),
@@ -24,7 +24,6 @@ enum Goal {
     Open,
 }
 
-/// The report of a run that goes on.
 pub(crate) struct Progress {
     task: Option<JoinHandle<()>>,
     stop: CancellationToken,
@@ -41,10 +40,10 @@ impl Progress {
         };
         let meter =
             Meter { counters: Arc::clone(counters), goal, started: Instant::now(), last: (Instant::now(), 0), rate: 0 };
-        let task = match config.report {
-            Report::Quiet => None,
-            Report::Progress if io::stderr().is_terminal() => Some(tokio::spawn(show_bar(meter, stop.clone()))),
-            Report::Progress => Some(tokio::spawn(write_lines(meter, stop.clone()))),
+        let task = match (config.report, Screen::stderr()) {
+            (Report::Quiet, _) => None,
+            (Report::Progress, Some(screen)) => Some(tokio::spawn(draw(screen, meter, stop.clone()))),
+            (Report::Progress, None) => Some(tokio::spawn(write_lines(meter, stop.clone()))),
         };
         Self { task, stop }
     }
@@ -65,28 +64,23 @@ impl Drop for Progress {
     }
 }
 
-async fn show_bar(mut meter: Meter, stop: CancellationToken) {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let template = match meter.goal {
-        Goal::Open => "{spinner} {msg}",
-        Goal::Messages(_) | Goal::InputBytes(_) => "{bar:24} {percent:>3} %  {msg}",
-    };
-    if let Goal::Messages(goal) | Goal::InputBytes(goal) = meter.goal {
-        bar.set_length(goal);
-    }
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    stderr::show(bar);
+async fn draw(screen: Screen, mut meter: Meter, stop: CancellationToken) {
     let mut ticks = interval(BAR_TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
+    for step in 0.. {
         tokio::select! {
             () = stop.cancelled() => break,
-            _ = ticks.tick() => {
-                stderr::draw(meter.position(), meter.line(Instant::now()));
-            }
+            _ = ticks.tick() => {}
         }
+        let line = meter.line(Instant::now());
+        let line = match meter.part() {
+            Some(part) => format!("{} {:>3.0} %  {line}", bar(part, BAR_CELLS), (part * 100.0).floor()),
+            None => format!("{} {line}", spinner(step)),
+        };
+        // A progress that cannot be shown is no failure of the run.
+        let _ = screen.draw_line(&line);
     }
-    stderr::hide();
+    let _ = screen.clear();
 }
 
 async fn write_lines(mut meter: Meter, stop: CancellationToken) {
@@ -119,6 +113,14 @@ impl Meter {
         }
     }
 
+    /// How much is done, 0 to 1, if the end is known.
+    fn part(&self) -> Option<f64> {
+        let (Goal::Messages(goal) | Goal::InputBytes(goal)) = self.goal else {
+            return None;
+        };
+        Some(if goal == 0 { 1.0 } else { self.position() as f64 / goal as f64 })
+    }
+
     /// `12,000 of 60,000 messages, 1,000/s, 48s left`.
     fn line(&mut self, now: Instant) -> String {
         let acknowledged = self.counters.acknowledged();
@@ -128,14 +130,14 @@ impl Meter {
             self.last = (now, acknowledged);
         }
         let of = match self.goal {
-            Goal::Messages(count) => format!(" of {}", Thousands(count)),
+            Goal::Messages(count) => format!(" of {}", thousands(count)),
             Goal::InputBytes(_) | Goal::Open => String::new(),
         };
         let left = self.left(now).map(|left| format!(", {} left", humantime::format_duration(left)));
-        format!("{}{of} messages, {}/s{}", Thousands(acknowledged), Thousands(self.rate), left.unwrap_or_default())
+        format!("{}{of} messages, {}/s{}", thousands(acknowledged), thousands(self.rate), left.unwrap_or_default())
     }
 
-    /// The time left, if the rest goes like what has been, in whole seconds.
+    /// The time left in whole seconds, if the rest goes as fast as what is done.
     fn left(&self, now: Instant) -> Option<Duration> {
         let (Goal::Messages(goal) | Goal::InputBytes(goal)) = self.goal else {
             return None;

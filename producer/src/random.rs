@@ -1,7 +1,7 @@
 //! Seeded random numbers: the same seed gives the same ones.
 //!
-//! Each purpose draws from a stream of its own, so that asking for malformed messages, say, changes nothing about the
-//! others. How the generator's output becomes a number in a range is `rand`'s; golden files show if that ever changes.
+//! Each purpose draws from a stream of its own, so asking for malformed messages, for example, changes nothing about the others.
+//! `rand` decides how the generator's output becomes a number in a range; golden files show if that ever changes.
 
 use rand::SeedableRng;
 use rand::distr::{Bernoulli, Distribution};

@@ -1,4 +1,4 @@
-//! How many messages there are to a second.
+//! Messages a second.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,13 +10,11 @@ pub struct Rate {
     milli: u64,
 }
 
-/// A text that is no [`Rate`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no rate; give a number of messages a second, 0.001 to 1000000000, with at most three decimals")]
 pub struct BadRate(String);
 
 impl Rate {
-    /// A thousand messages a second.
     pub const THOUSAND: Self = Self { milli: 1_000_000 };
 
     /// The milliseconds from the first message to message `index` (from 0), cut to whole ones.

@@ -16,7 +16,7 @@ use uuid::fmt::Hyphenated;
 use crate::clock::TimeWriter;
 use crate::config::Key;
 
-/// What stays the same about a sensor.
+/// The part of a sensor that never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// A version 4 UUID.
@@ -25,12 +25,10 @@ pub struct Identity {
     pub destination: u64,
 }
 
-/// How many destinations there are.
 pub const DESTINATIONS: u64 = 26 * 26 * 26 * DIGITS;
 const DIGITS: u64 = 100_000_000;
 
 impl Identity {
-    /// A random one.
     pub fn draw(random: &mut impl Rng) -> Self {
         let guid = uuid::Builder::from_random_bytes(random.random()).into_uuid();
         Self { guid, destination: random.random_range(0..DESTINATIONS) }
@@ -60,18 +58,17 @@ impl Identity {
 /// One reading, before it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Who reports.
     pub sensor: Identity,
-    /// Where it stands: the state's postal code.
+    /// The state's postal code.
     pub state: [u8; 2],
-    /// When, in milliseconds since the epoch.
+    /// In milliseconds since the epoch.
     pub event_ms: i64,
     /// The temperature in tenths of a degree Fahrenheit.
     pub tenths: i32,
 }
 
 impl Reading {
-    /// Appends the reading and answers where in its bytes the key stands.
+    /// Appends the reading and returns the key's place in its bytes.
     pub fn write(&self, key: Key, times: &mut TimeWriter, out: &mut Vec<u8>) -> Option<Range<usize>> {
         let start = out.len();
         out.extend_from_slice(br#"{"guid":""#);

@@ -1,7 +1,7 @@
-//! Lines that exist already, from a file or standard input: each non-empty line as it stands, less its line end.
+//! Replays lines of a file or of standard input: each non-empty line unchanged, without its line end.
 //!
-//! Streams: what is kept is one buffer, which grows only for a line that is longer than it. Lines go out as soon as
-//! they have come in, so that a slow pipe is not held back.
+//! It keeps one buffer, which grows only for a longer line. Lines go out as soon as they have come in, so a slow pipe is not held
+//! back.
 
 use std::sync::Arc;
 
@@ -28,16 +28,16 @@ pub struct Replay {
     pointer: Option<String>,
     counters: Arc<Counters>,
     buffer: Vec<u8>,
-    /// Where in the buffer the next line starts.
+    /// The next line's place in the buffer.
     start: usize,
-    /// Up to where there is no line end in the buffer from `start` on.
+    /// From `start` to here, the buffer holds no line end.
     searched: usize,
     ended: bool,
     line: u64,
 }
 
 impl Replay {
-    /// Opens the input. Answers its length in bytes too, where it has one.
+    /// Opens the input. Returns its length in bytes too, if it has one.
     ///
     /// # Errors
     /// [`ProduceError::Input`] if the file cannot be opened.
@@ -62,7 +62,7 @@ impl Replay {
         }
     }
 
-    /// The lines that `reader` gives; `name` is what errors call it.
+    /// Reads lines from `reader`; errors call it `name`.
     pub fn new(
         reader: Box<dyn AsyncRead + Send + Unpin>,
         name: &str,
@@ -88,14 +88,14 @@ impl Replay {
         }
     }
 
-    /// Appends at least one and at most `most` lines to `out`, waiting for the first. Answers whether there was one.
+    /// Appends at least one and at most `max` lines to `out`, waiting for the first. Returns whether there was one.
     ///
     /// # Errors
     /// [`ProduceError::Input`] if reading fails, [`ProduceError::LineTooLong`] for a line that no broker takes.
-    pub async fn fill(&mut self, most: usize, out: &mut Messages) -> Result<bool, ProduceError> {
+    pub async fn fill(&mut self, max: usize, out: &mut Messages) -> Result<bool, ProduceError> {
         loop {
-            self.take_lines(most, out)?;
-            if !out.is_empty() || most == 0 {
+            self.take_lines(max, out)?;
+            if !out.is_empty() || max == 0 {
                 return Ok(true);
             }
             if self.ended {
@@ -105,8 +105,8 @@ impl Replay {
         }
     }
 
-    fn take_lines(&mut self, most: usize, out: &mut Messages) -> Result<(), ProduceError> {
-        while out.len() < most && out.byte_len() < CHUNK {
+    fn take_lines(&mut self, max: usize, out: &mut Messages) -> Result<(), ProduceError> {
+        while out.len() < max && out.byte_len() < CHUNK {
             let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
             let end = match unsearched.iter().position(|byte| *byte == b'\n') {
                 Some(at) => self.searched + at,
@@ -180,12 +180,12 @@ mod tests {
 
     type Line = (Option<Vec<u8>>, Vec<u8>);
 
-    fn all(mut replay: Replay, most: usize) -> Result<Vec<Line>, ProduceError> {
+    fn all(mut replay: Replay, max: usize) -> Result<Vec<Line>, ProduceError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (mut lines, mut out) = (Vec::new(), Messages::new());
-            while replay.fill(most, &mut out).await? {
-                assert!((1..=most).contains(&out.len()));
+            while replay.fill(max, &mut out).await? {
+                assert!((1..=max).contains(&out.len()));
                 lines.extend(out.iter().map(|line| (line.key.map(<[u8]>::to_vec), line.value.to_vec())));
                 out.clear();
             }
@@ -234,14 +234,14 @@ no json
         fn no_line_is_lost_or_changed(
             lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..60),
             crlf: bool,
-            most in 1usize..20,
+            max in 1usize..20,
         ) {
             let clean = |line: &Vec<u8>| -> Vec<u8> {
                 line.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect()
             };
             let lines: Vec<_> = lines.iter().map(clean).collect();
             let end: &[u8] = if crlf { b"\r\n" } else { b"\n" };
-            let sent = all(replay(lines.join(end), Key::None), most).unwrap();
+            let sent = all(replay(lines.join(end), Key::None), max).unwrap();
             let sent: Vec<_> = sent.into_iter().map(|(_, value)| value).collect();
             let expected: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
             prop_assert_eq!(sent, expected);

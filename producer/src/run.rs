@@ -16,15 +16,15 @@ use crate::sink::{FluvioSink, Sink, StdoutSink};
 use crate::source::OpenSource;
 use crate::summary::{Counters, Ending, Summary};
 
-/// Runs until all is done, or until `shutdown` is cancelled; then what has been made is still sent and acknowledged, for as
-/// long as [`Config::stop_timeout`] allows.
+/// Runs until all is done, or until `shutdown` is cancelled. Then it still waits until what has been made is acknowledged, at most
+/// [`Config::stop_timeout`].
 ///
 /// # Errors
-/// [`Failed`]: why, and how many messages were acknowledged by then.
+/// [`Failed`]: why, and how many messages were acknowledged.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Summary, Failed> {
     let counters = Arc::new(Counters::default());
     let started = Instant::now();
-    // The input first: an input that cannot be read is nothing to connect for.
+    // The input first: without one there is no reason to connect.
     let opening = async {
         let input = OpenSource::open(&config, &counters).await?;
         let sink: Box<dyn Sink> = match &config.destination {
@@ -46,7 +46,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Summary,
     }
 }
 
-/// As [`run`], into a sink of the caller's, which counts in `counters`; the configuration's destination is not looked at.
+/// As [`run`], into the caller's sink, which counts in `counters`. The configuration's destination is ignored.
 ///
 /// # Errors
 /// As [`run`].
@@ -68,7 +68,7 @@ pub async fn run_into(
     }
 }
 
-/// Moves what the input gives into the sink, and waits until it is acknowledged.
+/// Moves messages from the source into the sink, and waits until they are acknowledged.
 async fn flow(
     config: &Config,
     (mut source, input_length): (OpenSource, Option<u64>),
@@ -79,10 +79,10 @@ async fn flow(
     let started = Instant::now();
     let result = async {
         let progress = Progress::start(config, input_length, counters);
-        // One for all that is waited for after a stop.
+        // One timeout for everything that is waited for after a stop.
         let mut overdue = pin!(overdue(config, &shutdown));
         let result = pump(config, &mut source, sink, counters, &shutdown, overdue.as_mut()).await;
-        // What was made before the input failed, or before the end was asked for, is to be acknowledged as well.
+        // What was made before the input failed, or before the stop, must be acknowledged too.
         let flushed = match &result {
             Err(PumpError::Sink(_)) => Ok(()),
             _ => tokio::select! {
@@ -106,14 +106,14 @@ async fn flow(
     }
 }
 
-/// Ends when the end was asked for, and has been waited for as long as that may take.
+/// Ends when the stop's timeout is over.
 async fn overdue(config: &Config, shutdown: &CancellationToken) -> ProduceError {
     shutdown.cancelled().await;
-    let patience = config.stop_timeout;
-    sleep(patience).await;
+    let timeout = config.stop_timeout;
+    sleep(timeout).await;
     match config.destination {
-        Destination::Stdout => ProduceError::NotWritten { patience },
-        Destination::Fluvio(_) => ProduceError::NotAcknowledged { patience },
+        Destination::Stdout => ProduceError::NotWritten { timeout },
+        Destination::Fluvio(_) => ProduceError::NotAcknowledged { timeout },
     }
 }
 
@@ -143,8 +143,8 @@ impl PumpError {
     }
 }
 
-/// Moves messages from the source into the sink until one of them, the count, or `shutdown` ends it. What has been made when
-/// `shutdown` comes goes into the sink, unless it is `overdue` before.
+/// Moves messages until the source, the sink, the count, or `shutdown` ends it. What has been made when `shutdown` comes still goes
+/// into the sink, until that is `overdue`.
 async fn pump(
     config: &Config,
     source: &mut OpenSource,

@@ -1,4 +1,4 @@
-//! The simulator: sensors that report, without end. Pure: equal settings, seed and times give equal bytes.
+//! The simulator: sensors that report for ever. Pure: equal settings, seed and times give equal bytes.
 
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
@@ -23,9 +23,9 @@ pub const LATE_FROM_MS: u64 = 10_000;
 pub const LATE_TO_MS: u64 = 60_000;
 
 /// No walk leaves the range of values that readings may carry.
-const MOST_TENTHS: i32 = 9_999_999;
+const MAX_TENTHS: i32 = 9_999_999;
 
-/// The sensors and what comes next from them. Memory: 32 bytes a sensor.
+/// Memory: 32 bytes a sensor.
 #[derive(Debug)]
 pub struct Simulator {
     sensors: Vec<Sensor>,
@@ -101,7 +101,7 @@ impl Simulator {
         let sensor = self.sensors.choose_mut(&mut self.readings)?;
         let step = self.readings.random_range(-STEP_TENTHS..=STEP_TENTHS);
         if sensor.has_reported {
-            sensor.tenths = (sensor.tenths + step).clamp(-MOST_TENTHS, MOST_TENTHS);
+            sensor.tenths = (sensor.tenths + step).clamp(-MAX_TENTHS, MAX_TENTHS);
         }
         sensor.has_reported = true;
         let reading = Reading {
@@ -120,7 +120,7 @@ impl Simulator {
         }
         match self.settings.disorder_ms {
             0 => 0,
-            most => self.disorder.random_range(0..=most),
+            max => self.disorder.random_range(0..=max),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where messages come from: the simulator or a replay, as one thing.
+//! The source of messages: the simulator or a replay.
 
 use std::sync::Arc;
 
@@ -12,17 +12,16 @@ use crate::replay::Replay;
 use crate::simulate::Simulator;
 use crate::summary::Counters;
 
-/// So many messages are made at once, at most.
+/// At most this many messages are made at once.
 const CHUNK: usize = 512;
 
-/// An open source.
 pub(crate) enum OpenSource {
     Simulated { simulator: Box<Simulator>, warn_when_ahead: bool },
     Replayed(Replay),
 }
 
 impl OpenSource {
-    /// Opens what the configuration names. Answers the length of the input in bytes too, where it has one.
+    /// Opens what the configuration names. Returns the length of the input in bytes too, if it has one.
     pub(crate) async fn open(config: &Config, counters: &Arc<Counters>) -> Result<(Self, Option<u64>), ProduceError> {
         match &config.source {
             Source::Simulate { simulation, clock } => {
@@ -37,14 +36,14 @@ impl OpenSource {
         }
     }
 
-    /// Appends at least one and at most `most` messages, and answers whether there was one.
-    pub(crate) async fn fill(&mut self, most: u64, out: &mut Messages) -> Result<bool, ProduceError> {
-        let most = usize::try_from(most).unwrap_or(CHUNK).min(CHUNK);
+    /// Appends at least one and at most `max` messages. Returns whether there was one.
+    pub(crate) async fn fill(&mut self, max: u64, out: &mut Messages) -> Result<bool, ProduceError> {
+        let max = usize::try_from(max).unwrap_or(CHUNK).min(CHUNK);
         match self {
-            Self::Replayed(replay) => replay.fill(most, out).await,
+            Self::Replayed(replay) => replay.fill(max, out).await,
             Self::Simulated { simulator, warn_when_ahead } => {
                 let now_ms = now_ms();
-                for _ in 0..most {
+                for _ in 0..max {
                     simulator.push_next(now_ms, out);
                 }
                 if *warn_when_ahead && simulator.last_event_ms(now_ms).is_some_and(|last| last > now_ms) {

@@ -1,4 +1,4 @@
-//! The states that simulated sensors stand in, with their average annual temperatures.
+//! The states of simulated sensors, with their average annual temperatures.
 //!
 //! The table is part of the binary: `data/state-temperatures.csv`, the 50 states and DC, degrees Fahrenheit.
 
@@ -6,7 +6,6 @@ use crate::error::ProduceError;
 
 const TABLE: &str = include_str!("../data/state-temperatures.csv");
 
-/// One state of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
     /// The postal code: two upper-case letters.

@@ -1,10 +1,11 @@
-//! How a run ended, and the counters that everything in it shares.
+//! How a run ended, and the counters that its parts share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counts that grow while a run goes on.
+use isotherm_terminal::progress::thousands;
+
 #[derive(Debug, Default)]
 pub struct Counters {
     made: AtomicU64,
@@ -14,12 +15,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Messages that were made, or taken from the input.
+    /// Messages made, or taken from the input.
     pub fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Messages that may have come to the destination: the sink has begun to send them.
+    /// Messages that may have reached the destination: the sink has begun to send them.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
@@ -29,33 +30,27 @@ impl Counters {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Bytes read from the input.
     pub fn input_bytes(&self) -> u64 {
         self.input_bytes.load(Ordering::Relaxed)
     }
 
-    /// So many more were made, or taken from the input; whether a sink has them by now or not.
     pub fn add_made(&self, messages: u64) {
         self.made.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// The sink has begun to send so many more.
     pub fn add_sent(&self, messages: u64) {
         self.sent.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// The destination confirmed so many more.
     pub fn add_acknowledged(&self, messages: u64) {
         self.acknowledged.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// So many more bytes were read from the input.
     pub fn add_input_bytes(&self, bytes: u64) {
         self.input_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-/// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// All that was asked for is done.
@@ -64,25 +59,20 @@ pub enum Ending {
     Interrupted,
     /// The reader of standard output has gone.
     Closed,
-    /// It failed.
     Failed,
 }
 
-/// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// Messages that the destination has confirmed.
     pub acknowledged: u64,
-    /// Messages that were sent and not confirmed: they may be stored, or not.
+    /// Messages sent and not confirmed: they may or may not be stored.
     pub unacknowledged: u64,
-    /// Messages that were made, or taken from the input, and never sent: they are not stored. What was read ahead of the
-    /// input and not looked at yet is not in it.
+    /// Messages made, or taken from the input, and never sent: they are not stored. Input that was read ahead does not count.
     pub unsent: u64,
-    /// How many had been asked for, if a number was.
     pub asked: Option<u64>,
     /// From the first message to the last confirmation.
     pub elapsed: Duration,
-    /// Why it ended.
     pub ending: Ending,
     /// Whether messages went to standard output, so that confirmed means written.
     pub to_stdout: bool,
@@ -90,45 +80,27 @@ pub struct Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Thousands(self.acknowledged))?;
+        write!(f, "{}", thousands(self.acknowledged))?;
         if let Some(asked) = self.asked.filter(|asked| *asked != self.acknowledged) {
-            write!(f, " of {}", Thousands(asked))?;
+            write!(f, " of {}", thousands(asked))?;
         }
         f.write_str(if self.acknowledged == 1 { " message " } else { " messages " })?;
         f.write_str(if self.to_stdout { "written" } else { "acknowledged" })?;
         let seconds = self.elapsed.as_secs_f64();
         if self.acknowledged > 0 && seconds > 0.0 {
             let rate = self.acknowledged as f64 / seconds;
-            write!(f, " in {seconds:.1} s, {}/s", Thousands(rate.round() as u64))?;
+            write!(f, " in {seconds:.1} s, {}/s", thousands(rate.round() as u64))?;
         }
         if self.unacknowledged > 0 {
             let of_them =
                 if self.to_stdout { "the last perhaps in part" } else { "of which the broker may have stored some" };
             let what = if self.to_stdout { "more may be written" } else { "more sent" };
-            write!(f, "; {} {what}, {of_them}", Thousands(self.unacknowledged))?;
+            write!(f, "; {} {what}, {of_them}", thousands(self.unacknowledged))?;
         }
         if self.unsent > 0 {
-            write!(f, "; {} not sent", Thousands(self.unsent))?;
+            write!(f, "; {} not sent", thousands(self.unsent))?;
         }
         Ok(())
-    }
-}
-
-/// A number with a comma after every three digits.
-#[derive(Debug, Clone, Copy)]
-pub struct Thousands(pub u64);
-
-impl fmt::Display for Thousands {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                text.push(',');
-            }
-            text.push(digit);
-        }
-        f.pad(&text)
     }
 }
 
@@ -164,11 +136,5 @@ mod tests {
         ] {
             assert_eq!(summary.to_string(), said);
         }
-    }
-
-    #[test]
-    fn groups_digits_by_three() {
-        let texts = [0, 12, 123, 1_234, 123_456, 1_234_567].map(|number| Thousands(number).to_string());
-        assert_eq!(texts, ["0", "12", "123", "1,234", "123,456", "1,234,567"]);
     }
 }

@@ -1,5 +1,5 @@
-//! What the tests of both modules need: the module's file, the stock engine, and batches as the broker hands them over.
-//! Included by path, so that no crate is needed for it.
+//! For the tests of both modules: the module's file, the stock engine, and batches as the broker passes them. Included by path,
+//! so that it needs no crate.
 
 use std::path::PathBuf;
 
@@ -32,8 +32,8 @@ pub(crate) fn module(name: &str) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("cannot read {}: {error}; run: cargo xtask wasm", file.display()))
 }
 
-/// One instance of a module in the stock engine; `version` is that of the engine's protocol, `memory` the most bytes that
-/// the instance may have.
+/// One instance of a module in the stock engine. `version` is the engine's protocol version, `memory` the instance's limit in
+/// bytes.
 pub(crate) fn instance(
     name: &str,
     params: &[(&str, &str)],
@@ -53,7 +53,7 @@ pub(crate) fn instance(
     builder.initialize(&SmartEngine::new()).map_err(|error| error.to_string())
 }
 
-/// The records of a batch as they are framed in the log, uncompressed.
+/// The records of a batch as framed in the log, uncompressed.
 pub(crate) fn raw(records: &[Parts]) -> Vec<u8> {
     let records: Vec<Record> = records
         .iter()
@@ -71,7 +71,7 @@ pub(crate) fn raw(records: &[Parts]) -> Vec<u8> {
     raw
 }
 
-/// The values that a module answers to a batch with.
+/// The records that a module answers to a batch.
 pub(crate) fn answered(
     instance: &mut SmartModuleChainInstance,
     raw: &[u8],

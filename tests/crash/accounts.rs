@@ -1,20 +1,19 @@
-//! Letters against the ledger: each late or rejected record that it counts is a letter of the same partition, range, reason
-//! and window.
+//! Letters compared with the ledger: each late or rejected record that it counts is a letter with the same partition, range,
+//! reason and window.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::count;
-use crate::dead_letters::Letter;
+use crate::util::letters::Letter;
+use crate::util::{count, list, number};
 
-/// Fails unless every account of the ledger, and each range in it, has as many letters as it says records.
+/// Fails unless every account of the ledger, and each range in it, has as many letters as records.
 #[track_caller]
 pub(super) fn assert_same(ledger: &Value, letters: &[Letter]) {
-    let partitions = ledger["partitions"].as_array().expect("`partitions` is a list");
     let account = |partition| (count(partition, "partition"), Account::of(partition));
-    let mut accounts: BTreeMap<u64, Account> = partitions.iter().map(account).collect();
-    // A second copy says what the first one says.
+    let mut accounts: BTreeMap<u64, Account> = list(ledger, "partitions").iter().map(account).collect();
+    // A letter that was sent twice counts once.
     let letters: BTreeMap<_, _> = letters.iter().map(|letter| (letter.origin, letter)).collect();
     for ((partition, offset), letter) in letters {
         let account = accounts.get_mut(&partition).unwrap_or_else(|| panic!("no partition {partition}: {ledger}"));
@@ -29,7 +28,7 @@ pub(super) fn assert_same(ledger: &Value, letters: &[Letter]) {
     }
 }
 
-/// What makes a record dead: the reason, and of a late reading the window.
+/// Why a record became a letter: the reason, and the window of a late reading.
 type Cause = (String, Option<String>);
 
 /// Letters, and the records that the ledger has for them.
@@ -39,7 +38,7 @@ struct Share {
     records: u64,
 }
 
-/// What the ledger says of a partition's late and rejected records, and the letters that belong to it.
+/// A partition's late and rejected records in the ledger, and the letters that belong to them.
 #[derive(Default)]
 struct Account {
     by_reason: BTreeMap<String, Share>,
@@ -58,13 +57,13 @@ impl Account {
             ..Self::default()
         };
         for (reason, records) in partition["rejected"].as_object().expect("`rejected` holds reasons") {
-            account.by_reason.insert(reason.clone(), share(records.as_u64().expect("a number of records")));
+            account.by_reason.insert(reason.clone(), share(number(records)));
         }
         if count(partition, "late") > 0 {
             account.by_reason.insert("late".to_owned(), share(count(partition, "late")));
         }
         for ranges in ["late_ranges", "rejected_ranges"] {
-            for range in partition[ranges].as_array().expect("ranges are a list") {
+            for range in list(partition, ranges) {
                 let cause = (
                     range["reason"].as_str().unwrap_or("late").to_owned(),
                     range["window"].as_str().map(str::to_owned),

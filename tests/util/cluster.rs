@@ -5,11 +5,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use fluvio::consumer::{ConsumerConfigExtBuilder, RetryMode};
 use fluvio::dataplane::record::{Batch, RawRecords, RecordSet, ReplicaKey};
-use fluvio::metadata::smartmodule::SmartModuleSpec;
 use fluvio::metadata::spu::SpuSpec;
 use fluvio::metadata::topic::{AddPartition, TopicSpec, UpdateTopicAction};
 use fluvio::{
@@ -23,17 +21,19 @@ use futures_util::StreamExt;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::program::{self, Ended, Running, STUCK};
+use super::program::{self, Ended, Running};
+use super::{TIMEOUT, golden, wait_until, write};
 
 /// The environment variable that names a cluster.
 const EXTERNAL: &str = "ISOTHERM_TEST_CLUSTER";
 
-/// A cluster; the topics and modules that a test named are removed with it.
+/// A cluster.
+///
+/// On one that the environment names nothing is deleted, since its controller may leave a partition offline that is created
+/// right after another was deleted. So topics and modules of the tests stay there.
 pub(crate) struct Cluster {
     address: String,
     node: Option<(Option<Running>, TempDir)>,
-    topics: Mutex<Vec<String>>,
-    modules: Mutex<Vec<String>>,
 }
 
 impl Cluster {
@@ -41,7 +41,7 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn start() -> Self {
         match std::env::var(EXTERNAL) {
-            Ok(address) => Self { address, node: None, topics: Mutex::default(), modules: Mutex::default() },
+            Ok(address) => Self { address, node: None },
             Err(_) => Self::own(),
         }
     }
@@ -51,7 +51,7 @@ impl Cluster {
     pub(crate) fn own() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (node, address) = start_node(folder.path(), "127.0.0.1:0");
-        Self { address, node: Some((Some(node), folder)), topics: Mutex::default(), modules: Mutex::default() }
+        Self { address, node: Some((Some(node), folder)) }
     }
 
     /// `HOST:PORT`.
@@ -111,24 +111,10 @@ impl Cluster {
         self.restart();
     }
 
-    /// A name for a topic that no other test has.
-    pub(crate) fn topic_name(&self, name: &str) -> String {
-        let topic = unique(name);
-        self.topics.lock().expect("no test panics with the lock held").push(topic.clone());
-        topic
-    }
-
-    /// A name for a module that no other test has.
-    pub(crate) fn module_name(&self, name: &str) -> String {
-        let module = unique(name);
-        self.modules.lock().expect("no test panics with the lock held").push(module.clone());
-        module
-    }
-
     /// A topic with the modules deployed, by `isotherm-consumer deploy`.
     #[track_caller]
     pub(crate) fn deployed(&self, name: &str, partitions: u32) -> String {
-        let topic = self.topic_name(name);
+        let topic = unique(name);
         self.deploy(&["--topic", &topic, "--partitions", &partitions.to_string()]);
         topic
     }
@@ -140,36 +126,57 @@ impl Cluster {
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let common = ["deploy", "--cluster", &self.address, "--replace"];
-        program::run("isotherm-consumer", common.iter().chain(args)).code(0);
+        program::consumer(common.iter().chain(args)).code(0);
     }
 
-    /// A topic with one partition that keeps about so many bytes, in segments of a tenth of that.
+    /// The same, of a topology with these sections.
+    #[track_caller]
+    pub(crate) fn deploy_file(&self, sections: &str) {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        self.deploy(&["--config", &write(folder.path(), "fluvio.yaml", format!("version: 0.1.0\n{sections}"))]);
+    }
+
+    /// A topic with one partition that keeps about this many bytes, in segments of a tenth of that.
     #[track_caller]
     pub(crate) fn kept_short(&self, name: &str, bytes: u64) -> String {
-        let topic = self.topic_name(name);
-        let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        let topic = unique(name);
         let segment = bytes / 10;
-        let yaml = format!(
-            "version: 0.1.0\nmeta: {{name: {topic}}}\npartition: {{count: 1, max-size: {bytes} B}}\nretention: {{segment-size: {segment} B}}\n"
-        );
-        std::fs::write(file.path(), yaml).expect("it can be written to");
-        let path = file.path().to_str().expect("the path is UTF-8");
-        self.deploy(&["--config", path]);
+        self.deploy_file(&format!(
+            "meta: {{name: {topic}}}\npartition: {{count: 1, max-size: {bytes} B}}\nretention: {{segment-size: {segment} B}}\n"
+        ));
         topic
     }
 
     /// Waits until retention has removed all below an offset; where the log begins then.
     #[track_caller]
     pub(crate) fn wait_for_start(&self, topic: &str, offset: i64) -> i64 {
-        let until = Instant::now() + STUCK;
-        loop {
-            let (start, end) = block_on(self.extent(topic, 0));
-            if start >= offset {
-                return start;
-            }
-            assert!(Instant::now() < until, "{topic} holds {start} to {end}, and is not cut at {offset}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until(&format!("retention has removed all below offset {offset}"), || {
+            let (start, end) = block_on(self.bounds(topic, 0));
+            if start >= offset { Ok(start) } else { Err(format!("{topic} holds {start} to {end}")) }
+        })
+    }
+
+    /// A topic that holds a file of `golden/`, in batches of this size.
+    #[track_caller]
+    pub(crate) fn with_golden(&self, name: &str, partitions: u32, batch_size: &str) -> String {
+        let topic = self.deployed(name, partitions);
+        self.produce(&topic, &["--input", &golden(&format!("{name}.jsonl")), "--batch-size", batch_size, "--quiet"]);
+        topic
+    }
+
+    /// Deletes a topic of the test's own node, and deploys another of the same name.
+    #[track_caller]
+    pub(crate) fn replace(&self, topic: &str) {
+        self.delete(topic);
+        self.deploy(&["--topic", topic]);
+    }
+
+    /// A run over a topic in JSON lines, without a store.
+    #[track_caller]
+    pub(crate) fn consume(&self, topic: &str, args: &[&str]) -> Running {
+        let mut consume = program::command("isotherm-consumer");
+        consume.args(["--cluster", &self.address, "--topic", topic, "--format", "jsonl"]).args(args);
+        Running::start(&mut consume)
     }
 
     /// Produces with `isotherm-producer`.
@@ -179,7 +186,7 @@ impl Cluster {
         program::run("isotherm-producer", common.iter().chain(args)).code(0)
     }
 
-    /// Produces one batch as it is, whatever it says, to partition 0.
+    /// Produces one batch unchanged to partition 0.
     #[track_caller]
     pub(crate) fn append(&self, topic: &str, batch: Batch) {
         let batch = Batch::<RawRecords>::try_from(batch).expect("it can be encoded");
@@ -187,7 +194,7 @@ impl Cluster {
         let name = topic.to_owned();
         let request = DefaultProduceRequest {
             isolation: Isolation::ReadUncommitted,
-            timeout: STUCK,
+            timeout: TIMEOUT,
             topics: vec![DefaultTopicRequest { name, partitions: vec![data], ..Default::default() }],
             ..Default::default()
         };
@@ -202,15 +209,15 @@ impl Cluster {
         });
     }
 
-    /// Everything that stands in a topic, as `--until-end` gives it in JSON lines.
+    /// Everything that is in a topic, as `--until-end` gives it in JSON lines.
     #[track_caller]
     pub(crate) fn read_to_end(&self, topic: &str, args: &[&str]) -> String {
-        let common = ["--cluster", &self.address, "--topic", topic, "--until-end", "--format", "jsonl"];
-        program::run("isotherm-consumer", common.iter().chain(args)).code(0).stdout
+        self.consume(topic, &[&["--until-end"], args].concat()).wait().code(0).stdout
     }
 
-    /// Deletes a topic.
+    /// Deletes a topic of the test's own node.
     pub(crate) fn delete(&self, topic: &str) {
+        assert!(self.is_own(), "a test that deletes needs a node of its own");
         block_on(async {
             let admin = self.client().await.admin().await;
             admin.delete::<TopicSpec>(topic).await.expect("the topic can be deleted");
@@ -226,11 +233,11 @@ impl Cluster {
         });
     }
 
-    /// The values of a partition's records, up to the end that its leader says. (What the client takes for the end
-    /// when it is not to go on comes too early where a log is longer than one answer.)
+    /// The values of a partition's records, up to the end that its leader reports. (The client's own detection of the end is
+    /// too early if a log is longer than one answer.)
     #[track_caller]
     pub(crate) fn values(&self, topic: &str, partition: u32) -> Vec<Vec<u8>> {
-        let (start, end) = block_on(self.extent(topic, partition));
+        let (start, end) = block_on(self.bounds(topic, partition));
         let count = usize::try_from(end - start).expect("a log does not end before it begins");
         self.read(topic, partition, Vec::new(), count).expect("the topic can be read")
     }
@@ -238,8 +245,17 @@ impl Cluster {
     /// How many records a topic holds.
     #[track_caller]
     pub(crate) fn records(&self, topic: &str, partitions: u32) -> u64 {
-        let ends = (0..partitions).map(|partition| block_on(self.extent(topic, partition)).1 as u64);
+        let ends = (0..partitions).map(|partition| block_on(self.bounds(topic, partition)).1 as u64);
         ends.sum()
+    }
+
+    /// Waits until a topic holds at least this many records; how many it holds then.
+    #[track_caller]
+    pub(crate) fn wait_for_records(&self, topic: &str, partitions: u32, records: u64) -> u64 {
+        wait_until(&format!("{topic} holds {records} records"), || {
+            let now = self.records(topic, partitions);
+            if now >= records { Ok(now) } else { Err(format!("it holds {now}")) }
+        })
     }
 
     /// Whether it is the test's own node, which may be killed.
@@ -247,8 +263,8 @@ impl Cluster {
         self.node.is_some()
     }
 
-    /// The first and the end offset of a partition, as its leader says.
-    async fn extent(&self, topic: &str, partition: u32) -> (i64, i64) {
+    /// The first and the end offset of a partition, from its leader.
+    async fn bounds(&self, topic: &str, partition: u32) -> (i64, i64) {
         for socket in self.spus().await {
             let request = FetchOffsetsRequest::new(topic.to_owned(), partition);
             let answer = socket.send_receive(request).await.expect("the SPU knows its offsets");
@@ -275,8 +291,8 @@ impl Cluster {
         sockets
     }
 
-    /// The first `count` values that a module with these parameters makes of a partition's records, or what the broker
-    /// says instead. It waits for them: the client does not notice the end of a log whose last records are dropped.
+    /// The first `count` values that a module with these parameters makes of a partition's records, or the broker's error. It
+    /// waits for them: the client does not notice the end of a log whose last records are dropped.
     pub(crate) fn transformed(
         &self,
         topic: &str,
@@ -295,7 +311,7 @@ impl Cluster {
         self.read(topic, partition, vec![module], count)
     }
 
-    /// Reads so many values from a partition's beginning on.
+    /// Reads this many values from a partition's beginning on.
     fn read(
         &self,
         topic: &str,
@@ -311,7 +327,7 @@ impl Cluster {
                 .smartmodule(modules)
                 // A real SPU cuts an answer off at this size, within a batch, and the client loses the rest of that batch.
                 .max_bytes(64 << 20)
-                // Otherwise the client tries again and again, and never says what the broker answered.
+                // Otherwise the client retries, and never reports the broker's error.
                 .retry_mode(RetryMode::Disabled)
                 .build()
                 .expect("the configuration is whole");
@@ -335,28 +351,8 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        if self.node.is_some() {
-            return;
-        }
-        let topics = std::mem::take(self.topics.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()));
-        let modules = std::mem::take(self.modules.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()));
-        block_on(async {
-            let admin = self.client().await.admin().await;
-            // What the test has deleted, or never made, is gone already.
-            for topic in topics {
-                let _ = admin.delete::<TopicSpec>(topic).await;
-            }
-            for module in modules {
-                let _ = admin.delete::<SmartModuleSpec>(module).await;
-            }
-        });
-    }
-}
-
 /// A name that no other test has.
-fn unique(name: &str) -> String {
+pub(crate) fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("test-{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
@@ -366,7 +362,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Runtime::new().expect("a runtime can be made").block_on(future)
 }
 
-/// Starts a node and waits until it listens; also the address it says.
+/// Starts a node and waits until it listens; also its address.
 #[track_caller]
 fn start_node(folder: &Path, listen: &str) -> (Running, String) {
     let mut command = program::command("isotherm-node");

@@ -17,8 +17,8 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Makes sure that the wasm target of the pinned toolchain is there: rustup installs it by itself where it may,
-/// otherwise it is asked to here.
+/// Makes sure that the wasm target of the pinned toolchain is installed. rustup usually installs it by itself; otherwise
+/// this asks rustup to.
 pub(crate) fn ensure_wasm_target() -> Result<(), Error> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let printed = Command::new(rustc)

@@ -17,7 +17,7 @@ pub(crate) struct Crash {
     /// How many kills
     #[arg(long, value_name = "N", default_value_t = 20)]
     kills: u64,
-    /// What moments and readings are drawn from [default: another each time]
+    /// Seed of the moments and the readings [default: another each time]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// Partitions of the topic
@@ -28,7 +28,7 @@ pub(crate) struct Crash {
 impl Crash {
     pub(crate) fn run(self) -> Result<(), Error> {
         wasm::build()?;
-        build::binaries()?;
+        build::binaries(&[])?;
         let mut test = cargo::cargo();
         test.args(["test", "--release", "--workspace", "--test", "isotherm", "crash::", "--", "--nocapture"])
             .env("ISOTHERM_MODULES", paths::modules())

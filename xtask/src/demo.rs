@@ -22,14 +22,14 @@ const INTERRUPTED: u8 = 130;
 const TOPIC: &str = "sensors";
 /// The node's log, in the demo's folder.
 const NODE_LOG: &str = "node.log";
-/// So many of its last lines are shown if the node fails.
+/// How many of its last lines are shown if the node fails.
 const LAST_LINES: usize = 10;
-/// How long a child may take to flush and end when it is asked to.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Producer and consumer give up sooner, and say what they could not do.
+/// How long a child may take to flush and end after SIGINT.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Producer and consumer give up sooner, and print what they could not do.
 const STOP_TIMEOUT: &str = "5s";
 
-/// What is said when all is gone.
+/// Printed when the demo has removed everything.
 const NEXT: &str = "\
 The demo is over: its node, its readings and its store are gone. Next, the same with a node and a store that stay; README.md \
 goes on from there. In this folder:
@@ -49,7 +49,7 @@ and, when it listens, in another terminal:
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --count 100000 --rate 5000 --sensors 500")]
 pub(crate) struct Demo {
-    /// End by itself after so many messages (default: run until Ctrl-C)
+    /// End after this many messages (default: run until Ctrl-C)
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Messages a second, or `max`
@@ -75,7 +75,7 @@ impl Demo {
     pub(crate) fn run(self) -> Result<ExitCode, Error> {
         eprintln!("Building (the first time this takes some minutes) ...");
         wasm::build()?;
-        build::binaries()?;
+        build::binaries(&[])?;
 
         let (events, inbox) = mpsc::channel();
         watch_signals(events.clone())?;
@@ -92,10 +92,10 @@ impl Demo {
                 error
             }
         });
-        node.stop(PATIENCE);
+        node.stop(TIMEOUT);
         folder.close().map_err(|error| format!("cannot remove the temporary folder: {error}"))?;
         if outcome.is_ok() {
-            // Whoever has closed standard error wants to hear no more.
+            // A closed standard error is no failure.
             let _ = io::stderr().write_all(NEXT.as_bytes());
         }
         outcome
@@ -114,7 +114,7 @@ impl Demo {
             BufReader::new(out).read_line(&mut line).map_err(|error| format!("cannot read from the node: {error}"))?;
         }
         let Some(address) = line.trim().strip_prefix("listening on ").map(str::to_owned) else {
-            child.stop(PATIENCE);
+            child.stop(TIMEOUT);
             return Err(format!("the node did not start; it said:\n{line}{}", last_words(folder)));
         };
         child.report(events.clone(), Event::Ended)?;
@@ -167,15 +167,15 @@ impl Demo {
         if let Some(count) = self.count {
             produce.arg(count.to_string());
         }
-        // What it says at the end would tear the live table: only its errors matter here.
+        // Its summary would tear the live table: only its errors matter here.
         produce.stdin(Stdio::null()).stdout(Stdio::null());
         let mut producer = Child::start("producer", &mut produce)?;
         producer.report(events.clone(), Event::Ended)?;
 
         let outcome = wait(inbox);
-        // The producer flushes first, then the consumer says its totals; the node goes last.
-        producer.stop(PATIENCE);
-        consumer.stop(PATIENCE);
+        // The producer flushes first, then the consumer prints its totals; the node ends last.
+        producer.stop(TIMEOUT);
+        consumer.stop(TIMEOUT);
         outcome
     }
 }
@@ -187,8 +187,8 @@ struct Node {
 }
 
 impl Node {
-    fn stop(&mut self, patience: Duration) {
-        self.child.stop(patience);
+    fn stop(&mut self, timeout: Duration) {
+        self.child.stop(timeout);
     }
 }
 

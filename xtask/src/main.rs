@@ -32,9 +32,9 @@ enum Task {
     Demo(demo::Demo),
     /// Format, lint, and run the unit, property, doc and integration tests
     Test(test::Test),
-    /// Build the modules and the binaries for release, and say where they lie
+    /// Build the modules and the binaries for release, and print their paths
     Build(build::Build),
-    /// Build the SmartModules alone, and say how large they are
+    /// Build the SmartModules alone, and print their sizes
     Wasm(wasm::Wasm),
     /// Measure the scanner, the module and the engine in one table from one run
     Bench(bench::Bench),
@@ -44,7 +44,7 @@ enum Task {
     Crash(crash::Crash),
 }
 
-/// What went wrong, as one sentence that a person can act on.
+/// What went wrong and what to do, in one sentence.
 pub(crate) type Error = String;
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! Where things lie.
+//! The paths of the workspace and of its outputs.
 
 use std::path::{Path, PathBuf};
 

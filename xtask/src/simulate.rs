@@ -5,6 +5,9 @@ use clap::Args;
 use crate::Error;
 use crate::{cargo, process};
 
+/// How many seeds run by default. (`cargo xtask test` runs fewer.)
+const SEEDS: u64 = 10_000;
+
 /// Simulate whole histories of runs, one a seed: everything that can go wrong between a log and a store.
 ///
 /// A seed that fails is printed with its schedule; --seed replays it alone, and prints its schedule.
@@ -22,8 +25,9 @@ pub(crate) struct Simulate {
 impl Simulate {
     pub(crate) fn run(self) -> Result<(), Error> {
         let mut test = cargo::cargo();
-        test.args(["test", "--release", "--workspace", "--lib", "simulation::ten_thousand_seeds", "--", "--nocapture"]);
-        for (name, value) in [("ISOTHERM_SEEDS", self.seeds), ("ISOTHERM_SEED", self.seed)] {
+        test.args(["test", "--release", "--workspace", "--lib", "simulation::seeds", "--", "--nocapture"]);
+        let seeds = self.seeds.unwrap_or(if self.seed.is_some() { 1 } else { SEEDS });
+        for (name, value) in [("ISOTHERM_SEEDS", Some(seeds)), ("ISOTHERM_SEED", self.seed)] {
             match value {
                 Some(value) => test.env(name, value.to_string()),
                 None => test.env_remove(name),

@@ -9,8 +9,8 @@ use crate::{build, cargo, paths, process, wasm};
 
 /// Format, lint, and run the unit, property, doc and integration tests.
 ///
-/// With ISOTHERM_TEST_CLUSTER=HOST:PORT the integration tests run against the Fluvio cluster at that address instead
-/// of against nodes of their own.
+/// With ISOTHERM_TEST_CLUSTER=HOST:PORT the integration tests run against the Fluvio cluster at that address instead of
+/// against nodes of their own. Their topics and modules stay there: their names begin with `test-`.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask test\n  cargo xtask test reconnect\n  ISOTHERM_TEST_CLUSTER=127.0.0.1:9103 cargo xtask test"
@@ -18,7 +18,7 @@ use crate::{build, cargo, paths, process, wasm};
 pub(crate) struct Test {
     /// Run the tests whose names contain this; format and lint are skipped
     filter: Option<String>,
-    /// Passed to the test binaries as they stand
+    /// Passed to the test binaries unchanged
     #[arg(last = true)]
     args: Vec<OsString>,
 }
@@ -39,8 +39,8 @@ impl Test {
             ]))?;
         }
         wasm::build()?;
-        build::binaries()?;
-        process::run(
+        build::binaries(&[])?;
+        let tested = process::run(
             cargo::cargo()
                 .args(["test", "--release", "--workspace"])
                 .args(self.filter)
@@ -48,6 +48,13 @@ impl Test {
                 .args(self.args)
                 .env("ISOTHERM_MODULES", paths::modules())
                 .env("ISOTHERM_BIN", paths::target().join("release")),
-        )
+        );
+        // A controller may leave a partition offline that is created right after another topic was deleted.
+        if let Ok(cluster) = std::env::var("ISOTHERM_TEST_CLUSTER") {
+            eprintln!(
+                "The tests' topics and modules stay at {cluster}: all whose names begin with `test-` can be deleted"
+            );
+        }
+        tested
     }
 }

@@ -11,7 +11,7 @@ use crate::{paths, process};
 /// The modules, by the names that they are deployed under.
 const MODULES: [&str; 2] = ["window-stats", "reading-gate"];
 
-/// Build the SmartModules alone, and say how large they are.
+/// Build the SmartModules alone, and print their sizes.
 ///
 /// They are compiled for wasm32-unknown-unknown and put into target/modules.
 #[derive(Args)]

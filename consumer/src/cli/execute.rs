@@ -1,31 +1,31 @@
 //! Does what the command line says, and turns the outcome into an exit code.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
+use isotherm_terminal::screen::Screen;
+use isotherm_terminal::signals::{self, INTERRUPTED};
+use isotherm_terminal::stderr;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::{
-    Cli, Command, DeployFlags, Format, Logs, Place, TopologyFormat, command, inspect, log, signals, stores, verify,
-};
+use super::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command, inspect, stores, verify};
 use crate::delivery::{self, DeadLetters, End, Ended};
 use crate::deploy;
 use crate::hints;
 use crate::inspect::InspectError;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
-use crate::sink::Sink;
-use crate::sink::apart::Apart;
-use crate::sink::bar::Bar;
-use crate::sink::jsonl::JsonlSink;
-use crate::sink::none::NoSink;
-use crate::sink::table::{Screen, Table};
-use crate::stderr;
+use crate::sinks::Sink;
+use crate::sinks::discard::DiscardSink;
+use crate::sinks::jsonl::JsonlSink;
+use crate::sinks::progress::ProgressSink;
+use crate::sinks::table::Table;
+use crate::sinks::threaded::ThreadedSink;
 use crate::topology::{Topology, render};
-
-/// The exit code of a run that was interrupted.
-pub(super) const INTERRUPTED: u8 = 130;
 
 /// The exit code of wrong usage, as `clap` has it.
 const USAGE: u8 = 2;
@@ -57,7 +57,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            stderr::write(format!("error: {}\n", hints::text(&*error, cluster.as_deref())), None);
+            stderr::write_below(format!("error: {}\n", hints::text(&*error, cluster.as_deref())));
             let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage)
                 || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage)
                 || error.downcast_ref::<crate::verify::Error>().is_some_and(crate::verify::Error::is_usage);
@@ -73,19 +73,17 @@ fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let table = (cli.run.format == Format::Table).then(Screen::stdout).flatten();
     let bar = if table.is_none() { Screen::stderr() } else { None };
-    // Logs go above whatever is drawn on the terminal that they go to.
-    let above = if io::stderr().is_terminal() { table.clone().or_else(|| bar.clone()) } else { None };
-    log::start(cli.logs.verbose, cli.logs.log_format, above);
+    cli.logs.start();
     let topology = load::topology(&cli.place, load::Flags::Run(&cli.run))?;
     let sink = sink(cli.run.format, &topology, table.clone());
     let log_progress = table.is_none() && bar.is_none();
     let speaks = cli.run.format != Format::None || bar.is_some();
     let mut sink: Box<dyn Sink> = match bar {
-        Some(screen) => Box::new(Bar::new(sink, screen)),
+        Some(screen) => Box::new(ProgressSink::new(sink, screen)),
         None => sink,
     };
     if speaks {
-        sink = Box::new(Apart::new(sink)?);
+        sink = Box::new(ThreadedSink::new(sink)?);
     }
     let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
     let letters = cli.run.dead_letters.clone().map(|letters| delivery::Config {
@@ -99,15 +97,16 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         from: cli.run.from.map(Into::into),
         until_end: cli.run.until_end,
         leave_open: cli.run.leave_open,
-        accept_gap: cli.run.accept_gap,
+        accept_data_loss: cli.run.accept_data_loss,
         dead_letters: letters.is_some(),
         stop_after: cli.run.stop_after,
         log_progress,
         stop_timeout: cli.run.stop_timeout,
+        views: run::Views::default(),
     };
     let outcome = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
-        signals::watch(shutdown.clone())?;
+        watch_signals(shutdown.clone())?;
         let Some(((outbox, path), letters)) = outbox.zip(letters) else {
             return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, Ended::Sound));
         };
@@ -123,15 +122,15 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         let outcome = run::run(config, &mut letters.notify(&mut *store), &mut *sink, shutdown.clone()).await;
         let end = match &outcome {
             Err(_) => End::Failed,
-            Ok(Outcome::Interrupted(_) | Outcome::Unsaid(_)) => End::Stopped,
+            Ok(Outcome::Interrupted(_) | Outcome::Undelivered(_)) => End::Stopped,
             Ok(Outcome::Complete(_) | Outcome::Unread) => End::Itself,
         };
         let copied = letters.finish(end, &shutdown).await;
         Ok::<_, Failure>((outcome?, copied))
     });
     Ok(match outcome? {
-        (Outcome::Unsaid(unsaid), _) => {
-            stderr::write(format!("error: {unsaid}\n"), None);
+        (Outcome::Undelivered(undelivered), _) => {
+            stderr::write_below(format!("error: {undelivered}\n"));
             ExitCode::FAILURE
         }
         (Outcome::Interrupted(_), _) | (_, Ended::Interrupted) => ExitCode::from(INTERRUPTED),
@@ -152,13 +151,12 @@ fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn 
             let lines = JsonLines::new(&topology.settings.schema.group);
             Box::new(JsonlSink::new(lines, io::BufWriter::new(io::stdout())))
         }
-        Format::None => Box::new(NoSink),
+        Format::None => Box::new(DiscardSink),
     }
 }
 
 fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
-    let Logs { verbose, log_format } = flags.logs;
-    log::start(verbose, log_format, None);
+    flags.logs.start();
     let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
     // What the file says of its own topic is not said of another one.
     let declares = load::file(&flags.place)?.is_some_and(|file| file.topic == topology.topic);
@@ -177,7 +175,7 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     };
     let interrupted = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
-        signals::watch(shutdown.clone())?;
+        watch_signals(shutdown.clone())?;
         tokio::select! {
             done = deploy::deploy(flags.place.cluster.as_deref(), &wanted, &mut tell) => done.map(|()| false),
             () = shutdown.cancelled() => Ok(true),
@@ -214,6 +212,15 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
     out.write_all(&text)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Cancels `shutdown` at Ctrl-C or SIGTERM. If stopping takes long (for readers of results, dead letters, or a commit), the log
+/// says how to stop at once.
+pub(super) fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
+    signals::watch(shutdown, || {
+        thread::sleep(Duration::from_secs(1));
+        info!("still stopping; once more to stop at once");
+    })
 }
 
 /// One line on standard output, behind all that was logged before.

@@ -19,6 +19,7 @@ use crate::inspect::query::{Form, Printer};
 use crate::inspect::{self, InspectError};
 use crate::log::ends::{self, AskError};
 use crate::log::{self, Log, LogError};
+use crate::results;
 use crate::topology::{StoreKind, Topology};
 
 pub(super) const QUERY_EXAMPLES: &str = "\
@@ -262,7 +263,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
     drop(snapshot);
     print(match flags.format {
         ReportFormat::Table => inspect::ledger::text(&report, &settings),
-        ReportFormat::Json => vec![report.to_string()],
+        ReportFormat::Json => vec![results::json(&report)],
     })
 }
 
@@ -277,7 +278,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     let holder = sqlite::holder(&path)?;
     let (holder, since) = (holder.as_ref().map(Holder::to_string), holder.as_ref().and_then(Holder::since));
     let given = sqlite::timing(&path);
-    let age = since.map(|since| chrono::Utc::now().timestamp_millis().saturating_sub(since));
+    let age = since.map(|since| sqlite::now().saturating_sub(since));
     let age = age.map(|age| Duration::from_millis(u64::try_from(age).unwrap_or(0)));
     let usual = given.unwrap_or(Timing { grace: topology.grace, idle: topology.idle });
     let log = stored_log(flags.store.place.cluster.as_deref(), &subject.cluster, &subject.topic)?;
@@ -302,7 +303,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     });
     print(match flags.format {
         ReportFormat::Table => inspect::why::text(&report),
-        ReportFormat::Json => vec![report.to_string()],
+        ReportFormat::Json => vec![results::json(&report)],
     })
 }
 

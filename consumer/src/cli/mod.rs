@@ -3,12 +3,9 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C, SIGTERM). A closed output pipe ends quietly
 //! with 0.
 
-pub mod log;
-
 mod execute;
 mod inspect;
 mod load;
-mod signals;
 mod stores;
 mod verify;
 
@@ -21,12 +18,12 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use isotherm_engine::state::From;
+use isotherm_engine::state::StartOffset;
 use isotherm_model::settings::parse_duration;
+use isotherm_terminal::log::{self, Filter, LogFormat};
+use isotherm_terminal::stderr;
 
-use self::log::LogFormat;
 pub use self::verify::{VerifyFlags, VerifyFormat};
-use crate::stderr;
 use crate::topology::{Combine, StoreKind};
 
 /// Reads the process's arguments and does what they say.
@@ -222,7 +219,7 @@ pub struct RunFlags {
     pub take_over: bool,
     /// Go on where the log no longer holds what is to be read; the gap is entered in the ledger
     #[arg(long)]
-    pub accept_gap: bool,
+    pub accept_data_loss: bool,
     /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays
     #[arg(long, value_name = "TOPIC")]
     pub dead_letters: Option<String>,
@@ -246,6 +243,18 @@ pub struct Logs {
     /// The form of logs
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
+}
+
+impl Logs {
+    fn start(&self) {
+        let filter = match self.verbose {
+            // What the client says of broken connections, we say ourselves, with what follows.
+            0 => "off,isotherm_consumer=info,isotherm_fluvio=info",
+            1 => "warn,isotherm_consumer=debug,isotherm_fluvio=debug",
+            _ => "debug,isotherm_consumer=trace,isotherm_fluvio=trace",
+        };
+        log::start(Filter::Default(filter), self.verbose, self.log_format);
+    }
 }
 
 /// What to deploy.
@@ -283,7 +292,7 @@ pub enum FromFlag {
     End,
 }
 
-impl std::convert::From<FromFlag> for From {
+impl std::convert::From<FromFlag> for StartOffset {
     fn from(flag: FromFlag) -> Self {
         match flag {
             FromFlag::Beginning => Self::Beginning,

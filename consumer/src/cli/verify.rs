@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use isotherm_store::StoreReader;
+use isotherm_terminal::signals::INTERRUPTED;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::execute::{Failure, INTERRUPTED, runtime, say};
+use super::execute::{Failure, runtime, say, watch_signals};
 use super::inspect::{self, StoreFlags};
-use super::{Logs, load, log, signals, stores};
+use super::{Logs, load, stores};
 use crate::inspect::InspectError;
 use crate::topology::StoreKind;
 use crate::verify::{self, Config, Progress};
@@ -53,14 +54,14 @@ pub enum VerifyFormat {
 
 /// Verifies; the exit code says whether anything differs.
 pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
-    log::start(flags.logs.verbose, flags.logs.log_format, None);
+    flags.logs.start();
     let config = config(&flags.store)?;
     let mut tell =
         |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
     info!("reading the log of {} again, from {}", config.store.display(), config.log.identity().address);
     let report = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
-        signals::watch(shutdown.clone())?;
+        watch_signals(shutdown.clone())?;
         tokio::select! {
             report = verify::verify(&config, &mut tell) => Ok::<_, Failure>(Some(report?)),
             () = shutdown.cancelled() => Ok(None),
@@ -73,7 +74,7 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     let code = if report.findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let said = match flags.format {
         VerifyFormat::Table => say(&report.text().to_string()),
-        VerifyFormat::Json => say(&report.json().to_string()),
+        VerifyFormat::Json => say(&report.json()),
     };
     match said {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -4,15 +4,16 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use isotherm_engine::state::DeadBatch;
-use isotherm_model::json::Quoted;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::scan::Scanner;
 use isotherm_model::time::{self, Utc};
 use isotherm_model::window::{Millis, WindowSize};
+use serde::Serialize;
 use serde_json::Value;
 use siphasher::sip::SipHasher;
 
 use crate::log::LogBatch;
+use crate::results;
 
 /// The reason of a late reading.
 const LATE: &str = "late";
@@ -73,6 +74,18 @@ pub(crate) fn pick(
     Ok(letters)
 }
 
+#[derive(Serialize)]
+struct Key<'a> {
+    reason: &'a str,
+    topic: &'a str,
+    partition: PartitionId,
+    offset: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<String>,
+    run: &'a str,
+    id: String,
+}
+
 /// Makes keys of letters, and reads them back.
 #[derive(Debug, Clone)]
 pub(crate) struct Envelope {
@@ -83,17 +96,23 @@ pub(crate) struct Envelope {
 impl Envelope {
     /// For letters of this run, of this topic.
     pub(crate) fn new(topic: &str, run: &str) -> Self {
-        Self { topic: Quoted(topic).to_string(), run: run.to_owned() }
+        Self { topic: topic.to_owned(), run: run.to_owned() }
     }
 
     /// A letter's key: see `docs/dead-letters.md`.
     pub(crate) fn key(&self, letter: &Letter) -> String {
         let Self { topic, run } = self;
-        let Letter { origin: Origin { partition, offset }, reason, window, .. } = letter;
-        let window = window.map_or(String::new(), |start| format!(r#""window":"{}","#, Utc(start)));
-        format!(
-            r#"{{"reason":"{reason}","topic":{topic},"partition":{partition},"offset":{offset},{window}"run":"{run}","id":"{run}/{partition}/{offset}"}}"#
-        )
+        let Letter { origin: Origin { partition, offset }, reason, window, .. } = *letter;
+        let id = format!("{run}/{partition}/{offset}");
+        results::json(&Key {
+            reason,
+            topic,
+            partition,
+            offset,
+            window: window.map(|start| Utc(start).to_string()),
+            run,
+            id,
+        })
     }
 
     /// What the letter with this key is of, if it is one of this run.

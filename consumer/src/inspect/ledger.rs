@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use isotherm_engine::ledger::{Account, KeyedRange};
+use isotherm_engine::ledger::{self, Account};
 use isotherm_engine::state::PartitionState;
-use isotherm_model::partial::{PartitionId, SourceRange};
+use isotherm_model::partial::PartitionId;
 use isotherm_model::rejection::RejectedCounts;
 use isotherm_model::settings::Settings;
 use isotherm_model::time::Utc;
 use isotherm_store::{LostCause, LostRange, Waiting};
+use isotherm_terminal::progress::thousands;
 
 use super::columns::{Column, lines};
-use crate::results::ledger::{Counts, LedgerReport, Letters, Lost, PartitionLedger, Ranges};
-use crate::sink::table::format::{foreign, thousands};
+use crate::results::ledger::{
+    Counts, DataLoss, DeadLetters, Kind, LedgerReport, Letters, LostLetters, PartitionLedger, Range,
+};
+use crate::sinks::table::format::foreign;
 
 /// How many ranges of each kind the table shows.
 const MOST_RANGES: usize = 20;
@@ -46,17 +49,19 @@ pub fn report(stored: &Stored<'_>) -> LedgerReport {
     for (partition, state) in stored.partitions {
         let account = stored.accounts.get(partition).map(|account| account_of(account, stored.settings));
         let ledger = account.unwrap_or_default();
-        partitions.insert(*partition, PartitionLedger { start: state.start, next: state.merged, ..ledger });
+        partitions.insert(*partition, PartitionLedger { start: state.start, next: state.position, ..ledger });
     }
     for (partition, Waiting { batches, records }) in stored.waiting {
         let waiting = Letters { batches: *batches, records: *records };
-        partitions.entry(*partition).or_default().counts.waiting = waiting;
+        partitions.entry(*partition).or_default().counts.dead_letters.waiting = waiting;
     }
     for LostRange { partition, cause, range, batches, records } in stored.lost {
         let ledger = partitions.entry(*partition).or_default();
         let letters = Letters { batches: *batches, records: *records };
-        ledger.counts.lost = ledger.counts.lost.plus(&letters);
-        ledger.lost.push(Lost { range: *range, letters, cause: *cause });
+        let lost = &mut ledger.counts.dead_letters.lost;
+        *lost = lost.plus(&letters);
+        let (first, next, batches, records, cause) = (range.first, range.next, *batches, *records, *cause);
+        ledger.lost_ranges.push(LostLetters { first, next, records, batches, cause });
     }
     let mut counts = Counts::default();
     for (partition, ledger) in &mut partitions {
@@ -73,25 +78,37 @@ pub fn report(stored: &Stored<'_>) -> LedgerReport {
 }
 
 fn account_of(account: &Account, settings: &Settings) -> PartitionLedger {
-    let late = account.late_ranges.listed().iter().map(|range| range.keyed(|window| settings.window.start(window)));
+    let (late, rejected) = (&account.late_ranges, &account.rejected_ranges);
+    let losses = account.data_losses.iter();
     PartitionLedger {
         counts: Counts {
             read: account.read,
             counted: account.counted,
             late: account.late,
             rejected: account.rejected,
-            replayed: account.replayed,
-            unread: account.gaps.iter().fold(0, |sum, gap| gap.unread.saturating_add(sum)),
+            restored: account.restored,
+            lost: losses.clone().fold(0, |sum, loss| loss.lost.saturating_add(sum)),
             ..Counts::default()
         },
-        gaps: account.gaps.clone(),
-        late: Ranges { listed: late.collect(), unlisted: account.late_ranges.unlisted() },
-        rejected: Ranges {
-            listed: account.rejected_ranges.listed().to_vec(),
-            unlisted: account.rejected_ranges.unlisted(),
-        },
+        data_losses: losses
+            .map(|loss| DataLoss { first: loss.range.first, next: loss.range.next, lost: loss.lost })
+            .collect(),
+        late_ranges: ranges(late, |window| Kind::Window(settings.window.start(window))),
+        late_unlisted: late.unlisted(),
+        rejected_ranges: ranges(rejected, Kind::Reason),
+        rejected_unlisted: rejected.unlisted(),
         ..PartitionLedger::default()
     }
+}
+
+fn ranges<K: Copy + Ord>(ranges: &ledger::Ranges<K>, kind: impl Fn(K) -> Kind) -> Vec<Range> {
+    let range = |range: &ledger::KeyedRange<K>| Range {
+        first: range.range.first,
+        next: range.range.next,
+        records: range.records,
+        kind: kind(range.key),
+    };
+    ranges.listed().iter().map(range).collect()
 }
 
 /// The ledger for people.
@@ -104,19 +121,20 @@ pub fn text(report: &LedgerReport, settings: &Settings) -> Vec<String> {
     text.extend(gaps(report));
     text.extend(letters(&report.counts));
     text.extend(lost(report));
-    let late = places(report, "late readings", "window", |ledger| &ledger.late, |start| Utc(start).to_string());
-    text.extend(late);
-    text.extend(places(report, "rejected records", "reason", |ledger| &ledger.rejected, |reason| reason.to_string()));
+    text.extend(places(report, "late readings", "window", |ledger| (&ledger.late_ranges, ledger.late_unlisted)));
+    text.extend(places(report, "rejected records", "reason", |ledger| {
+        (&ledger.rejected_ranges, ledger.rejected_unlisted)
+    }));
     text.extend(examples(report, settings));
     text
 }
 
 fn accounts(report: &LedgerReport) -> Vec<String> {
     let row = |name: String, next: String, counts: &Counts| {
-        let Counts { read, counted, late, rejected, replayed, unread, .. } = counts;
+        let Counts { read, counted, late, rejected, restored, lost, .. } = counts;
         let [read, counted, late] = [read, counted, late].map(|count| thousands(*count));
-        let [replayed, unread] = [replayed, unread].map(|count| thousands(*count));
-        [name, next, read, counted, late, thousands(rejected.total()), replayed, unread]
+        let [restored, lost] = [restored, lost].map(|count| thousands(*count));
+        [name, next, read, counted, late, thousands(rejected.total()), restored, lost]
     };
     let mut rows: Vec<_> = (report.partitions.iter())
         .map(|ledger| row(ledger.partition.to_string(), offset(ledger.next), &ledger.counts))
@@ -147,11 +165,8 @@ fn reasons(report: &LedgerReport) -> Vec<String> {
 
 fn gaps(report: &LedgerReport) -> Vec<String> {
     let rows: Vec<_> = (report.partitions.iter())
-        .flat_map(|ledger| ledger.gaps.iter().map(|gap| (ledger.partition, gap)))
-        .map(|(partition, gap)| {
-            let SourceRange { first, next } = gap.range;
-            [partition.to_string(), offset(first), offset(next), thousands(gap.unread)]
-        })
+        .flat_map(|ledger| ledger.data_losses.iter().map(|gap| (ledger.partition, gap)))
+        .map(|(partition, gap)| [partition.to_string(), offset(gap.first), offset(gap.next), thousands(gap.lost)])
         .collect();
     let columns =
         [Column::Left("partition"), Column::Right("first"), Column::Right("next"), Column::Right("never read")];
@@ -165,11 +180,11 @@ fn letters(counts: &Counts) -> Vec<String> {
         format!("{} late and rejected records in {} {batches}", thousands(letters.records), thousands(letters.batches))
     };
     let mut text = Vec::new();
-    if counts.waiting.batches > 0 {
-        text.push(format!("Still to be copied to the dead letters: {}", number(counts.waiting)));
-    }
-    if counts.lost.batches > 0 {
-        text.push(format!("Lost to the dead letters: {}", number(counts.lost)));
+    let DeadLetters { waiting, lost } = counts.dead_letters;
+    for (what, letters) in [("Still to be copied", waiting), ("Lost", lost)] {
+        if letters.batches > 0 {
+            text.push(format!("{what} to the dead letters: {}", number(letters)));
+        }
     }
     if !text.is_empty() {
         text.insert(0, String::new());
@@ -179,15 +194,15 @@ fn letters(counts: &Counts) -> Vec<String> {
 
 fn lost(report: &LedgerReport) -> Vec<String> {
     let rows: Vec<_> = (report.partitions.iter())
-        .flat_map(|ledger| ledger.lost.iter().map(|lost| (ledger.partition, lost)))
-        .map(|(partition, Lost { range, letters, cause })| {
-            let why = match cause {
+        .flat_map(|ledger| ledger.lost_ranges.iter().map(|lost| (ledger.partition, lost)))
+        .map(|(partition, lost)| {
+            let why = match lost.cause {
                 Some(LostCause::Cut) => "the log was cut before",
                 Some(LostCause::TooLarge) => "larger than the broker takes",
                 None => "",
             };
-            let records = thousands(letters.records);
-            [partition.to_string(), offset(range.first), offset(range.next), records, why.to_owned()]
+            let records = thousands(lost.records);
+            [partition.to_string(), offset(lost.first), offset(lost.next), records, why.to_owned()]
         })
         .collect();
     let columns = [
@@ -213,24 +228,27 @@ fn section<const N: usize>(title: &str, columns: [Column; N], rows: &[[String; N
     text
 }
 
-/// Where records of one kind stand.
-fn places<K: Copy>(
+/// Where records of one kind are, by partition.
+fn places(
     report: &LedgerReport,
     what: &str,
-    key_name: &'static str,
-    ranges: impl Fn(&PartitionLedger) -> &Ranges<K>,
-    key: impl Fn(K) -> String,
+    column: &'static str,
+    of: impl Fn(&PartitionLedger) -> (&Vec<Range>, u64),
 ) -> Vec<String> {
     let rows: Vec<_> = (report.partitions.iter())
-        .flat_map(|ledger| ranges(ledger).listed.iter().map(|range| (ledger.partition, range)))
-        .map(|(partition, KeyedRange { key: of, range, records })| {
-            [partition.to_string(), offset(range.first), offset(range.next), thousands(*records), key(*of)]
+        .flat_map(|ledger| of(ledger).0.iter().map(|range| (ledger.partition, range)))
+        .map(|(partition, Range { first, next, records, kind })| {
+            let kind = match kind {
+                Kind::Window(start) => Utc(*start).to_string(),
+                Kind::Reason(reason) => reason.to_string(),
+            };
+            [partition.to_string(), offset(*first), offset(*next), thousands(*records), kind]
         })
         .collect();
     let [first, next, records] = ["first", "next", "records"].map(Column::Right);
-    let columns = [Column::Left("partition"), first, next, records, Column::Left(key_name)];
+    let columns = [Column::Left("partition"), first, next, records, Column::Left(column)];
     let mut text = section(&format!("Batches with {what}"), columns, &rows);
-    let unlisted = report.partitions.iter().fold(0_u64, |sum, ledger| sum.saturating_add(ranges(ledger).unlisted));
+    let unlisted = report.partitions.iter().fold(0_u64, |sum, ledger| sum.saturating_add(of(ledger).1));
     if unlisted > 0 {
         text.push(format!("{} further {what} stand in batches that the ledger does not name", thousands(unlisted)));
     }
@@ -244,13 +262,14 @@ fn examples(report: &LedgerReport, settings: &Settings) -> Vec<String> {
     for ledger in &report.partitions {
         let partition = ledger.partition;
         late = late.or_else(|| {
-            let SourceRange { first, next } = ledger.late.listed.first()?.range;
+            let Range { first, next, .. } = ledger.late_ranges.first()?;
             // The command's end is inclusive.
             Some(format!("  fluvio consume {topic} -p {partition} --start {first} --end {}", next.saturating_sub(1)))
         });
         rejected = rejected.or_else(|| {
-            let range = ledger.rejected.listed.first()?;
-            let (first, reason) = (range.range.first, range.key);
+            let Range { first, kind: Kind::Reason(reason), .. } = ledger.rejected_ranges.first()? else {
+                return None;
+            };
             let module = format!("--smartmodule reading-gate -e reason={reason}{}", params(settings));
             Some(format!("  fluvio consume {topic} -p {partition} --start {first} {module}"))
         });

@@ -9,7 +9,7 @@ use isotherm_model::time::Utc;
 use isotherm_store::{Overview, Windows};
 
 use crate::results::jsonl::JsonLines;
-use crate::sink::table::Stored;
+use crate::sinks::table::Stored;
 
 /// The form of results.
 #[derive(Debug)]
@@ -126,7 +126,15 @@ mod tests {
 
     fn window(start: i64) -> WindowResult {
         let (groups, merged) = (Vec::new(), Vec::new());
-        WindowResult { start, end: start + 3_000, closed_by: ClosedBy::Idle, messages: 0, sensors: 0, groups, merged }
+        WindowResult {
+            start,
+            end: start + 3_000,
+            closed_by: ClosedBy::Idle,
+            messages: 0,
+            sensors: 0,
+            groups,
+            positions: merged,
+        }
     }
 
     fn group() -> Pointer {

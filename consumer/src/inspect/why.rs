@@ -15,14 +15,15 @@ use isotherm_model::partial::PartitionId;
 use isotherm_model::time::Utc;
 use isotherm_model::window::{Millis, WindowSize};
 use isotherm_store::Timing;
+use isotherm_terminal::progress::thousands;
 
 use self::words::{because, seconds};
 use super::columns::{Column, lines};
-use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
-use crate::sink::table::format::{foreign, thousands, time_range};
 use crate::hints;
 use crate::log::LogBounds;
 use crate::log::ends::PartitionBounds;
+use crate::results::why::{Cluster, OpenWindow, PartitionWhy, ReadState, WhyReport};
+use crate::sinks::table::format::{foreign, time_range};
 use crate::sources::SourceError;
 
 /// How much of a text from outside is shown.
@@ -94,8 +95,7 @@ pub fn report(known: &Known<'_>) -> WhyReport {
         watermark: known.state.watermark,
         newest: known.state.newest,
         consumer: known.consumer.map(|consumer| consumer.holder.to_owned()),
-        cluster: known.cluster.to_owned(),
-        cluster_error: known.log.as_ref().err().cloned(),
+        cluster: Cluster { address: known.cluster.to_owned(), error: known.log.as_ref().err().cloned() },
         partitions,
         because: Vec::new(),
     };
@@ -111,7 +111,7 @@ fn missing(closes_at: Millis, watermark: Option<Millis>) -> Option<Millis> {
 /// How a partition stands.
 fn stand(known: &Known<'_>, partition: PartitionId, window: Option<OpenWindow>) -> PartitionWhy {
     let stored = known.partitions.get(&partition);
-    let (watermark, next) = (stored.and_then(|stored| stored.watermark), stored.map(|stored| stored.merged));
+    let (watermark, next) = (stored.and_then(|stored| stored.watermark), stored.map(|stored| stored.position));
     let (extent, mut error) = match known.log.as_ref().map(|log| log.get(&partition)) {
         Ok(Some(Ok(extent))) => (Some(*extent), None),
         Ok(Some(Err(error))) => (None, Some(error.clone())),
@@ -122,21 +122,21 @@ fn stand(known: &Known<'_>, partition: PartitionId, window: Option<OpenWindow>) 
     let gone = known.log.as_ref().is_ok_and(|log| !log.contains_key(&partition));
     let (state, lag) = match (stored, extent) {
         _ if gone => (ReadState::Gone, None),
-        (None, extent) => (ReadState::Unread, extent.map(|LogBounds { start, end }| distance(start, end))),
+        (None, extent) => (ReadState::Discovered, extent.map(|LogBounds { start, end }| distance(start, end))),
         (Some(_), None) => (ReadState::Unknown, None),
         (Some(stored), Some(LogBounds { start, end })) => {
-            if end < stored.merged {
-                error = Some(format!("it ends at offset {end}, but was read up to {}", stored.merged));
+            if end < stored.position {
+                error = Some(format!("it ends at offset {end}, but was read up to {}", stored.position));
                 (ReadState::Shorter, None)
             } else {
-                let lag = distance(stored.merged.max(start), end);
+                let lag = distance(stored.position.max(start), end);
                 let state = match refusal(known, partition, stored, start) {
                     Some(refusal) => {
                         error = Some(hints::text(&refusal, None));
                         ReadState::Cut
                     }
-                    None if lag > 0 => ReadState::Backlog,
-                    None if was_passed(known, stored) => ReadState::Quiet,
+                    None if lag > 0 => ReadState::CatchingUp,
+                    None if was_passed(known, stored) => ReadState::Idle,
                     None => ReadState::CaughtUp,
                 };
                 (state, Some(lag))
@@ -144,15 +144,17 @@ fn stand(known: &Known<'_>, partition: PartitionId, window: Option<OpenWindow>) 
         }
     };
     let missing = window.and_then(|window| missing(window.closes_at, watermark));
-    let holds_back = window.is_some()
+    let blocks_watermark = window.is_some()
         && match state {
-            ReadState::Quiet => false,
+            ReadState::Idle => false,
             // Nothing closes there, whatever its watermark is.
-            ReadState::Unread | ReadState::Cut | ReadState::Shorter | ReadState::Gone => true,
-            ReadState::Backlog | ReadState::CaughtUp | ReadState::Unknown => missing.is_none_or(|missing| missing > 0),
+            ReadState::Discovered | ReadState::Cut | ReadState::Shorter | ReadState::Gone => true,
+            ReadState::CatchingUp | ReadState::CaughtUp | ReadState::Unknown => {
+                missing.is_none_or(|missing| missing > 0)
+            }
         };
     let (first, end) = (extent.map(|extent| extent.start), extent.map(|extent| extent.end));
-    PartitionWhy { partition, state, holds_back, watermark, missing, next, first, end, lag, error }
+    PartitionWhy { partition, state, blocks_watermark, watermark, missing, next, first, end, lag, error }
 }
 
 /// How many offsets lie between.
@@ -163,12 +165,12 @@ fn distance(from: i64, to: i64) -> u64 {
 /// What ends a run because the log begins at `start`: one that goes on needs more of it than one that runs.
 fn refusal(known: &Known<'_>, partition: PartitionId, stored: &PartitionState, start: i64) -> Option<SourceError> {
     let topic = foreign(known.topic, MOST_TEXT);
-    let (resume, position) = (stored.resume(), stored.merged);
+    let (resume, position) = (stored.resume(), stored.position);
     match known.consumer {
         None if stored.lacks(start) => Some(SourceError::Behind { topic, partition, resume, start }),
         // As long as nothing has come of it, it is read from wherever its log begins.
         Some(_) if position < start && stored.last.is_some() => {
-            Some(SourceError::Evicted { accept_gap: false, topic, partition, position, start })
+            Some(SourceError::Evicted { accept_data_loss: false, topic, partition, position, start })
         }
         _ => None,
     }
@@ -183,12 +185,12 @@ fn was_passed(known: &Known<'_>, stored: &PartitionState) -> bool {
 /// something has come of them since, or they are new.
 fn wait_for_passed(known: &Known<'_>, window: OpenWindow, partitions: &mut [PartitionWhy]) {
     let goes_on_by_itself = known.state.newest.is_none_or(|newest| newest < window.closes_at);
-    if goes_on_by_itself || window.missing == Some(0) || partitions.iter().any(|partition| partition.holds_back) {
+    if goes_on_by_itself || window.missing == Some(0) || partitions.iter().any(|partition| partition.blocks_watermark) {
         return;
     }
     let behind = |partition: &&mut PartitionWhy| partition.missing != Some(0);
-    for partition in partitions.iter_mut().filter(behind).filter(|partition| partition.state == ReadState::Quiet) {
-        (partition.state, partition.holds_back) = (ReadState::CaughtUp, true);
+    for partition in partitions.iter_mut().filter(behind).filter(|partition| partition.state == ReadState::Idle) {
+        (partition.state, partition.blocks_watermark) = (ReadState::CaughtUp, true);
     }
 }
 
@@ -218,8 +220,8 @@ pub fn text(report: &WhyReport) -> Vec<String> {
         Some(holder) => format!("A consumer runs with this store; it is held {}.", foreign(holder, MOST_TEXT)),
         None => "No consumer runs with this store.".to_owned(),
     });
-    if let Some(error) = &report.cluster_error {
-        let (address, error) = (foreign(&report.cluster, MOST_TEXT), foreign(error, MOST_TEXT));
+    if let Some(error) = &report.cluster.error {
+        let (address, error) = (foreign(&report.cluster.address, MOST_TEXT), foreign(error, MOST_TEXT));
         text.push(format!("The cluster at {address} does not say how much there is to read: {error}"));
     }
     if !report.partitions.is_empty() {
@@ -234,12 +236,12 @@ pub fn text(report: &WhyReport) -> Vec<String> {
 fn partitions(report: &WhyReport) -> Vec<String> {
     let rows: Vec<_> = (report.partitions.iter())
         .map(|partition| {
-            let PartitionWhy { partition, state, holds_back, watermark, missing, next, first, end, lag, .. } =
+            let PartitionWhy { partition, state, blocks_watermark, watermark, missing, next, first, end, lag, .. } =
                 partition;
             let offset = |offset: &Option<i64>| offset.map_or("?".to_owned(), |offset| offset.to_string());
             [
                 partition.to_string(),
-                if *holds_back { "yes" } else { "no" }.to_owned(),
+                if *blocks_watermark { "yes" } else { "no" }.to_owned(),
                 watermark.map_or("none".to_owned(), |watermark| Utc(watermark).to_string()),
                 missing.map_or(String::new(), seconds),
                 offset(first),

@@ -10,76 +10,85 @@
 //! milliseconds only where there are any; `rejected` names the reasons that occurred, in the order of
 //! [`Rejection::ALL`](isotherm_model::rejection::Rejection::ALL).
 
-use std::fmt::{self, Display, Formatter};
-
-use isotherm_engine::results::{GroupResult, Totals, WindowResult};
-use isotherm_model::fixed::Micros;
-use isotherm_model::json::Quoted;
+use isotherm_engine::results::{ClosedBy, GroupResult, Totals, WindowResult};
+use isotherm_model::rejection::RejectedCounts;
 use isotherm_model::schema::Pointer;
-use isotherm_model::time::Utc;
+use isotherm_model::window::Millis;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
-use super::Reasons;
+use super::{Decimal, json, reasons, text, time};
 
-/// Writes results as JSON lines.
+/// Writes results as JSON lines, without line feeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonLines {
-    /// The group's member, quoted.
+    /// The name of a group's first member.
     member: String,
 }
 
 impl JsonLines {
-    /// For groups that stand at this pointer in a reading.
+    /// `group` is the groups' pointer in a reading.
     pub fn new(group: &Pointer) -> Self {
-        Self { member: Quoted(group.last()).to_string() }
+        Self { member: group.last().to_owned() }
     }
 
-    /// A window's line, without the line feed. Printing costs a few dozen bytes a group.
-    pub fn window<'a>(&'a self, window: &'a WindowResult) -> impl Display + 'a {
-        WindowLine(&self.member, window)
+    pub fn window(&self, window: &WindowResult) -> String {
+        let WindowResult { start, end, closed_by, messages, sensors, ref groups, positions: _ } = *window;
+        json(&Line::Window { start, end, closed_by, messages, sensors, groups: self.groups(groups) })
     }
 
-    /// The totals' line, without the line feed.
-    pub fn totals<'a>(&'a self, totals: &'a Totals) -> impl Display + 'a {
-        TotalsLine(&self.member, totals)
+    pub fn totals(&self, totals: &Totals) -> String {
+        let Totals { messages, counted, late, ref rejected, sensors, ref groups } = *totals;
+        json(&Line::Totals { messages, counted, late, rejected, sensors, groups: self.groups(groups) })
     }
-}
 
-struct WindowLine<'a>(&'a str, &'a WindowResult);
-
-impl Display for WindowLine<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(member, WindowResult { start, end, closed_by, messages, sensors, groups, merged: _ }) = self;
-        let (start, end) = (Utc(*start), Utc(*end));
-        write!(f, r#"{{"type":"window","start":"{start}","end":"{end}","closed_by":"{closed_by}","#)?;
-        write!(f, r#""messages":{messages},"sensors":{sensors},"groups":{}}}"#, GroupList(member, groups))
+    fn groups<'a>(&'a self, groups: &'a [GroupResult]) -> Vec<Group<'a>> {
+        groups.iter().map(|result| Group { member: &self.member, result }).collect()
     }
 }
 
-struct TotalsLine<'a>(&'a str, &'a Totals);
-
-impl Display for TotalsLine<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(member, Totals { messages, counted, late, rejected, sensors, groups }) = self;
-        let rejected = Reasons(rejected);
-        write!(
-            f,
-            r#"{{"type":"totals","messages":{messages},"counted":{counted},"late":{late},"rejected":{rejected},"#
-        )?;
-        write!(f, r#""sensors":{sensors},"groups":{}}}"#, GroupList(member, groups))
-    }
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Line<'a> {
+    Window {
+        #[serde(serialize_with = "time")]
+        start: Millis,
+        #[serde(serialize_with = "time")]
+        end: Millis,
+        #[serde(serialize_with = "text")]
+        closed_by: ClosedBy,
+        messages: u64,
+        sensors: u64,
+        groups: Vec<Group<'a>>,
+    },
+    Totals {
+        messages: u64,
+        counted: u64,
+        late: u64,
+        #[serde(serialize_with = "reasons")]
+        rejected: &'a RejectedCounts,
+        sensors: u64,
+        groups: Vec<Group<'a>>,
+    },
 }
 
-struct GroupList<'a>(&'a str, &'a [GroupResult]);
+struct Group<'a> {
+    member: &'a str,
+    result: &'a GroupResult,
+}
 
-impl Display for GroupList<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("[")?;
-        for (i, GroupResult { group, messages, sensors, sum, avg, min, max }) in self.1.iter().enumerate() {
-            let (comma, member, name, sum) = (if i == 0 { "" } else { "," }, self.0, Quoted(group), Micros(*sum));
-            write!(f, r#"{comma}{{{member}:{name},"messages":{messages},"sensors":{sensors},"#)?;
-            write!(f, r#""sum":{sum},"avg":{avg},"min":{min},"max":{max}}}"#)?;
+impl Serialize for Group<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let GroupResult { group, messages, sensors, sum, avg, min, max } = self.result;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry(self.member, group)?;
+        map.serialize_entry("messages", messages)?;
+        map.serialize_entry("sensors", sensors)?;
+        map.serialize_entry("sum", &Decimal(*sum))?;
+        for (name, value) in [("avg", avg), ("min", min), ("max", max)] {
+            map.serialize_entry(name, &Decimal::from(*value))?;
         }
-        f.write_str("]")
+        map.end()
     }
 }
 
@@ -115,7 +124,7 @@ mod tests {
             messages: 55,
             sensors: 27,
             groups: vec![ak()],
-            merged: vec![(0, 55)],
+            positions: vec![(0, 55)],
         }
     }
 
@@ -123,8 +132,7 @@ mod tests {
     fn the_lines_are_byte_for_byte_those_of_the_documents() {
         let totals = Totals { messages: 55, counted: 55, sensors: 27, groups: vec![ak()], ..Totals::default() };
         let golden = include_str!("golden.jsonl");
-        let (window, totals) =
-            (lines("/state").window(&window()).to_string(), lines("/state").totals(&totals).to_string());
+        let (window, totals) = (lines("/state").window(&window()), lines("/state").totals(&totals));
         assert_eq!(format!("{window}\n{totals}\n"), golden);
     }
 
@@ -135,7 +143,7 @@ mod tests {
         window.groups[0].group = "\u{1}\\é".to_owned();
         window.groups.push(ak());
         assert_eq!(
-            lines.window(&window).to_string(),
+            lines.window(&window),
             concat!(
                 r#"{"type":"window","start":"1969-12-31T23:59:59.999Z","end":"1970-01-01T00:00:00.250Z","#,
                 r#""closed_by":"idle","messages":55,"sensors":27,"groups":["#,
@@ -148,7 +156,7 @@ mod tests {
         rejected.add(Rejection::NotJson, 1);
         let totals = Totals { messages: 4, late: 1, rejected, ..Totals::default() };
         assert_eq!(
-            lines.totals(&totals).to_string(),
+            lines.totals(&totals),
             r#"{"type":"totals","messages":4,"counted":0,"late":1,"rejected":{"not-json":1,"future":2},"sensors":0,"groups":[]}"#
         );
     }

@@ -1,111 +1,128 @@
 //! The ledger as one JSON object: the account of all records, for the run and by partition, and where the late and the
 //! rejected ones stand. `docs/store-queries.md` lists its members.
 
-use std::fmt::{self, Display, Formatter};
-
-use isotherm_engine::ledger::{Gap, KeyedRange};
-use isotherm_model::json::Quoted;
-use isotherm_model::partial::{PartitionId, SourceRange};
+use isotherm_model::partial::PartitionId;
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::window::Millis;
 use isotherm_store::LostCause;
+use serde::{Serialize, Serializer};
 
-use super::{Instant, Reasons, list};
+use super::{reasons, text, time};
 
 /// The ledger of a store at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "ledger")]
 pub struct LedgerReport {
-    /// The topic.
     pub topic: String,
-    /// The run: made with the store, the same over all restarts.
+    /// Made with the store, the same over all restarts.
     pub run: String,
-    /// How many commits there were.
     pub commits: u64,
     /// All partitions together.
+    #[serde(flatten)]
     pub counts: Counts,
     /// By partition, ascending.
     pub partitions: Vec<PartitionLedger>,
 }
 
 /// An account: `read = counted + late + rejected`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
-    /// Records read.
     pub read: u64,
     /// Readings that count into a window, open ones included.
     pub counted: u64,
-    /// Readings for windows that were closed.
+    /// Readings whose windows were closed.
     pub late: u64,
-    /// Records that are no reading that counts, by reason.
+    #[serde(serialize_with = "reasons")]
     pub rejected: RejectedCounts,
-    /// Records that were read again after a restart, to refill open windows.
-    pub replayed: u64,
-    /// Offsets in gaps that have never been read.
-    pub unread: u64,
-    /// What is still to be copied to the dead letters.
+    /// Records that were read again after a restart, to restore open windows.
+    pub restored: u64,
+    /// Records that retention deleted before they were read.
+    pub lost: u64,
+    pub dead_letters: DeadLetters,
+}
+
+/// Late and rejected records that are not in the topic of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct DeadLetters {
+    /// Still to be copied.
     pub waiting: Letters,
-    /// What could not be copied there.
+    /// Could not be copied.
     pub lost: Letters,
 }
 
-/// Late and rejected records on their way to the dead letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Letters {
-    /// Batches that hold them.
     pub batches: u64,
-    /// Such records in these batches.
+    /// Late and rejected records in these batches.
     pub records: u64,
 }
 
-/// One partition's ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct PartitionLedger {
-    /// Which.
     pub partition: PartitionId,
     /// The offset at which the run began to read it.
     pub start: i64,
-    /// The offset that comes next.
+    /// The next offset to read.
     pub next: i64,
-    /// Its account.
+    #[serde(flatten)]
     pub counts: Counts,
     /// What the run went on without.
-    pub gaps: Vec<Gap>,
-    /// Where late readings stand, by the start of their window.
-    pub late: Ranges<Millis>,
-    /// Where rejected records stand, by reason.
-    pub rejected: Ranges<Rejection>,
+    pub data_losses: Vec<DataLoss>,
+    /// Whole batches with late readings, in the order in which they began.
+    pub late_ranges: Vec<Range>,
+    /// Late readings whose range the ledger does not name, because it names only so many.
+    pub late_unlisted: u64,
+    /// Whole batches with rejected records, in the order in which they began.
+    pub rejected_ranges: Vec<Range>,
+    pub rejected_unlisted: u64,
     /// What could not be copied to the dead letters.
-    pub lost: Vec<Lost>,
+    pub lost_ranges: Vec<LostLetters>,
 }
 
-/// Where late and rejected records stood that could not be copied to the dead letters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
-    /// From the first of their batches to the last.
-    pub range: SourceRange,
-    /// How many, in how many batches.
-    pub letters: Letters,
-    /// Why; `None` where that is not known.
+/// Offsets that retention had deleted before they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DataLoss {
+    pub first: i64,
+    pub next: i64,
+    pub lost: u64,
+}
+
+/// Batches with records of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Range {
+    pub first: i64,
+    pub next: i64,
+    pub records: u64,
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Late, for the window with this start.
+    Window(#[serde(serialize_with = "time")] Millis),
+    /// Rejected.
+    Reason(#[serde(serialize_with = "text")] Rejection),
+}
+
+/// Batches whose letters could not be copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LostLetters {
+    pub first: i64,
+    pub next: i64,
+    pub records: u64,
+    pub batches: u64,
+    /// `None` if it is not known.
+    #[serde(serialize_with = "cause")]
     pub cause: Option<LostCause>,
 }
 
-/// Where records of one kind stand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ranges<K> {
-    /// Ranges of whole batches, in the order in which they began.
-    pub listed: Vec<KeyedRange<K>>,
-    /// Records whose range the ledger does not name, because it names only so many.
-    pub unlisted: u64,
-}
-
-impl<K> Default for Ranges<K> {
-    fn default() -> Self {
-        Self { listed: Vec::new(), unlisted: 0 }
-    }
+fn cause<S: Serializer>(cause: &Option<LostCause>, serializer: S) -> Result<S::Ok, S::Error> {
+    cause.map(LostCause::name).serialize(serializer)
 }
 
 impl Letters {
-    /// Both.
     pub fn plus(&self, other: &Self) -> Self {
         Self {
             batches: self.batches.saturating_add(other.batches),
@@ -115,90 +132,25 @@ impl Letters {
 }
 
 impl Counts {
-    /// Adds another account.
     pub fn add(&mut self, other: &Self) {
         self.read = self.read.saturating_add(other.read);
         self.counted = self.counted.saturating_add(other.counted);
         self.late = self.late.saturating_add(other.late);
         self.rejected.merge(&other.rejected);
-        self.replayed = self.replayed.saturating_add(other.replayed);
-        self.unread = self.unread.saturating_add(other.unread);
-        self.waiting = self.waiting.plus(&other.waiting);
-        self.lost = self.lost.plus(&other.lost);
-    }
-}
-
-impl Display for LedgerReport {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { topic, run, commits, counts, partitions } = self;
-        let (topic, run) = (Quoted(topic), Quoted(run));
-        write!(f, r#"{{"type":"ledger","topic":{topic},"run":{run},"commits":{commits},{},"#, Members(counts))?;
-        write!(f, r#""partitions":{}}}"#, list(partitions, |partition, f| partition.fmt(f)))
-    }
-}
-
-impl Display for PartitionLedger {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { partition, start, next, counts, gaps, late, rejected, lost } = self;
-        write!(f, r#"{{"partition":{partition},"start":{start},"next":{next},{},"#, Members(counts))?;
-        let gaps = list(gaps, |Gap { range: SourceRange { first, next }, unread }, f| {
-            write!(f, r#"{{"first":{first},"next":{next},"unread":{unread}}}"#)
-        });
-        write!(f, r#""gaps":{gaps},"#)?;
-        let ranges = list(&late.listed, |range, f| {
-            write!(f, r#"{{{},"window":{}}}"#, Place(range.range, range.records), Instant(range.key))
-        });
-        write!(f, r#""late_ranges":{ranges},"late_unlisted":{},"#, late.unlisted)?;
-        let ranges = list(&rejected.listed, |range, f| {
-            write!(f, r#"{{{},"reason":"{}"}}"#, Place(range.range, range.records), range.key)
-        });
-        write!(f, r#""rejected_ranges":{ranges},"rejected_unlisted":{},"#, rejected.unlisted)?;
-        let lost = list(lost, |Lost { range, letters: Letters { batches, records }, cause }, f| {
-            write!(f, r#"{{{},"batches":{batches},"cause":"#, Place(*range, *records))?;
-            match cause {
-                Some(cause) => write!(f, r#""{}"}}"#, cause.name()),
-                None => f.write_str("null}"),
-            }
-        });
-        write!(f, r#""lost_ranges":{lost}}}"#)
-    }
-}
-
-/// The members of an account.
-struct Members<'a>(&'a Counts);
-
-impl Display for Members<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Counts { read, counted, late, rejected, replayed, unread, waiting, lost } = self.0;
-        let rejected = Reasons(rejected);
-        write!(f, r#""read":{read},"counted":{counted},"late":{late},"rejected":{rejected},"replayed":{replayed},"#)?;
-        write!(f, r#""unread":{unread},"dead_letters":{{"waiting":{waiting},"lost":{lost}}}"#)
-    }
-}
-
-impl Display for Letters {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { batches, records } = self;
-        write!(f, r#"{{"batches":{batches},"records":{records}}}"#)
-    }
-}
-
-/// The members of a range with records.
-struct Place(SourceRange, u64);
-
-impl Display for Place {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self(SourceRange { first, next }, records) = self;
-        write!(f, r#""first":{first},"next":{next},"records":{records}"#)
+        self.restored = self.restored.saturating_add(other.restored);
+        self.lost = self.lost.saturating_add(other.lost);
+        self.dead_letters.waiting = self.dead_letters.waiting.plus(&other.dead_letters.waiting);
+        self.dead_letters.lost = self.dead_letters.lost.plus(&other.dead_letters.lost);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::json;
 
-    fn range<K>(key: K, first: i64, next: i64, records: u64) -> KeyedRange<K> {
-        KeyedRange { key, range: SourceRange { first, next }, records }
+    fn range(kind: Kind, first: i64, next: i64, records: u64) -> Range {
+        Range { first, next, records, kind }
     }
 
     #[test]
@@ -216,22 +168,19 @@ mod tests {
                 counted: 593,
                 late: 4,
                 rejected,
-                replayed: 50,
-                unread: 20,
-                waiting: letters(1, 2),
-                lost: letters(1, 3),
+                restored: 50,
+                lost: 20,
+                dead_letters: DeadLetters { waiting: letters(1, 2), lost: letters(1, 3) },
             },
-            gaps: vec![Gap { range: SourceRange { first: 200, next: 250 }, unread: 20 }],
-            late: Ranges { listed: vec![range(1_795_341_600_000, 300, 350, 4)], unlisted: 0 },
-            rejected: Ranges {
-                listed: vec![range(Rejection::BadTime, 0, 50, 2), range(Rejection::NotJson, 350, 400, 1)],
-                unlisted: 0,
-            },
-            lost: vec![Lost {
-                range: SourceRange { first: 0, next: 50 },
-                letters: letters(1, 3),
-                cause: Some(LostCause::Cut),
-            }],
+            data_losses: vec![DataLoss { first: 200, next: 250, lost: 20 }],
+            late_ranges: vec![range(Kind::Window(1_795_341_600_000), 300, 350, 4)],
+            late_unlisted: 0,
+            rejected_ranges: vec![
+                range(Kind::Reason(Rejection::BadTime), 0, 50, 2),
+                range(Kind::Reason(Rejection::NotJson), 350, 400, 1),
+            ],
+            rejected_unlisted: 0,
+            lost_ranges: vec![LostLetters { first: 0, next: 50, records: 3, batches: 1, cause: Some(LostCause::Cut) }],
         };
         let second = PartitionLedger {
             partition: 1,
@@ -249,7 +198,7 @@ mod tests {
             partitions: vec![first, second],
         };
         let golden = include_str!("golden/ledger.json");
-        assert_eq!(format!("{report}\n"), golden);
+        assert_eq!(json(&report) + "\n", golden);
         assert!(include_str!("../../../docs/store-queries.md").contains(golden.trim_end()), "not in the documents");
     }
 }

@@ -1,65 +1,59 @@
-//! What the consumer says: closed windows and totals, and what can be asked of a store. `jsonl` gives results the bytes that
-//! documents promise, `ledger` and `why` the answers of these subcommands.
+//! The JSON that documents promise: `jsonl` has results, `ledger` and `why` what these subcommands answer. This file has what they
+//! share: how a number, a time and a count by reason are written.
 
 pub mod jsonl;
 pub mod ledger;
 pub mod why;
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::Display;
 
+use isotherm_model::fixed::{Fixed, Micros};
 use isotherm_model::rejection::RejectedCounts;
 use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
-/// `{"not-json":1,"future":2}`: the reasons that occurred.
-struct Reasons<'a>(&'a RejectedCounts);
+/// A value as JSON text, without white space.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    // Only a map whose keys are no texts, or a value that refuses, has no JSON. None of ours is of the kind.
+    serde_json::to_string(value).unwrap_or_default()
+}
 
-impl Display for Reasons<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        for (i, (reason, count)) in self.0.iter().enumerate() {
-            write!(f, r#"{}"{reason}":{count}"#, if i == 0 { "" } else { "," })?;
-        }
-        f.write_str("}")
+/// A fixed-point number with at most six decimals and no trailing zeros. A float could not hold every one.
+struct Decimal(i128);
+
+impl From<Fixed> for Decimal {
+    fn from(value: Fixed) -> Self {
+        Self(value.micros().into())
     }
 }
 
-/// See [`list`].
-struct List<'a, T, P>(&'a [T], P);
-
-/// A list, each item printed by `print`.
-fn list<T, P: Fn(&T, &mut Formatter<'_>) -> fmt::Result>(items: &[T], print: P) -> List<'_, T, P> {
-    List(items, print)
-}
-
-impl<T, P: Fn(&T, &mut Formatter<'_>) -> fmt::Result> Display for List<'_, T, P> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("[")?;
-        for (i, item) in self.0.iter().enumerate() {
-            f.write_str(if i == 0 { "" } else { "," })?;
-            (self.1)(item, f)?;
-        }
-        f.write_str("]")
+impl Serialize for Decimal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(Micros(self.0).to_string()).map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 
-/// A value, or `null`.
-struct Maybe<T>(Option<T>);
+/// As its text.
+fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
 
-impl<T: Display> Display for Maybe<T> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(value) => value.fmt(f),
-            None => f.write_str("null"),
-        }
+/// In UTC, with milliseconds only where there are any.
+pub(crate) fn time<S: Serializer>(time: &Millis, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Utc(*time))
+}
+
+fn maybe_time<S: Serializer>(time: &Option<Millis>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(&Utc(*time)),
+        None => serializer.serialize_none(),
     }
 }
 
-/// An instant, as a JSON string.
-struct Instant(Millis);
-
-impl Display for Instant {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, r#""{}""#, Utc(self.0))
-    }
+/// The reasons that occurred: `{"not-json":1,"future":2}`.
+fn reasons<S: Serializer>(rejected: &RejectedCounts, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(rejected.iter().map(|(reason, count)| (reason.name(), count)))
 }

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use isotherm_engine::commit::Commit;
-use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::WindowResult;
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, PartitionId, SourceRange};
-use isotherm_model::rejection::RejectedPrint;
+use isotherm_model::rejection::RejectedHash;
 use isotherm_model::settings::Settings;
 use isotherm_model::stats::Stats;
 use isotherm_model::window::{Window, WindowSize};
@@ -53,7 +52,7 @@ struct RecordingStore {
 }
 
 impl Store for RecordingStore {
-    fn load(&mut self) -> Result<Option<isotherm_engine::commit::Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<isotherm_engine::commit::ResumeState>, StoreError> {
         Ok(None)
     }
 
@@ -73,9 +72,9 @@ struct RecordingSink {
 }
 
 impl RecordingSink {
-    fn write(&mut self, what: String) -> io::Result<()> {
+    fn write(&mut self, what: String) -> Result<(), SinkError> {
         if self.room == 0 {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            return Err(SinkError::Closed);
         }
         self.room -= 1;
         note(&self.record, what);
@@ -85,17 +84,13 @@ impl RecordingSink {
 
 #[async_trait]
 impl Sink for RecordingSink {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> io::Result<()> {
+    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
         let starts: Vec<_> = windows.iter().map(|window| window.start).collect();
         self.write(format!("publish {starts:?} {}", totals.messages))
     }
 
-    async fn finish(&mut self, totals: &Totals, said: bool) -> io::Result<()> {
-        self.write(format!("finish {} said {said}", totals.messages))
-    }
-
-    async fn progress(&mut self, _snapshot: &Snapshot) -> io::Result<()> {
-        Ok(())
+    async fn finish(&mut self, totals: &Totals, published: bool) -> Result<(), SinkError> {
+        self.write(format!("finish {} published {published}", totals.messages))
     }
 }
 
@@ -109,7 +104,7 @@ fn partial(offset: i64, window: i64) -> Event {
         fingerprint: Settings::default().fingerprint(),
         source: SourceRange { first: offset, next: offset + 1 },
         base_timestamp: None,
-        rejected_print: RejectedPrint::NONE,
+        rejected_hash: RejectedHash::NONE,
         aggregate,
     };
     Event::Partial { partition: 0, partial: Box::new(partial), digest: 0 }
@@ -120,7 +115,7 @@ struct Setting {
     until_end: bool,
     store_fails: bool,
     room: usize,
-    habits: Habits,
+    options: RunOptions,
     shutdown: CancellationToken,
 }
 
@@ -133,8 +128,8 @@ impl Setting {
             Event::Attached { partition: 0, position: 0, end: if until_end { end } else { 1_000 } },
         ];
         let events = start.into_iter().chain(events).map(Ok).collect();
-        let (habits, shutdown) = (Habits::default(), CancellationToken::new());
-        Self { events, until_end, store_fails: false, room: usize::MAX, habits, shutdown }
+        let (options, shutdown) = (RunOptions::default(), CancellationToken::new());
+        Self { events, until_end, store_fails: false, room: usize::MAX, options, shutdown }
     }
 
     async fn drive(self) -> (Result<Outcome, Error>, Vec<String>) {
@@ -146,14 +141,14 @@ impl Setting {
             idle: Duration::from_secs(10),
             until_end: self.until_end,
             leave_open: false,
-            accept_gap: false,
+            accept_data_loss: false,
             dead_letters: false,
             version: ModuleVersion::CURRENT,
             fingerprint: Settings::default().fingerprint(),
         });
         let mut store = RecordingStore { record: record.clone(), fails: self.store_fails };
         let mut sink = RecordingSink { record: record.clone(), room: self.room };
-        let outcome = drive(&mut source, &mut materializer, &mut store, &mut sink, self.habits, self.shutdown).await;
+        let outcome = drive(&mut source, &mut materializer, &mut store, &mut sink, self.options, self.shutdown).await;
         let record = record.lock().expect("no test panics while it writes").clone();
         (outcome, record)
     }
@@ -163,7 +158,7 @@ impl Setting {
 async fn what_is_published_has_been_committed() {
     let (outcome, record) = Setting::new(true, [partial(0, 0), partial(1, 2), partial(2, 2)]).drive().await;
     assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 3), "{outcome:?}");
-    let expected = ["commit 2", "publish [0] 2", "publish [6000] 3", "finish 3 said true"].map(str::to_owned);
+    let expected = ["commit 2", "publish [0] 2", "publish [6000] 3", "finish 3 published true"].map(str::to_owned);
     assert_eq!(record, expected);
 }
 
@@ -180,16 +175,16 @@ async fn an_interrupted_run_says_its_totals_and_closes_nothing() {
     tokio::time::pause();
     let ((outcome, record), ()) = tokio::join!(setting.drive(), stop);
     assert!(matches!(outcome, Ok(Outcome::Interrupted(ref totals)) if totals.messages == 2), "{outcome:?}");
-    assert_eq!(record, ["commit 0", "finish 2 said false"].map(str::to_owned));
+    assert_eq!(record, ["commit 0", "finish 2 published false"].map(str::to_owned));
 }
 
 #[tokio::test]
 async fn a_run_with_a_bound_closes_everything_when_it_has_read_so_much() {
     let mut setting = Setting::new(false, [partial(0, 0), partial(1, 1), partial(2, 2)]);
-    setting.habits.stop_after = Some(2);
+    setting.options.stop_after = Some(2);
     let (outcome, record) = setting.drive().await;
     assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 2), "{outcome:?}");
-    assert_eq!(record, ["commit 2", "publish [0, 3000] 2", "finish 2 said true"].map(str::to_owned));
+    assert_eq!(record, ["commit 2", "publish [0, 3000] 2", "finish 2 published true"].map(str::to_owned));
 }
 
 #[tokio::test]
@@ -232,7 +227,7 @@ struct StuckSink {
 }
 
 impl StuckSink {
-    async fn stuck(&self, what: &str) -> io::Result<()> {
+    async fn stuck(&self, what: &str) -> Result<(), SinkError> {
         note(&self.record, what.to_owned());
         std::future::pending().await
     }
@@ -240,16 +235,12 @@ impl StuckSink {
 
 #[async_trait]
 impl Sink for StuckSink {
-    async fn publish(&mut self, _: &[WindowResult], _: &Totals) -> io::Result<()> {
+    async fn publish(&mut self, _: &[WindowResult], _: &Totals) -> Result<(), SinkError> {
         self.stuck("publish").await
     }
 
-    async fn finish(&mut self, _: &Totals, _: bool) -> io::Result<()> {
+    async fn finish(&mut self, _: &Totals, _: bool) -> Result<(), SinkError> {
         self.stuck("finish").await
-    }
-
-    async fn progress(&mut self, _: &Snapshot) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -266,7 +257,7 @@ async fn stop_stuck(setting: Setting, after: Duration) -> (Result<Outcome, Error
         tokio::time::sleep(after).await;
         shutdown.cancel();
     };
-    let run = drive(&mut source, &mut materializer, &mut store, &mut sink, setting.habits, shutdown.clone());
+    let run = drive(&mut source, &mut materializer, &mut store, &mut sink, setting.options, shutdown.clone());
     let (outcome, ()) = tokio::join!(run, stop);
     let record = record.lock().expect("no test panics while it writes").clone();
     (outcome, record, began.elapsed() - after)
@@ -277,32 +268,59 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
     let an_hour = Duration::from_secs(3_600);
     for seconds in [0, 5, 30] {
         let stop_timeout = Duration::from_secs(seconds);
-        let unsaid = |windows| Outcome::Unsaid(Unsaid { windows, patience: stop_timeout });
+        let undelivered = |windows| Outcome::Undelivered(Undelivered { windows, timeout: stop_timeout });
 
         // Windows 0 and 2 close together, and are committed before anything is said.
         let mut setting = Setting::new(false, [partial(0, 0), partial(1, 2), partial(2, 4)]);
-        setting.habits.stop_timeout = stop_timeout;
+        setting.options.stop_timeout = stop_timeout;
         let (outcome, record, took) = stop_stuck(setting, an_hour).await;
-        assert!(matches!(&outcome, Ok(seen) if *seen == unsaid(2)), "{outcome:?}");
+        assert!(matches!(&outcome, Ok(seen) if *seen == undelivered(2)), "{outcome:?}");
         assert_eq!(record, ["commit 2", "publish", "commit 0"].map(str::to_owned), "nothing is said after that");
         assert_eq!(took, stop_timeout);
 
         // Nothing closes: the totals are all that is to be said.
         let mut setting = Setting::new(false, [partial(0, 0)]);
-        setting.habits.stop_timeout = stop_timeout;
+        setting.options.stop_timeout = stop_timeout;
         let (outcome, record, took) = stop_stuck(setting, Duration::from_millis(1)).await;
-        assert!(matches!(&outcome, Ok(seen) if *seen == unsaid(0)), "{outcome:?}");
+        assert!(matches!(&outcome, Ok(seen) if *seen == undelivered(0)), "{outcome:?}");
         assert_eq!(record, ["commit 0", "finish"].map(str::to_owned));
         assert_eq!(took, stop_timeout);
 
         // A run that ends by itself is held up as well, and can be stopped then.
         let mut setting = Setting::new(true, [partial(0, 0), partial(1, 0), partial(2, 0)]);
-        setting.habits.stop_timeout = stop_timeout;
+        setting.options.stop_timeout = stop_timeout;
         let (outcome, record, took) = stop_stuck(setting, an_hour).await;
-        assert!(matches!(&outcome, Ok(seen) if *seen == unsaid(1)), "{outcome:?}");
+        assert!(matches!(&outcome, Ok(seen) if *seen == undelivered(1)), "{outcome:?}");
         assert_eq!(record, ["commit 1", "publish"].map(str::to_owned));
         assert_eq!(took, stop_timeout);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_takes_views_of_a_run_without_holding_it_up() {
+    let setting = Setting::new(false, [partial(0, 0), partial(1, 2)]);
+    let mut views = setting.options.views.subscribe();
+    let (shutdown, seen) = (CancellationToken::new(), async {
+        let seen = views.wait_for(|view| view.as_ref().is_some_and(|view| view.open_windows.len() == 1)).await;
+        seen.expect("the run goes on").clone().expect("it has been waited for")
+    });
+    let record = Record::default();
+    let mut source = Script { events: setting.events.into(), record: record.clone() };
+    let mut materializer =
+        Materializer::new(Options { grace: Duration::from_secs(1), ..options(&Topology::default(), false) });
+    let mut store = RecordingStore { record: record.clone(), fails: false };
+    let mut sink = StuckSink { record };
+    let stop = async {
+        let view = seen.await;
+        shutdown.cancel();
+        view
+    };
+    let run = drive(&mut source, &mut materializer, &mut store, &mut sink, setting.options, shutdown.clone());
+    let (outcome, view) = tokio::join!(run, stop);
+    assert!(outcome.is_ok(), "{outcome:?}");
+    let open = &view.open_windows[0];
+    assert_eq!((open.start, open.end, open.closes_at, open.messages, open.sensors), (6_000, 9_000, 10_000, 1, 1));
+    assert_eq!((view.watermark, view.totals.messages, view.partitions.len()), (Some(6_000), 2, 1));
 }
 
 #[test]
@@ -312,7 +330,7 @@ fn what_could_not_be_said_is_named_with_the_query_that_says_it() {
         (1, ["the last window", "query latest"]),
         (12, ["the last 12 windows", "query windows"]),
     ] {
-        let said = Unsaid { windows, patience: Duration::from_millis(200) }.to_string();
+        let said = Undelivered { windows, timeout: Duration::from_millis(200) }.to_string();
         for part in ["within 200ms of the stop", "--stop-timeout"].iter().chain(&parts) {
             assert!(said.contains(part), "{part}: {said}");
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use isotherm_engine::ledger::Gap;
+use isotherm_engine::ledger::DataLoss;
 use isotherm_engine::results::{ClosedBy, WindowResult};
 use isotherm_engine::state::LastBatch;
 use isotherm_model::partial::SourceRange;
@@ -50,8 +50,8 @@ pub(super) struct Page {
     /// By its place in the log, each batch with records that was merged: what became of its readings.
     pub(super) read: BTreeMap<usize, Rc<[Fate]>>,
     /// Records that were read again.
-    pub(super) replayed: u64,
-    pub(super) gaps: Vec<Gap>,
+    pub(super) restored: u64,
+    pub(super) gaps: Vec<DataLoss>,
     /// Whether no life before this one knew it.
     fresh: bool,
 }
@@ -113,7 +113,7 @@ impl Book {
             let (resume, lacks) = (page.resume(), page.refill < position);
             if lacks {
                 let unread = u64::try_from(position - page.merged).unwrap_or(0);
-                page.gaps.push(Gap { range: SourceRange { first: resume, next: position }, unread });
+                page.gaps.push(DataLoss { range: SourceRange { first: resume, next: position }, lost: unread });
             }
             page.refill = page.refill.max(position);
             page.merged = page.merged.max(position);
@@ -149,7 +149,7 @@ impl Book {
 
     /// A batch is read again that was merged before.
     pub(super) fn replay(&mut self, partition: u32, records: u64) {
-        self.pages.entry(partition).or_default().replayed += records;
+        self.pages.entry(partition).or_default().restored += records;
     }
 
     /// A batch is merged; with `letters` it goes to the outbox if it has to.

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use isotherm_engine::commit::Store;
 use isotherm_engine::event::Event;
 use isotherm_engine::materializer::{Materializer, Options};
-use isotherm_engine::step::Turns;
+use isotherm_engine::step::Stepper;
 use isotherm_model::settings::Settings;
 use isotherm_store as sqlite;
 use isotherm_store::{StoreReader, Subject, Windows};
@@ -41,14 +41,14 @@ fn read(log: &Log, settings: &Settings, stops: &[usize], stop: Stop) -> String {
         let position = saved.partitions.get(&0).map_or(0, |state| state.resume());
         let options = Options { leave_open: stop_after.is_some(), ..options(&topology, true) };
         let mut materializer = Materializer::resume(options, saved);
-        let (mut turns, now) = (Turns::new(Default::default()), Default::default());
+        let (mut turns, now) = (Stepper::new(Default::default()), Default::default());
         let rest = batches.iter().filter(|batch| batch.first >= position);
         let batches = rest.flat_map(|batch| log.events(0, batch)).take(stop_after.unwrap_or(usize::MAX));
         let first = [Event::Found { partition: 0 }, Event::Listed, Event::Attached { partition: 0, position, end }];
         let last = matches!(stop, Stop::Clean).then_some(Event::Stop);
         for event in first.into_iter().chain(batches).chain(last) {
-            let turn = turns.handle(&mut materializer, event, now).expect("a sound event");
-            if turn.due {
+            let step = turns.handle(&mut materializer, event, now).expect("a sound event");
+            if step.due {
                 turns.commit(&mut materializer, &mut store, now).expect("a commit succeeds");
             }
         }
@@ -61,7 +61,7 @@ fn read(log: &Log, settings: &Settings, stops: &[usize], stop: Stop) -> String {
     let snapshot = reader.snapshot().expect("the store can be read");
     let (lines, mut text) = (JsonLines::new(&settings.schema.group), String::new());
     let each = |window| {
-        writeln!(text, "{} {:?}", lines.window(&window), window.merged).expect("a text grows");
+        writeln!(text, "{} {:?}", lines.window(&window), window.positions).expect("a text grows");
         ControlFlow::Continue(())
     };
     snapshot.windows(Windows::All, each).expect("windows can be read");

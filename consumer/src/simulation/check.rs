@@ -66,7 +66,7 @@ impl World<'_> {
             let stored = accounts.get(partition).cloned().unwrap_or_default();
             let wanted = reference::account(&self.log, *partition, page);
             assert_eq!(plain(&stored), wanted, "the account of partition {partition}, stored and recomputed");
-            assert_eq!(stored.gaps, page.gaps, "gaps of partition {partition}, stored and accepted");
+            assert_eq!(stored.data_losses, page.gaps, "gaps of partition {partition}, stored and accepted");
             assert_eq!(wanted.read, wanted.counted + wanted.late + wanted.rejected.values().sum::<u64>());
         }
     }
@@ -111,7 +111,7 @@ fn plain(account: &ledger::Account) -> Account {
         counted: account.counted,
         late: account.late,
         rejected: by_reason(&account.rejected),
-        replayed: account.replayed,
+        restored: account.restored,
         ..Account::default()
     };
     for range in account.late_ranges.listed() {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use isotherm_engine::commit::Saved;
+use isotherm_engine::commit::ResumeState;
 use isotherm_engine::group::Closed;
 use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_engine::state::PartitionState;
@@ -55,7 +55,7 @@ impl World<'_> {
         }
         let done = life.turns.commit(&mut life.materializer, &mut life.store, life.elapsed);
         self.note(format!("commit of {:?}: {trouble:?}, {}", life.store.windows, done.is_ok()));
-        let refilling = life.time.is_refilling();
+        let refilling = life.time.is_restoring();
         life.time.commit(life.flags.keep);
         self.assert_stand(&life.store.stand, &life.time.book, refilling);
         let committed = Committed { book: Rc::new(life.time.book.clone()), stand: life.store.stand.clone() };
@@ -124,13 +124,13 @@ impl World<'_> {
     fn assert_stand(&self, (topic, partitions): &Stand, book: &Book, refilling: bool) {
         let state = |(partition, page): (&u32, &Page)| {
             let Page { start, merged, refill, watermark, last, .. } = *page;
-            (*partition, PartitionState { start, merged, refill, watermark, last })
+            (*partition, PartitionState { start, position: merged, restore_from: refill, watermark, last })
         };
         let states: Vec<_> = book.pages.iter().map(state).collect();
         assert_eq!(partitions, &states, "partitions at a commit, handed over and expected");
         let times = (topic.watermark, topic.closed_until, topic.newest);
         assert_eq!(times, (book.watermark, book.closed_until, book.newest()), "watermark, closed until, newest");
-        assert_eq!(topic.began.partitions, book.began, "partitions when the run began");
+        assert_eq!(topic.start.partitions, book.began, "partitions when the run began");
         assert_eq!(topic.sensors, reference::distinct(&self.log, book), "sensors");
         let (oldest, open) =
             (book.open.keys().next().map(|end| end - self.log.window.millis()), book.open.len() as u64);
@@ -145,7 +145,7 @@ impl World<'_> {
 
     /// Which commit the store is at. There is a choice only after the machine has died within one: then the store says by
     /// the number of its commits whether that one is there.
-    pub(super) fn identify(&mut self, saved: Option<&Saved>) -> Rc<Book> {
+    pub(super) fn identify(&mut self, saved: Option<&ResumeState>) -> Rc<Book> {
         if self.allowed.len() > 1 {
             let mut reader = StoreReader::open(&self.folder.path()).expect("the store opens to be read");
             let commits = reader.snapshot().expect("the store can be read").overview().commits;

@@ -72,7 +72,7 @@ impl World<'_> {
         if random.in_thousand(250) {
             (flags.log, flags.memory) = (random.pick(&[1_000, 1, 1, 20]), random.pick(&[2_000, 2_000, 2, 10]));
         }
-        flags.run.accept_gap = self.calm || random.in_thousand(600);
+        flags.run.accept_data_loss = self.calm || random.in_thousand(600);
         flags.run.until_end = kind != Kind::Live;
         flags.run.leave_open = kind == Kind::LeaveOpen;
         flags.clone()

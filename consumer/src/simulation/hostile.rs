@@ -68,7 +68,7 @@ impl World<'_> {
         self.note(format!("p{partition}, {wrong:?}: {fault}"));
         self.tally.refused.fetch_add(1, Ordering::Relaxed);
         let fits = match wrong {
-            Wrong::Skips | Wrong::SkipsWithinBatch => matches!(fault, Fault::Gap { .. }),
+            Wrong::Skips | Wrong::SkipsWithinBatch => matches!(fault, Fault::Missing { .. }),
             // Where a run goes on no batch of the log that was read can overlap.
             Wrong::Overlaps if goes_on => matches!(fault, Fault::Overlap { .. } | Fault::OtherLog { .. }),
             Wrong::Repeats | Wrong::Overlaps => matches!(fault, Fault::Overlap { .. }),

@@ -7,7 +7,7 @@ use isotherm_engine::event::Event;
 use isotherm_engine::materializer::Materializer;
 use isotherm_engine::materializer::fault::Fault;
 use isotherm_engine::state::{LastBatch, PartitionState};
-use isotherm_engine::step::{Turn, Turns};
+use isotherm_engine::step::{Step, Stepper};
 use isotherm_store::SqliteStore;
 use isotherm_store::error::StoreFault;
 
@@ -62,7 +62,7 @@ impl Line {
 /// A running consumer.
 pub(super) struct Life {
     pub(super) materializer: Materializer,
-    pub(super) turns: Turns,
+    pub(super) turns: Stepper,
     pub(super) store: Troubled,
     pub(super) lines: Vec<Line>,
     pub(super) kind: Kind,
@@ -116,11 +116,11 @@ impl World<'_> {
         let saved = saved.unwrap_or_default();
         let line = |partition: u32| {
             let saved = saved.partitions.get(&partition).copied();
-            let merged = saved.map_or(0, |saved| saved.merged);
+            let merged = saved.map_or(0, |saved| saved.position);
             Line { saved, merged, known: saved.and_then(|saved| saved.last), ..Line::default() }
         };
         let lines = (0..).take(self.log.partitions.len()).map(line).collect();
-        let (now, turns) = (Duration::ZERO, Turns::new(Duration::ZERO));
+        let (now, turns) = (Duration::ZERO, Stepper::new(Duration::ZERO));
         let time = Time::new(flags.run.clone(), &book);
         let materializer = Materializer::resume(flags.run.clone(), saved);
         self.note(format!("a run begins: {kind:?}, take over {take_over}, {flags:?}"));
@@ -178,9 +178,9 @@ impl World<'_> {
     /// Takes an event, and does what is decided, in the order of [`drive`](crate::run::drive).
     pub(super) fn take(&mut self, life: &mut Life, event: Event) -> Result<Result<(), Fault>, End> {
         let seen = event.clone();
-        let Turn { flow, due, finished, closed } = match life.turns.handle(&mut life.materializer, event, life.elapsed)
+        let Step { flow, due, finished, closed } = match life.turns.handle(&mut life.materializer, event, life.elapsed)
         {
-            Ok(turn) => turn,
+            Ok(step) => step,
             Err(fault) => return Ok(Err(fault)),
         };
         assert_eq!(
@@ -210,11 +210,11 @@ impl World<'_> {
     /// Holds the materializer against the model of time: whether windows close now, and whether the run is over.
     fn see(&mut self, life: &mut Life, event: &Event) -> (bool, bool) {
         let windows = life.time.see(&self.log, event);
-        let (status, book) = (life.materializer.status(), &life.time.book);
+        let (status, book) = (life.materializer.view(), &life.time.book);
         assert_eq!(status.watermark, book.watermark, "the watermark after {event:?}\n{:#?}", life.time);
-        let open = status.open_windows;
+        let open = status.open_windows.len();
         // What has not been read again yet is not known to be open.
-        let fits = if life.time.is_refilling() { open <= book.open.len() } else { open == book.open.len() };
+        let fits = if life.time.is_restoring() { open <= book.open.len() } else { open == book.open.len() };
         assert!(fits, "{open} windows are open after {event:?}\n{:#?}", life.time);
         let closes = !windows.is_empty();
         if closes {

@@ -108,7 +108,7 @@ impl Log {
             fingerprint: self.fingerprint,
             source: SourceRange { first: batch.first, next: batch.reach },
             base_timestamp: Some(records::BASE_TIMESTAMP),
-            rejected_print: records::print(batch),
+            rejected_hash: records::rejected_hash(batch),
             aggregate: Aggregate {
                 records: (batch.readings.len() + batch.rejected.len()) as u64,
                 newest: batch.readings.iter().map(|reading| reading.heard).max(),
@@ -134,7 +134,7 @@ impl Log {
     pub(super) fn events(&self, partition: u32, batch: &Batch) -> impl Iterator<Item = Event> + use<> {
         let partial = self.partial(batch);
         let digest = digest(&partial);
-        let hole = (batch.next > batch.reach).then_some(Event::Hole { partition, next: batch.next });
+        let hole = (batch.next > batch.reach).then_some(Event::OffsetGap { partition, next: batch.next });
         [Event::Partial { partition, partial: Box::new(partial), digest }].into_iter().chain(hole)
     }
 }

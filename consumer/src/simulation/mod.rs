@@ -124,10 +124,10 @@ fn run(seed: u64, tally: &Tally, loud: bool) -> bool {
 }
 
 #[test]
-fn ten_thousand_seeds() {
+fn seeds() {
     let (first, seeds) = match (number("ISOTHERM_SEED"), number("ISOTHERM_SEEDS")) {
         (Some(seed), seeds) => (seed, seeds.unwrap_or(1)),
-        (None, seeds) => (0, seeds.unwrap_or(10_000)),
+        (None, seeds) => (0, seeds.unwrap_or(2_000)),
     };
     let (next, failed, tally) = (AtomicU64::new(0), AtomicBool::new(false), Tally::default());
     let began = Instant::now();

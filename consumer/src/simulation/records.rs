@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use isotherm_model::fixed::Fixed;
-use isotherm_model::rejection::{RejectedPrint, Rejection};
+use isotherm_model::rejection::{RejectedHash, Rejection};
 use isotherm_model::settings::{DurationText, Settings};
 use isotherm_model::stats::hash_sensor;
 use isotherm_model::time::Utc;
@@ -92,15 +92,15 @@ const FUTURE: i64 = 1_800_000_000_000;
 /// The base timestamp of every batch.
 pub(super) const BASE_TIMESTAMP: i64 = 1_690_000_000_000;
 
-/// The print of a batch's rejected records.
-pub(super) fn print(batch: &Batch) -> RejectedPrint {
-    let mut print = RejectedPrint::NONE;
+/// The hash of a batch's rejected records.
+pub(super) fn rejected_hash(batch: &Batch) -> RejectedHash {
+    let mut hash = RejectedHash::NONE;
     if !batch.rejected.is_empty() {
         let entries = entries(batch);
         let rejected = entries.iter().zip(batch.first..).filter(|(entry, _)| matches!(entry, Entry::Rejected(_)));
-        rejected.for_each(|(entry, offset)| print.add(&value(entry, offset)));
+        rejected.for_each(|(entry, offset)| hash.add(&value(entry, offset)));
     }
-    print
+    hash
 }
 
 /// A batch as it stands in the log.

@@ -23,7 +23,7 @@ pub(super) struct Account {
     pub(super) rejected: BTreeMap<Rejection, u64>,
     pub(super) late_ranges: BTreeMap<i64, Ranges>,
     pub(super) rejected_ranges: BTreeMap<Rejection, Ranges>,
-    pub(super) replayed: u64,
+    pub(super) restored: u64,
 }
 
 /// A partition's batches that were merged, with what became of their readings.
@@ -49,7 +49,7 @@ pub(super) fn window(log: &Log, book: &Book, end: Millis, closed_by: ClosedBy) -
         messages: inside.len() as u64,
         sensors: sensors(&inside),
         groups: groups(&inside),
-        merged: book.merged(),
+        positions: book.merged(),
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) fn distinct(log: &Log, book: &Book) -> u64 {
 
 /// The account of a partition.
 pub(super) fn account(log: &Log, partition: u32, page: &Page) -> Account {
-    let mut account = Account { replayed: page.replayed, ..Account::default() };
+    let mut account = Account { restored: page.restored, ..Account::default() };
     for (batch, fates) in read(log, partition, page) {
         let mut late = BTreeMap::<i64, u64>::new();
         for (reading, fate) in batch.readings.iter().zip(fates) {

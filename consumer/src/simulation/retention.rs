@@ -33,12 +33,12 @@ impl World<'_> {
     /// The log begins behind the place where the run is to go on: it is refused, or goes on over the gap. Where, then.
     pub(super) fn behind(&mut self, life: &mut Life, partition: usize) -> Result<i64, End> {
         let (start, end) = (self.log.partitions[partition].start(), self.log.partitions[partition].end());
-        if life.lines[partition].saved.is_some_and(|saved| start <= saved.refill) {
+        if life.lines[partition].saved.is_some_and(|saved| start <= saved.restore_from) {
             self.note(format!("p{partition} lacks nothing but what it was to be known by"));
             self.tally.unneeded.fetch_add(1, Ordering::Relaxed);
             return Ok(start);
         }
-        if life.flags.run.accept_gap {
+        if life.flags.run.accept_data_loss {
             self.note(format!("p{partition} goes on over a gap, at {start}"));
             return Ok(start);
         }

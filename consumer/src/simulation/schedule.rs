@@ -272,8 +272,8 @@ impl World<'_> {
                     let end = self.log.partitions[partition].end();
                     self.sound(life, Event::End { partition: partition as u32, end })?;
                 }
-                let status = life.materializer.status();
-                if status.caught_up && status.open_windows == 0 {
+                let status = life.materializer.view();
+                if status.caught_up && status.open_windows.is_empty() {
                     self.sound(life, Event::Stop)?;
                 }
             }
@@ -281,7 +281,7 @@ impl World<'_> {
         };
         match drain() {
             Err(end) => end,
-            Ok(()) => panic!("a run hangs: {:?}", life.materializer.status()),
+            Ok(()) => panic!("a run hangs: {:?}", life.materializer.view()),
         }
     }
 }

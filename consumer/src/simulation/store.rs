@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use isotherm_engine::commit::{Commit, Saved, Store, StoreError};
+use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use isotherm_engine::state::{PartitionState, TopicState};
 use isotherm_store::error::StoreFault;
 use isotherm_store::{Options, Outbox, SqliteStore, Subject};
@@ -172,7 +172,7 @@ impl Troubled {
 }
 
 impl Store for Troubled {
-    fn load(&mut self) -> Result<Option<Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<ResumeState>, StoreError> {
         self.store.load()
     }
 

@@ -42,7 +42,7 @@ impl Seen {
     }
 
     /// Whether it is, or is to be, read again.
-    fn is_refilling(&self, merged: Option<i64>) -> bool {
+    fn is_restoring(&self, merged: Option<i64>) -> bool {
         merged > Some(self.position.unwrap_or(self.resume))
     }
 
@@ -100,8 +100,8 @@ impl Time {
     }
 
     /// Whether some partition is, or is to be, read again.
-    pub(super) fn is_refilling(&self) -> bool {
-        self.partitions.iter().any(|(partition, seen)| seen.is_refilling(self.merged(*partition)))
+    pub(super) fn is_restoring(&self) -> bool {
+        self.partitions.iter().any(|(partition, seen)| seen.is_restoring(self.merged(*partition)))
     }
 
     /// All of it is committed; closed windows are kept for so long.
@@ -109,7 +109,7 @@ impl Time {
         let merged: BTreeMap<u32, i64> = self.book.merged().into_iter().collect();
         let settled = |partition| {
             let seen = &self.partitions[&partition];
-            seen.position.is_some() && !seen.is_refilling(merged.get(&partition).copied())
+            seen.position.is_some() && !seen.is_restoring(merged.get(&partition).copied())
         };
         self.book.commit(keep, settled);
     }
@@ -117,7 +117,7 @@ impl Time {
     /// Takes an event that was not refused. The windows that close now.
     pub(super) fn see(&mut self, log: &Log, event: &Event) -> Vec<Rc<WindowResult>> {
         self.note(log, event);
-        let finished = *event == Event::Finish && !self.is_refilling();
+        let finished = *event == Event::Finish && !self.is_restoring();
         let at_target = |(partition, seen): (&u32, &Seen)| seen.is_at_target(self.merged(*partition));
         let at_targets = self.options.until_end && self.listed && self.partitions.iter().all(at_target);
         if *event == Event::Stop {
@@ -161,7 +161,7 @@ impl Time {
                 seen.reach(*end, now);
             }
             Event::Partial { partition, partial, digest } => self.read(log, *partition, partial, *digest),
-            Event::Hole { partition, next } => {
+            Event::OffsetGap { partition, next } => {
                 let merged = self.merged(*partition);
                 let Some(seen) = self.partitions.get_mut(partition) else { return };
                 if !seen.is_at_target(merged) && seen.position < Some(*next) {
@@ -218,7 +218,7 @@ impl Time {
     fn hold(&self, partition: u32, seen: &Seen) -> Hold {
         let (now, idle, page) = (self.now, self.options.idle, self.book.pages.get(&partition));
         let merged = page.map(|page| page.merged);
-        if seen.position.is_none() || seen.is_refilling(merged) {
+        if seen.position.is_none() || seen.is_restoring(merged) {
             return Hold::Everything;
         }
         let lately = now - seen.heard <= (idle / 2).max(Duration::from_millis(500));

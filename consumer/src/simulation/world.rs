@@ -77,7 +77,7 @@ impl<'a> World<'a> {
             idle: Duration::ZERO,
             until_end: false,
             leave_open: false,
-            accept_gap: false,
+            accept_data_loss: false,
             dead_letters: false,
             version: ModuleVersion::CURRENT,
             fingerprint: settings.fingerprint(),

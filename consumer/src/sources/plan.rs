@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isotherm_engine::state::{RunStart, StartOffset, PartitionState};
+use isotherm_engine::state::{PartitionState, RunStart, StartOffset};
 use isotherm_model::partial::PartitionId;
 
 /// Where a partition of which nothing has been read in this run is read from.
@@ -23,7 +23,7 @@ pub enum ReadStart {
     },
 }
 
-impl std::convert::From<From> for ReadStart {
+impl From<StartOffset> for ReadStart {
     fn from(from: StartOffset) -> Self {
         match from {
             StartOffset::Beginning => Self::Beginning,

@@ -145,7 +145,7 @@ fn empty_settings_are_named() {
 fn repeated_settings_are_named_with_the_first_place() {
     wrong("windows:\n  size: 3s\n  grace: 1s\n  size: 4s", "4:3", &["`size` stands twice", "line 2"]);
     wrong("store: memory\nstore: memory", "2:1", &["`store` stands twice", "line 1"]);
-    wrong("reading:\n  groups: [a, b, a]", "2:11", &["`a` stands twice"]);
+    wrong("reading:\n  groups: [a, b, a]", "2:11", &["`a` is in the list twice"]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn wrong_types_are_named() {
     wrong("windows:\n  size: [3s]", "2:9", &["`windows.size` must be one value", "a list"]);
     wrong("windows:\n  size: 3", "2:9", &["`windows.size`", "3s"]);
     wrong("reading:\n  sensor: {a: b}", "2:11", &["must be one value", "a section"]);
-    wrong("reading:\n  range: {min: low}", "2:16", &["`low` is no bound"]);
+    wrong("reading:\n  range: {min: low}", "2:16", &["`low` is not a bound"]);
     wrong("- a", "1:1", &["the file must be a section", "a list"]);
     wrong("transforms: {uses: window-stats}", "1:13", &["must be a list", "- uses: window-stats"]);
     let said = said("meta: {name: a}\npartition:\n  count: many");

@@ -1,6 +1,6 @@
 //! `transforms`: Fluvio's section, by which the `fluvio` command itself runs the module. It must say what ours say.
 
-use isotherm_model::params::{BadParams, Output, Params};
+use isotherm_model::params::{BadParams, OutputFormat, Params};
 use isotherm_model::settings::Settings;
 
 use super::error::{Place, Problems};
@@ -75,7 +75,7 @@ fn compare(with: Option<&Entry>, transform: Place, settings: &Settings, problems
     let place = with.map_or(transform, |with| with.place);
     let theirs = Params::new(given.iter().map(|param| (param.name, param.text.as_str()))).and_then(|mut params| {
         // What the command shows; the consumer always asks for the binary form.
-        Output::take(&mut params)?;
+        OutputFormat::take(&mut params)?;
         params.into_settings()
     });
     let theirs = match theirs {

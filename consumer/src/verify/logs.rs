@@ -57,10 +57,10 @@ impl Logs {
             match left(begin, state, open).await? {
                 Left::Ends(end) => {
                     let ends = format!("the log ends at {end}");
-                    findings.differ(format!("merged offset of partition {partition}"), state.merged, ends);
+                    findings.differ(format!("merged offset of partition {partition}"), state.position, ends);
                     another = true;
                 }
-                Left::Nothing => drop(from.insert(*partition, state.merged)),
+                Left::Nothing => drop(from.insert(*partition, state.position)),
                 Left::From(first, mut reader) => {
                     let start = reader.bounds().start;
                     // A gap is what the log had lost: it does not come back.
@@ -72,7 +72,7 @@ impl Logs {
                         }
                         None => first,
                     };
-                    reader.seek(first, state.merged);
+                    reader.seek(first, state.position);
                     from.insert(*partition, first);
                     readers.insert(*partition, reader);
                 }
@@ -91,10 +91,10 @@ async fn left<F: Future<Output = Result<Box<dyn LogReader>, LogError>>>(
     let mut begin = begin;
     loop {
         return match open(begin).await {
-            Ok(reader) if reader.bounds().end < state.merged => Ok(Left::Ends(reader.bounds().end)),
+            Ok(reader) if reader.bounds().end < state.position => Ok(Left::Ends(reader.bounds().end)),
             Ok(reader) => Ok(Left::From(begin, reader)),
             Err(LogError::Shorter { end, .. }) => Ok(Left::Ends(end)),
-            Err(LogError::Evicted { start, .. }) if start < state.merged => {
+            Err(LogError::Evicted { start, .. }) if start < state.position => {
                 begin = start;
                 continue;
             }

@@ -173,11 +173,11 @@ async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Resul
         u64::try_from(end.saturating_sub(position)).unwrap_or(0)
     };
     reading.progress.of = ends.iter().map(left).fold(0, u64::saturating_add);
-    info!("{} records to read again", reading.progress.of);
+    info!(records = reading.progress.of, "reading the log again");
     loop {
         match next(&mut said).await? {
             Said::Window(window) => {
-                for (partition, offset) in &window.merged {
+                for (partition, offset) in &window.positions {
                     // Beyond the end of the run nothing is known to be there; the audit says so.
                     let end = ends.get(partition).copied().unwrap_or(*offset);
                     reading.read(*partition, end.min(*offset), end).await?;

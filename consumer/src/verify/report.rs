@@ -1,12 +1,13 @@
 //! What a verification found, and how it is said.
 
-use std::fmt::{self, Display, Formatter, Write};
+use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
 use isotherm_engine::audit::findings::{Difference, Findings, Outcome, ReadAgain, Unverifiable, Windows};
-use isotherm_model::json::Quoted;
+use serde::Serialize;
 
-use crate::sink::table::format::foreign;
+use crate::results;
+use crate::sinks::table::format::foreign;
 
 /// The most columns that a cell of the table takes.
 const MOST_COLUMNS: usize = 240;
@@ -33,8 +34,21 @@ impl Report {
     }
 
     /// One line of JSON, without the line feed: see `docs/verify.md`.
-    pub fn json(&self) -> impl Display + '_ {
-        Json(self)
+    pub fn json(&self) -> String {
+        let Self { topic, run, store, cluster, findings } = self;
+        let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
+        results::json(&Json {
+            result: findings.outcome().to_string(),
+            topic,
+            run,
+            store: store.display().to_string(),
+            cluster,
+            windows: *windows,
+            partitions,
+            differences,
+            unlisted: *unlisted,
+            unverifiable,
+        })
     }
 }
 
@@ -87,51 +101,22 @@ impl Display for Text<'_> {
     }
 }
 
-struct Json<'a>(&'a Report);
-
-impl Display for Json<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Report { topic, run, store, cluster, findings } = self.0;
-        let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
-        let (result, store) = (findings.outcome(), store.display().to_string());
-        let (topic, store, cluster) = (Quoted(topic), Quoted(&store), Quoted(cluster));
-        write!(f, r#"{{"type":"verify","result":"{result}","topic":{topic},"run":"{run}","store":{store},"#)?;
-        write!(f, r#""cluster":{cluster},"#)?;
-        let Windows { verified, different, unverifiable: lost, unverifiable_from_to: _, dropped, open } = windows;
-        write!(f, r#""windows":{{"verified":{verified},"different":{different},"unverifiable":{lost},"#)?;
-        write!(f, r#""dropped":{dropped},"open":{open}}},"partitions":["#)?;
-        list(f, partitions, |f, ReadAgain { partition, from, to, records }| {
-            write!(f, r#"{{"partition":{partition},"from":{from},"to":{to},"records":{records}}}"#)
-        })?;
-        f.write_str(r#"],"differences":["#)?;
-        list(f, differences, |f, Difference { what, stored, recomputed }| {
-            let (what, stored, recomputed) = (Quoted(what), Quoted(stored), Quoted(recomputed));
-            write!(f, r#"{{"what":{what},"stored":{stored},"recomputed":{recomputed}}}"#)
-        })?;
-        write!(f, r#"],"unlisted":{unlisted},"unverifiable":["#)?;
-        list(f, unverifiable, |f, Unverifiable { what, why }| {
-            write!(f, r#"{{"what":{},"why":{}}}"#, Quoted(what), Quoted(why))
-        })?;
-        f.write_str("]}")
-    }
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "verify")]
+struct Json<'a> {
+    result: String,
+    topic: &'a str,
+    run: &'a str,
+    store: String,
+    cluster: &'a str,
+    windows: Windows,
+    partitions: &'a [ReadAgain],
+    differences: &'a [Difference],
+    unlisted: u64,
+    unverifiable: &'a [Unverifiable],
 }
 
 /// Text for a terminal: names of groups are a producer's.
 fn clean(text: &str) -> String {
     foreign(text, MOST_COLUMNS)
-}
-
-/// Things with commas between them.
-fn list<T>(
-    f: &mut Formatter<'_>,
-    things: &[T],
-    mut one: impl FnMut(&mut Formatter<'_>, &T) -> fmt::Result,
-) -> fmt::Result {
-    for (place, thing) in things.iter().enumerate() {
-        if place > 0 {
-            f.write_char(',')?;
-        }
-        one(f, thing)?;
-    }
-    Ok(())
 }

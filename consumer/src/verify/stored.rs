@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use isotherm_engine::audit::{Rows, Stored};
 use isotherm_engine::results::WindowResult;
-use isotherm_engine::state::Sighting;
+use isotherm_engine::state::SensorEntry;
 use isotherm_model::time;
 use isotherm_model::window::{Millis, Window};
 use isotherm_store::error::StoreFault;
@@ -22,7 +22,7 @@ pub(super) enum Said {
     Run(Box<(Identity, Stored)>),
     Window(WindowResult),
     Windows,
-    Sensors(Vec<Sighting>),
+    Sensors(Vec<SensorEntry>),
     End,
 }
 

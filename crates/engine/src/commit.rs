@@ -2,7 +2,7 @@
 //!
 //! One commit is one transaction: offsets, watermarks, closed windows (each with the offsets that had been merged),
 //! totals by group, ledger and sensors change together or not at all. A commit says what has changed since the one
-//! before it; [`Saved`] is what all commits so far add up to, and where the next run goes on.
+//! before it; [`ResumeState`] is what all commits so far add up to, and where the next run goes on.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -12,7 +12,7 @@ use isotherm_model::partial::PartitionId;
 use crate::ledger::{Account, Ledger, RangeState};
 use crate::results::WindowResult;
 use crate::sensors::Sensors;
-use crate::state::{Began, DeadBatch, From, GroupState, PartitionState, Sighting, TopicState};
+use crate::state::{DeadBatch, GroupState, PartitionState, RunStart, SensorEntry, StartOffset, TopicState};
 
 /// Why a commit did not happen (then nothing of it did, and nothing of it may be published), or what was committed could not be
 /// read. What it wraps is the store's own error; [`StoreError::downcast_ref`] finds it again.
@@ -68,7 +68,7 @@ pub struct Commit<'a> {
     /// Groups whose statistics have changed, or that are new.
     pub groups: Vec<GroupState>,
     /// Sensors that are new to a group.
-    pub sensors: &'a [Sighting],
+    pub sensors: &'a [SensorEntry],
     /// The windows that have closed, ascending by start.
     pub windows: &'a [&'a WindowResult],
     /// Batches with late or rejected records, in the order in which they came.
@@ -77,7 +77,7 @@ pub struct Commit<'a> {
 
 /// What all commits of a store add up to.
 #[derive(Debug, Clone, Default)]
-pub struct Saved {
+pub struct ResumeState {
     /// The topic.
     pub topic: TopicState,
     /// Its partitions.
@@ -90,10 +90,10 @@ pub struct Saved {
     pub sensors: Sensors,
 }
 
-impl Saved {
+impl ResumeState {
     /// Nothing: what a run goes on from that begins there.
-    pub fn beginning(from: From) -> Self {
-        let topic = TopicState { began: Began { from, partitions: None }, ..TopicState::default() };
+    pub fn beginning(from: StartOffset) -> Self {
+        let topic = TopicState { start: RunStart { from, partitions: None }, ..TopicState::default() };
         Self { topic, ..Self::default() }
     }
 }
@@ -105,7 +105,7 @@ pub trait Store: Send {
     /// # Errors
     ///
     /// A [`StoreError`] if it cannot be read, or if what is read cannot be trusted.
-    fn load(&mut self) -> Result<Option<Saved>, StoreError>;
+    fn load(&mut self) -> Result<Option<ResumeState>, StoreError>;
 
     /// Makes all of `commit` lasting, or nothing of it.
     ///

@@ -57,7 +57,7 @@ pub enum Event {
     /// The batch whose partial came last ends at `next`, further on than its records reach: a broker dropped its last
     /// records before it stored the others (a producer's SmartModule, a topic's deduplication). No record stands between,
     /// and the next batch begins at `next`.
-    Hole {
+    OffsetGap {
         /// Of which partition.
         partition: PartitionId,
         /// Where the next batch begins: a batch boundary.

@@ -25,14 +25,14 @@ pub struct Closed {
 
 /// What waits for a commit.
 #[derive(Debug)]
-pub struct Pending {
+pub struct PendingCommit {
     closes: Vec<Closed>,
     rows: usize,
     since: Option<Duration>,
     committed: Duration,
 }
 
-impl Pending {
+impl PendingCommit {
     /// Nothing.
     pub fn new(now: Duration) -> Self {
         Self { closes: Vec::new(), rows: 0, since: None, committed: now }

@@ -81,19 +81,19 @@ pub struct Account {
     /// Which batches the rejected records came in, by reason.
     pub rejected_ranges: Ranges<Rejection>,
     /// Records that were read again after a restart, to refill open windows. They are in no other count a second time.
-    pub replayed: u64,
+    pub restored: u64,
     /// What the log no longer held when it was to be read, and somebody accepted that.
-    pub gaps: Vec<Gap>,
+    pub data_losses: Vec<DataLoss>,
 }
 
 /// Offsets that a run went on without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
+pub struct DataLoss {
     /// From where reading was to go on, to where the log began by then.
     pub range: SourceRange,
     /// How many of these offsets had never been read. The others had been counted before: windows that were open lack
     /// them, totals do not.
-    pub unread: u64,
+    pub lost: u64,
 }
 
 /// Where records of some kind stand: ranges of whole batches. Adjacent ranges of the same key join.

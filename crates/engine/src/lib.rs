@@ -5,6 +5,7 @@
 //!
 //! - [`event`] is what a source says and what the engine answers; [`materializer`] turns the one into the other.
 //! - [`state`], [`ledger`], [`results`] and [`sensors`] are what a run is made of; [`commit`] is the seam to a store.
+//! - [`view`] is a run at one moment, for displays and servers.
 //! - [`step`] and [`group`] decide when to commit and what to publish; [`progress`] says how far reading has come.
 //! - [`audit`] is the heart of `verify`: it shares no code with the materializer.
 
@@ -20,3 +21,4 @@ pub mod results;
 pub mod sensors;
 pub mod state;
 pub mod step;
+pub mod view;

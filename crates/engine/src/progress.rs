@@ -84,7 +84,7 @@ impl Progress {
             Event::Detached { partition } => self.place(*partition, |place| place.attached = false),
             Event::End { partition, end } => self.place(*partition, |place| place.end = *end),
             Event::Partial { partition, partial, .. } => self.reached(*partition, partial.source.next),
-            Event::Hole { partition, next } => self.reached(*partition, *next),
+            Event::OffsetGap { partition, next } => self.reached(*partition, *next),
             Event::Tick { now } => self.tick(*now),
             Event::Stop | Event::Finish => {}
         }
@@ -153,7 +153,7 @@ fn span(from: Option<i64>, to: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use isotherm_model::partial::{Aggregate, ModuleVersion, Partial, SourceRange};
-    use isotherm_model::rejection::RejectedPrint;
+    use isotherm_model::rejection::RejectedHash;
     use isotherm_model::settings::Fingerprint;
 
     use super::*;
@@ -164,7 +164,7 @@ mod tests {
             fingerprint: Fingerprint(0),
             source: SourceRange { first, next },
             base_timestamp: None,
-            rejected_print: RejectedPrint::NONE,
+            rejected_hash: RejectedHash::NONE,
             aggregate: Aggregate::default(),
         };
         Event::Partial { partition, partial: Box::new(partial), digest: 0 }

@@ -43,9 +43,9 @@ pub struct WindowResult {
     pub sensors: u64,
     /// By group, ascending by name.
     pub groups: Vec<GroupResult>,
-    /// By partition, ascending, the offset up to which it had been merged when the window closed. From these and the
+    /// By partition, ascending, the offset up to which it had been read when the window closed. From these and the
     /// log the window can be computed again.
-    pub merged: Vec<(PartitionId, i64)>,
+    pub positions: Vec<(PartitionId, i64)>,
 }
 
 /// The statistics of one group, of a window or of the run.

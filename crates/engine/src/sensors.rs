@@ -4,7 +4,7 @@
 //! what reports from further groups takes a second place. Ten million sensors of a run take about 220 MB (and half as
 //! much again for the moment in which the table doubles).
 //!
-//! A sensor is a 64-bit hash already. It is spread once more with a secret of the process, so that nobody can choose
+//! A sensor is a 64-bit hash already. It is seed once more with a secret of the process, so that nobody can choose
 //! ids that fall into the same places and make the table slow. No result depends on the secret.
 
 use std::hash::{BuildHasher, RandomState};
@@ -15,11 +15,11 @@ use isotherm_model::stats::SensorHash;
 
 use crate::names::GroupId;
 
-/// The secret with which sensors are spread over a table.
+/// The secret with which sensors are seed over a table.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spread(u64);
+pub(crate) struct HashSeed(u64);
 
-impl Spread {
+impl HashSeed {
     /// A new secret.
     pub(crate) fn new() -> Self {
         Self(RandomState::new().hash_one(0_u64))
@@ -56,7 +56,7 @@ impl Member {
 /// Which sensors reported, and from which groups.
 #[derive(Debug, Clone)]
 pub struct Sensors {
-    spread: Spread,
+    seed: HashSeed,
     /// Every sensor once, with the group that it reported from first.
     first: HashTable<Member>,
     /// Every further group that a sensor reported from.
@@ -65,19 +65,19 @@ pub struct Sensors {
 
 impl Default for Sensors {
     fn default() -> Self {
-        Self::new(Spread::new())
+        Self::new(HashSeed::new())
     }
 }
 
 impl Sensors {
     /// Nobody.
-    pub(crate) fn new(spread: Spread) -> Self {
-        Self { spread, first: HashTable::new(), further: HashTable::new() }
+    pub(crate) fn new(seed: HashSeed) -> Self {
+        Self { seed, first: HashTable::new(), further: HashTable::new() }
     }
 
-    /// The secret with which they are spread.
-    pub(crate) fn spread(&self) -> Spread {
-        self.spread
+    /// The secret with which they are seed.
+    pub(crate) fn seed(&self) -> HashSeed {
+        self.seed
     }
 
     /// How many sensors reported, over all groups.
@@ -88,9 +88,9 @@ impl Sensors {
     /// Adds a sensor to a group, by its number. Answers whether it is new there. Cost: constant on average.
     pub fn insert(&mut self, sensor: SensorHash, group: u32) -> bool {
         let group = GroupId(group);
-        let (spread, member) = (self.spread, Member::new(sensor, group));
+        let (seed, member) = (self.seed, Member::new(sensor, group));
         let same = |other: &Member| other.sensor == member.sensor;
-        match self.first.entry(spread.of(sensor), same, |other| spread.of(other.sensor())) {
+        match self.first.entry(seed.of(sensor), same, |other| seed.of(other.sensor())) {
             Entry::Vacant(place) => {
                 place.insert(member);
                 return true;
@@ -99,7 +99,7 @@ impl Sensors {
             Entry::Occupied(_) => {}
         }
         let same = |other: &Member| *other == member;
-        match self.further.entry(spread.of_member(&member), same, |other| spread.of_member(other)) {
+        match self.further.entry(seed.of_member(&member), same, |other| seed.of_member(other)) {
             Entry::Vacant(place) => {
                 place.insert(member);
                 true
@@ -125,7 +125,7 @@ mod tests {
     proptest! {
         #[test]
         fn counts_as_plain_sets_do(members in proptest::collection::vec((0_u64..40, 0_u32..5), 0..300)) {
-            let mut sensors = Sensors::new(Spread::new());
+            let mut sensors = Sensors::new(HashSeed::new());
             let (mut groups, mut all) = (BTreeMap::<u32, BTreeSet<u64>>::new(), BTreeSet::new());
             for (sensor, group) in members {
                 let sensor = sensor.wrapping_mul(0x0100_0000_0000_0001);

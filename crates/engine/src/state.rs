@@ -6,7 +6,7 @@ use isotherm_model::window::{Millis, Window};
 
 /// Where a partition that has never been read is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum From {
+pub enum StartOffset {
     /// Its first record that is still there.
     #[default]
     Beginning,
@@ -16,9 +16,9 @@ pub enum From {
 
 /// Where a run began, for partitions that it has not come to yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Began {
+pub struct RunStart {
     /// Where partitions that were there when it began are read from. Those that were added later are read from their beginning.
-    pub from: From,
+    pub from: StartOffset,
     /// How many partitions there were then; `None` as long as they have not been listed.
     pub partitions: Option<u32>,
 }
@@ -27,7 +27,7 @@ pub struct Began {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TopicState {
     /// Where the run began.
-    pub began: Began,
+    pub start: RunStart,
     /// The topic's watermark.
     pub watermark: Option<Millis>,
     /// Windows that end at this time or before are closed, whether or not they ever held a reading.
@@ -47,10 +47,10 @@ pub struct TopicState {
 pub struct PartitionState {
     /// The offset at which this run began to read it.
     pub start: i64,
-    /// The merged offset: the one that comes next.
-    pub merged: i64,
-    /// The lowest offset of a batch that an open window holds readings of; `merged` if there is none. A batch boundary.
-    pub refill: i64,
+    /// The next offset to process: everything below has been merged.
+    pub position: i64,
+    /// The lowest offset of a batch that an open window holds readings of; `position` if there is none. A batch boundary.
+    pub restore_from: i64,
     /// Its watermark.
     pub watermark: Option<Millis>,
     /// The last batch that was merged; `None` before the first.
@@ -60,13 +60,13 @@ pub struct PartitionState {
 impl PartitionState {
     /// Where the next run begins to read: what open windows hold, and at least the last batch, to know the log by.
     pub fn resume(&self) -> i64 {
-        self.last.map_or(self.refill, |last| self.refill.min(last.first))
+        self.last.map_or(self.restore_from, |last| self.restore_from.min(last.first))
     }
 
     /// Whether a log that begins at `start` lacks what the next run needs. It lacks nothing where only the batch has been cut
     /// that it is known by, and no open window needs it.
     pub fn lacks(&self, start: i64) -> bool {
-        self.refill < start
+        self.restore_from < start
     }
 }
 
@@ -81,7 +81,7 @@ pub struct LastBatch {
 
 /// A sensor that reported from a group for the first time in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sighting {
+pub struct SensorEntry {
     /// Who.
     pub sensor: SensorHash,
     /// The group's number.

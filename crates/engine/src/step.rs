@@ -8,7 +8,7 @@ use isotherm_model::partial::PartitionId;
 
 use crate::commit::{Store, StoreError};
 use crate::event::{Effect, Event};
-use crate::group::{Closed, Pending};
+use crate::group::{Closed, PendingCommit};
 use crate::materializer::Materializer;
 use crate::materializer::fault::Fault;
 use crate::progress::{Progress, Snapshot};
@@ -16,10 +16,10 @@ use crate::results::Totals;
 
 /// What is to be done about an event, in the order of the fields.
 #[derive(Debug, Default)]
-pub struct Turn {
+pub struct Step {
     /// Which partitions are to wait (`true`), or to go on.
     pub flow: Vec<(PartitionId, bool)>,
-    /// Whether to [commit](Turns::commit) now.
+    /// Whether to [commit](Stepper::commit) now.
     pub due: bool,
     /// The run is over: its totals are its last words.
     pub finished: Option<Box<Totals>>,
@@ -29,15 +29,15 @@ pub struct Turn {
 
 /// What a run keeps from one turn to the next, besides its materializer.
 #[derive(Debug)]
-pub struct Turns {
+pub struct Stepper {
     progress: Progress,
-    pending: Pending,
+    pending: PendingCommit,
 }
 
-impl Turns {
+impl Stepper {
     /// A run that begins now. Here, and below, `now` is any monotonic time.
     pub fn new(now: Duration) -> Self {
-        Self { progress: Progress::default(), pending: Pending::new(now) }
+        Self { progress: Progress::default(), pending: PendingCommit::new(now) }
     }
 
     /// Takes an event.
@@ -46,23 +46,23 @@ impl Turns {
     ///
     /// A [`Fault`] if the materializer refuses it. What was merged before is as right as it was: a run that ends with the
     /// fault commits it, and publishes it, first.
-    pub fn handle(&mut self, materializer: &mut Materializer, event: Event, now: Duration) -> Result<Turn, Fault> {
+    pub fn handle(&mut self, materializer: &mut Materializer, event: Event, now: Duration) -> Result<Step, Fault> {
         self.progress.observe(&event);
-        let mut turn = Turn::default();
+        let mut step = Step::default();
         for effect in materializer.handle(event)? {
             match effect {
-                Effect::Pause { partition } => turn.flow.push((partition, true)),
-                Effect::Resume { partition } => turn.flow.push((partition, false)),
+                Effect::Pause { partition } => step.flow.push((partition, true)),
+                Effect::Resume { partition } => step.flow.push((partition, false)),
                 Effect::Close { windows, totals } => {
                     self.pending.add(windows, totals, now);
-                    turn.closed = true;
+                    step.closed = true;
                 }
-                Effect::Finished { totals } => turn.finished = Some(totals),
+                Effect::Finished { totals } => step.finished = Some(totals),
             }
         }
         let caught_up = self.pending.has_closes() && self.progress.behind() == 0;
-        turn.due = turn.finished.is_some() || self.pending.is_due(caught_up, materializer.uncommitted(), now);
-        Ok(turn)
+        step.due = step.finished.is_some() || self.pending.is_due(caught_up, materializer.uncommitted(), now);
+        Ok(step)
     }
 
     /// Makes everything so far lasting. Answers with what is to be published, now that it is.

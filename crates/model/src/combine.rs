@@ -1,22 +1,23 @@
 //! Combining: the records of one log batch become one partial.
 //!
-//! [`combine`] is the plain way. A [`Combiner`] does the same for batch after batch in memory that it keeps: what it gives
-//! depends on the batch alone, never on those before it.
+//! [`combine`] is the simple way. A [`Combiner`] reuses its memory from batch to batch; its result depends on the batch alone,
+//! never on earlier ones.
 
-mod draft;
+mod cells;
 mod names;
 
-use draft::Drafts;
+use cells::CellBuilder;
 
-use crate::codec::{CellView, Header};
-use crate::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
-use crate::rejection::{RejectedCounts, RejectedPrint};
+use crate::partial::{Aggregate, Cell, CellKey, CellView, Header, ModuleVersion, Partial, SourceRange};
+use crate::rejection::{RejectedCounts, RejectedHash};
 use crate::scan::Scanner;
 use crate::settings::{Fingerprint, Settings};
 use crate::stats::hash_sensor;
-use crate::window::{Millis, Window, WindowSize};
+use crate::time::Millis;
+use crate::window::{Window, WindowSize};
 
-/// One record of a batch. Its offset is its place in it: what it says of that itself, no broker checks and no client heeds.
+/// One record of a batch. Its offset is the batch's first one plus its position: brokers and clients ignore the offset delta that
+/// the record itself carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Its log timestamp, if it has one.
@@ -25,7 +26,7 @@ pub struct Record<'a> {
     pub value: &'a [u8],
 }
 
-/// The partial of a batch with this first offset and base timestamp. See [`Combiner`] for what it says.
+/// The partial of a batch with this first offset and base timestamp, as a [`Combiner`] makes it.
 pub fn combine<'a>(
     settings: &Settings,
     first_offset: i64,
@@ -42,13 +43,12 @@ pub fn combine<'a>(
 
 /// Combines batches: [`Combiner::begin`], [`Combiner::push`] for each record in its order, [`Combiner::finish`].
 ///
-/// The source of what comes out is `[first, first + records)`: a log numbers a batch's records from its first offset on,
-/// without gaps. A batch of which records were taken out before it was stored (by a module on the producer's side, or a topic's
-/// deduplication) keeps the offsets of all that came in, which only its header says: then a hole in the log begins where the
-/// source ends.
+/// The partial's source is `[first, first + records)`: a log numbers a batch's records from its first offset on. If a producer's
+/// module or deduplication removed records before the batch was stored, only the batch's header knows where its offsets end: an
+/// offset gap then begins where the source ends.
 ///
-/// Memory grows with the largest batch and is used again; an ordinary reading allocates nothing. Cost of a record: linear
-/// in its bytes; of a batch besides: sorting its cells, and the sensors within each.
+/// Memory grows with the largest batch and is reused; an ordinary reading allocates nothing. A record costs time linear in its
+/// bytes; a batch costs sorting its groups, its cells, and the sensors of each cell.
 #[derive(Debug, Clone)]
 pub struct Combiner {
     scanner: Scanner,
@@ -59,15 +59,15 @@ pub struct Combiner {
     records: u64,
     newest: Option<Millis>,
     rejected: RejectedCounts,
-    rejected_print: RejectedPrint,
-    drafts: Drafts,
-    /// The window of the last reading and its first instant: the next one is most often in the same.
+    rejected_hash: RejectedHash,
+    cells: CellBuilder,
+    /// The window of the last reading and its start: the next reading is most often in the same window.
     window: Window,
     start: Millis,
 }
 
 impl Combiner {
-    /// A combiner for batches of readings of this kind.
+    /// A combiner by these settings.
     pub fn new(settings: &Settings) -> Self {
         Self {
             scanner: Scanner::new(settings),
@@ -78,23 +78,22 @@ impl Combiner {
             records: 0,
             newest: None,
             rejected: RejectedCounts::default(),
-            rejected_print: RejectedPrint::NONE,
-            drafts: Drafts::default(),
+            rejected_hash: RejectedHash::NONE,
+            cells: CellBuilder::default(),
             window: Window(0),
             start: 0,
         }
     }
 
-    /// Begins a batch whose first record has this offset, and whose records' log timestamps count from this one: 0 and
-    /// below is none. Whatever was pushed before is forgotten.
+    /// Begins a batch with this first offset and base timestamp (0 and below is none). Forgets what was pushed before.
     pub fn begin(&mut self, first_offset: i64, base_timestamp: Option<Millis>) {
         self.source = SourceRange { first: first_offset, next: first_offset };
         self.base_timestamp = base_timestamp.filter(|timestamp| *timestamp > 0);
         self.records = 0;
         self.newest = None;
         self.rejected = RejectedCounts::default();
-        self.rejected_print = RejectedPrint::NONE;
-        self.drafts.clear();
+        self.rejected_hash = RejectedHash::NONE;
+        self.cells.clear();
     }
 
     /// Counts a record.
@@ -106,35 +105,34 @@ impl Combiner {
             Ok(reading) => reading,
             Err(rejection) => {
                 self.rejected.count(rejection);
-                return self.rejected_print.add(record.value);
+                return self.rejected_hash.add(record.value);
             }
         };
-        // As an unsigned number the distance from the window's start is below its length only within the window.
+        // As an unsigned number the distance from the window's start is below its size only within the window.
         if reading.time.wrapping_sub(self.start).cast_unsigned() >= self.size.millis().cast_unsigned() {
             self.window = self.size.window_of(reading.time);
             self.start = self.size.start(self.window);
         }
-        let heard = record.timestamp.map_or(reading.time, |timestamp| timestamp.min(reading.time));
-        self.newest = Some(self.newest.map_or(heard, |newest| newest.max(heard)));
+        let watermark_time = record.timestamp.map_or(reading.time, |timestamp| timestamp.min(reading.time));
+        self.newest = self.newest.max(Some(watermark_time));
         let sensor = hash_sensor(reading.sensor);
-        self.drafts.count(self.window, reading.place, reading.group, reading.value, sensor);
+        self.cells.count(self.window, reading.group_place, reading.group, reading.value, sensor);
     }
 
-    /// What the records pushed since [`Combiner::begin`] add up to.
+    /// The partial of the records pushed since [`Combiner::begin`].
     pub fn finish(&mut self) -> Combined<'_> {
-        self.drafts.sort(self.scanner.groups());
+        self.cells.sort(self.scanner.groups());
         Combined { combiner: self }
     }
 }
 
-/// A batch's partial as it stands in its [`Combiner`]'s memory.
+/// A batch's partial in its [`Combiner`]'s memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Combined<'a> {
     combiner: &'a Combiner,
 }
 
 impl<'a> Combined<'a> {
-    /// Everything but the cells.
     pub(crate) fn header(&self) -> Header {
         let combiner = self.combiner;
         Header {
@@ -145,21 +143,25 @@ impl<'a> Combined<'a> {
             records: combiner.records,
             newest: combiner.newest,
             rejected: combiner.rejected,
-            rejected_print: combiner.rejected_print,
+            rejected_hash: combiner.rejected_hash,
         }
+    }
+
+    /// The names of the groups that have cells, ascending.
+    pub(crate) fn groups(&self) -> impl ExactSizeIterator<Item = &'a str> + use<'a> {
+        self.combiner.cells.groups(self.combiner.scanner.groups())
     }
 
     /// The cells, ascending by window and group.
     pub(crate) fn cells(&self) -> impl Iterator<Item = CellView<'a>> + Clone + use<'a> {
-        self.combiner.drafts.cells(self.combiner.scanner.groups())
+        self.combiner.cells.cells(self.combiner.scanner.groups())
     }
 
-    /// The length of windows that they were made with.
     pub(crate) fn window_size(&self) -> WindowSize {
         self.combiner.size
     }
 
-    /// The partial as a value of its own.
+    /// The partial as an owned value.
     pub fn to_partial(&self) -> Partial {
         let header = self.header();
         let cells = self.cells().map(|cell| {
@@ -171,7 +173,7 @@ impl<'a> Combined<'a> {
             fingerprint: header.fingerprint,
             source: header.source,
             base_timestamp: header.base_timestamp,
-            rejected_print: header.rejected_print,
+            rejected_hash: header.rejected_hash,
             aggregate: Aggregate {
                 records: header.records,
                 newest: header.newest,

@@ -10,7 +10,7 @@ pub const MICROS_PER_UNIT: i64 = 1_000_000;
 pub struct Fixed(i64);
 
 impl Fixed {
-    /// The value of so many millionths.
+    /// The value of this number of millionths.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
@@ -64,7 +64,7 @@ pub fn average(sum: i128, count: u64) -> Option<Fixed> {
         std::cmp::Ordering::Greater => true,
         std::cmp::Ordering::Equal => quotient.rem_euclid(2) == 1,
     };
-    // The average lies between the least and the greatest value, both of which fit.
+    // The average lies between the values' min and max, both of which fit.
     i64::try_from(quotient + i128::from(up)).ok().map(Fixed)
 }
 

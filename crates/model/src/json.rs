@@ -1,4 +1,10 @@
-//! Writing JSON: strings quoted as every reader understands them.
+//! JSON primitives, below any schema: where strings, numbers and values end, what they contain, and how a string is written.
+
+pub(crate) mod chunk;
+pub(crate) mod list;
+pub(crate) mod number;
+pub(crate) mod string;
+pub(crate) mod walk;
 
 use std::fmt::{self, Write};
 
@@ -8,7 +14,6 @@ pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         f.write_char('"')?;
         for character in self.0.chars() {
             match character {
@@ -19,12 +24,7 @@ impl fmt::Display for Quoted<'_> {
                 '\t' => f.write_str("\\t")?,
                 '\u{8}' => f.write_str("\\b")?,
                 '\u{c}' => f.write_str("\\f")?,
-                '\0'..='\u{1f}' => {
-                    let code = character as usize;
-                    f.write_str("\\u00")?;
-                    f.write_char(char::from(HEX[code >> 4 & 15]))?;
-                    f.write_char(char::from(HEX[code & 15]))?;
-                }
+                '\0'..='\u{1f}' => write!(f, "\\u{:04x}", u32::from(character))?,
                 _ => f.write_char(character)?,
             }
         }

@@ -1,21 +1,23 @@
-//! The pure heart of Isotherm: from the bytes of a reading to mergeable statistics by window and group.
+//! The pure core of Isotherm: from the bytes of a reading to mergeable statistics by window and group.
 //!
-//! No clock, no I/O, no thread and no host call lives here, so that the same code runs inside a broker (compiled to
-//! WASM), inside the consumer, and inside tests. `model` knows no Fluvio.
+//! It has no clock, no I/O, no thread and no host call, and knows no log: the same code runs inside a broker (compiled to
+//! WASM), in the consumer, and in tests. Modules import only modules that are listed before them:
 //!
-//! The way of the data, one module a step:
-//!
-//! 1. [`settings`]: what a topology says about readings and windows, its text parameters and its fingerprint.
-//! 2. [`schema`]: where sensor, group, time and value stand in a reading.
-//! 3. [`scan`]: the bytes of one record become a [`scan::Reading`] or a typed [`rejection::Rejection`].
-//! 4. [`combine`]: the records of one log batch become one [`partial::Partial`].
-//! 5. [`codec`]: the bytes of a partial, and its text.
-//! 6. [`partial`]: the law by which partials merge.
+//! 1. [`fixed`], [`time`], [`duration`], [`varint`], [`json`], [`states`]: primitives.
+//! 2. [`window`], [`stats`], [`rejection`]: what event times, values and faults become.
+//! 3. [`schema`], [`settings`], [`params`]: what a topology says about readings and windows, its text parameters, and its
+//!    fingerprint.
+//! 4. [`scan`]: the bytes of one record become a [`scan::Reading`] or a typed [`rejection::Rejection`].
+//! 5. [`partial`]: what one log batch becomes, and the law by which partials merge.
+//! 6. [`combine`]: the records of one batch become one [`partial::Partial`].
+//! 7. [`codec`]: the bytes of a partial, and its text.
 
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod codec;
 pub mod combine;
+pub mod duration;
 pub mod fixed;
 pub mod json;
 pub mod params;
@@ -27,4 +29,5 @@ pub mod settings;
 pub mod states;
 pub mod stats;
 pub mod time;
+pub mod varint;
 pub mod window;

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::duration::{BadDuration, parse_duration};
 use crate::schema::{BadGroups, BadPointer, BadRange, BadSchema, Groups, Pointer, Schema, ValueRange};
-use crate::settings::{BadDuration, BadMaxAhead, MaxAhead, Settings, parse_duration};
+use crate::settings::{BadMaxAhead, MaxAhead, Settings};
 use crate::window::{BadWindowSize, WindowSize};
 
 /// What is wrong with a module's parameters.
@@ -23,12 +24,12 @@ pub enum BadParams {
     /// A name without a value.
     #[error("the parameter `{0}` is empty; give it a value, or leave it out for the default")]
     Empty(String),
-    /// A value that cannot be read.
+    /// A value that is not possible.
     #[error("the parameter `{name}` is wrong: {reason}")]
     Wrong {
         /// The name.
         name: &'static str,
-        /// Why its value cannot be.
+        /// What is wrong with its value.
         reason: WrongValue,
     },
     /// Parameters that contradict each other.
@@ -36,36 +37,36 @@ pub enum BadParams {
     Contradiction(Contradiction),
 }
 
-/// Why a parameter's value cannot be.
+/// Why a parameter's value is not possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongValue {
-    /// No pointer.
+    /// Not a pointer.
     #[error(transparent)]
     Pointer(#[from] BadPointer),
-    /// A pointer that cannot be the group's.
+    /// A pointer that the group cannot have.
     #[error(transparent)]
     Group(BadSchema),
-    /// No groups.
+    /// Not groups.
     #[error(transparent)]
     Groups(#[from] BadGroups),
-    /// No bound.
+    /// Not a bound.
     #[error(transparent)]
     Bound(#[from] BadRange),
-    /// No length of time.
+    /// Not a length of time.
     #[error(transparent)]
     Duration(#[from] BadDuration),
-    /// No length of a window, with its text as it was given.
-    #[error("`{0}` is not possible; {mend}", mend = BadWindowSize::MEND)]
+    /// Not a size of windows; with the text as it was given.
+    #[error("`{0}` is not possible; {hint}", hint = BadWindowSize::HINT)]
     Window(String, #[source] BadWindowSize),
-    /// No such reach, with its text as it was given.
-    #[error("`{0}` is not possible; {mend}", mend = BadMaxAhead::MEND)]
+    /// Not a `max-ahead`; with the text as it was given.
+    #[error("`{0}` is not possible; {hint}", hint = BadMaxAhead::HINT)]
     MaxAhead(String, #[source] BadMaxAhead),
-    /// None of the words that it can be.
+    /// None of the possible words.
     #[error("`{value}` is not possible; use {words}")]
     Word {
         /// The value.
         value: String,
-        /// What it can be.
+        /// The possible words.
         words: Names,
     },
 }
@@ -84,7 +85,7 @@ pub enum Contradiction {
     Needs {
         /// What is given.
         name: &'static str,
-        /// What it needs, as one would write it.
+        /// What it needs, as it is written.
         other: &'static str,
     },
 }
@@ -105,8 +106,8 @@ impl fmt::Display for Names {
     }
 }
 
-/// Parameters on their way to [`Settings`]. What a module has beyond them is taken out first, by name; at the end nothing
-/// may be left over.
+/// Parameters of a module. The module takes its own ones out by name; [`Params::into_settings`] takes the others, and none may be
+/// left over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Params {
     given: Vec<(String, String)>,
@@ -117,7 +118,7 @@ impl Params {
     /// The parameters of [`Settings`].
     pub const SETTINGS: [&str; 9] = ["sensor", "group", "time", "value", "groups", "min", "max", "window", "max-ahead"];
 
-    /// Collects parameters; an error if a name stands twice or a value is empty.
+    /// Collects parameters; an error if a name is given twice or a value is empty.
     pub fn new<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParams> {
         let mut given: Vec<(String, String)> = Vec::new();
         for (name, value) in params {
@@ -132,11 +133,11 @@ impl Params {
         Ok(Self { given, known: Vec::new() })
     }
 
-    /// Takes a parameter's value, if it is given. Its name is known from now on.
+    /// Takes a parameter's value, if it is given, and adds its name to the known ones.
     pub fn take(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
-        let place = self.given.iter().position(|(given, _)| given == name)?;
-        Some(self.given.swap_remove(place).1)
+        let index = self.given.iter().position(|(given, _)| given == name)?;
+        Some(self.given.swap_remove(index).1)
     }
 
     /// Takes a parameter whose value is one of a few words.
@@ -155,7 +156,6 @@ impl Params {
         }
     }
 
-    /// Takes a parameter and reads it.
     fn read<T, E: Into<WrongValue>>(
         &mut self,
         name: &'static str,
@@ -168,9 +168,9 @@ impl Params {
         }
     }
 
-    /// The settings of what is left; an error if a name is left over.
+    /// The settings; an error if a name is left over.
     pub fn into_settings(mut self) -> Result<Settings, BadParams> {
-        // An unknown name is said before anything else: it is most often a known one misspelt.
+        // An unknown name is reported first: it is most often a known one misspelt.
         if let Some((name, _)) = self.given.iter().find(|(name, _)| !Self::SETTINGS.contains(&name.as_str())) {
             self.known.splice(0..0, Self::SETTINGS);
             return Err(BadParams::Unknown { name: name.clone(), known: Names(self.known) });
@@ -203,17 +203,27 @@ impl Params {
     }
 }
 
+impl Settings {
+    /// Reads the parameters of a module (see `docs/module-parameters.md`); what is not given is as in
+    /// [`Settings::default`]. A parameter that is unknown, repeated, empty, wrong or contradicts another is an error.
+    ///
+    /// For a module with parameters beyond these, [`Params`] takes them out first.
+    pub fn from_params<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParams> {
+        Params::new(params)?.into_settings()
+    }
+}
+
 /// What `window-stats` answers with: its parameter `output`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Output {
-    /// The bytes of [`crate::codec`], which the consumer reads.
+pub enum OutputFormat {
+    /// Bytes, for the consumer.
     #[default]
     Binary,
-    /// A line of JSON, which a person reads.
+    /// A line of JSON, for people.
     Json,
 }
 
-impl Output {
+impl OutputFormat {
     /// Takes the parameter `output` (`binary`, the default, or `json`).
     pub fn take(params: &mut Params) -> Result<Self, BadParams> {
         let words = [("binary", Self::Binary), ("json", Self::Json)];

@@ -3,15 +3,16 @@
 //! An [`Aggregate`] is a commutative monoid under [`Aggregate::merge`] with [`Aggregate::default`] as identity: any
 //! split of records into batches, merged in any order, gives equal aggregates, bit for bit.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rejection::{RejectedCounts, RejectedPrint};
+use crate::rejection::{RejectedCounts, RejectedHash};
 use crate::settings::Fingerprint;
 use crate::stats::{SensorHash, Stats};
-use crate::window::{Millis, Window};
+use crate::time::Millis;
+use crate::window::Window;
 
-/// A partition's number.
+/// A partition's number within its topic.
 pub type PartitionId = u32;
 
 /// The version of the code that made a partial: this crate's own version.
@@ -40,7 +41,7 @@ impl std::fmt::Display for ModuleVersion {
     }
 }
 
-/// A decimal of Cargo's own making, at compile time.
+/// Reads a decimal of Cargo's, at compile time.
 const fn decimal(text: &str) -> u16 {
     let (bytes, mut i, mut value) = (text.as_bytes(), 0, 0);
     while i < bytes.len() {
@@ -55,8 +56,8 @@ const fn decimal(text: &str) -> u16 {
 pub struct SourceRange {
     /// The batch's first offset.
     pub first: i64,
-    /// The offset after the batch's last one; equal to `first` for a batch without records. It is where the next
-    /// batch's partial must begin, and the only place where reading may resume.
+    /// The offset after the batch's last one; equal to `first` for a batch without records. The next batch's partial must begin
+    /// here, and reading may resume only here.
     pub next: i64,
 }
 
@@ -67,21 +68,21 @@ impl SourceRange {
     }
 }
 
-/// One batch's contribution: where it comes from, who made it, and what it adds.
+/// One batch's contribution: its source, the version and settings that made it, and what it adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
     /// The version of the code that made it.
     pub version: ModuleVersion,
     /// The settings it was made with.
     pub fingerprint: Fingerprint,
-    /// The batch's place in its partition.
+    /// The batch's offsets.
     pub source: SourceRange,
-    /// The batch's base timestamp: the log timestamp that those of its records count from, above 0; `None` if it has none. It
-    /// counts nothing. By it a log that was made anew is known, also where its statistics are the same.
+    /// The batch's base timestamp, above 0: the log timestamps of its records are relative to it. `None` if it has none. It
+    /// counts nothing, and tells apart a topic that was deleted and created again, even if its statistics are the same.
     pub base_timestamp: Option<Millis>,
-    /// What the rejected records said; it counts nothing either. By it logs without timestamps are told apart, of whose
-    /// rejected records the aggregate has the counts alone.
-    pub rejected_print: RejectedPrint,
+    /// A hash of the rejected records' values. It counts nothing either, and tells apart logs without timestamps, of whose
+    /// rejected records the aggregate holds only counts.
+    pub rejected_hash: RejectedHash,
     /// What it adds.
     pub aggregate: Aggregate,
 }
@@ -89,12 +90,12 @@ pub struct Partial {
 /// Statistics of any number of records. `records = rejected + the sum of the cells' counts`, always.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Aggregate {
-    /// Records of the log, whatever they held.
+    /// Records of the log, rejected ones included.
     pub records: u64,
-    /// The newest event time of an accepted reading, each reading counting for no more than its own record's log
-    /// timestamp (where it has one); `None` without an accepted reading.
+    /// The newest event time of an accepted reading, each counting for no more than its record's log timestamp (if it has
+    /// one); `None` without an accepted reading.
     pub newest: Option<Millis>,
-    /// Records that are no reading that counts, by reason.
+    /// Rejected records by reason.
     pub rejected: RejectedCounts,
     /// Statistics by window and group.
     pub cells: BTreeMap<CellKey, Cell>,
@@ -105,21 +106,77 @@ pub struct Aggregate {
 pub struct CellKey {
     /// The window.
     pub window: Window,
-    /// The group's name as the reading has it, escapes decoded.
+    /// The group's name, escapes decoded.
     pub group: Box<str>,
 }
 
 /// The statistics of one window and group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
-    /// Count, sum, least and greatest value.
+    /// Count, sum, min and max.
     pub stats: Stats,
-    /// The sensors that reported, ascending, each once.
+    /// The sensors that reported, ascending, without repeats.
     pub sensors: Vec<SensorHash>,
 }
 
+/// Everything of a partial but its cells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    pub(crate) version: ModuleVersion,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) source: SourceRange,
+    pub(crate) base_timestamp: Option<Millis>,
+    pub(crate) records: u64,
+    pub(crate) newest: Option<Millis>,
+    pub(crate) rejected: RejectedCounts,
+    pub(crate) rejected_hash: RejectedHash,
+}
+
+/// A cell, wherever it is in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CellView<'a> {
+    pub(crate) window: Window,
+    pub(crate) group: &'a str,
+    /// The position of the group's name among those of the partial, ascending.
+    pub(crate) group_index: usize,
+    pub(crate) stats: &'a Stats,
+    pub(crate) sensors: &'a [SensorHash],
+}
+
+impl Partial {
+    pub(crate) fn header(&self) -> Header {
+        Header {
+            version: self.version,
+            fingerprint: self.fingerprint,
+            source: self.source,
+            base_timestamp: self.base_timestamp,
+            records: self.aggregate.records,
+            newest: self.aggregate.newest,
+            rejected: self.aggregate.rejected,
+            rejected_hash: self.rejected_hash,
+        }
+    }
+
+    /// The names of the groups that have cells, ascending.
+    pub(crate) fn groups(&self) -> Vec<&str> {
+        let names: BTreeSet<&str> = self.aggregate.cells.keys().map(|key| &*key.group).collect();
+        names.into_iter().collect()
+    }
+
+    /// The cells in their order, given [`Partial::groups`].
+    pub(crate) fn cells<'a>(&'a self, groups: &'a [&str]) -> impl Iterator<Item = CellView<'a>> + Clone {
+        self.aggregate.cells.iter().map(|(key, cell)| CellView {
+            window: key.window,
+            group: &key.group,
+            group_index: groups.binary_search(&&*key.group).unwrap_or_default(),
+            stats: &cell.stats,
+            sensors: &cell.sensors,
+        })
+    }
+}
+
 impl Aggregate {
-    /// Adds what `other` counts. Cost: linear in the cells and sensors of both where they meet.
+    /// Adds `other`. Cost: linear in its cells, and for common cells in the sensors of both.
     pub fn merge(&mut self, other: &Self) {
         self.records = self.records.saturating_add(other.records);
         self.newest = self.newest.max(other.newest);
@@ -132,7 +189,7 @@ impl Aggregate {
         }
     }
 
-    /// Readings that counted.
+    /// Accepted readings.
     pub fn counted(&self) -> u64 {
         self.cells.values().fold(0, |sum, cell| sum.saturating_add(cell.stats.count))
     }
@@ -153,10 +210,10 @@ fn union(left: &[SensorHash], right: &[SensorHash]) -> Vec<SensorHash> {
     loop {
         match (l.peek(), r.peek()) {
             (Some(a), Some(b)) => {
-                let least = **a.min(b);
-                l.next_if(|id| **id == least);
-                r.next_if(|id| **id == least);
-                all.push(least);
+                let min = **a.min(b);
+                l.next_if(|id| **id == min);
+                r.next_if(|id| **id == min);
+                all.push(min);
             }
             (Some(_), None) => {
                 all.extend(l);

@@ -1,23 +1,22 @@
-//! Why a record is no reading that counts, and counts of such records by reason.
+//! Why a record is rejected, and counts of rejected records by reason.
 
 use std::fmt;
-use std::str::FromStr;
 
-/// The first fault of a rejected record. The order is the order in which faults are looked for.
+/// The first fault of a rejected record. Its number is stable: partials and stores hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Rejection {
-    /// The bytes are no JSON text.
+    /// The bytes are not a JSON text.
     NotJson = 0,
     /// A member on the path of sensor, group, time or value is absent, or the sensor is an empty string.
     MissingField = 1,
-    /// Something on a path is no object, or the leaf is no string (for the value: no number).
+    /// Something on a path is not an object, or the leaf is not a string (for the value: not a number).
     WrongType = 2,
-    /// The group is none of those that the topology knows.
+    /// The topology does not know the group.
     UnknownGroup = 3,
-    /// The time is no RFC 3339 time in the years 1000 to 9998 (UTC).
+    /// The time is not an RFC 3339 time in the years 1000 to 9998 (UTC).
     BadTime = 4,
-    /// The value lies outside the topology's range.
+    /// The value is outside the topology's range.
     OutOfRange = 5,
     /// The event time is further ahead of the record's log timestamp than `max-ahead`.
     Future = 6,
@@ -47,6 +46,16 @@ impl Rejection {
             Self::Future => "future",
         }
     }
+
+    /// The reason's stable number. Numbers count from 0 without gaps.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The reason of a number, if there is one.
+    pub fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| u64::from(reason.number()) == number)
+    }
 }
 
 impl fmt::Display for Rejection {
@@ -55,33 +64,17 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// A text that names no [`Rejection`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no reason for a rejection; use one of not-json, missing-field, wrong-type, unknown-group, bad-time, \
-     out-of-range, future"
-)]
-pub struct UnknownRejection(pub String);
-
-impl FromStr for Rejection {
-    type Err = UnknownRejection;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|reason| reason.name() == text).ok_or_else(|| UnknownRejection(text.to_owned()))
-    }
-}
-
-/// A print of the values of rejected records, in their order: equal for equal ones, and for others with a chance of 2⁻⁶⁴. It is
-/// 0 before the first; each makes it XXH3-64 of the record's value with the print so far as the seed.
+/// A hash of the values of rejected records, in their order. It is 0 before the first; each record makes it XXH3-64 of its
+/// value with the hash so far as the seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct RejectedPrint(pub u64);
+pub struct RejectedHash(pub u64);
 
-impl RejectedPrint {
-    /// The print of no records.
+impl RejectedHash {
+    /// The hash of no records.
     pub const NONE: Self = Self(0);
 
     /// Adds the next record's value.
-    // Rejected records are rare: what they cost in code stays out of the way of those that count.
+    // Rejected records are rare: their code stays out of the way of those that count.
     #[inline(never)]
     pub fn add(&mut self, value: &[u8]) {
         self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(value, self.0);
@@ -124,5 +117,17 @@ impl RejectedCounts {
     /// The reasons that occurred, with their counts, in the order of [`Rejection::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Rejection, u64)> + '_ {
         Rejection::ALL.into_iter().map(|reason| (reason, self.get(reason))).filter(|(_, count)| *count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_count_from_0_without_gaps() {
+        let by_number: Vec<Rejection> = (0..).map_while(Rejection::from_number).collect();
+        assert_eq!(by_number.len(), Rejection::ALL.len());
+        assert!(Rejection::ALL.iter().all(|reason| by_number.get(usize::from(reason.number())) == Some(reason)));
     }
 }

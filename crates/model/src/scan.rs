@@ -1,40 +1,32 @@
 //! From the bytes of a record to a reading or a typed rejection: one walk, no tree, no allocation for an ordinary reading.
 //!
-//! The whole text is checked, also what is skipped: a record whose last byte is wrong is `not-json`, whatever its members
-//! say. Only then is it classified, first fault first, in the order of [`Rejection::ALL`]. Of a member that stands twice the
-//! last counts, at every level: a second `payload` takes away what the first one said.
+//! The scanner checks the whole text, also what it skips: a record whose last byte is wrong is `not-json`, whatever its members
+//! are. Then it classifies the record: the first fault wins, in the order of [`Rejection::ALL`]. If a member occurs twice, the last
+//! one counts, at every level: a second `payload` replaces all of the first one.
 //!
-//! Two ways lead to the same place: any record can be walked member by member; one that has the very bytes of an
-//! earlier one between its values needs only its values walked.
+//! Two ways give the same result: any record can be walked member by member; if the bytes between its values are those of an
+//! earlier record ([`shape`]), only its values are walked.
 
-mod chunk;
 mod groups;
-pub(crate) mod list;
 mod members;
-pub(crate) mod number;
 mod shape;
-mod string;
 mod tree;
-pub(crate) mod walk;
 
 use members::{Found, Members};
 use shape::{Fields, Shape};
-use string::Text;
 use tree::Tree;
 
 pub(crate) use groups::KnownGroups;
 
 use crate::fixed::Fixed;
+use crate::json::number;
+use crate::json::string::{self, Text};
 use crate::rejection::Rejection;
 use crate::schema::ValueRange;
 use crate::settings::Settings;
-use crate::time::Clock;
-use crate::window::Millis;
+use crate::time::{Clock, Millis};
 
-/// The most containers (objects and arrays) that may stand within each other.
-pub const MAX_DEPTH: usize = 127;
-
-/// A reading that counts.
+/// An accepted reading of a sensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading<'a> {
     /// The sensor's id: UTF-8, escapes decoded, not empty.
@@ -45,8 +37,8 @@ pub struct Reading<'a> {
     pub time: Millis,
     /// The value, within the range before it was rounded.
     pub value: Fixed,
-    /// The group's place among those that are known; `None` where any is.
-    pub(crate) place: Option<usize>,
+    /// The group's position among those that are known; `None` where any group is known.
+    pub(crate) group_place: Option<usize>,
 }
 
 /// The members that make a reading, in the order in which faults are looked for.
@@ -62,8 +54,8 @@ impl Field {
     pub(crate) const ALL: [Self; 4] = [Self::Sensor, Self::Group, Self::Time, Self::Value];
 }
 
-/// Reads records by one [`Settings`]. What it finds in a record depends on that record alone; of the ones before it keeps
-/// the memory that they needed and the shape of one of them, with which it is faster.
+/// Reads records by one [`Settings`]. Its result depends on the record alone; from earlier records it keeps memory, and the shape
+/// of one of them to be faster.
 #[derive(Debug, Clone)]
 pub struct Scanner {
     tree: Tree,
@@ -73,11 +65,10 @@ pub struct Scanner {
     found: Vec<Found>,
     shape: Shape,
     clock: Clock,
-    /// Where names and texts with escapes are decoded.
     decoded: Decoded,
 }
 
-/// Room for decoded texts.
+/// Buffers for texts with escapes.
 #[derive(Debug, Clone, Default)]
 struct Decoded {
     name: Vec<u8>,
@@ -87,7 +78,7 @@ struct Decoded {
 }
 
 impl Scanner {
-    /// A scanner for readings of this shape.
+    /// A scanner by these settings.
     pub fn new(settings: &Settings) -> Self {
         let schema = &settings.schema;
         let tree = Tree::new([&schema.sensor, &schema.group, &schema.time, &schema.value]);
@@ -103,7 +94,6 @@ impl Scanner {
         }
     }
 
-    /// The groups that it knows.
     pub(crate) fn groups(&self) -> &KnownGroups {
         &self.groups
     }
@@ -120,19 +110,19 @@ impl Scanner {
             return Err(Rejection::MissingField);
         }
         let decoded = &mut self.decoded;
-        let group = said(group, record, &mut decoded.group);
-        let place = self.groups.place(group).ok_or(Rejection::UnknownGroup)?;
-        let time = self.clock.read(said(time, record, &mut decoded.time)).ok_or(Rejection::BadTime)?;
+        let group = content(group, record, &mut decoded.group);
+        let group_place = self.groups.place(group).ok_or(Rejection::UnknownGroup)?;
+        let time = self.clock.read(content(time, record, &mut decoded.time)).ok_or(Rejection::BadTime)?;
         let value = record.get(value.0..value.1).unwrap_or_default();
-        let value = number::value(value, &self.range).ok_or(Rejection::OutOfRange)?;
+        let value = number::value(value, self.range.min, self.range.max).ok_or(Rejection::OutOfRange)?;
         if timestamp.is_some_and(|timestamp| time > timestamp.saturating_add(self.max_ahead)) {
             return Err(Rejection::Future);
         }
-        let sensor = said(sensor, record, &mut decoded.sensor);
-        Ok(Reading { sensor, group, time, value, place })
+        let sensor = content(sensor, record, &mut decoded.sensor);
+        Ok(Reading { sensor, group, time, value, group_place })
     }
 
-    /// Walks over a whole record, and says where its fields stand.
+    /// Walks over a whole record to find its fields.
     #[inline(never)]
     fn walk(&mut self, record: &[u8]) -> Result<Fields, Rejection> {
         let mut members =
@@ -148,7 +138,6 @@ impl Scanner {
         Ok(fields)
     }
 
-    /// The text that was found for a field.
     #[inline(always)]
     fn text(&self, field: Field) -> Result<Text, Rejection> {
         match self.leaf(field) {
@@ -157,7 +146,6 @@ impl Scanner {
         }
     }
 
-    /// The bounds of the number that was found for a field.
     #[inline(always)]
     fn number(&self, field: Field) -> Result<(usize, usize), Rejection> {
         match self.leaf(field) {
@@ -166,27 +154,27 @@ impl Scanner {
         }
     }
 
-    /// What stands where a field should. A text or number there says that everything above it is an object.
+    /// What was found at a field's leaf. If it is a text or number, everything above it is an object.
     #[inline(always)]
     fn leaf(&self, field: Field) -> Found {
         self.found.get(self.tree.leaf(field)).copied().unwrap_or(Found::Absent)
     }
 
-    /// Why there is no text or number for a field: the first thing on its path that is absent or no object.
+    /// Why there is no text or number for a field: the first node on its path that is absent or not an object decides.
     #[cold]
     fn fault(&self, field: Field) -> Rejection {
         let path = self.tree.path(field);
-        let stopped = path.iter().map(|node| self.found.get(*node)).find(|found| *found != Some(&Found::Object));
-        match stopped.flatten() {
+        let first = path.iter().map(|node| self.found.get(*node)).find(|found| *found != Some(&Found::Object));
+        match first.flatten() {
             Some(Found::Absent) => Rejection::MissingField,
             _ => Rejection::WrongType,
         }
     }
 }
 
-/// What a text says: itself, or `room` with its escapes decoded.
+/// The content of a text: its own bytes, or `room` with its escapes decoded.
 #[inline(always)]
-fn said<'a>(text: Text, record: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
+fn content<'a>(text: Text, record: &'a [u8], room: &'a mut Vec<u8>) -> &'a [u8] {
     let raw = text.raw(record);
     if !text.escaped {
         return raw;

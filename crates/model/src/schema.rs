@@ -1,19 +1,19 @@
-//! Where a reading's sensor, group, time and value stand, and which of them count.
+//! Where a reading has its sensor, group, time and value, and which groups and values are accepted.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
 
 use crate::fixed::{Fixed, MICROS_PER_UNIT};
-use crate::scan::{list, number};
+use crate::json::walk::MAX_DEPTH;
+use crate::json::{Quoted, list, number};
 
-/// A JSON pointer (RFC 6901) to an object member: at least one name, array positions not meant.
+/// A JSON pointer (RFC 6901) to an object member: at least one name, no array positions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pointer {
     names: Vec<String>,
 }
 
-/// A text that is no [`Pointer`].
+/// A text that is not a [`Pointer`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPointer {
     /// It does not begin with `/`.
@@ -28,8 +28,8 @@ pub enum BadPointer {
 }
 
 impl Pointer {
-    /// The most names of a pointer: a reading with more nested objects is no JSON to us.
-    pub const MAX_NAMES: usize = crate::scan::MAX_DEPTH;
+    /// The most names of a pointer: a reading with more nested objects is rejected as `not-json`.
+    pub const MAX_NAMES: usize = MAX_DEPTH;
 
     /// Reads `/a/b`, with `~0` for `~` and `~1` for `/` within a name.
     pub fn parse(text: &str) -> Result<Self, BadPointer> {
@@ -44,12 +44,12 @@ impl Pointer {
         }
     }
 
-    /// The names along the way, `~0` and `~1` decoded.
+    /// The names, `~0` and `~1` decoded.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The last name: what results call the group's member.
+    /// The last name: the name of the group's member in results.
     pub fn last(&self) -> &str {
         self.names.last().map_or("", String::as_str)
     }
@@ -76,14 +76,6 @@ fn unescape(name: &str) -> Option<String> {
     Some(decoded)
 }
 
-impl FromStr for Pointer {
-    type Err = BadPointer;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
-    }
-}
-
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for name in &self.names {
@@ -96,7 +88,7 @@ impl fmt::Display for Pointer {
 /// Which groups are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Groups {
-    /// The 50 states, DC and the inhabited territories, by their postal codes.
+    /// The 50 states, DC and the inhabited territories, by postal code.
     UsStates,
     /// Any group.
     Any,
@@ -113,8 +105,8 @@ pub enum BadGroups {
     /// A list without a group.
     #[error("the list of groups is empty, so that no reading would count; name the groups, or write `any`")]
     Empty,
-    /// A group that stands twice.
-    #[error("the group `{0}` stands twice in the list; name it once")]
+    /// A group that is listed twice.
+    #[error("the group `{0}` is in the list twice; name it once")]
     Repeated(String),
 }
 
@@ -143,14 +135,6 @@ impl Groups {
     }
 }
 
-impl FromStr for Groups {
-    type Err = BadGroups;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
-    }
-}
-
 impl fmt::Display for Groups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -159,7 +143,7 @@ impl fmt::Display for Groups {
             Self::List(names) => {
                 for (i, name) in names.iter().enumerate() {
                     f.write_str(if i == 0 { "[" } else { "," })?;
-                    crate::json::Quoted(name).fmt(f)?;
+                    Quoted(name).fmt(f)?;
                 }
                 f.write_str("]")
             }
@@ -167,34 +151,34 @@ impl fmt::Display for Groups {
     }
 }
 
-/// The values that count, both ends included, compared before rounding.
+/// The accepted values, both ends included, compared before rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValueRange {
-    /// The least value that counts.
+    /// The smallest accepted value.
     pub min: Fixed,
-    /// The greatest value that counts.
+    /// The largest accepted value.
     pub max: Fixed,
 }
 
-/// A bound or a pair of bounds that makes no [`ValueRange`].
+/// Bounds that make no [`ValueRange`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRange {
-    /// No decimal number, or one of more than six decimals, or one beyond ±10¹².
+    /// Not a decimal number, or one with more than six decimals or beyond ±10¹².
     #[error(
-        "`{0}` is no bound; write a decimal number with at most six decimals, from -1000000000000 to 1000000000000"
+        "`{0}` is not a bound; write a decimal number with at most six decimals, from -1000000000000 to 1000000000000"
     )]
     BadBound(String),
-    /// The least value is above the greatest.
-    #[error("`min` {} is above `max` {}, so that no reading would count; {}", Bound(*min), Bound(*max), mend(*min, *max))]
+    /// `min` is above `max`.
+    #[error("`min` {} is above `max` {}, so that no reading would count; {}", Bound(*min), Bound(*max), hint(*min, *max))]
     Crossed {
-        /// The least value.
+        /// `min`.
         min: Fixed,
-        /// The greatest value.
+        /// `max`.
         max: Fixed,
     },
 }
 
-/// Prints a bound, and says so where it is the one that holds if none is given.
+/// Prints a bound, and whether it is a default.
 struct Bound(Fixed);
 
 impl fmt::Display for Bound {
@@ -205,8 +189,8 @@ impl fmt::Display for Bound {
     }
 }
 
-/// What would be right instead of bounds that are crossed. One that is the default was most likely not given.
-fn mend(min: Fixed, max: Fixed) -> &'static str {
+/// What to do about crossed bounds. One that is the default was most likely not given.
+fn hint(min: Fixed, max: Fixed) -> &'static str {
     let default = ValueRange::default();
     if max == default.max {
         "give a `max` that is not below it, or a lesser `min`"
@@ -218,8 +202,7 @@ fn mend(min: Fixed, max: Fixed) -> &'static str {
 }
 
 impl ValueRange {
-    /// The furthest from 0 that a bound may be: 10¹². A sum has 128 bits, and 2⁶⁴ such values, as many as can be counted, do
-    /// not fill them.
+    /// The largest magnitude of a bound: 10¹². The sum of 2⁶⁴ such values, as many as can be counted, fits in 128 bits.
     pub const LIMIT: Fixed = Fixed::from_micros(1_000_000_000_000 * MICROS_PER_UNIT);
 
     /// The range from `min` to `max`, both within ±[`ValueRange::LIMIT`].
@@ -235,8 +218,11 @@ impl ValueRange {
     /// Reads one bound: a JSON number of at most six decimals within ±[`ValueRange::LIMIT`].
     pub fn parse_bound(text: &str) -> Result<Fixed, BadRange> {
         let bytes = text.as_bytes();
-        let sound = number::walk(bytes, 0) == Some(bytes.len());
-        sound.then(|| number::exact(bytes, Self::LIMIT)).flatten().ok_or_else(|| BadRange::BadBound(text.to_owned()))
+        let is_number = number::walk(bytes, 0) == Some(bytes.len());
+        is_number
+            .then(|| number::exact(bytes, Self::LIMIT))
+            .flatten()
+            .ok_or_else(|| BadRange::BadBound(text.to_owned()))
     }
 }
 
@@ -251,30 +237,30 @@ impl Default for ValueRange {
 /// The shape of a reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
-    /// Where the sensor's id stands (a string).
+    /// The sensor's id, a string.
     pub sensor: Pointer,
-    /// Where the group stands (a string).
+    /// The group, a string.
     pub group: Pointer,
-    /// Where the event time stands (a string, RFC 3339).
+    /// The event time, a string (RFC 3339).
     pub time: Pointer,
-    /// Where the value stands (a number).
+    /// The value, a number.
     pub value: Pointer,
     /// Which groups are known.
     pub groups: Groups,
-    /// Which values count.
+    /// Which values are accepted.
     pub range: ValueRange,
 }
 
-/// Pointers that cannot stand together.
+/// Pointers that contradict each other or the results.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSchema {
-    /// The group would be called as something else in results.
+    /// The group's member would have the name of another one in results.
     #[error(
         "the group pointer `{0}` ends in a name that results use for something else (messages, sensors, sum, avg, min, \
          max); rename the member in the readings"
     )]
     ReservedGroup(Pointer),
-    /// The value, a number, stands where a text should.
+    /// The value, a number, is the same member as a text.
     #[error(
         "`{text}` and `value` both point to `{pointer}`, which cannot be a text and a number; point them to different members"
     )]
@@ -284,7 +270,7 @@ pub enum BadSchema {
         /// Where both point.
         pointer: Pointer,
     },
-    /// One is a member of the other, so that one of them could never be found.
+    /// One points into the other, so no reading has both.
     #[error(
         "`{outer_name}` points to `{outer}`, of which `{inner_name}` points to a member, `{inner}`; no reading can have both"
     )]
@@ -301,10 +287,10 @@ pub enum BadSchema {
 }
 
 impl Schema {
-    /// Names of a group's result that its own member must not take.
+    /// Names of other members of a group's result.
     pub const RESERVED_GROUPS: [&str; 6] = ["messages", "sensors", "sum", "avg", "min", "max"];
 
-    /// Whether the pointers can stand together. Two of sensor, group and time may well be the same.
+    /// Whether the pointers fit together. Sensor, group and time may be the same member.
     pub fn check(&self) -> Result<(), BadSchema> {
         if Self::RESERVED_GROUPS.contains(&self.group.last()) {
             return Err(BadSchema::ReservedGroup(self.group.clone()));

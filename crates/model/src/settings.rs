@@ -1,13 +1,13 @@
-//! What a topology says about readings and windows: the parameters of the modules, and their fingerprint.
+//! What a topology says about readings and windows, as parameters of the modules, and its fingerprint.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::params::{BadParams, Params};
+pub use crate::duration::{DurationText, parse_duration};
 use crate::schema::Schema;
 use crate::window::WindowSize;
 
-/// Everything that decides what a batch's partial is. Equal settings make equal partials.
+/// Everything that a batch's partial depends on besides the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The shape of a reading.
@@ -24,16 +24,16 @@ pub struct MaxAhead;
 
 /// A `max-ahead` outside 0 to 36,525 days.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a max-ahead of {} is not possible; {}", DurationText(*.0), BadMaxAhead::MEND)]
+#[error("a max-ahead of {} is not possible; {}", DurationText(*.0), BadMaxAhead::HINT)]
 pub struct BadMaxAhead(pub Duration);
 
 impl BadMaxAhead {
-    /// What would be right.
-    pub const MEND: &str = "give one from 0s to 36525days (a hundred years), in whole milliseconds";
+    /// What is possible.
+    pub const HINT: &str = "give one from 0s to 36525days (a hundred years), in whole milliseconds";
 }
 
 impl MaxAhead {
-    /// The greatest, in milliseconds: a hundred years.
+    /// The largest one, in milliseconds: a hundred years.
     pub const MAX_MILLIS: u128 = 36_525 * 86_400_000;
 
     /// Checks a length: at most a hundred years, whole milliseconds.
@@ -43,57 +43,7 @@ impl MaxAhead {
     }
 }
 
-/// A text that is no length of time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no length of time ({reason}); write for example 3s, 1500ms, 1m, 2h or 1day")]
-pub struct BadDuration {
-    /// The text.
-    pub text: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// Reads a length of time: `3s`, `1500ms`, `1m 30s`, `2h`, `1day`.
-pub fn parse_duration(text: &str) -> Result<Duration, BadDuration> {
-    humantime::parse_duration(text).map_err(|reason| BadDuration { text: text.to_owned(), reason: reason.to_string() })
-}
-
-/// Prints a length of time as one number with the greatest unit that divides it: `3s`, `1500ms`, `2h`. What it prints,
-/// [`parse_duration`] reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DurationText(pub Duration);
-
-impl fmt::Display for DurationText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(u128, &str); 7] = [
-            (86_400_000_000_000, "days"),
-            (3_600_000_000_000, "h"),
-            (60_000_000_000, "m"),
-            (1_000_000_000, "s"),
-            (1_000_000, "ms"),
-            (1_000, "us"),
-            (1, "ns"),
-        ];
-        let nanos = self.0.as_nanos();
-        if nanos == 0 {
-            return f.write_str("0s");
-        }
-        match UNITS.into_iter().find(|(unit, _)| nanos.is_multiple_of(*unit)) {
-            Some((unit, name)) => write!(f, "{}{name}", nanos / unit),
-            None => Ok(()),
-        }
-    }
-}
-
 impl Settings {
-    /// Reads the parameters of a module (see `docs/module-parameters.md`); what is not given is as in
-    /// [`Settings::default`]. A parameter that is unknown, repeated, empty, wrong or contradicts another is an error.
-    ///
-    /// For a module with parameters beyond these, [`Params`] takes them out first.
-    pub fn from_params<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParams> {
-        Params::new(params)?.into_settings()
-    }
-
     /// Every parameter with its value, so that [`Settings::from_params`] gives equal settings.
     pub fn to_params(&self) -> Vec<(String, String)> {
         let schema = &self.schema;
@@ -112,8 +62,8 @@ impl Settings {
         .into()
     }
 
-    /// The first line of the text that [`Settings::fingerprint`] is a digest of. It stands among the bytes of every module
-    /// that makes partials.
+    /// The first line of the text that [`Settings::fingerprint`] is a digest of. Every module that makes partials has it among
+    /// its bytes.
     pub const CANONICAL: &str = "isotherm settings 1\n";
 
     /// A digest of everything in them: XXH3-64 (seed 0) of the canonical text, which is [`Settings::CANONICAL`] and then,
@@ -140,7 +90,7 @@ impl Default for Settings {
     }
 }
 
-/// A digest of [`Settings`], carried by every partial so that one made with other settings is noticed.
+/// A digest of [`Settings`]. Every partial carries it, so that one made with other settings is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub u64);
 

@@ -10,10 +10,10 @@ pub const US_STATES: [&str; 56] = [
 /// Letters of the alphabet.
 const LETTERS: usize = 26;
 
-/// No state has this place.
+/// The place of pairs that are no state.
 const NONE: u8 = u8::MAX;
 
-/// Each pair of capital letters, with the place of its state in [`US_STATES`].
+/// For each pair of capital letters, the place of its state in [`US_STATES`].
 static PLACES: [u8; LETTERS * LETTERS] = places();
 
 const fn places() -> [u8; LETTERS * LETTERS] {

@@ -1,4 +1,4 @@
-//! Mergeable statistics of one cell: count, sum, least, greatest, and the set of sensors.
+//! Mergeable statistics of one cell: count, sum, min and max, and the sensors' hashes.
 
 use crate::fixed::{self, Fixed};
 
@@ -7,21 +7,21 @@ use crate::fixed::{self, Fixed};
 /// Two of `n` sensors share one with a chance of about `n² / 2⁶⁵`: below 3·10⁻⁶ for 10 million.
 pub type SensorHash = u64;
 
-/// Hashes a sensor's id.
+/// The hash of a sensor's id.
 pub fn hash_sensor(id: &[u8]) -> SensorHash {
     xxhash_rust::xxh3::xxh3_64(id)
 }
 
-/// Count, sum, least and greatest of at least one value. Merging is commutative and associative, bit for bit.
+/// Count, sum, min and max of at least one value. Merging is commutative and associative, bit for bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
     /// How many values (at least 1).
     pub count: u64,
     /// Their sum in millionths: 2⁶⁴ values of 64 bits fit.
     pub sum: i128,
-    /// The least value.
+    /// The smallest value.
     pub min: Fixed,
-    /// The greatest value.
+    /// The largest value.
     pub max: Fixed,
 }
 

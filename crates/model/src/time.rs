@@ -1,15 +1,16 @@
 //! Event times: RFC 3339 to milliseconds since the epoch and back.
 //!
-//! Read strictly: capital `T` and `Z`, any offset, at most nine decimals of the second, no leap second, and an instant in
-//! the years 1000 to 9998 of UTC. What is finer than a millisecond is cut off.
+//! Reading is strict: capital `T` and `Z`, any offset, at most nine decimals of the second, no leap second, and an instant in
+//! the years 1000 to 9998 of UTC. Fractions of a millisecond are cut off.
 
 use std::fmt;
 
-use crate::window::Millis;
+/// Milliseconds since the Unix epoch, UTC.
+pub type Millis = i64;
 
-/// The first instant that is read: 1000-01-01T00:00:00Z.
+/// The first accepted instant: 1000-01-01T00:00:00Z.
 pub const FIRST: Millis = -30_610_224_000_000;
-/// The first instant beyond those that are read: 9999-01-01T00:00:00Z.
+/// The first instant after the accepted ones: 9999-01-01T00:00:00Z.
 pub const END: Millis = 253_370_764_800_000;
 
 const MILLIS_PER_MINUTE: i64 = 60_000;
@@ -19,17 +20,17 @@ const DAYS_PER_ERA: i64 = 146_097;
 /// Days from 0000-03-01 to 1970-01-01.
 const EPOCH_DAYS: i64 = 719_468;
 
-/// Reads a time; `None` if it is none that we take.
+/// Reads a time; `None` if it is not accepted.
 pub fn parse(text: &[u8]) -> Option<Millis> {
     Clock::default().read(text)
 }
 
-/// Reads times, and is faster when one falls into the minute of the one before. What it reads depends on the text alone.
+/// Reads times, faster when one has the minute of the one before. The result depends on the text alone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
-    /// The last date and minute that was read, as text.
+    /// The last date and minute, as text.
     text: [u8; 16],
-    /// What it is in milliseconds since the epoch.
+    /// The same in milliseconds since the epoch.
     millis: Millis,
 }
 
@@ -87,20 +88,20 @@ fn days_of(year: u32, month: u32, day: u32) -> Option<i64> {
     if day == 0 || day > length || year == 0 {
         return None;
     }
-    // Years that begin in March put the leap day last, so that months have a closed formula.
+    // In years that begin in March the leap day comes last, so that months have a closed formula.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let day_of_year = (153 * month + 2) / 5 + day - 1;
     let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
     Some(i64::from(days) - EPOCH_DAYS)
 }
 
-/// The milliseconds of a fraction of a second, if one follows, and what stands behind it.
+/// The milliseconds of a fraction of a second, if there is one, and the rest of the text.
 #[inline(always)]
 fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
     let Some((b'.', decimals)) = text.split_first() else {
         return Some((0, text));
     };
-    // What almost everyone writes: three decimals and then the zone.
+    // The usual form: three decimals and then the zone.
     if let Some((&[a, b, c, zone], _)) = decimals.split_first_chunk::<4>()
         && !zone.is_ascii_digit()
     {
@@ -165,7 +166,7 @@ mod tests {
 
     use super::*;
 
-    /// What chrono says, less what it takes and we do not.
+    /// What chrono reads, without what it accepts and we do not.
     fn reference(text: &str) -> Option<Millis> {
         let bytes = text.as_bytes();
         let shape = bytes.get(10) == Some(&b'T') && !text.contains('z') && text.is_ascii();

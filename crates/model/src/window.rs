@@ -1,11 +1,9 @@
-//! Which window an event time falls into: `[k·size, (k+1)·size)`, aligned to the epoch.
+//! The window of an event time: `[k·size, (k+1)·size)`, aligned to the epoch.
 
 use std::time::Duration;
 
-use crate::settings::DurationText;
-
-/// Milliseconds since the Unix epoch, UTC.
-pub type Millis = i64;
+use crate::duration::DurationText;
+pub use crate::time::Millis;
 
 /// The length of every window of a topology: 1 millisecond to 366 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,12 +11,12 @@ pub struct WindowSize(i64);
 
 /// A window length outside 1 ms to 366 days.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a window of {} is not possible; {}", DurationText(*.0), BadWindowSize::MEND)]
+#[error("a window of {} is not possible; {}", DurationText(*.0), BadWindowSize::HINT)]
 pub struct BadWindowSize(pub Duration);
 
 impl BadWindowSize {
-    /// What would be right.
-    pub const MEND: &str = "give one from 1ms to 366days, in whole milliseconds";
+    /// What is possible.
+    pub const HINT: &str = "give one from 1ms to 366days, in whole milliseconds";
 }
 
 impl WindowSize {
@@ -45,7 +43,7 @@ impl WindowSize {
         Duration::from_millis(self.0.unsigned_abs())
     }
 
-    /// The window that an event time falls into.
+    /// The window of an event time.
     pub const fn window_of(self, time: Millis) -> Window {
         Window(time.div_euclid(self.0))
     }
@@ -95,8 +93,8 @@ mod tests {
             (Duration::from_secs(367 * 86_400), "a window of 367days is not possible; give one from 1ms to 366days"),
             (Duration::from_micros(1_500), "a window of 1500us is not possible"),
         ] {
-            let said = BadWindowSize(bad).to_string();
-            assert!(said.starts_with(text), "{said}");
+            let error = BadWindowSize(bad).to_string();
+            assert!(error.starts_with(text), "{error}");
         }
         assert_eq!(WindowSize::new(Duration::from_millis(1)).map(WindowSize::millis), Ok(1));
     }

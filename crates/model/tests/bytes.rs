@@ -1,12 +1,12 @@
-//! The bytes of a partial: golden ones, and what becomes of damaged ones.
+//! The bytes of a partial: golden ones, refused ones and damaged ones.
 
 mod generate;
 
 use isotherm_model::codec::{self, DecodeError, Fault, decode, encode};
-use isotherm_model::combine::{Record, combine};
+use isotherm_model::combine::{Combiner, Record, combine};
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Cell, CellKey, ModuleVersion, Partial};
-use isotherm_model::rejection::{RejectedCounts, RejectedPrint};
+use isotherm_model::rejection::{RejectedCounts, RejectedHash};
 use isotherm_model::schema::ValueRange;
 use isotherm_model::settings::Settings;
 use isotherm_model::stats::Stats;
@@ -17,7 +17,7 @@ use proptest::prelude::*;
 /// The base timestamp of the golden bytes: 2026-11-22T10:00:01.995Z.
 const BASE: i64 = 1_795_341_601_995;
 
-/// A batch with two windows, three groups, a rejected record and a sensor heard twice.
+/// A batch with two windows, three groups, a rejected record and a sensor that reports twice.
 fn golden() -> Partial {
     let reading = |guid: &str, state: &str, time: &str, value: &str| {
         format!(
@@ -39,7 +39,7 @@ fn golden() -> Partial {
     Partial { version: ModuleVersion { major: 0, minor: 1, patch: 0 }, ..partial }
 }
 
-/// Hexadecimal digits, white space and what stands behind a `;` left out.
+/// Bytes as hexadecimal digits, without white space and comments that begin with `;`.
 fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u32> = text
         .lines()
@@ -54,11 +54,11 @@ fn unhex(text: &str) -> Vec<u8> {
 fn golden_bytes_are_read_and_written() {
     let golden = golden();
     let bytes = encode(&golden).expect("well-formed");
-    let kept = unhex(include_str!("golden/partial-2.hex"));
-    assert_eq!(bytes, kept, "the bytes of format 2 changed; give the format a new number, and keep the old file");
+    let kept = unhex(include_str!("golden/partial-1.hex"));
+    assert_eq!(bytes, kept, "the bytes of format 1 changed; give the format a new number");
     assert_eq!(decode(&kept), Ok(golden.clone()));
     let text = codec::text(&golden, Settings::default().window, "state");
-    assert_eq!(text, include_str!("golden/partial-2.json").trim_end());
+    assert_eq!(text, include_str!("golden/partial-1.json").trim_end());
     // The document shows this very text, in several lines.
     let document = include_str!("../../../docs/partial-format.md");
     let shown = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a sample");
@@ -66,11 +66,12 @@ fn golden_bytes_are_read_and_written() {
 }
 
 #[test]
-fn bytes_of_another_format_are_refused() {
-    let kept = unhex(include_str!("golden/partial-1.hex"));
-    assert_eq!(decode(&kept), Err(DecodeError::Format(1)));
-    let said = decode(&kept).expect_err("another format").to_string();
-    assert!(said.contains("format 1") && said.contains("format 2") && said.contains("deploy the module"), "{said}");
+fn partials_of_older_versions_are_refused() {
+    for bytes in [b"ISOP" as &[u8], b"ISOP\x02\0\0\x01\0\0\0"] {
+        let error = decode(bytes).expect_err("an older version");
+        assert_eq!(error, DecodeError::Older);
+        assert!(error.to_string().contains("older"), "{error}");
+    }
 }
 
 #[test]
@@ -96,8 +97,8 @@ fn each_refusal_says_why() {
     let bytes = encode(&golden()).expect("well-formed");
     assert_eq!(decode(b""), Err(DecodeError::NotAPartial(0)));
     assert_eq!(decode(b"ISO"), Err(DecodeError::NotAPartial(3)));
-    assert!(matches!(decode(b"ISOP"), Err(DecodeError::Truncated { at: 4, .. })));
-    for format in [0, 1, 3, 255] {
+    assert!(matches!(decode(b"IPAR"), Err(DecodeError::Truncated { at: 4, .. })));
+    for format in [0, 2, 255] {
         assert_eq!(patched(4, &[format]), Err(DecodeError::Format(format)));
     }
     let longer = [bytes.as_slice(), &[0]].concat();
@@ -107,23 +108,43 @@ fn each_refusal_says_why() {
     for timestamp in [-1, i64::MIN] {
         assert_eq!(patched(27, &timestamp.to_le_bytes()), Err(Fault::BaseTimestamp(timestamp).into()));
     }
-    for (timestamp, says) in [(0_i64, None), (1, Some(1)), (i64::MAX, Some(i64::MAX))] {
-        assert_eq!(patched(27, &timestamp.to_le_bytes()).map(|partial| partial.base_timestamp), Ok(says));
+    for (timestamp, base) in [(0_i64, None), (1, Some(1)), (i64::MAX, Some(i64::MAX))] {
+        assert_eq!(patched(27, &timestamp.to_le_bytes()).map(|partial| partial.base_timestamp), Ok(base));
     }
     assert_eq!(patched(43, &[5]), Err(Fault::Crowded { records: 6, offsets: 5 }.into()));
     assert_eq!(patched(44, &[5]), Err(Fault::Account { records: 5, counted: 5, rejected: 1 }.into()));
-    assert_eq!(patched(52, &[2]), Err(DecodeError::Flag(52)));
+    assert_eq!(patched(47, &[0]), Err(Fault::Reasons.into()));
+    assert_eq!(patched(48, &[2]), Err(DecodeError::Flag(48)));
     for newest in [time::END, i64::MAX] {
-        assert_eq!(patched(53, &newest.to_le_bytes()), Err(Fault::NewestBeyond(newest).into()));
+        assert_eq!(patched(49, &newest.to_le_bytes()), Err(Fault::NewestBeyond(newest).into()));
     }
-    // A reading counts for no more than its record's log timestamp, which can be any: there is no least newest time.
+    // A reading counts for at most its record's log timestamp, which can be any: a newest time has no lower bound.
     for newest in [time::END - 1, i64::MIN] {
-        assert_eq!(patched(53, &newest.to_le_bytes()).map(|partial| partial.aggregate.newest), Ok(Some(newest)));
+        assert_eq!(patched(49, &newest.to_le_bytes()).map(|partial| partial.aggregate.newest), Ok(Some(newest)));
     }
     assert!(matches!(patched(43, &[0x86, 0]), Err(DecodeError::NotMinimal { at: 43, .. })));
     assert!(matches!(patched(43, &[0xff; 12]), Err(DecodeError::TooLarge { at: 43, .. })));
+    assert_eq!(patched(57, &[4]), Err(Fault::Statistics.into()));
+    assert_eq!(patched(58, &[1]), Err(Fault::Statistics.into()));
+    // Numbers that a newer version may give a meaning.
+    for (at, what, number) in
+        [(46, "reason", 7), (62, "statistic", 5), (63, "members", 0), (63, "members", 2), (92, "set of sensors", 1)]
+    {
+        let error = patched(at, &[number]).expect_err("a newer version");
+        assert!(
+            matches!(error, DecodeError::Newer { at: place, number: found, .. } if (place, found) == (at, number.into()))
+        );
+        assert!(error.to_string().contains(what) && error.to_string().contains("newer version"), "{error}");
+    }
+    assert_eq!(patched(66, b"ZZ"), Err(Fault::GroupOrder("PR".into()).into()));
+    assert_eq!(patched(69, b"AK"), Err(Fault::GroupOrder("AK".into()).into()));
+    assert_eq!(patched(81, &[3]), Err(Fault::NoSuchGroup.into()));
+    assert_eq!(patched(110, &[1]), Err(Fault::UnusedGroup("PR".into()).into()));
+    let mut repeated = bytes.clone();
+    repeated.splice(45..46, [2, 0, 1]);
+    assert_eq!(decode(&repeated), Err(Fault::Reasons.into()));
 
-    // A partial that says what cannot be is not written either.
+    // A partial that no batch gives is not written either.
     let refused = |change: fn(&mut Partial)| {
         let mut partial = golden();
         change(&mut partial);
@@ -132,7 +153,10 @@ fn each_refusal_says_why() {
     assert_eq!(refused(|p| p.source.next = 0), Fault::Source { first: 4_566 });
     assert_eq!(refused(|p| p.source.first = -1), Fault::Source { first: -1 });
     assert_eq!(refused(|p| p.base_timestamp = Some(0)), Fault::BaseTimestamp(0));
-    assert_eq!(refused(|p| (p.aggregate.records, p.aggregate.rejected) = (5, RejectedCounts::default())), Fault::Print);
+    assert_eq!(
+        refused(|p| (p.aggregate.records, p.aggregate.rejected) = (5, RejectedCounts::default())),
+        Fault::RejectedHash
+    );
     assert_eq!(refused(|p| p.aggregate.newest = None), Fault::Newest);
     assert_eq!(refused(|p| p.aggregate.newest = Some(i64::MAX)), Fault::NewestBeyond(i64::MAX));
     let cell = |change: fn(&mut isotherm_model::partial::Cell)| {
@@ -155,14 +179,14 @@ fn alone(window: i64, micros: i64) -> Partial {
     let mut partial = golden();
     partial.aggregate.records = 1;
     partial.aggregate.rejected = RejectedCounts::default();
-    partial.rejected_print = RejectedPrint::NONE;
+    partial.rejected_hash = RejectedHash::NONE;
     let stats = Stats::of(Fixed::from_micros(micros));
     let key = CellKey { window: Window(window), group: "AK".into() };
     partial.aggregate.cells = [(key, Cell { stats, sensors: vec![1] })].into();
     partial
 }
 
-/// The partial's bytes with its window, which takes seven bytes, and its one value, which takes nine, replaced.
+/// Decodes such a partial with its window, which takes seven bytes, and its value, which takes nine, replaced.
 fn with_window_and_value(window: i64, micros: i64) -> Result<Partial, DecodeError> {
     let zigzag = |number: i64, bytes: usize| -> Vec<u8> {
         let zigzag = (number << 1 ^ number >> 63).cast_unsigned();
@@ -199,7 +223,31 @@ fn windows_and_values_end_where_those_of_readings_do() {
     }
 }
 
-/// Bytes are refused, or they are the one encoding of what they say.
+#[test]
+fn the_largest_partials_are_within_the_stated_multiples() {
+    let settings = Settings::from_params(generate::SHORTEST).expect("valid");
+    let mut combiner = Combiner::new(&settings);
+    for (readings, to_a_window) in
+        [(0, 1), (1, 1), (25, 1), (25, 2), (300, 300), (20_000, 1), (20_000, 2), (20_000, 64)]
+    {
+        combiner.begin(i64::MAX / 2, Some(i64::MAX));
+        let mut raw = 4;
+        for i in 0..readings {
+            let value = generate::shortest(i, to_a_window);
+            // Its framing has at least seven bytes: lengths, attributes, deltas, key flag, headers.
+            raw += value.len() + 7;
+            combiner.push(&Record { timestamp: None, value: value.as_bytes() });
+        }
+        let combined = combiner.finish();
+        assert!(
+            combined.encoded_len() <= codec::max_encoded_len(raw),
+            "{readings} readings, {to_a_window} to a window"
+        );
+        assert!(combined.text_len("") <= codec::max_text_len(raw), "{readings} readings, {to_a_window} to a window");
+    }
+}
+
+/// Bytes are refused, or they are the one encoding of their partial.
 fn is_canonical(bytes: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(partial) = decode(bytes) {
         let encoded = encode(&partial);
@@ -214,7 +262,7 @@ proptest! {
         let bytes = encode(&partial).expect("well-formed");
         prop_assert_eq!(decode(&bytes), Ok(partial));
         for cut in 0..bytes.len() {
-            prop_assert!(decode(&bytes[..cut]).is_err());
+            decode(&bytes[..cut]).unwrap_err();
         }
         let mut damaged = bytes.clone();
         for at in 0..bytes.len() {
@@ -230,9 +278,10 @@ proptest! {
     fn no_bytes_at_all_make_it_panic(tail in proptest::collection::vec(any::<u8>(), 0..200), small in proptest::collection::vec(0_u8..4, 0..200)) {
         for tail in [tail, small] {
             is_canonical(&tail)?;
-            is_canonical(&[b"ISOP\x02", tail.as_slice()].concat())?;
-            is_canonical(&[b"ISOP\x02\0\0\x01\0\0\0FINGERPROFFSETS0", tail.as_slice()].concat())?;
-            is_canonical(&[b"ISOP\x02\0\0\x01\0\0\0FINGERPROFFSETS0TIMESTMP\0\0\0\0\0\0\0\0", tail.as_slice()].concat())?;
+            let start = b"IPAR\x01\0\0\x01\0\0\0FINGERPROFFSETS0TIMESTMP\0\0\0\0\0\0\0\0";
+            for start in [&start[..5], &start[..27], start, &[start, b"\x09\x01\0\x01\0\0\0\0\0\0\0\0\x05\0\x01\x02\x03\x04\x01" as &[u8]].concat()] {
+                is_canonical(&[start, tail.as_slice()].concat())?;
+            }
         }
     }
 }

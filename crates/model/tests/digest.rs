@@ -1,8 +1,8 @@
-//! The digest of a partial: it is of the batch and of the settings, whoever made the partial.
+//! The digest of a partial depends on the batch and the settings alone, whichever version made the partial.
 
 mod generate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use isotherm_model::codec::{self, encode};
 use isotherm_model::partial::{Cell, CellKey, ModuleVersion, Partial};
@@ -10,55 +10,71 @@ use isotherm_model::rejection::Rejection;
 use isotherm_model::schema::ValueRange;
 use proptest::prelude::*;
 
-/// The digest, put together of what a partial says of its batch, and of nothing else.
+/// The digest of a partial, by the document, from nothing but what depends on batch and settings.
 fn reference_digest(partial: &Partial) -> u64 {
-    let Partial { version: _, fingerprint, source, base_timestamp, rejected_print, aggregate } = partial;
-    let mut said = Vec::new();
-    said.extend(fingerprint.0.to_le_bytes());
-    said.extend(source.first.to_le_bytes());
-    said.extend(base_timestamp.unwrap_or(0).to_le_bytes());
-    said.extend(rejected_print.0.to_le_bytes());
-    let varint = |mut number: u128, said: &mut Vec<u8>| {
+    let Partial { version: _, fingerprint, source, base_timestamp, rejected_hash, aggregate } = partial;
+    let mut bytes = Vec::new();
+    bytes.extend(fingerprint.0.to_le_bytes());
+    bytes.extend(source.first.to_le_bytes());
+    bytes.extend(base_timestamp.unwrap_or(0).to_le_bytes());
+    bytes.extend(rejected_hash.0.to_le_bytes());
+    let varint = |mut number: u128, bytes: &mut Vec<u8>| {
         while number > 0x7f {
-            said.push((number % 0x80) as u8 + 0x80);
+            bytes.push((number % 0x80) as u8 + 0x80);
             number /= 0x80;
         }
-        said.push(number as u8);
+        bytes.push(number as u8);
     };
     let zigzag = |number: i64| if number < 0 { -1 - 2 * i128::from(number) } else { 2 * i128::from(number) } as u128;
-    varint((source.next - source.first) as u128, &mut said);
-    varint(aggregate.records.into(), &mut said);
-    Rejection::ALL.iter().for_each(|reason| varint(aggregate.rejected.get(*reason).into(), &mut said));
-    said.push(u8::from(aggregate.newest.is_some()));
-    said.extend(aggregate.newest.iter().flat_map(|newest| newest.to_le_bytes()));
+    varint((source.next - source.first) as u128, &mut bytes);
+    varint(aggregate.records.into(), &mut bytes);
+    varint(aggregate.rejected.iter().count() as u128, &mut bytes);
+    let mut rejected: Vec<_> = aggregate.rejected.iter().collect();
+    rejected.sort_by_key(|(reason, _)| reason.number());
+    for (reason, count) in rejected {
+        bytes.push(reason.number());
+        varint(count.into(), &mut bytes);
+    }
+    bytes.push(u8::from(aggregate.newest.is_some()));
+    bytes.extend(aggregate.newest.iter().flat_map(|newest| newest.to_le_bytes()));
+    // The statistics of a cell, and the members of a group.
+    bytes.extend([5, 0, 1, 2, 3, 4, 1]);
+    let groups: BTreeSet<&str> = aggregate.cells.keys().map(|key| &*key.group).collect();
+    varint(groups.len() as u128, &mut bytes);
+    for group in &groups {
+        varint(group.len() as u128, &mut bytes);
+        bytes.extend(group.bytes());
+    }
     let mut windows = BTreeMap::<i64, Vec<(&CellKey, &Cell)>>::new();
     aggregate.cells.iter().for_each(|cell| windows.entry(cell.0.window.0).or_default().push(cell));
-    varint(windows.len() as u128, &mut said);
+    varint(windows.len() as u128, &mut bytes);
     let mut before = None;
     for (window, cells) in windows {
         match before.replace(window) {
-            None => varint(zigzag(window), &mut said),
-            Some(before) => varint((window - before - 1) as u128, &mut said),
+            None => varint(zigzag(window), &mut bytes),
+            Some(before) => varint((window - before - 1) as u128, &mut bytes),
         }
-        varint(cells.len() as u128, &mut said);
+        varint(cells.len() as u128, &mut bytes);
+        let mut passed = 0;
         for (key, Cell { stats, sensors }) in cells {
-            varint(key.group.len() as u128, &mut said);
-            said.extend(key.group.bytes());
-            varint(stats.count.into(), &mut said);
-            varint(zigzag(stats.min.micros()), &mut said);
-            varint((stats.max.micros() - stats.min.micros()) as u128, &mut said);
-            varint((stats.sum - i128::from(stats.count) * i128::from(stats.min.micros())) as u128, &mut said);
-            varint(sensors.len() as u128, &mut said);
-            said.extend(sensors.iter().flat_map(|sensor| sensor.to_le_bytes()));
+            let position = groups.iter().position(|group| *group == &*key.group).expect("a group");
+            varint((position - passed) as u128, &mut bytes);
+            passed = position + 1;
+            varint(stats.count.into(), &mut bytes);
+            varint(zigzag(stats.min.micros()), &mut bytes);
+            varint((stats.max.micros() - stats.min.micros()) as u128, &mut bytes);
+            varint((stats.sum - i128::from(stats.count) * i128::from(stats.min.micros())) as u128, &mut bytes);
+            bytes.push(0);
+            varint(sensors.len() as u128, &mut bytes);
+            bytes.extend(sensors.iter().flat_map(|sensor| sensor.to_le_bytes()));
         }
     }
-    xxhash_rust::xxh3::xxh3_64(&said)
+    xxhash_rust::xxh3::xxh3_64(&bytes)
 }
 
-/// Makes a partial another one that is sound.
 type Change = fn(&mut Partial);
 
-/// Every way in which one thing that a partial says can be another, so that it is still one.
+/// Changes of one thing each that leave a partial well-formed.
 const CHANGES: [(&str, Change); 10] = [
     ("the fingerprint", |p| p.fingerprint.0 ^= 1),
     ("the first offset", |p| (p.source.first, p.source.next) = (p.source.first + 1, p.source.next + 1)),
@@ -71,7 +87,7 @@ const CHANGES: [(&str, Change); 10] = [
     }),
     ("what was rejected", |p| {
         if p.aggregate.rejected.total() > 0 {
-            p.rejected_print.add(b"another");
+            p.rejected_hash.add(b"another");
         }
     }),
     ("the newest time", |p| p.aggregate.newest = p.aggregate.newest.map(|newest| newest - 1)),

@@ -1,14 +1,14 @@
-//! The JSON parsing test suite: valid and invalid JSON are told apart as each case's name says.
+//! The JSON parsing test suite: each case is accepted or rejected as its name says.
 
 use isotherm_model::rejection::Rejection;
 use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
 
-/// What stands for each byte that was no UTF-8.
+/// The replacement for each byte that was not UTF-8.
 const REPLACED: &str = "\u{fffd}";
 
-/// Cases that may be either, and are no JSON to us: half a surrogate pair, a byte order mark, UTF-16, too deep. All
-/// other such cases are JSON: numbers of any size, members that stand twice.
+/// Cases that may be either, and that we reject: half a surrogate pair, a byte order mark, UTF-16, too deep. We accept all other
+/// such cases: numbers of any size, repeated members.
 const REFUSED: [&str; 18] = [
     "i_object_key_lone_2nd_surrogate.json",
     "i_string_1st_surrogate_but_2nd_missing.json",
@@ -47,7 +47,7 @@ fn scanned_as_json(record: &[u8]) -> bool {
     fault != Rejection::NotJson
 }
 
-/// A reading with the case as a member that nobody asks for, in the middle and at the end.
+/// A reading with the case as an unknown member, in the middle and at the end.
 fn readings(case: &[u8]) -> [Vec<u8>; 2] {
     let head = br#"{"guid":"s1","state":"AK","x":"#;
     let tail = br#"eventTime":"2026-11-22T10:00:00Z","payload":{"data":{"temperature":26.6"#;
@@ -58,7 +58,7 @@ fn readings(case: &[u8]) -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn each_case_is_told_as_its_name_says() {
+fn each_case_is_classified_as_its_name_says() {
     let cases = cases();
     assert_eq!(cases.len(), 340);
     assert!(REFUSED.iter().all(|refused| cases.iter().any(|(name, _)| name == refused)));
@@ -68,7 +68,7 @@ fn each_case_is_told_as_its_name_says() {
 }
 
 #[test]
-fn bytes_that_are_no_utf8_are_no_json() {
+fn invalid_utf8_is_not_json() {
     let mut damaged = 0;
     for (name, input) in cases().iter().filter(|(_, input)| input.contains(REPLACED)) {
         for invalid in [b"\xff" as &[u8], b"\xc3", b"\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"] {
@@ -80,9 +80,9 @@ fn bytes_that_are_no_utf8_are_no_json() {
     assert_eq!(damaged, 5 * 28);
 }
 
-/// What is skipped within a reading is checked as what is asked for.
+/// Skipped members of a reading are checked like its fields.
 #[test]
-fn each_case_is_told_within_a_reading() {
+fn each_case_is_classified_within_a_reading() {
     let mut scanner = Scanner::new(&Settings::default());
     for (name, input) in &cases() {
         for record in readings(input.as_bytes()) {

@@ -1,19 +1,18 @@
-//! What a node is told at its start.
+//! The settings of a node.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The controller's port where nothing else is said: that of a Fluvio cluster.
+/// The controller's default port: that of a Fluvio cluster.
 pub const DEFAULT_PORT: u16 = 9003;
 
-/// How often a node looks for what retention does not keep, where nothing else is said: as often as the SPU.
+/// How often a node looks for what retention does not keep, by default: as often as the SPU.
 pub const DEFAULT_RETENTION_CHECK: Duration = Duration::from_secs(10);
 
-/// What a node is told at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The folder with all that the node keeps; made if it is not there.
+    /// Where the node keeps everything; created if it does not exist.
     pub data: PathBuf,
     /// Where the controller listens, which is the address that clients are given. Port 0 takes a free one.
     pub listen: SocketAddr,
@@ -21,7 +20,7 @@ pub struct Config {
     pub listen_spu: Option<SocketAddr>,
     /// Whether an acknowledged batch is on the disk, not just with the operating system. Slower.
     pub fsync: bool,
-    /// Size in bytes from which on a partition starts a new file, unless its topic says otherwise.
+    /// How many bytes a file of a partition gets before the partition starts a new one, unless the topic sets another size.
     pub segment_bytes: u64,
     /// How often the node looks for segments that a topic's retention does not keep.
     pub retention_check: Duration,

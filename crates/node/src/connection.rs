@@ -1,8 +1,8 @@
 //! One connection, from its first request to its last reply; the same for controller and SPU.
 //!
 //! Requests are handled one after the other. When the client closes its side, sends what cannot be understood, or the
-//! node ends, nothing more is read; but what was handled is still answered: a batch that is stored and whose
-//! acknowledgement gets lost would be sent again. A client that takes no answers is waited for only so long.
+//! node ends, the connection reads no more; but it still answers what was handled. If the acknowledgement of a stored batch
+//! were lost, the client would send the batch again. The wait for a client that takes no answers is bounded.
 
 use std::io;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::wire::{Frames, Incoming, Sender};
 /// How long the replies of a connection that ends may take to be written; less than the end of the node waits.
 const LINGER: Duration = Duration::from_secs(4);
 
-/// What a client is given to take in its last answers before the connection closes, when the node ends. The published
-/// client, when it finds an answer and the end of the connection together, may report the end and forget the answer.
+/// How long a client may process its last answers before the connection closes, when the node ends. The published client may
+/// drop an answer, and report only the end of the connection, when it sees both at once.
 const SETTLE: Duration = Duration::from_millis(50);
 
 /// What answers the requests of one connection. Dropping it lets go of the connection's writer.
@@ -28,8 +28,8 @@ pub(crate) trait Handler {
     fn handle(&mut self, incoming: Incoming) -> impl Future<Output = io::Result<()>> + Send;
 }
 
-/// Serves one client until it goes, the node ends, or it sends what cannot be understood. `make` is given what sends to
-/// the client, and a token that is cancelled when the connection ends.
+/// Serves one client until it goes, the node ends, or it sends what cannot be understood. `make` gets the sender of answers
+/// and a token that is cancelled when the connection ends.
 pub(crate) async fn serve<R, W, H>(
     shared: &Arc<Shared>,
     read: R,
@@ -56,7 +56,7 @@ where
     let ended = handle_all(&mut handler, &mut frames, &stop).await;
     drop(handler);
     drop(stop_streams);
-    // It ends once all who send have let go of it, and says itself what went wrong.
+    // It ends when all senders are dropped, and logs its own errors.
     let _ = writer.await;
     frames.discard();
     ended

@@ -6,46 +6,21 @@ use std::path::PathBuf;
 
 use crate::log::LogError;
 
-/// Why a node does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// The data folder cannot be used.
     #[error("cannot {action} {}: {source}", path.display())]
-    Folder {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    Folder { action: &'static str, path: PathBuf, source: io::Error },
     /// Another node uses the data folder.
     #[error("the data folder {} is in use by {holder}; stop it, or give --data another folder", folder.display())]
-    Locked {
-        /// The folder.
-        folder: PathBuf,
-        /// Who says that it holds it.
-        holder: String,
-    },
+    Locked { folder: PathBuf, holder: String },
     /// A file that describes a topic or a SmartModule cannot be understood.
     #[error("{} is not what this version of the node wrote: {reason}; restore it from a copy or remove it", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    Unreadable { path: PathBuf, reason: String },
     /// A partition's log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another with {flag}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The flag that sets it.
-        flag: &'static str,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, flag: &'static str, source: io::Error },
 }

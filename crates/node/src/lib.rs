@@ -1,9 +1,8 @@
 //! One process that speaks Fluvio's wire protocol as controller (SC) and SPU, for newcomers and tests.
 //!
 //! The published Rust client and the `fluvio` CLI work against it unchanged. It keeps topics, SmartModules and logs in
-//! one folder, runs SmartModules with Fluvio's own engine, and knows nothing of what the records say. What it does not do
-//! (replication, other SPUs, mirrors, deduplication, consumer offsets, connectors, TLS) it refuses. `docs/node.md` is the
-//! account of both.
+//! one folder, runs SmartModules with Fluvio's own engine, and knows nothing about readings. It refuses what it does not do
+//! (replication, other SPUs, mirrors, deduplication, consumer offsets, connectors, TLS). `docs/node.md` lists both.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), isotherm_node::NodeError> {
@@ -16,8 +15,8 @@
 //! ```
 //!
 //! # Layers
-//! `server` accepts · `connection` serves · `wire` frames · `controller` and `broker` answer · `catalog` and `log` keep · `engine` runs
-//! SmartModules. Each uses only what stands right of it.
+//! `server` accepts · `controller` and `broker` answer · `connection` serves one client · `state` and `watchers` are shared by
+//! all connections · `engine` runs SmartModules · `catalog` and `log` keep · `wire` frames. Each uses only what is to its right.
 
 mod broker;
 mod catalog;
@@ -30,6 +29,7 @@ mod lock;
 mod log;
 mod server;
 mod state;
+mod watchers;
 mod wire;
 
 pub use config::{Config, DEFAULT_PORT, DEFAULT_RETENTION_CHECK};

@@ -1,5 +1,5 @@
-//! One node per data folder: a lock of the operating system on the file `LOCK`, which says who holds it. The system
-//! lets go of it when the process ends, however it ends.
+//! One node per data folder: a lock of the operating system on the file `LOCK`, which names the holder. The system releases
+//! it when the process ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -9,7 +9,7 @@ use crate::NodeError;
 
 const NAME: &str = "LOCK";
 
-/// A held lock; dropping it lets go.
+/// A held lock; dropping it releases it.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
@@ -26,7 +26,7 @@ impl FolderLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Only for the message; a holder that has not written yet stays unnamed.
+                // Only for the message. A holder that has not written its name yet stays unnamed.
                 let _ = file.take(64).read_to_string(&mut holder);
                 let holder = holder.trim();
                 let holder = if holder.is_empty() { "another process".to_owned() } else { holder.to_owned() };

@@ -1,17 +1,19 @@
 //! `isotherm-node`: flags, a log on standard error, signals.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use isotherm_node::{Config, DEFAULT_PORT, Node, NodeError};
+use isotherm_node::{Config, DEFAULT_PORT, Node};
+use isotherm_terminal::log::{self, Filter, LogFormat};
+use isotherm_terminal::{signals, stderr};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +24,7 @@ Examples:
 Prints `listening on ADDRESS` on standard output once it is ready; its log goes to standard error.
 Ends on Ctrl-C and SIGTERM. There is neither TLS nor a login: whoever reaches its ports may do everything.
 
-Exit codes: 0 ended as asked, 1 failure, 2 usage.";
+Exit codes: 0 ended as asked, 1 failure, 2 usage, 130 ended at once by a second signal.";
 
 /// A single-process stand-in for a Fluvio cluster: controller and SPU in one, with its log in one folder.
 #[derive(Debug, Parser)]
@@ -43,7 +45,7 @@ struct Flags {
     /// How often to look for what the topics' retention does not keep
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = positive_duration)]
     retention_check: Duration,
-    /// Log more (-v debug, -vv trace); RUST_LOG has the last word
+    /// Log more (-v debug, -vv trace); RUST_LOG overrides it
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Print completions for a shell, and end
@@ -64,34 +66,27 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let level = ["info", "info,isotherm_node=debug", "info,isotherm_node=trace"][usize::from(flags.verbose.min(2))];
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level)))
-        .init();
+    log::start(Filter::Default(level), flags.verbose, LogFormat::Text);
     allow_open_files();
     let mut config = Config::new(data);
     config.listen = flags.listen;
     config.listen_spu = flags.listen_spu;
     config.fsync = flags.fsync;
     config.retention_check = flags.retention_check;
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: cannot start threads: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let code = serve(config).unwrap_or_else(|error| {
+        stderr::write(format!("error: {error}\n"));
+        ExitCode::FAILURE
+    });
+    stderr::flush();
+    code
+}
+
+fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let runtime = Runtime::new()?;
     let ended = runtime.block_on(run(config));
     // A SmartModule that never ends does not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
@@ -103,31 +98,19 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
 fn allow_open_files() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
-    // Some systems name a bound here that they do not take; what is allowed already has to do.
+    // Some systems report a limit that they then refuse. The present limit stays.
     if let Err(error) = raised {
         debug!(%error, "cannot raise the number of open files");
     }
 }
 
-async fn run(config: Config) -> Result<(), NodeError> {
+async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+    let shutdown = CancellationToken::new();
+    signals::watch(shutdown.clone(), || {})?;
     let node = Node::bind(config).await?;
-    // If nobody reads it, nobody needs it.
+    // What was logged before stands before it.
+    stderr::flush();
+    // A reader that has gone does not need it.
     let _ = writeln!(std::io::stdout(), "listening on {}", node.address());
-    node.run(ended()).await
-}
-
-/// Done on Ctrl-C or SIGTERM.
-async fn ended() {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
+    Ok(node.run(shutdown.cancelled_owned()).await?)
 }

@@ -13,19 +13,19 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::catalog::Catalog;
-use crate::controller::Watchers;
 use crate::engine::Engine;
 use crate::state::Shared;
+use crate::watchers::Watchers;
 use crate::{Config, NodeError, broker, controller};
 
 /// How long the end of a node waits for what is under way.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a listener waits after it could not accept, as when no file handle is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often the log says so, at most.
+/// How often the log mentions it, at most.
 const ACCEPT_SILENCE: Duration = Duration::from_secs(10);
-/// How long a connection may be silent before the operating system asks whether the client is still there, and how often
-/// it asks: a client whose computer has gone says nothing more.
+/// How long a connection may be silent before the operating system probes whether the client is still there, and how often
+/// it probes: a client whose computer has gone closes nothing.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10));
 
@@ -162,7 +162,7 @@ where
     S: Fn(Arc<Shared>, TcpStream) -> F,
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
-    let mut said: Option<Instant> = None;
+    let mut logged: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -180,9 +180,9 @@ where
                 });
             }
             Err(error) => {
-                if said.is_none_or(|said| said.elapsed() >= ACCEPT_SILENCE) {
+                if logged.is_none_or(|logged| logged.elapsed() >= ACCEPT_SILENCE) {
                     warn!(%error, "cannot accept connections");
-                    said = Some(Instant::now());
+                    logged = Some(Instant::now());
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -190,7 +190,7 @@ where
     }
 }
 
-/// Whether an error only says that the client has gone.
+/// Whether an error means only that the client has gone.
 fn is_ordinary(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)

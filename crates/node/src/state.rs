@@ -1,4 +1,4 @@
-//! What all connections of a node share.
+//! What the connections of a node share.
 
 use std::sync::Arc;
 
@@ -7,15 +7,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog::Catalog;
-use crate::controller::Watchers;
 use crate::engine::Engine;
+use crate::watchers::Watchers;
 
-/// What all connections of a node share.
 pub(crate) struct Shared {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) engine: Engine,
-    /// A place for each chain of modules that is compiled at a time: as many as there are processors. More would all be
-    /// done late, when those who asked first have given up waiting.
+    /// A permit for each chain of modules that may be compiled at a time, one a processor. More at a time would all finish
+    /// late, after the first clients have given up.
     pub(crate) compiling: Semaphore,
     pub(crate) watchers: Watchers,
     /// The port that the SPU listens on.

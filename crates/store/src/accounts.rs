@@ -1,6 +1,6 @@
 //! Partitions with the counts of their accounts, the ranges and the gaps of the ledger, as rows.
 
-use isotherm_engine::ledger::{Account, Gap, KeyedRange, RangeKey, RangeState};
+use isotherm_engine::ledger::{Account, DataLoss, KeyedRange, RangeKey, RangeState};
 use isotherm_engine::state::{LastBatch, PartitionState};
 use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::rejection::{RejectedCounts, Rejection};
@@ -58,12 +58,12 @@ pub(super) struct Counts {
     pub(super) counted: u64,
     pub(super) late: u64,
     pub(super) rejected: RejectedCounts,
-    pub(super) replayed: u64,
+    pub(super) restored: u64,
     /// Ranges of late and of rejected records.
     pub(super) ranges: [u64; 2],
     /// Late and rejected records whose range is not listed.
     pub(super) unlisted: [u64; 2],
-    pub(super) gaps: u64,
+    pub(super) data_losses: u64,
 }
 
 impl From<&Account> for Counts {
@@ -73,10 +73,10 @@ impl From<&Account> for Counts {
             counted: account.counted,
             late: account.late,
             rejected: account.rejected,
-            replayed: account.replayed,
+            restored: account.restored,
             ranges: [account.late_ranges.listed().len() as u64, account.rejected_ranges.listed().len() as u64],
             unlisted: [account.late_ranges.unlisted(), account.rejected_ranges.unlisted()],
-            gaps: account.gaps.len() as u64,
+            data_losses: account.data_losses.len() as u64,
         }
     }
 }
@@ -120,17 +120,17 @@ impl PartitionRow {
             counted: count(counted)?,
             late: count(late)?,
             rejected,
-            replayed: count(replayed)?,
+            restored: count(replayed)?,
             ranges: [count(late_ranges)?, count(rejected_ranges)?],
             unlisted: [count(late_unlisted)?, count(rejected_unlisted)?],
-            gaps: count(gaps)?,
+            data_losses: count(gaps)?,
         };
         Ok(Self {
             partition: small(partition)?,
             state: PartitionState {
                 start: int(start)?,
-                merged: int(merged)?,
-                refill: int(refill)?,
+                position: int(merged)?,
+                restore_from: int(refill)?,
                 watermark: optional(watermark)?,
                 last,
             },
@@ -141,15 +141,16 @@ impl PartitionRow {
     /// Writes it.
     pub(super) fn encode(&self) -> [ValueRef<'static>; 24] {
         let Self { partition, state, counts } = self;
-        let Counts { read, counted, late, rejected, replayed, ranges, unlisted, gaps } = counts.unwrap_or_default();
+        let Counts { read, counted, late, rejected, restored, ranges, unlisted, data_losses } =
+            counts.unwrap_or_default();
         let [not_json, missing, wrong_type, unknown, bad_time, range, future] =
             Rejection::ALL.map(|reason| of_count(rejected.get(reason)));
         let ([late_ranges, rejected_ranges], [late_unlisted, rejected_unlisted]) = (ranges, unlisted);
         [
             ValueRef::Integer(i64::from(*partition)),
             ValueRef::Integer(state.start),
-            ValueRef::Integer(state.merged),
-            ValueRef::Integer(state.refill),
+            ValueRef::Integer(state.position),
+            ValueRef::Integer(state.restore_from),
             of_optional(state.watermark),
             of_optional(state.last.map(|last| last.first)),
             of_optional(state.last.map(|last| last.digest.cast_signed())),
@@ -164,12 +165,12 @@ impl PartitionRow {
             bad_time,
             range,
             future,
-            of_count(replayed),
+            of_count(restored),
             of_count(late_ranges),
             of_count(late_unlisted),
             of_count(rejected_ranges),
             of_count(rejected_unlisted),
-            of_count(gaps),
+            of_count(data_losses),
         ]
     }
 }
@@ -216,21 +217,21 @@ pub(super) fn decode_range(values: [ValueRef<'_>; 7]) -> Result<RangeState, Wron
 }
 
 /// The row of a gap.
-pub(super) fn encode_gap(partition: PartitionId, place: u64, gap: &Gap) -> [ValueRef<'static>; 5] {
+pub(super) fn encode_gap(partition: PartitionId, place: u64, gap: &DataLoss) -> [ValueRef<'static>; 5] {
     [
         ValueRef::Integer(i64::from(partition)),
         of_count(place),
         ValueRef::Integer(gap.range.first),
         ValueRef::Integer(gap.range.next),
-        of_count(gap.unread),
+        of_count(gap.lost),
     ]
 }
 
 /// Reads the row of a gap: its partition, its place, and what it says.
-pub(super) fn decode_gap(values: [ValueRef<'_>; 5]) -> Result<(PartitionId, u64, Gap), Wrong> {
+pub(super) fn decode_gap(values: [ValueRef<'_>; 5]) -> Result<(PartitionId, u64, DataLoss), Wrong> {
     let decoded = |[partition, place, first, next, unread]: [ValueRef<'_>; 5]| {
         let range = SourceRange { first: int(first)?, next: int(next)? };
-        Ok((small(partition)?, count(place)?, Gap { range, unread: count(unread)? }))
+        Ok((small(partition)?, count(place)?, DataLoss { range, lost: count(unread)? }))
     };
     decoded(values).map_err(|Malformed| GAPS.damaged("a row is malformed"))
 }

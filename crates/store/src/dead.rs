@@ -1,5 +1,5 @@
 //! The outbox as rows: batches whose late or rejected readings are to be copied to the dead letters, and where those stood
-//! that could not be copied when it was their turn.
+//! that could not be copied when it was their step.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn what_was_cut_is_one_range_until_a_batch_was_copied() {
         use LostCause::Cut;
-        // Batches without dead records lie between; of two partitions by turns.
+        // Batches without dead records lie between; of two partitions by stepper.
         let cut =
             [lost(0, Cut, 0, 5), lost(1, Cut, 7, 9), lost(0, Cut, 10, 20), lost(1, Cut, 9, 11), lost(0, Cut, 30, 31)];
         let all = [(0, 0), (1, 7), (0, 10), (1, 9), (0, 30)];

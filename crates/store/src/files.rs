@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use std::{fs, io};
 
 use isotherm_model::settings::Fingerprint;
-use isotherm_model::time::Utc;
+use isotherm_model::time::{Millis, Utc};
 
 use crate::error::{Doing, StoreFault};
 
@@ -198,10 +198,15 @@ pub(super) fn random() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0
 }
 
+/// The time of day; the epoch if the clock is before it.
+pub fn now() -> Millis {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
 /// This second, in UTC, as RFC 3339 writes it.
-pub(super) fn now() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Utc(i64::try_from(since).unwrap_or(0).saturating_mul(1_000)).to_string()
+pub(super) fn now_text() -> String {
+    Utc(now() / 1_000 * 1_000).to_string()
 }
 
 #[cfg(test)]

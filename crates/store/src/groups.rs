@@ -3,7 +3,7 @@
 //! Sensors are only ever added: a chunk is a row whose blob holds 12 bytes for each sensor and group, the sensor's hash and
 //! the group's number, little-endian.
 
-use isotherm_engine::state::{GroupState, Sighting};
+use isotherm_engine::state::{GroupState, SensorEntry};
 use isotherm_model::fixed::Fixed;
 use isotherm_model::stats::Stats;
 use rusqlite::types::ValueRef;
@@ -51,22 +51,22 @@ pub(super) fn decode(values: [ValueRef<'_>; 7]) -> Result<GroupState, Wrong> {
 }
 
 /// The blob of a chunk.
-pub(super) fn put_members(out: &mut Vec<u8>, members: &[Sighting]) {
+pub(super) fn put_members(out: &mut Vec<u8>, members: &[SensorEntry]) {
     out.clear();
     out.reserve(members.len().saturating_mul(MEMBER));
-    for Sighting { sensor, group } in members {
+    for SensorEntry { sensor, group } in members {
         out.extend_from_slice(&sensor.to_le_bytes());
         out.extend_from_slice(&group.to_le_bytes());
     }
 }
 
 /// Reads the blob of a chunk.
-pub(super) fn members(chunk: ValueRef<'_>) -> Result<impl Iterator<Item = Sighting>, Wrong> {
+pub(super) fn members(chunk: ValueRef<'_>) -> Result<impl Iterator<Item = SensorEntry>, Wrong> {
     let malformed = || SENSORS.damaged("a row is malformed");
     let (members, []) = blob(chunk).map_err(|Malformed| malformed())?.as_chunks::<MEMBER>() else {
         return Err(malformed());
     };
-    Ok(members.iter().map(|[a, b, c, d, e, f, g, h, group @ ..]| Sighting {
+    Ok(members.iter().map(|[a, b, c, d, e, f, g, h, group @ ..]| SensorEntry {
         sensor: u64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
         group: u32::from_le_bytes(*group),
     }))

@@ -1,6 +1,6 @@
 //! The head: the one row that every transaction reads first and writes last. It says what all other rows must add up to.
 
-use isotherm_engine::state::{Began, From, TopicState};
+use isotherm_engine::state::{RunStart, StartOffset, TopicState};
 use isotherm_model::window::Millis;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -74,7 +74,7 @@ pub(super) struct Head {
     /// Ranges of the ledger.
     pub(super) ranges: Digest,
     /// Gaps of the ledger.
-    pub(super) gaps: Digest,
+    pub(super) data_losses: Digest,
     /// Chunks of sensors.
     pub(super) sensors: Digest,
     /// Sensors in all chunks, each once for every group that it reported from.
@@ -117,10 +117,10 @@ impl Head {
             epoch: count(epoch)?,
             commits: count(commits)?,
             topic: TopicState {
-                began: Began {
+                start: RunStart {
                     from: match int(from_end)? {
-                        0 => From::Beginning,
-                        1 => From::End,
+                        0 => StartOffset::Beginning,
+                        1 => StartOffset::End,
                         _ => return Err(Malformed),
                     },
                     partitions: optional(began_with)?.map(u32::try_from).transpose().map_err(|_| Malformed)?,
@@ -139,7 +139,7 @@ impl Head {
             partitions: digest(partitions, partitions_sum)?,
             groups: digest(groups, groups_sum)?,
             ranges: digest(ranges, ranges_sum)?,
-            gaps: digest(gaps, gaps_sum)?,
+            data_losses: digest(gaps, gaps_sum)?,
             sensors: digest(sensors, sensors_sum)?,
             members: count(members)?,
             dead: digest(dead, dead_sum)?,
@@ -151,14 +151,14 @@ impl Head {
     }
 
     fn encode(&self) -> [ValueRef<'static>; 34] {
-        let Self { topic, windows, partitions, groups, ranges, gaps, sensors, dead, lost, .. } = self;
+        let Self { topic, windows, partitions, groups, ranges, data_losses, sensors, dead, lost, .. } = self;
         let sum = |digest: &Digest| ValueRef::Integer(digest.sum);
         [
             ValueRef::Integer(1),
             of_count(self.epoch),
             of_count(self.commits),
-            ValueRef::Integer(i64::from(topic.began.from == From::End)),
-            of_optional(topic.began.partitions.map(i64::from)),
+            ValueRef::Integer(i64::from(topic.start.from == StartOffset::End)),
+            of_optional(topic.start.partitions.map(i64::from)),
             of_optional(topic.watermark),
             of_optional(topic.closed_until),
             of_optional(topic.newest),
@@ -176,8 +176,8 @@ impl Head {
             sum(groups),
             of_count(ranges.rows),
             sum(ranges),
-            of_count(gaps.rows),
-            sum(gaps),
+            of_count(data_losses.rows),
+            sum(data_losses),
             of_count(sensors.rows),
             sum(sensors),
             of_count(self.members),

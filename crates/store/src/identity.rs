@@ -7,7 +7,7 @@ use rusqlite::types::ValueRef;
 use uuid::Uuid;
 
 use super::bytes::Malformed;
-use super::files::now;
+use super::files::now_text;
 use super::row::{Table, Typed, blob, count, int, of_count, text};
 use crate::error::Wrong;
 
@@ -100,7 +100,7 @@ impl Identity {
     /// Of a store that is being made.
     pub(super) fn new(subject: &Subject) -> Self {
         let run = Uuid::new_v4();
-        let created = now();
+        let created = now_text();
         Self { subject: subject.clone(), run, created }
     }
 

@@ -33,12 +33,12 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use isotherm_engine::commit::{Commit, Saved, Store, StoreError};
+use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use rusqlite::Connection;
 
 pub use self::dead::{LostBatch, LostCause, LostRange, Waiting};
 use self::fence::Fence;
-pub use self::files::{data_dir, default_path};
+pub use self::files::{data_dir, default_path, now};
 use self::head::Head;
 pub use self::identity::{Identity, Subject};
 use self::lock::Lock;
@@ -153,7 +153,7 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn load(&mut self) -> Result<Option<Saved>, StoreError> {
+    fn load(&mut self) -> Result<Option<ResumeState>, StoreError> {
         let fault = self.fault(Doing::Read);
         let mut load = || {
             let transaction = self.connection.transaction()?;

@@ -11,7 +11,7 @@ use isotherm_model::settings::{DurationText, parse_duration};
 use isotherm_model::time;
 use isotherm_model::window::Millis;
 
-use super::files::{FileId, beside, now, random, settle};
+use super::files::{FileId, beside, now_text, random, settle};
 use crate::error::{Doing, StoreFault, Wrong};
 
 /// Who holds a lock, as far as its text says.
@@ -57,7 +57,7 @@ impl Holder {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
         let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty()).unwrap_or("this host");
-        let now = now();
+        let now = now_text();
         Self(Some(format!("by process {} on {host} since {now}", std::process::id())))
     }
 
@@ -238,7 +238,7 @@ mod tests {
         let held = holder(&path).expect("it can be looked at").expect("it is held");
         assert!(held.to_string().contains(&format!("by process {} on ", std::process::id())), "{held}");
         assert!(matches!(Lock::take(&path), Err(StoreFault::Locked { .. })));
-        let now = time::parse(now().as_bytes()).expect("now is a time");
+        let now = crate::now();
         assert!(held.since().is_some_and(|since| (now - 600_000..=now).contains(&since)), "{held} at {now}");
         assert_eq!(timing(&path), None, "it was not said");
         drop(lock);

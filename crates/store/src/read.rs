@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use isotherm_engine::commit::Saved;
-use isotherm_engine::ledger::{Account, Gap, KeyedRange, RangeKey, Ranges};
+use isotherm_engine::commit::ResumeState;
+use isotherm_engine::ledger::{Account, DataLoss, KeyedRange, RangeKey, Ranges};
 use isotherm_engine::results::{GroupResult, Totals};
 use isotherm_engine::sensors::Sensors;
-use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, Sighting};
+use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry};
 use isotherm_model::partial::PartitionId;
 use rusqlite::Connection;
 
@@ -23,7 +23,7 @@ use super::window::average;
 use crate::error::Wrong;
 
 /// Everything that a run needs to go on; `None` before the first commit.
-pub(super) fn saved(connection: &Connection) -> Result<Option<Saved>, Wrong> {
+pub(super) fn saved(connection: &Connection) -> Result<Option<ResumeState>, Wrong> {
     let head = Head::read(connection)?;
     let partitions = partitions(connection, &head)?;
     let accounts = accounts(connection, &head, &partitions)?;
@@ -33,7 +33,7 @@ pub(super) fn saved(connection: &Connection) -> Result<Option<Saved>, Wrong> {
     outbox(connection, &head)?;
     lost(connection, &head)?;
     let partitions = partitions.into_iter().map(|row| (row.partition, row.state)).collect();
-    Ok((head.commits > 0).then_some(Saved { topic: head.topic, partitions, accounts, groups, sensors }))
+    Ok((head.commits > 0).then_some(ResumeState { topic: head.topic, partitions, accounts, groups, sensors }))
 }
 
 /// A whole table, as the head says that it is.
@@ -77,7 +77,7 @@ pub(super) fn states(rows: &[PartitionRow]) -> BTreeMap<PartitionId, PartitionSt
 struct Lists {
     late: Vec<KeyedRange<isotherm_model::window::Window>>,
     rejected: Vec<KeyedRange<isotherm_model::rejection::Rejection>>,
-    gaps: Vec<Gap>,
+    data_losses: Vec<DataLoss>,
 }
 
 /// The accounts of all partitions.
@@ -97,20 +97,21 @@ pub(super) fn accounts(
             return Err(RANGES.damaged("a list has a hole"));
         }
     }
-    for (partition, place, gap) in table(connection, &GAPS, "ORDER BY partition, place", head.gaps, decode_gap)? {
-        if push(&mut lists.entry(partition).or_default().gaps, gap) as u64 != place {
+    for (partition, place, gap) in table(connection, &GAPS, "ORDER BY partition, place", head.data_losses, decode_gap)?
+    {
+        if push(&mut lists.entry(partition).or_default().data_losses, gap) as u64 != place {
             return Err(GAPS.damaged("a list has a hole"));
         }
     }
     let mut accounts = BTreeMap::new();
     for row in partitions {
         let own = lists.remove(&row.partition).unwrap_or_default();
-        let Counts { ranges, gaps, .. } = row.counts.unwrap_or_default();
+        let Counts { ranges, data_losses, .. } = row.counts.unwrap_or_default();
         if [own.late.len() as u64, own.rejected.len() as u64] != ranges {
             return Err(RANGES.damaged(format!("the ranges of partition {} are not all there", row.partition)));
         }
-        if own.gaps.len() as u64 != gaps {
-            return Err(GAPS.damaged(format!("the gaps of partition {} are not all there", row.partition)));
+        if own.data_losses.len() as u64 != data_losses {
+            return Err(GAPS.damaged(format!("the data_losses of partition {} are not all there", row.partition)));
         }
         if let Some(counts) = row.counts {
             accounts.insert(row.partition, account(counts, own));
@@ -137,8 +138,8 @@ fn account(counts: Counts, lists: Lists) -> Account {
         rejected: counts.rejected,
         late_ranges: Ranges::restored(lists.late, late),
         rejected_ranges: Ranges::restored(lists.rejected, rejected),
-        replayed: counts.replayed,
-        gaps: lists.gaps,
+        restored: counts.restored,
+        data_losses: lists.data_losses,
     }
 }
 
@@ -182,7 +183,7 @@ fn sensors(connection: &Connection, head: &Head, groups: &[GroupState]) -> Resul
 pub(super) fn sightings(
     connection: &Connection,
     head: &Head,
-    mut each: impl FnMut(Vec<Sighting>) -> ControlFlow<()>,
+    mut each: impl FnMut(Vec<SensorEntry>) -> ControlFlow<()>,
 ) -> Result<(), Wrong> {
     let (mut digest, mut stopped) = (Digest::default(), false);
     SENSORS.until(connection, "ORDER BY id", [], |[_, members], check| {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use isotherm_engine::ledger::Account;
 use isotherm_engine::results::{Totals, WindowResult};
-use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, Sighting, TopicState};
+use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry, TopicState};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::window::Millis;
 use rusqlite::config::DbConfig;
@@ -219,7 +219,7 @@ impl Snapshot<'_> {
 
     /// The sensors of the run, each with the number of the group that it reported from, some at a time, as long as `each`
     /// says so. That they are those that were committed is known at the end, when this succeeds.
-    pub fn sensors(&self, each: impl FnMut(Vec<Sighting>) -> ControlFlow<()>) -> Result<(), StoreFault> {
+    pub fn sensors(&self, each: impl FnMut(Vec<SensorEntry>) -> ControlFlow<()>) -> Result<(), StoreFault> {
         self.answer(|connection, head| read::sightings(connection, head, each))
     }
 

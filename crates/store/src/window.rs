@@ -36,7 +36,7 @@ pub(super) fn insert(
     let [merged, groups] = scratch;
     merged.clear();
     groups.clear();
-    put_merged(merged, &window.merged);
+    put_merged(merged, &window.positions);
     put_groups(groups, &window.groups);
     let closed_by = match window.closed_by {
         ClosedBy::Watermark => 0,
@@ -77,7 +77,7 @@ fn decoded(
         messages: count(messages)?,
         sensors: count(sensors)?,
         groups: take_groups(blob(groups)?)?,
-        merged: take_merged(blob(merged)?)?,
+        positions: take_merged(blob(merged)?)?,
     };
     Ok(WindowRow { window, previous: optional(previous)? })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use isotherm_engine::commit::Commit;
 use isotherm_engine::ledger::RangeState;
-use isotherm_engine::state::Sighting;
+use isotherm_engine::state::SensorEntry;
 use isotherm_model::partial::PartitionId;
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -84,11 +84,13 @@ fn write_partitions(connection: &Connection, head: &mut Head, commit: &Commit<'_
         }
         let changed = ranges.remove(partition).unwrap_or_default();
         write_ranges(connection, head, &changed, before.ranges, after.ranges)?;
-        let gaps = account.map_or(&[][..], |account| &account.gaps);
-        for (place, gap) in (before.gaps..).zip(gaps.iter().skip(usize::try_from(before.gaps).unwrap_or(usize::MAX))) {
-            head.gaps.add(GAPS.insert(connection, encode_gap(*partition, place, gap))?);
+        let gaps = account.map_or(&[][..], |account| &account.data_losses);
+        for (place, gap) in
+            (before.data_losses..).zip(gaps.iter().skip(usize::try_from(before.data_losses).unwrap_or(usize::MAX)))
+        {
+            head.data_losses.add(GAPS.insert(connection, encode_gap(*partition, place, gap))?);
         }
-        if after.gaps < before.gaps {
+        if after.data_losses < before.data_losses {
             return Err(Wrong::Unsound(format!("partition {partition} has fewer gaps than before")));
         }
     }
@@ -152,7 +154,7 @@ fn write_groups(connection: &Connection, head: &mut Head, commit: &Commit<'_>) -
 }
 
 /// Appends a chunk (or several, if it is a large one).
-pub(super) fn write_sensors(connection: &Connection, head: &mut Head, sensors: &[Sighting]) -> Result<(), Wrong> {
+pub(super) fn write_sensors(connection: &Connection, head: &mut Head, sensors: &[SensorEntry]) -> Result<(), Wrong> {
     use rusqlite::types::ValueRef;
     if sensors.is_empty() {
         return Ok(());

@@ -1,19 +1,19 @@
-//! The binary, asked to stop while somebody does not do his part: whoever reads its output, or the controller.
+//! The binary, asked to stop while a reader of its output, its input or the controller does not do its part.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 
 use crate::program::{program, signal, spawn};
 
-/// A guard against hangs, not a bound on speed.
-const STUCK: Duration = Duration::from_secs(120);
+/// How long a test waits for one event. A guard against hangs, not a bound on speed.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An output that takes nothing: its buffer is full, and nobody reads. As long as the first is kept, it is not closed.
+/// An output that takes nothing: its buffer is full, and nothing reads it. It stays open as long as the first is kept.
 fn unread() -> (UnixStream, Stdio) {
     let (reader, mut writer) = UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();
@@ -30,32 +30,37 @@ fn unread() -> (UnixStream, Stdio) {
     (reader, OwnedFd::from(writer).into())
 }
 
-/// Waits for the end, which is to come by itself: the exit code, and what was said.
+/// Waits for the end, which must come by itself: the exit code, and what is left of standard error.
 #[track_caller]
 fn end(mut child: Child) -> (Option<i32>, String) {
     let pid = child.id();
     let stderr = child.stderr.take();
-    let (told, ended) = mpsc::channel();
+    let (send, ended) = mpsc::channel();
     std::thread::spawn(move || {
         let mut said = String::new();
         if let Some(mut stderr) = stderr {
             stderr.read_to_string(&mut said).unwrap();
         }
-        told.send((child.wait().unwrap().code(), said))
+        send.send((child.wait().unwrap().code(), said))
     });
-    ended.recv_timeout(STUCK).unwrap_or_else(|_| {
+    ended.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
         signal("KILL", pid);
-        panic!("it does not end by itself: {:?}", ended.recv_timeout(STUCK));
+        panic!("waited {TIMEOUT:?} for its end: {:?}", ended.recv_timeout(TIMEOUT));
     })
+}
+
+/// The lines of standard error as they come.
+fn errors(child: &mut Child) -> Receiver<String> {
+    let (stderr, (send, lines)) = (BufReader::new(child.stderr.take().unwrap()), mpsc::channel());
+    std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+    lines
 }
 
 /// Waits for a line on standard error.
 #[track_caller]
-fn wait_for(stderr: &mut impl BufRead, text: &str) {
-    let mut said = String::new();
-    while !said.contains(text) {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "no `{text}` in: {said}");
-    }
+fn wait_for(errors: &Receiver<String>, text: &str) {
+    let wait = || errors.recv_timeout(TIMEOUT);
+    while !wait().unwrap_or_else(|why| panic!("a line with `{text}` on standard error: {why}")).contains(text) {}
 }
 
 #[test]
@@ -63,24 +68,26 @@ fn a_reader_that_does_not_read_holds_up_a_stop_no_longer_than_its_bound() {
     let (_reader, stdout) = unread();
     let mut command = program(&["--stdout", "--stop-timeout", "200ms"]);
     let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    // The first report comes when the first lines are long made.
-    wait_for(&mut stderr, "0 messages, ");
+    let errors = errors(&mut child);
+    // The producer has made lines long before its first report.
+    wait_for(&errors, "0 messages, ");
     signal("INT", child.id());
-    let mut said = String::new();
-    stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(end(child).0, Some(1), "{said}");
-    let last = said.lines().last().unwrap_or_default();
+    let code = end(child).0;
+    let said: Vec<String> = errors.iter().collect();
+    assert_eq!(code, Some(1), "{said:?}");
+    let last = said.last().map_or("", String::as_str);
     for part in
         ["standard output took nothing", "200ms", "--stop-timeout", "(0 messages written; ", " more may be written"]
     {
-        assert!(last.contains(part), "{part}: {said}");
+        assert!(last.contains(part), "{part}: {said:?}");
     }
 }
 
-/// Sends a signal, again and again, until it ends: of signals that come together only the first counts.
+/// Sends a signal again and again until it ends: of signals that come together only the first counts.
 fn signal_until_end(child: &mut Child) {
+    let deadline = Instant::now() + TIMEOUT;
     while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline, "waited {TIMEOUT:?} until signals end it");
         signal("TERM", child.id());
     }
 }
@@ -104,10 +111,10 @@ fn a_second_signal_waits_for_nothing() {
     let (_reader, stdout) = unread();
     let mut command = program(&["--stdout", "--stop-timeout", "1h"]);
     let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    wait_for(&mut stderr, "0 messages, ");
+    let errors = errors(&mut child);
+    wait_for(&errors, "0 messages, ");
     signal("INT", child.id());
-    wait_for(&mut stderr, "once more to stop at once");
+    wait_for(&errors, "once more to stop at once");
     signal_until_end(&mut child);
     assert_eq!(end(child).0, Some(130));
 }

@@ -1,6 +1,7 @@
 //! Reading big-endian integers and zigzag varints from the front of bytes.
 
-/// Bytes that are read from the front.
+use isotherm_model::varint;
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
@@ -38,45 +39,18 @@ impl<'a> Bytes<'a> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// A signed varint of at most ten bytes.
+    /// A signed varint, as leniently as Fluvio reads it.
     #[inline(always)]
     pub(crate) fn varint(&mut self) -> Option<i64> {
-        let first = self.byte()?;
-        if first < 0x80 {
-            return Some(unzigzag(u64::from(first)));
-        }
-        self.long_varint(first)
+        let number = varint::take_lenient(&mut self.0).ok()?;
+        // Shifts with the sign, as Fluvio does: that differs from a zigzag only for numbers of 64 bits.
+        Some((number.cast_signed() >> 1) ^ -(number & 1).cast_signed())
     }
 
-    /// A varint whose first byte is not its last.
-    #[inline(never)]
-    fn long_varint(&mut self, first: u8) -> Option<i64> {
-        let (mut number, mut shift) = (u64::from(first & 0x7f), 7);
-        loop {
-            let byte = self.byte()?;
-            // Bits beyond 64 are lost, as they are to Fluvio. A byte beyond the tenth has no place at all.
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(unzigzag(number));
-            }
-            shift += 7;
-            if shift > 63 {
-                return None;
-            }
-        }
-    }
-
-    /// A varint that is a length, and so many bytes.
+    /// A varint that is a length, and that many bytes.
     #[inline(always)]
     pub(crate) fn sized(&mut self) -> Option<&'a [u8]> {
         let len = usize::try_from(self.varint()?).ok()?;
         self.take(len)
     }
-}
-
-/// 0, 1, 2, 3, 4 become 0, -1, 1, -2, 2. Shifts with the sign, as Fluvio does: that differs from a zigzag only for numbers of 64
-/// bits.
-#[inline(always)]
-fn unzigzag(number: u64) -> i64 {
-    (number.cast_signed() >> 1) ^ -(number & 1).cast_signed()
 }

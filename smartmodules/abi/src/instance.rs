@@ -1,44 +1,41 @@
-//! A module's one instance: its buffers, and what is done when the engine calls.
+//! A module's instance: its buffers, and the calls of the engine.
 
 use isotherm_model::params::{BadParams, Params};
 
 use crate::input::Batch;
 use crate::output::{Kind, Output};
 use crate::records::Damaged;
-use crate::{LEAST_VERSION, params};
+use crate::{MIN_VERSION, params};
 
 /// What a module does with batches.
 pub trait Transform: Sized {
-    /// What it is to the engine.
     const KIND: Kind;
 
-    /// A transform with these parameters.
     fn new(params: Params) -> Result<Self, BadParams>;
 
-    /// Adds the answer to a batch to the output, which has been begun. A batch that cannot be read is an error; then
-    /// whatever was added is forgotten.
+    /// Adds the answer to a batch to the output. A batch that cannot be read is an error, and discards what was added.
     fn transform(&mut self, batch: &Batch<'_>, output: &mut Output) -> Result<(), Damaged>;
 }
 
-/// What a call gives: a status, which is a number of records or a (negative) error, and whether the output is to be read.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
-    /// The status.
+    /// A number of records, or below 0 an error.
     pub status: i32,
-    /// Whether there is output.
+    /// Whether the engine must read the output.
     pub output: bool,
 }
 
-/// What the text of every error begins with that a batch ends with whose records cannot be told apart.
+/// Every error about a batch whose records cannot be read begins with this text.
 pub const DAMAGED: &str = "the batch that begins at offset ";
 
 /// Statuses of the engine's protocol.
 mod status {
-    /// `init` says what is wrong in its output.
+    /// `init` describes an error in its output.
     pub(super) const INIT_ERROR: i32 = -2;
-    /// `init` got what it cannot read.
+    /// `init` cannot read its input.
     pub(super) const INIT_INPUT: i32 = -10;
-    /// The transform got what it cannot read.
+    /// The transform cannot read its input.
     pub(super) const BASE_INPUT: i32 = -11;
     /// The transform was called before `init`, or after one that failed.
     pub(super) const PARAMS: i32 = -44;
@@ -50,7 +47,6 @@ impl Answer {
     }
 }
 
-/// The buffers and the transform of a module.
 #[derive(Debug)]
 pub struct Instance<T> {
     input: Vec<u8>,
@@ -64,17 +60,16 @@ impl<T> Instance<T> {
         Self { input: Vec::new(), output: Output::new(), transform: None }
     }
 
-    /// Room for an input of so many bytes: the same for each call, larger where it must be.
+    /// Room for an input of `len` bytes. It is reused, and grows if necessary.
     pub fn input(&mut self, len: usize) -> &mut [u8] {
         if self.input.len() < len {
-            // The old room is given back before the new one is taken: nothing in it is needed any more.
+            // Nothing in the old buffer is needed: free it before allocating the new one.
             self.input = Vec::new();
             self.input.resize(len, 0);
         }
         self.input.get_mut(..len).unwrap_or_default()
     }
 
-    /// The output of the last call.
     pub fn output(&self) -> &[u8] {
         self.output.bytes()
     }
@@ -87,13 +82,13 @@ impl<T> Default for Instance<T> {
 }
 
 impl<T: Transform> Instance<T> {
-    /// Makes the transform from the first `len` bytes of the input, which are the parameters.
+    /// Makes the transform from the parameters in the first `len` bytes of the input.
     pub fn init(&mut self, len: usize, version: i32) -> Answer {
         self.transform = None;
-        if version < LEAST_VERSION {
+        if version < MIN_VERSION {
             self.output.refuse(&format!(
                 "the engine speaks version {version} of its protocol, in which batches have no timestamp; this module needs version \
-                 {LEAST_VERSION} or later: use a newer Fluvio"
+                 {MIN_VERSION} or later: use a newer Fluvio"
             ));
             return Answer { status: status::INIT_ERROR, output: true };
         }
@@ -112,7 +107,7 @@ impl<T: Transform> Instance<T> {
         }
     }
 
-    /// Answers to the first `len` bytes of the input, which are a batch.
+    /// Answers to the batch in the first `len` bytes of the input.
     pub fn call(&mut self, len: usize, version: i32) -> Answer {
         let Some(transform) = &mut self.transform else {
             return Answer::status(status::PARAMS);

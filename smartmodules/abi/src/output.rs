@@ -1,73 +1,65 @@
 //! The frame around an answer: the number of records (i32), the records, and an error or none.
 
-/// What a module does, as an error names it.
+use isotherm_model::varint;
+
+/// What a module does, as errors number it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Keeps or drops each record.
     Filter = 0,
-    /// Makes any number of records of a batch.
     ArrayMap = 2,
 }
 
-/// An answer in the making, in memory that is used again.
+/// An answer that is being written, in memory that is reused.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
     bytes: Vec<u8>,
     records: u32,
 }
 
-/// Room for an answer grows by so many bytes: answers differ a little, and each that is the largest so far needs new room.
+/// The buffer grows by multiples of this: otherwise each answer that is slightly larger than all before would reallocate it.
 const PAGE: usize = 1 << 16;
 /// The longest text that the engine reads.
-const MOST_TEXT: usize = i16::MAX as usize;
+const MAX_TEXT: usize = i16::MAX as usize;
 
 impl Output {
-    /// No answer yet.
     pub const fn new() -> Self {
         Self { bytes: Vec::new(), records: 0 }
     }
 
-    /// Begins an answer without records.
     pub fn begin(&mut self) {
         self.bytes.clear();
         self.bytes.extend_from_slice(&0_u32.to_be_bytes());
         self.records = 0;
     }
 
-    /// Adds a record as it stands in a batch (see [`crate::Record::body`]), behind its true length.
+    /// Adds a record's unchanged bytes ([`crate::Record::body`]), after their true length.
     pub fn push_body(&mut self, body: &[u8]) {
-        let mut head = Framing::default();
-        head.length(body.len());
-        self.bytes.extend_from_slice(head.bytes());
+        varint::put(&mut self.bytes, length(body.len()));
         self.bytes.extend_from_slice(body);
         self.records += 1;
     }
 
     /// Adds a record without key, at the batch's own offset and time, whose value is the `len` bytes that `write` appends.
     ///
-    /// The length comes first, so that a large value is written once, where it stays, into memory of its size: a value
-    /// made elsewhere and copied would need twice as much, and one that grows while it is written three times.
+    /// With the length known, a large value is written once, into a buffer of its size. Writing it elsewhere and copying it
+    /// would need twice the memory, a buffer that grows meanwhile three times.
     pub fn push_value(&mut self, len: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut framing = Framing::default();
-        framing.length(len);
-        // Attributes, timestamp delta, offset delta, no key; behind the value no headers.
-        let body = 4 + framing.len + len + 1;
-        let mut head = Framing::default();
-        head.length(body);
-        // Behind it stands what ends the answer.
-        self.reserve(head.len + body + 1);
-        self.bytes.extend_from_slice(head.bytes());
+        // Attributes, timestamp delta, offset delta, no key; after the value no headers.
+        let body = 4 + varint::len(length(len)) + len + 1;
+        // One more byte ends the answer.
+        self.reserve(varint::len(length(body)) + body + 1);
+        varint::put(&mut self.bytes, length(body));
         self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.extend_from_slice(framing.bytes());
+        varint::put(&mut self.bytes, length(len));
         let begin = self.bytes.len();
         write(&mut self.bytes);
-        debug_assert_eq!(self.bytes.len(), begin + len, "a value of another length than was said");
+        debug_assert_eq!(self.bytes.len(), begin + len, "a value of another length than given");
         self.bytes.push(0);
         self.records += 1;
     }
 
-    /// Takes room for so many bytes more, and little beyond.
+    /// Makes room for `more` bytes, and little beyond.
     fn reserve(&mut self, more: usize) {
         let all = self.bytes.len() + more;
         if self.bytes.capacity() >= all {
@@ -75,7 +67,7 @@ impl Output {
         }
         let all = all.next_multiple_of(PAGE);
         if self.records == 0 {
-            // The old room is given back before the new one is taken: there is nothing in it yet but the place of the count.
+            // The old buffer holds only the place of the count: free it before allocating the new one.
             self.bytes = Vec::new();
             self.bytes.reserve_exact(all);
             self.begin();
@@ -102,13 +94,12 @@ impl Output {
         0
     }
 
-    /// An answer to `init`: a text that says what is wrong.
+    /// Answers to `init` with an error.
     pub(crate) fn refuse(&mut self, hint: &str) {
         self.bytes.clear();
         self.text(hint);
     }
 
-    /// The answer.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -120,34 +111,13 @@ impl Output {
     }
 
     fn text(&mut self, text: &str) {
-        let text = text.get(..text.floor_char_boundary(MOST_TEXT)).unwrap_or_default();
+        let text = text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default();
         self.bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
         self.bytes.extend_from_slice(text.as_bytes());
     }
 }
 
-/// A length as a zigzag varint.
-#[derive(Default)]
-struct Framing {
-    buffer: [u8; 10],
-    len: usize,
-}
-
-impl Framing {
-    fn length(&mut self, length: usize) {
-        let mut number = (length as u64) << 1;
-        for slot in &mut self.buffer {
-            self.len += 1;
-            *slot = number as u8 | 0x80;
-            number >>= 7;
-            if number == 0 {
-                *slot &= 0x7f;
-                return;
-            }
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
-    }
+/// The varint of a length, which Fluvio writes as a signed number.
+fn length(len: usize) -> u128 {
+    varint::zigzag(len as i128)
 }

@@ -2,66 +2,62 @@
 //!
 //! `count` (i32, big-endian), then for each record: its length (varint), attributes (i8), timestamp delta (varint), offset
 //! delta (varint), 1 and the key (varint length and bytes) or 0, the value (varint length and bytes), and a number of
-//! headers (varint), of which Fluvio writes no more. Varints are zigzag.
+//! headers (varint), after which Fluvio writes nothing. Varints are zigzag.
 //!
-//! Modules read batches so, and the consumer where no module has: both count the same records.
+//! Modules and the consumer read batches with this code, so that both count the same records.
 //!
-//! What Fluvio's own decoder reads is read, and as the same records, so that a topic is not lost to this module alone because a
-//! client of another making frames loosely: a record's length says no more than that so much follows, the next record begins
-//! where the parts of this one end, and what stands behind the last one is no matter. What that decoder refuses is refused: parts
-//! that are cut off, lengths beyond the bytes that there are, a key flag that is neither 0 nor 1. So are two things that would
-//! end that decoder: a negative length of a key or value, and a varint of more than ten bytes.
+//! It reads whatever Fluvio's own decoder reads, as the same records: clients that frame records loosely must not lose a topic to
+//! this module alone. A record's length is only a lower bound of the bytes that follow; the next record begins where the parts of
+//! this one end; bytes after the last record are ignored. It refuses what that decoder refuses: parts that are cut off, lengths
+//! beyond the end, a key flag other than 0 and 1. It also refuses two things on which that decoder panics: a negative length of
+//! a key or value, and a varint of more than ten bytes.
 
 use crate::bytes::Bytes;
 
 /// One record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// What it says of its offset, less the batch's first one. No broker checks that and no client heeds it: records are
-    /// numbered by their place.
+    /// Its own offset delta. Brokers and clients ignore it: records are numbered by their position in the batch.
     pub offset_delta: i64,
     /// Its log timestamp in milliseconds since the epoch, if the batch has one.
     pub timestamp: Option<i64>,
-    /// Its key, if it has one.
     pub key: Option<&'a [u8]>,
-    /// Its value, empty for none.
+    /// Empty for none.
     pub value: &'a [u8],
-    /// All of it as it stands in the batch, less its length, which need not be the true one.
+    /// All of its bytes but its length, which need not be the true one.
     pub body: &'a [u8],
 }
 
-/// A batch whose records cannot be told apart.
+/// A batch whose records cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damaged {
-    /// The offset of the record that is no record.
+    /// The offset of the first damaged record.
     pub offset: i64,
-    /// What is wrong.
     pub what: &'static str,
 }
 
-/// The records of a batch in their order; after an error nothing.
+/// The records of a batch in their order; it ends after an error.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
     bytes: Bytes<'a>,
     base_timestamp: Option<i64>,
     next_offset: i64,
     left: u32,
-    /// Whether not even the number of records is there.
+    /// Whether even the number of records is cut off.
     cut: bool,
 }
 
 impl<'a> Records<'a> {
-    /// The records that these bytes are, decompressed, with the batch's first offset and what its timestamps count from.
+    /// The records in these decompressed bytes, with the batch's first offset and base timestamp.
     pub fn new(bytes: &'a [u8], base_offset: i64, base_timestamp: Option<i64>) -> Self {
         let mut bytes = Bytes(bytes);
         let empty = bytes.0.is_empty();
         let count = bytes.i32();
-        // A negative number is that of no records.
+        // A negative number means no records.
         let left = count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0);
         Self { bytes, base_timestamp, next_offset: base_offset, left, cut: !empty && count.is_none() }
     }
 
-    /// The next record's parts.
     #[inline(always)]
     fn read(&mut self) -> Result<Record<'a>, &'static str> {
         let len = self.bytes.varint();
@@ -70,14 +66,13 @@ impl<'a> Records<'a> {
             return Err("a record is cut off");
         }
         let Parts { offset_delta, timestamp_delta, key, value } =
-            parts(&mut self.bytes).ok_or("a record's parts are cut off, or are none")?;
+            parts(&mut self.bytes).ok_or("a record's parts are cut off or invalid")?;
         let body = from.get(..from.len() - self.bytes.0.len()).unwrap_or_default();
         let timestamp = self.base_timestamp.map(|base| base.saturating_add(timestamp_delta));
         Ok(Record { offset_delta, timestamp, key, value, body })
     }
 }
 
-/// What a record says, as it says it.
 struct Parts<'a> {
     offset_delta: i64,
     timestamp_delta: i64,

@@ -1,4 +1,4 @@
-//! The exports of a module, and the one place where it lives.
+//! The exports of a module, and the static that holds its instance.
 
 use std::cell::UnsafeCell;
 
@@ -10,15 +10,14 @@ unsafe extern "C" {
     fn copy_records(ptr: i32, len: i32);
 }
 
-/// The place of a module's one instance.
+/// Holds a module's one instance.
 #[derive(Debug)]
-pub struct Place<T>(UnsafeCell<Instance<T>>);
+pub struct InstanceCell<T>(UnsafeCell<Instance<T>>);
 
 // SAFETY: a module of this target has one thread, so that nothing is ever shared between threads.
-unsafe impl<T> Sync for Place<T> {}
+unsafe impl<T> Sync for InstanceCell<T> {}
 
-impl<T> Place<T> {
-    /// The place of an instance that has not been initialized.
+impl<T> InstanceCell<T> {
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
         Self(UnsafeCell::new(Instance::new()))
@@ -34,10 +33,10 @@ impl<T> Place<T> {
         run(unsafe { &mut *self.0.get() })
     }
 
-    /// The address of room for an input.
+    /// The address of room for an input of `len` bytes.
     ///
     /// # Safety
-    /// As for [`Place::with`].
+    /// As for [`InstanceCell::with`].
     pub unsafe fn alloc(&self, len: usize) -> *mut u8 {
         // SAFETY: by this function's contract.
         unsafe { self.with(|instance| instance.input(len).as_mut_ptr()) }
@@ -46,7 +45,7 @@ impl<T> Place<T> {
     /// Runs a call that answers, and tells the engine where the output lies if there is any.
     ///
     /// # Safety
-    /// As for [`Place::with`].
+    /// As for [`InstanceCell::with`].
     pub unsafe fn answer(&self, call: impl FnOnce(&mut Instance<T>) -> Answer) -> i32 {
         // SAFETY: by this function's contract.
         unsafe {
@@ -54,8 +53,8 @@ impl<T> Place<T> {
                 let answer = call(instance);
                 if answer.output {
                     let output = instance.output();
-                    // SAFETY: the engine notes the address and length, and reads them after this call has returned; until
-                    // the next one nothing changes there.
+                    // SAFETY: the engine keeps address and length, and reads there after this call has returned; nothing
+                    // changes there until the next call.
                     copy_records(output.as_ptr() as i32, output.len() as i32);
                 }
                 answer.status
@@ -72,13 +71,13 @@ macro_rules! export {
         mod exports {
             use super::*;
 
-            static PLACE: $crate::wasm::Place<$transform> = $crate::wasm::Place::new();
+            static INSTANCE: $crate::wasm::InstanceCell<$transform> = $crate::wasm::InstanceCell::new();
 
             /// The address of room for an input of `len` bytes.
             #[unsafe(no_mangle)]
             extern "C" fn alloc(len: usize) -> *mut u8 {
                 // SAFETY: the engine makes one call after the other.
-                unsafe { PLACE.alloc(len) }
+                unsafe { INSTANCE.alloc(len) }
             }
 
             /// Does nothing: the room for inputs is used again.
@@ -89,14 +88,14 @@ macro_rules! export {
             #[unsafe(no_mangle)]
             extern "C" fn init(_ptr: *mut u8, len: usize, version: i32) -> i32 {
                 // SAFETY: the engine makes one call after the other.
-                unsafe { PLACE.answer(|instance| instance.init(len, version)) }
+                unsafe { INSTANCE.answer(|instance| instance.init(len, version)) }
             }
 
             /// Answers to a batch.
             #[unsafe(no_mangle)]
             extern "C" fn $name(_ptr: *mut u8, len: usize, version: i32) -> i32 {
                 // SAFETY: the engine makes one call after the other.
-                unsafe { PLACE.answer(|instance| instance.call(len, version)) }
+                unsafe { INSTANCE.answer(|instance| instance.call(len, version)) }
             }
         }
     };

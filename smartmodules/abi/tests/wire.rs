@@ -84,7 +84,7 @@ fn parts() -> impl Strategy<Value = Parts> {
     (proptest::option::of(bytes()), bytes(), 0..1_i64 << 30, -(1_i64 << 30)..1_i64 << 30)
 }
 
-/// Answers with every record as it stands; refuses to be made with a parameter.
+/// Answers with every record unchanged; accepts no parameter of its own.
 struct Echo;
 
 impl Transform for Echo {
@@ -125,15 +125,15 @@ proptest! {
         let bytes = input(&parts, base_offset, base_timestamp, version);
         let batch = Batch::read(&bytes, version.into()).expect("a batch");
         prop_assert_eq!(batch.base_offset, base_offset);
-        let read: Vec<_> = batch.records().collect::<Result<_, _>>().expect("sound");
-        let theirs = decoded::<SmartModuleInput>(&bytes, version).try_into_smartmodule_records(version).expect("sound");
+        let read: Vec<_> = batch.records().collect::<Result<_, _>>().expect("valid");
+        let theirs = decoded::<SmartModuleInput>(&bytes, version).try_into_smartmodule_records(version).expect("valid");
         prop_assert_eq!(read.len(), theirs.len());
         for ((ours, theirs), parts) in read.iter().zip(&theirs).zip(&parts) {
             prop_assert_eq!(ours.value, theirs.value().as_ref());
             prop_assert_eq!(ours.key, parts.0.as_deref());
             prop_assert_eq!(ours.offset_delta, parts.2);
             prop_assert_eq!(ours.timestamp, (base_timestamp > 0).then_some(base_timestamp + parts.3));
-            // What stands in the batch decodes as one record, the same one.
+            // Its bytes in the batch decode as the same record.
             let again: Record = decoded(&[length(ours.body.len() as i64), ours.body.to_vec()].concat(), 0);
             prop_assert_eq!(again.key.as_ref().map(|key| key.to_vec()), parts.0.clone());
             prop_assert_eq!(again.value.as_ref(), ours.value);
@@ -180,7 +180,7 @@ proptest! {
         }
     }
 
-    /// A length that is not the record's own is no matter, as long as so much follows; what is kept has its true one.
+    /// A record's length may be wrong, as long as that many bytes follow; what is kept has the true one.
     #[test]
     fn a_records_length_need_not_be_the_true_one(parts in texts(), lengths in proptest::collection::vec(-100..100_i64, 6)) {
         let mut raw = (parts.len() as i32).to_be_bytes().to_vec();
@@ -207,8 +207,8 @@ proptest! {
         let body = [&[0], varint.as_slice(), &[0, 0, 2, b'x', 0]].concat();
         let raw = [&1_i32.to_be_bytes(), length(body.len() as i64).as_slice(), &body].concat();
         let input = encoded(&SmartModuleInput::new(raw.clone(), 0, 1), 25);
-        let ours = Batch::read(&input, 25).expect("a batch").records().next().expect("a record").expect("sound");
-        let theirs = fluvios(&raw).expect("sound");
+        let ours = Batch::read(&input, 25).expect("a batch").records().next().expect("a record").expect("valid");
+        let theirs = fluvios(&raw).expect("valid");
         prop_assert_eq!(ours.timestamp, Some(1_i64.saturating_add(theirs[0].2)));
     }
 
@@ -258,9 +258,9 @@ fn the_offset_of_the_damage_is_said() {
     // A length beyond all bytes that there are; a key flag that is none; a key and a value of negative length.
     for (at, bytes, what) in [
         (4, &[0x7e_u8] as &[u8], "a record is cut off"),
-        (8, &[2], "a record's parts are cut off, or are none"),
-        (8, &[1, 1], "a record's parts are cut off, or are none"),
-        (9, &[1], "a record's parts are cut off, or are none"),
+        (8, &[2], "a record's parts are cut off or invalid"),
+        (8, &[1, 1], "a record's parts are cut off or invalid"),
+        (9, &[1], "a record's parts are cut off or invalid"),
     ] {
         let mut damaged = raw.clone();
         damaged[at..at + bytes.len()].copy_from_slice(bytes);
@@ -285,9 +285,9 @@ fn loose_framing_is_read_as_fluvio_reads_it() {
         loose[4] = len;
         assert_eq!((ours(&loose), fluvios(&loose)), (all.clone(), all.clone()), "{len}");
     }
-    // Something behind the last record.
-    let behind = [raw.as_slice(), b"\0"].concat();
-    assert_eq!((ours(&behind), fluvios(&behind)), (all.clone(), all));
+    // Bytes after the last record.
+    let after = [raw.as_slice(), b"\0"].concat();
+    assert_eq!((ours(&after), fluvios(&after)), (all.clone(), all));
     // Fewer records, or none, or a negative number of them, than there are.
     for count in [2, 0, -1] {
         let fewer = [&i32::to_be_bytes(count), &raw[4..]].concat();

@@ -1,4 +1,4 @@
-//! SmartModule `reading-gate`: keeps the rejected or the accepted readings of a topic, as they stand.
+//! SmartModule `reading-gate`: keeps the rejected or the accepted readings of a topic, unchanged.
 //!
 //! Parameters: those of [`isotherm_model::settings::Settings`]; `keep`: `rejected` (default) or `accepted`; `reason`: with
 //! `keep=rejected`, only what was rejected for this one reason. See `docs/module-parameters.md`.
@@ -12,11 +12,10 @@ use isotherm_smartmodule_abi::{Batch, Damaged, Kind, Output, Transform};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keep {
     Accepted,
-    /// For any reason, or this one.
+    /// For any reason, or for this one.
     Rejected(Option<Rejection>),
 }
 
-/// The transform.
 #[derive(Debug)]
 pub struct ReadingGate {
     scanner: Scanner,

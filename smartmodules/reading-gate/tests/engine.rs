@@ -1,4 +1,4 @@
-//! The module in the stock engine keeps what the plain reference says, as it stands.
+//! The module in the stock engine keeps what the plain reference keeps, unchanged.
 
 #[path = "../../../crates/model/tests/generate/mod.rs"]
 mod generate;
@@ -29,7 +29,7 @@ fn kept(settings: &Settings, parts: &[Parts], keep: impl Fn(Result<(), Rejection
 }
 
 #[test]
-fn what_is_kept_stands_as_it_stood() {
+fn kept_records_are_unchanged() {
     let settings = Settings::default();
     let gate =
         |params: &[(&str, &str)]| std::cell::RefCell::new(instance(NAME, params, 25, None).expect("an instance"));
@@ -66,9 +66,9 @@ fn bad_parameters_are_named_when_the_module_is_made() {
         (&[("reason", "future"), ("keep", "accepted")], &["`reason`", "`keep=rejected`"]),
         (&[("output", "json")], &["`output`", "unknown", "keep, reason"]),
     ] {
-        let said = instance(NAME, params, 25, None).expect_err("no such module");
+        let error = instance(NAME, params, 25, None).expect_err("no such module");
         for part in parts {
-            assert!(said.contains(part), "{params:?} said: {said}");
+            assert!(error.contains(part), "{params:?}: {error}");
         }
     }
 }
@@ -77,8 +77,8 @@ fn bad_parameters_are_named_when_the_module_is_made() {
 fn a_damaged_batch_is_an_error_that_names_its_offset() {
     let mut module = instance(NAME, &[], 22, None).expect("an instance");
     let whole = raw(&["a", "b", "c"].map(Parts::value));
-    let said = answered(&mut module, &whole[..whole.len() - 1], 500, NOON).expect_err("damaged");
-    assert!(said.contains("500") && said.contains("502"), "{said}");
+    let error = answered(&mut module, &whole[..whole.len() - 1], 500, NOON).expect_err("damaged");
+    assert!(error.contains("500") && error.contains("502"), "{error}");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn module_model_and_reference_give_one_answer() {
     ];
     for params in settings {
         let params: Vec<(&str, &str)> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let settings = Settings::from_params(params.iter().copied()).expect("sound");
+        let settings = Settings::from_params(params.iter().copied()).expect("valid");
         for version in VERSIONS {
             let module = std::cell::RefCell::new(instance(NAME, &params, version, None).expect("an instance"));
             proptest!(ProptestConfig::with_cases(150), |(parts in parts(), first in 0_i64..1 << 40, timed: bool)| {
@@ -101,7 +101,7 @@ fn batches_of_every_size_are_answered() {
     let empty = check(&mut module, &settings, &[], 7, NOON);
     assert_eq!((empty.source.first, empty.source.next, empty.aggregate.records), (7, 7, 0));
     check(&mut module, &settings, &[Parts::value(reading(1))], 7, NOON);
-    // Values that are none.
+    // Values that are not readings.
     let none = ["", "null", "\"\"", "{}", "[]", " "].map(Parts::value);
     assert_eq!(check(&mut module, &settings, &none, 8, NOON).aggregate.rejected.total(), 6);
     // 32 MiB in one batch, and then a small one again.
@@ -122,7 +122,7 @@ fn batches_of_every_size_are_answered() {
 }
 
 #[test]
-fn what_a_record_says_of_its_offset_counts_nowhere() {
+fn offset_deltas_are_ignored() {
     let mut module = instance(NAME, &[], 25, None).expect("an instance");
     let wanted: Vec<Parts> = (0..3).map(reading).map(Parts::value).collect();
     let wanted = check(&mut module, &Settings::default(), &wanted, 40, NOON);
@@ -148,7 +148,7 @@ fn the_answer_for_people_is_json() {
     let records = answered(&mut module, &raw, 40, NOON).expect("an answer");
     let text = std::str::from_utf8(&records[0].value).expect("text");
     assert!(text.len() <= max_text_len(raw.len()));
-    let settings = Settings::from_params([("group", "/destination"), ("groups", "any")]).expect("sound");
+    let settings = Settings::from_params([("group", "/destination"), ("groups", "any")]).expect("valid");
     let records = parts.iter().map(|parts| combine::Record { timestamp: Some(NOON), value: &parts.value });
     assert_eq!(text, codec::text(&combine(&settings, 40, Some(NOON), records), settings.window, "destination"));
     let value: serde_json::Value = serde_json::from_str(text).expect("JSON");
@@ -170,9 +170,9 @@ fn bad_parameters_are_named_when_the_module_is_made() {
         (&[("min", "1000001")], &["`min` 1000001 is", "`max` 1000000 (the default)", "give a `max`"]),
     ] {
         for version in VERSIONS {
-            let said = instance(NAME, params, version, None).expect_err("no such module");
+            let error = instance(NAME, params, version, None).expect_err("no such module");
             for part in parts {
-                assert!(said.contains(part), "{params:?} said: {said}");
+                assert!(error.contains(part), "{params:?}: {error}");
             }
         }
     }
@@ -183,9 +183,9 @@ fn a_damaged_batch_is_an_error_that_names_its_offset() {
     let mut module = instance(NAME, &[], 25, None).expect("an instance");
     let parts: Vec<Parts> = (0..10).map(reading).map(Parts::value).collect();
     let whole = raw(&parts);
-    let said = answered(&mut module, &whole[..whole.len() - 1], 500, NOON).expect_err("damaged");
-    assert!(said.contains("500") && said.contains("509"), "{said}");
-    assert!(said.contains(isotherm_smartmodule_abi::DAMAGED), "the consumer knows it by these words: {said}");
+    let error = answered(&mut module, &whole[..whole.len() - 1], 500, NOON).expect_err("damaged");
+    assert!(error.contains("500") && error.contains("509"), "{error}");
+    assert!(error.contains(isotherm_smartmodule_abi::DAMAGED), "the consumer knows it by these words: {error}");
     // And the module goes on.
     check(&mut module, &Settings::default(), &parts, 500, NOON);
 }
@@ -206,9 +206,9 @@ fn memory_stays_flat() {
             .and_then(|mut module| (0..batches).try_for_each(|_| answered(&mut module, &raw, 0, NOON).map(drop)))
             .is_ok()
     };
-    let least = (1..=1_024).collect::<Vec<_>>().partition_point(|pages| !passes(*pages, 2)) + 1;
-    assert!(least > 16 && least < 128, "{least} pages for batches of {} bytes", raw.len());
-    assert!(passes(least, 100), "400,000 readings need more than the {least} pages that 8,000 need");
+    let min = (1..=1_024).collect::<Vec<_>>().partition_point(|pages| !passes(*pages, 2)) + 1;
+    assert!(min > 16 && min < 128, "{min} pages for batches of {} bytes", raw.len());
+    assert!(passes(min, 100), "400,000 readings need more than the {min} pages that 8,000 need");
 }
 
 #[test]

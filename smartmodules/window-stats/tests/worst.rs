@@ -1,14 +1,16 @@
-//! The batches that need most: every reading alone in its window and cell, each as short as one can be and its statistics as
-//! long. What is answered stays within the stated multiples of the batch, and the module within the engine's memory.
+//! The most demanding batches: every reading as short as possible, alone in its window and cell, with statistics as long as
+//! possible. The answer stays within the stated multiples of the batch, and the module within the engine's memory.
 
+#[path = "../../../crates/model/tests/generate/mod.rs"]
+mod generate;
 #[path = "../../testing/mod.rs"]
 mod testing;
 
+use generate::{SHORTEST, shortest};
 use isotherm_model::codec::{self, decode, max_encoded_len, max_text_len};
 use isotherm_model::combine::{Record, combine};
 use isotherm_model::partial::Partial;
 use isotherm_model::settings::Settings;
-use isotherm_model::time::Utc;
 use testing::{Parts, answered, instance, raw};
 
 const NAME: &str = "window-stats";
@@ -16,31 +18,14 @@ const NAME: &str = "window-stats";
 const LIMIT: usize = 1_000_000_000;
 /// What batches of 32 MiB must do with: less than the limit, since memory can lie in pieces of many sizes.
 const ENOUGH: usize = LIMIT / 5 * 3;
-/// The first event time: 2000-01-01T00:00:00Z.
-const FIRST: i64 = 946_684_800_000;
 /// What Fluvio puts around a reading of less than 56 bytes, besides its place in the batch.
 const FRAMING: usize = 6;
 
-/// One member is sensor, group and time.
-const ONE: [(&str, &str); 8] = [
-    ("sensor", "/"),
-    ("group", "/"),
-    ("time", "/"),
-    ("value", "/a"),
-    ("groups", "any"),
-    ("window", "1ms"),
-    ("min", "-1000000000000"),
-    ("max", "1000000000000"),
-];
-
-/// Readings that take no more than so many bytes of the log, and hardly less: one or more in each window.
+/// Readings that take at most `bytes` of the log, and hardly less: one or more in each window.
 fn batch(bytes: usize, to_a_window: usize) -> Vec<Parts> {
     let mut left = bytes - size_of::<i32>();
     let readings = (0..).map_while(|i| {
-        // Between the two that share a window lies the whole range.
-        let sign = if i % 2 == 0 { "-" } else { "" };
-        let time = Utc(FIRST + (i / to_a_window) as i64 * 1_000);
-        let reading = format!("{{\"\":\"{time}\",\"a\":{sign}1e12}}");
+        let reading = shortest(i, to_a_window);
         let place = [64, 8_192, 1 << 20].iter().take_while(|places| i >= **places).count() + 1;
         left = left.checked_sub(reading.len() + FRAMING + place)?;
         Some(Parts::value(reading))
@@ -53,10 +38,10 @@ fn combined(settings: &Settings, parts: &[Parts]) -> Partial {
     combine(settings, 0, None, parts.iter().map(|parts| Record { timestamp: None, value: &parts.value }))
 }
 
-/// Has one instance answer to batches of so many bytes, one after the other; bytes of each batch and of its answer.
+/// Lets one instance answer to batches of these sizes; returns the bytes of each batch and of its answer.
 fn lengths(output: &'static str, batches: &[(usize, usize)]) -> Vec<(usize, usize)> {
-    let settings = Settings::from_params(ONE).expect("sound");
-    let params = [ONE.as_slice(), &[("output", output)]].concat();
+    let settings = Settings::from_params(SHORTEST).expect("valid");
+    let params = [SHORTEST.as_slice(), &[("output", output)]].concat();
     let mut module = instance(NAME, &params, 25, Some(ENOUGH)).expect("an instance");
     let answers = batches.iter().map(|(bytes, to_a_window)| {
         let parts = batch(*bytes, *to_a_window);
@@ -88,7 +73,7 @@ fn the_largest_answers_are_within_the_stated_multiples() {
     }
 }
 
-/// A batch of 32 MiB, behind one that left memory in pieces of another size.
+/// A batch of 32 MiB, after one that fragmented the memory into other sizes.
 #[test]
 fn the_largest_batches_are_answered_within_the_engines_memory() {
     for output in ["binary", "json"] {

@@ -68,7 +68,7 @@ impl Child {
         self.ended = Some(ended);
         thread::spawn(move || {
             let waited = process.wait();
-            // Nobody listens any more when the demo ends on its own.
+            // There is no receiver any more when the demo ends on its own.
             let _ = done.send(());
             let _ = events.send(event(match waited {
                 Ok(status) => Ended { name, success: status.success(), status: status.to_string() },
@@ -78,8 +78,8 @@ impl Child {
         Ok(())
     }
 
-    /// Asks the child to end (SIGINT), waits, and kills it when it has not ended after `patience`.
-    pub(super) fn stop(&mut self, patience: Duration) {
+    /// Asks the child to end (SIGINT), waits, and kills it when it has not ended after `timeout`.
+    pub(super) fn stop(&mut self, timeout: Duration) {
         if self.ended.is_none() {
             let (nobody, _) = mpsc::channel();
             if self.report(nobody, |_| ()).is_err() {
@@ -90,12 +90,12 @@ impl Child {
         if ended.try_recv().is_ok() {
             return;
         }
-        // It may have ended in this moment; then there is nobody to signal.
+        // It may have ended in this moment; then the signal has no receiver.
         let _ = kill(self.pid, Signal::SIGINT);
-        if ended.recv_timeout(patience).is_err() {
-            eprintln!("The {} did not end within {patience:?}: killed", self.name);
+        if ended.recv_timeout(timeout).is_err() {
+            eprintln!("The {} did not end within {timeout:?}: killed", self.name);
             let _ = kill(self.pid, Signal::SIGKILL);
-            let _ = ended.recv_timeout(patience);
+            let _ = ended.recv_timeout(timeout);
         }
     }
 }

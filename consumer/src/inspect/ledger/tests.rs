@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use isotherm_engine::ledger;
-use isotherm_engine::ledger::Gap;
+use isotherm_engine::ledger::KeyedRange;
+use isotherm_model::partial::SourceRange;
 use isotherm_model::rejection::Rejection;
 use isotherm_model::schema::{Groups, Pointer};
 use isotherm_model::window::{Window, WindowSize};
@@ -29,7 +29,7 @@ struct Store {
 impl Store {
     /// Of three partitions, the last of which has not had a record.
     fn new() -> Self {
-        let state = |merged| PartitionState { merged, refill: merged, ..PartitionState::default() };
+        let state = |merged| PartitionState { position: merged, restore_from: merged, ..PartitionState::default() };
         let mut rejected = RejectedCounts::default();
         rejected.add(Rejection::NotJson, 1_000);
         rejected.add(Rejection::BadTime, 2);
@@ -44,8 +44,8 @@ impl Store {
                 vec![range(Rejection::NotJson, 50, 2_000, 1_000), range(Rejection::BadTime, 70, 90, 2)],
                 0,
             ),
-            replayed: 40,
-            gaps: vec![Gap { range: SourceRange { first: 12_300, next: 12_400 }, unread: 55 }],
+            restored: 40,
+            data_losses: vec![ledger::DataLoss { range: SourceRange { first: 12_300, next: 12_400 }, lost: 55 }],
         };
         let mut rejected = RejectedCounts::default();
         rejected.add(Rejection::Future, 3);
@@ -80,16 +80,16 @@ impl Store {
 #[test]
 fn everything_adds_up() {
     let report = Store::new().report();
-    let Counts { read, counted, late, rejected, replayed, unread, waiting, lost } = report.counts;
-    assert_eq!((read, counted, late, rejected.total(), replayed, unread), (12_355, 11_320, 30, 1_005, 40, 55));
+    let Counts { read, counted, late, rejected, restored, lost, dead_letters } = report.counts;
+    assert_eq!((read, counted, late, rejected.total(), restored, lost), (12_355, 11_320, 30, 1_005, 40, 55));
     assert_eq!(read, counted + late + rejected.total());
-    assert_eq!(waiting, Letters { batches: 2, records: 7 });
-    assert_eq!(lost, Letters { batches: 2, records: 3 });
+    assert_eq!(dead_letters.waiting, Letters { batches: 2, records: 7 });
+    assert_eq!(dead_letters.lost, Letters { batches: 2, records: 3 });
     let of: Vec<_> =
         report.partitions.iter().map(|ledger| (ledger.partition, ledger.next, ledger.counts.read)).collect();
     assert_eq!(of, [(0, 12_400, 12_345), (1, 10, 10), (2, 0, 0)]);
-    let late = &report.partitions[0].late;
-    assert_eq!((late.listed.len(), late.listed[2].key, late.unlisted), (23, 6_000, 7), "windows by their start");
+    let PartitionLedger { late_ranges: late, late_unlisted, .. } = &report.partitions[0];
+    assert_eq!((late.len(), late[2].kind, *late_unlisted), (23, Kind::Window(6_000), 7), "windows by their start");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn log<const N: usize>(ends: [(PartitionId, i64); N]) -> Result<PartitionBounds,
 
 fn partition(merged: i64, watermark: Option<Millis>) -> PartitionState {
     let watermark = watermark.map(|after| START + after);
-    PartitionState { merged, refill: merged, watermark, ..PartitionState::default() }
+    PartitionState { position: merged, restore_from: merged, watermark, ..PartitionState::default() }
 }
 
 impl Case {
@@ -82,7 +82,12 @@ impl Case {
     }
 
     fn holders(&self) -> Vec<PartitionId> {
-        self.report().partitions.iter().filter(|partition| partition.holds_back).map(|found| found.partition).collect()
+        self.report()
+            .partitions
+            .iter()
+            .filter(|partition| partition.blocks_watermark)
+            .map(|found| found.partition)
+            .collect()
     }
 
     #[track_caller]
@@ -110,12 +115,12 @@ fn a_partition_that_was_read_is_waited_for_until_it_is_quiet() {
 
 #[test]
 fn a_partition_that_the_watermark_has_passed_holds_nothing_back() {
-    use ReadState::{CaughtUp, Quiet};
+    use ReadState::{CaughtUp, Idle};
     let mut case = Case::new();
     // One without a reading, and one of which none has come for long.
     case.partitions.insert(3, partition(70, Some(2_499)));
     let case = case.end(3, Ok(70));
-    assert_eq!((states(&case), case.holders()), (vec![CaughtUp, CaughtUp, Quiet, Quiet], vec![1]));
+    assert_eq!((states(&case), case.holders()), (vec![CaughtUp, CaughtUp, Idle, Idle], vec![1]));
     // What has more to read is no longer quiet.
     let case = case.end(3, Ok(71)).end(2, Ok(5));
     assert_eq!(case.holders(), [1, 2, 3]);
@@ -154,7 +159,7 @@ fn a_partition_with_a_backlog_is_named_with_it() {
     let case = Case::new().end(1, Ok(12_745));
     case.says(&["partition 1 has 12,345 records to read"]);
     let of = &case.report().partitions[1];
-    assert_eq!((of.state, of.lag, of.missing), (ReadState::Backlog, Some(12_345), Some(1_500)));
+    assert_eq!((of.state, of.lag, of.missing), (ReadState::CatchingUp, Some(12_345), Some(1_500)));
     // Whoever is ahead holds nothing back, whatever it has to read.
     let case = Case::new().end(0, Ok(621));
     assert_eq!(case.holders(), [1]);
@@ -195,7 +200,7 @@ fn a_partition_that_the_store_does_not_know_holds_everything_back() {
 #[test]
 fn without_a_consumer_nothing_closes() {
     let mut case = Case::new().consumer(None);
-    case.partitions.entry(1).or_default().refill = 350;
+    case.partitions.entry(1).or_default().restore_from = 350;
     case.says(&[
         "no consumer is running with this store, and nothing closes until one is; it first reads 50 records again",
         "partition 1 has read all",
@@ -209,22 +214,22 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
     let cut = |consumer, start| {
         let mut case = Case::new().consumer(consumer);
         let last = Some(LastBatch { first: 390, digest: 7 });
-        case.partitions.insert(1, PartitionState { refill: 350, last, ..partition(400, Some(2_500)) });
+        case.partitions.insert(1, PartitionState { restore_from: 350, last, ..partition(400, Some(2_500)) });
         case.bounds(1, Ok(LogBounds { start, end: 500 }))
     };
     let case = cut(None, 351);
     let of = &case.report().partitions[1];
-    assert_eq!((of.state, of.holds_back, of.first, of.lag), (ReadState::Cut, true, Some(351), Some(100)));
+    assert_eq!((of.state, of.blocks_watermark, of.first, of.lag), (ReadState::Cut, true, Some(351), Some(100)));
     case.says(&[
         "nothing closes until one is",
         "partition 1 of `sensors` begins at offset 351 by now, but the store says to go on at 350: the broker's retention has \
-         cut what lies between. Go on without it with --accept-gap",
+         cut what lies between. Go on without it with --accept-data-loss",
         "partition 2 has read all",
     ]);
     assert!(!case.report().because[0].contains("again"), "nothing is read of it: {:?}", case.report().because);
     let text = text(&case.report()).join("\n");
     assert!(text.contains("     351      400  500  100  cut"), "{text}");
-    assert_eq!(cut(None, 350).report().partitions[1].state, ReadState::Backlog);
+    assert_eq!(cut(None, 350).report().partitions[1].state, ReadState::CatchingUp);
     // What is cut of what is to be read is not to be read.
     assert_eq!(cut(None, 410).report().partitions[1].lag, Some(90));
     // One that runs has read so far: it is the next start that is refused.
@@ -238,14 +243,14 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
     // Where only the batch is cut that the log is known by, nothing is missing, and no run is refused.
     for consumer in [None, started(120)] {
         let mut case = cut(consumer, 400);
-        case.partitions.entry(1).and_modify(|state| state.refill = 400);
-        assert_eq!(case.report().partitions[1].state, ReadState::Backlog);
+        case.partitions.entry(1).and_modify(|state| state.restore_from = 400);
+        assert_eq!(case.report().partitions[1].state, ReadState::CatchingUp);
         let because = case.report().because.join("\n");
-        assert!(!because.contains("accept-gap"), "{because}");
+        assert!(!because.contains("accept-data-loss"), "{because}");
     }
     // Of which nothing has come, that is read from wherever it begins.
     let case = Case::new().bounds(2, Ok(LogBounds { start: 9, end: 9 }));
-    assert_eq!(case.report().partitions[2].state, ReadState::Quiet);
+    assert_eq!(case.report().partitions[2].state, ReadState::Idle);
     // It holds back what is not there yet, too.
     let mut case = cut(None, 351);
     (case.state.oldest_open, case.state.open_windows) = (None, 0);

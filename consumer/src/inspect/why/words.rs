@@ -6,10 +6,11 @@ use isotherm_model::settings::DurationText;
 use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
 use isotherm_store::Timing;
+use isotherm_terminal::progress::thousands;
 
 use super::{Known, MOST_TEXT, distance};
 use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
-use crate::sink::table::format::{foreign, thousands};
+use crate::sinks::table::format::foreign;
 
 /// Everything that is to be said, in the order of its weight.
 pub(super) fn because(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
@@ -29,7 +30,7 @@ pub(super) fn because(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
         because.extend(next_start(known, report));
         return because;
     }
-    let holders: Vec<_> = report.partitions.iter().filter(|partition| partition.holds_back).collect();
+    let holders: Vec<_> = report.partitions.iter().filter(|partition| partition.blocks_watermark).collect();
     because.extend(holders.iter().map(|holder| words(known, holder, window)));
     if holders.iter().all(|holder| holder.state == ReadState::CaughtUp) {
         let quiet = when_quiet(known, report, window, holders.is_empty());
@@ -78,10 +79,10 @@ fn given(known: &Known<'_>) -> Vec<String> {
 
 fn not_running(known: &Known<'_>, report: &WhyReport) -> String {
     // Of a log that is not the one, or no longer the whole, nothing is read.
-    let read = |state| matches!(state, ReadState::Backlog | ReadState::CaughtUp | ReadState::Unknown);
+    let read = |state| matches!(state, ReadState::CatchingUp | ReadState::CaughtUp | ReadState::Unknown);
     let again = report.partitions.iter().filter(|partition| read(partition.state)).fold(0_u64, |sum, partition| {
         let stored = known.partitions.get(&partition.partition);
-        sum.saturating_add(stored.map_or(0, |stored| distance(stored.resume(), stored.merged)))
+        sum.saturating_add(stored.map_or(0, |stored| distance(stored.resume(), stored.position)))
     });
     let refill = match again {
         0 => String::new(),
@@ -127,7 +128,7 @@ fn words(known: &Known<'_>, holder: &PartitionWhy, window: OpenWindow) -> String
     let none = if watermark.is_none() { " (none of its readings has been accepted so far)" } else { "" };
     let error = foreign(error.as_deref().unwrap_or_default(), MOST_TEXT);
     match state {
-        ReadState::Unread => {
+        ReadState::Discovered => {
             let to_read = match lag {
                 Some(lag) if *lag > 0 => format!("; it has {} to read", records(*lag)),
                 _ if error.is_empty() => String::new(),
@@ -137,8 +138,8 @@ fn words(known: &Known<'_>, holder: &PartitionWhy, window: OpenWindow) -> String
                 "partition {partition} is not known to the store yet: nothing closes until its end is known{to_read}"
             )
         }
-        ReadState::Backlog => format!("partition {partition} has {} to read{none}", records(lag.unwrap_or(0))),
-        ReadState::CaughtUp | ReadState::Quiet => {
+        ReadState::CatchingUp => format!("partition {partition} has {} to read{none}", records(lag.unwrap_or(0))),
+        ReadState::CaughtUp | ReadState::Idle => {
             let since = known.just_started().map_or(String::new(), |age| {
                 format!("; the consumer was started {}s ago, and counts from there", age.as_secs())
             });
@@ -161,7 +162,7 @@ fn words(known: &Known<'_>, holder: &PartitionWhy, window: OpenWindow) -> String
 
 /// What happens once all partitions are quiet.
 fn when_quiet(known: &Known<'_>, report: &WhyReport, window: OpenWindow, quiet: bool) -> Option<String> {
-    let settled = |partition: &PartitionWhy| matches!(partition.state, ReadState::CaughtUp | ReadState::Quiet);
+    let settled = |partition: &PartitionWhy| matches!(partition.state, ReadState::CaughtUp | ReadState::Idle);
     if !report.partitions.iter().all(settled) {
         return None;
     }
@@ -196,7 +197,7 @@ fn next_start(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
         (partition.state != ReadState::Cut && stored.last.is_some() && stored.lacks(first)).then(|| {
             format!(
                 "partition {} begins at offset {first} by now: a consumer that is started again with this store is to go on at {}, \
-                 and is refused without --accept-gap",
+                 and is refused without --accept-data-loss",
                 partition.partition,
                 stored.resume()
             )

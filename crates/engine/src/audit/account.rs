@@ -30,13 +30,13 @@ pub(super) struct Scope {
     /// From where on the log was read again; `start` if nothing of it has been cut.
     pub(super) from: i64,
     /// Where the run stopped reading.
-    pub(super) merged: i64,
+    pub(super) position: i64,
 }
 
 impl Scope {
     /// Of a partition that the log still holds from `from` on.
     pub(super) fn new(state: &PartitionState, from: i64) -> Self {
-        Self { start: state.start, from: from.max(state.start), merged: state.merged }
+        Self { start: state.start, from: from.max(state.start), position: state.position }
     }
 
     pub(super) fn is_whole(self) -> bool {
@@ -46,7 +46,7 @@ impl Scope {
 
 /// Offsets that a run went on without, and that it had never read.
 fn unread(account: &Account) -> u64 {
-    account.gaps.iter().fold(0, |sum: u64, gap| sum.saturating_add(gap.unread))
+    account.data_losses.iter().fold(0, |sum: u64, gap| sum.saturating_add(gap.lost))
 }
 
 /// How many records can have been read where the log no longer holds them: no more than there were offsets.
@@ -110,14 +110,14 @@ fn by_reason(what: &str, stored: &Account, findings: &mut Findings) {
 
 /// What was never read cannot have been counted, and a gap ends where the run went on.
 fn gaps(what: &str, stored: &Account, scope: Scope, findings: &mut Findings) {
-    for gap in &stored.gaps {
+    for gap in &stored.data_losses {
         let offsets = u64::try_from(gap.range.next.saturating_sub(gap.range.first)).unwrap_or(0);
-        if gap.range.first < scope.start || gap.range.next > scope.merged || gap.unread > offsets || offsets == 0 {
-            let said = format!("{} to {}, {} unread", gap.range.first, gap.range.next, gap.unread);
-            findings.differ(what, said, format!("within {} to {}", scope.start, scope.merged));
+        if gap.range.first < scope.start || gap.range.next > scope.position || gap.lost > offsets || offsets == 0 {
+            let said = format!("{} to {}, {} unread", gap.range.first, gap.range.next, gap.lost);
+            findings.differ(what, said, format!("within {} to {}", scope.start, scope.position));
         }
     }
-    let offsets = u64::try_from(scope.merged.saturating_sub(scope.start)).unwrap_or(0);
+    let offsets = u64::try_from(scope.position.saturating_sub(scope.start)).unwrap_or(0);
     let most = offsets.saturating_sub(unread(stored));
     if stored.read > most {
         findings.differ(format!("{what}: read"), stored.read, format!("at most {most}: there are no more offsets"));

@@ -12,7 +12,7 @@ use super::findings::{Findings, ReadAgain, of, optional};
 use super::sound::{self, Sums, at_most};
 use super::{Audit, Reread};
 use crate::results::Totals;
-use crate::state::{LastBatch, Sighting, TopicState};
+use crate::state::{LastBatch, SensorEntry, TopicState};
 
 /// How far a clock may be wrong.
 const CLOCK_ERROR: Millis = 24 * 60 * 60 * 1_000;
@@ -40,8 +40,8 @@ impl Closing {
     }
 
     /// Takes sensors of the store. Cost: constant for each.
-    pub fn sensors(&mut self, sightings: &[Sighting]) {
-        for Sighting { sensor, group } in sightings {
+    pub fn sensors(&mut self, sightings: &[SensorEntry]) {
+        for SensorEntry { sensor, group } in sightings {
             let number = usize::try_from(*group).unwrap_or(usize::MAX);
             let (Some((stored, more)), Some(named)) =
                 (self.groups.get_mut(number), self.audit.stored.groups.get(number))
@@ -107,10 +107,10 @@ impl Closing {
             let what = format!("windows: group {group}: readings that the log no longer gives");
             findings.differ(what, in_windows, "none, as in the totals");
         }
-        let gaps = audit.stored.accounts.values().flat_map(|account| &account.gaps);
+        let gaps = audit.stored.accounts.values().flat_map(|account| &account.data_losses);
         let lost = gaps.fold(0, |sum: u64, gap| {
             let offsets = u64::try_from(gap.range.next.saturating_sub(gap.range.first)).unwrap_or(0);
-            sum.saturating_add(offsets.saturating_sub(gap.unread))
+            sum.saturating_add(offsets.saturating_sub(gap.lost))
         });
         if told && lost == 0 {
             // Windows and totals have all been compared with the log.
@@ -123,7 +123,7 @@ impl Closing {
         let open = audit
             .partitions
             .values()
-            .fold(lost, |sum, reread| sum.saturating_add(reread.cut(reread.state.refill, reread.state.merged)));
+            .fold(lost, |sum, reread| sum.saturating_add(reread.cut(reread.state.restore_from, reread.state.position)));
         let in_none = if audit.stored.dropped > 0 && !told { u64::MAX } else { open };
         sums.compare(groups, in_none, findings);
     }
@@ -157,8 +157,8 @@ impl Audit {
         for (partition, reread) in &self.partitions {
             let Reread { state, from, position, account: recount, last, watermark, .. } = reread;
             let findings = &mut self.findings;
-            if !reread.can_stand_at(state.merged) {
-                findings.differ(of(*partition, "merged offset"), state.merged, position);
+            if !reread.can_stand_at(state.position) {
+                findings.differ(of(*partition, "merged offset"), state.position, position);
             }
             let in_log = state.last.is_some_and(|last| last.first >= *from);
             if in_log || last.is_some() || reread.is_whole() {
@@ -178,11 +178,11 @@ impl Audit {
             }
             // A run that goes on reads from there. Earlier costs time, later loses readings.
             let first = self.ahead.values().filter_map(|ahead| ahead.firsts.get(partition)).min();
-            let most = first.map_or(state.merged, |first| state.merged.min(*first));
-            if state.refill > most || state.refill < state.start {
+            let most = first.map_or(state.position, |first| state.position.min(*first));
+            if state.restore_from > most || state.restore_from < state.start {
                 findings.differ(
                     of(*partition, "where open windows begin"),
-                    state.refill,
+                    state.restore_from,
                     format!("{} to {most}", state.start),
                 );
             }

@@ -6,12 +6,13 @@ use isotherm_model::fixed::Micros;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::time::Utc;
 use isotherm_model::window::Millis;
+use serde::Serialize;
 
 /// How many differences are named. What comes later is counted.
 pub const MOST_DIFFERENCES: usize = 1_000;
 
 /// Something that is stored otherwise than it is recomputed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// What.
     pub what: String,
@@ -22,7 +23,7 @@ pub struct Difference {
 }
 
 /// Something that can no longer be recomputed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unverifiable {
     /// What.
     pub what: String,
@@ -31,7 +32,7 @@ pub struct Unverifiable {
 }
 
 /// Closed windows, by how they fared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Windows {
     /// Recomputed, and the same.
     pub verified: u64,
@@ -40,6 +41,7 @@ pub struct Windows {
     /// What is left of the log gives no more than a part of it.
     pub unverifiable: u64,
     /// The start of the first and of the last one that is unverifiable.
+    #[serde(skip)]
     pub unverifiable_from_to: Option<(Millis, Millis)>,
     /// No longer in the store.
     pub dropped: u64,
@@ -48,7 +50,7 @@ pub struct Windows {
 }
 
 /// What was read again of a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ReadAgain {
     /// Which.
     pub partition: PartitionId,

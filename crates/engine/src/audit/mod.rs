@@ -115,7 +115,7 @@ impl Audit {
         let mut partitions = BTreeMap::new();
         for (partition, state) in &stored.partitions {
             let begin = stored.begin(*partition, state);
-            let from = from.get(partition).copied().unwrap_or(state.merged).min(state.merged).max(state.start);
+            let from = from.get(partition).copied().unwrap_or(state.position).min(state.position).max(state.start);
             let why = if begin > state.start && from <= begin {
                 "the log no longer held it when a gap was accepted"
             } else {
@@ -160,7 +160,7 @@ impl Audit {
 
     /// Where the run stopped reading each partition.
     pub fn ends(&self) -> Vec<(PartitionId, i64)> {
-        self.partitions.iter().map(|(partition, reread)| (*partition, reread.state.merged)).collect()
+        self.partitions.iter().map(|(partition, reread)| (*partition, reread.state.position)).collect()
     }
 
     /// Takes the next batch of a partition: the range and the aggregate of its partial, and where it ends by its header.
@@ -179,7 +179,7 @@ impl Audit {
             let what = of(partition, "where a batch begins");
             self.findings.differ(what, reread.position, source.first);
         }
-        let refill = reread.state.refill;
+        let refill = reread.state.restore_from;
         if source.first < refill && refill < source.next {
             let batch = format!("{} or {}, where a batch begins and ends", source.first, source.next);
             self.findings.differ(of(partition, "where open windows begin"), refill, batch);
@@ -239,7 +239,7 @@ impl Audit {
             let until = optional(self.stored.topic.closed_until.map(Utc));
             self.findings.differ(format!("{what}: closed"), "yes", format!("no, windows are closed until {until}"));
         }
-        let missing = self.check_offsets(&what, &stored.merged);
+        let missing = self.check_offsets(&what, &stored.positions);
         self.check_closed_by(&what, stored);
         let counted = self.ahead.remove(&window).unwrap_or_default().counted.figures();
         // Windows before it that no reading was counted into have no row, and nothing that waits.
@@ -286,7 +286,7 @@ impl Audit {
             if let Some(before) = self.merged.get(partition).filter(|before| *before > offset) {
                 self.findings.differ(what("offset"), offset, format!("at least {before}, as before"));
             }
-            let PartitionState { start, merged, .. } = reread.state;
+            let PartitionState { start, position: merged, .. } = reread.state;
             if *offset < start || *offset > merged {
                 self.findings.differ(what("offset"), offset, format!("{start} to {merged}"));
             } else if *offset > reread.from && !reread.can_stand_at(*offset) {

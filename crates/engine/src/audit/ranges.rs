@@ -63,8 +63,8 @@ impl<K: Copy + Ord> Both<'_, K> {
         {
             let before = ends.insert(*key, *next).unwrap_or(scope.start);
             let offsets = u64::try_from(next.saturating_sub(*first)).unwrap_or(0);
-            if *first < before || *next > scope.merged || *records == 0 || *records > offsets {
-                let can = format!("1 or more within {before} to {}, at most one an offset", scope.merged);
+            if *first < before || *next > scope.position || *records == 0 || *records > offsets {
+                let can = format!("1 or more within {before} to {}, at most one an offset", scope.position);
                 findings.differ(format!("{what}: range {place}"), format!("{records} in {first} to {next}"), can);
             }
         }

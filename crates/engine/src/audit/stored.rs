@@ -34,11 +34,11 @@ pub struct Stored {
 impl Stored {
     /// Where the last gap that was accepted in a partition ends, if there is one: the log must not hold what lies before.
     pub fn gap_end(&self, partition: PartitionId) -> Option<i64> {
-        self.accounts.get(&partition)?.gaps.iter().map(|gap| gap.range.next).max()
+        self.accounts.get(&partition)?.data_losses.iter().map(|gap| gap.range.next).max()
     }
 
     /// Where a partition begins that has not been cut since: behind the last gap that was accepted.
     pub fn begin(&self, partition: PartitionId, state: &PartitionState) -> i64 {
-        self.gap_end(partition).map_or(state.start, |end| end.min(state.merged).max(state.start))
+        self.gap_end(partition).map_or(state.start, |end| end.min(state.position).max(state.start))
     }
 }

@@ -6,14 +6,14 @@ use isotherm_model::stats::SensorHash;
 
 use super::tally::Tally;
 use crate::names::{GroupId, Names};
-use crate::state::{DeadBatch, GroupState, Sighting};
+use crate::state::{DeadBatch, GroupState, SensorEntry};
 
 /// What the next commit has to say, besides what it says each time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
     any: bool,
     groups: BTreeSet<GroupId>,
-    sensors: Vec<Sighting>,
+    sensors: Vec<SensorEntry>,
     dead: Vec<DeadBatch>,
 }
 
@@ -26,7 +26,7 @@ impl Changes {
     /// Readings were counted into a group of the run; these of its sensors are new there.
     pub(super) fn count(&mut self, group: GroupId, new: &[SensorHash]) {
         self.groups.insert(group);
-        self.sensors.extend(new.iter().map(|sensor| Sighting { sensor: *sensor, group: group.0 }));
+        self.sensors.extend(new.iter().map(|sensor| SensorEntry { sensor: *sensor, group: group.0 }));
     }
 
     /// Records of a batch are late or rejected.
@@ -57,7 +57,7 @@ impl Changes {
     }
 
     /// Sensors that are new to a group.
-    pub(super) fn sensors(&self) -> &[Sighting] {
+    pub(super) fn sensors(&self) -> &[SensorEntry] {
         &self.sensors
     }
 

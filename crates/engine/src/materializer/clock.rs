@@ -7,6 +7,7 @@ use std::time::Duration;
 use isotherm_model::window::Millis;
 
 use crate::state::{LastBatch, PartitionState};
+use crate::view::PartitionPhase;
 
 /// However short `idle` is, a partition's end cannot be asked for much more often.
 const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
@@ -15,35 +16,6 @@ const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
 /// of one that is always slow would never fall quiet.
 const LEAST_INTERRUPTION: Duration = Duration::from_secs(2);
 
-/// How a partition stands: whether, and why, it holds the watermark back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Found, but its end is not known yet. Nothing closes.
-    Unheard,
-    /// The connection is lost. It holds back with its own watermark.
-    Detached,
-    /// Read again, after a restart, to refill windows that are open. Nothing closes until that is done.
-    Refilling,
-    /// Attached, and not yet read to its end. It holds back with its own watermark.
-    Backlog,
-    /// Read to its end, but not yet quiet for `idle`. It holds back with its own watermark.
-    CaughtUp,
-    /// Read to its end, and its watermark has not risen for `idle`. It holds nothing back.
-    Quiet,
-    /// Read to the end that the run was told to read to, in a run that leaves windows open. Its watermark rose in this run, and
-    /// it is not quiet: it holds back with its own watermark, or what the next run reads of it would be late.
-    KeepsOpen,
-    /// Read to the end that the run was told to read to. It holds nothing back.
-    AtTarget,
-}
-
-impl Standing {
-    /// Whether windows wait for this partition.
-    pub const fn holds_back(self) -> bool {
-        !matches!(self, Self::Quiet | Self::AtTarget)
-    }
-}
-
 /// What is known of one partition's place and time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Clock {
@@ -51,13 +23,13 @@ pub(super) struct Clock {
     /// Whether the topic has it, as far as this process knows.
     pub(super) found: bool,
     /// The offset that comes next; `None` before the first attachment. Below `merged` while open windows are refilled.
-    pub(super) position: Option<i64>,
+    pub(super) next: Option<i64>,
     /// What a store said of it; `None` in a run that has not been committed before.
     pub(super) saved: Option<PartitionState>,
     /// Where reading began in this run.
     start: i64,
-    /// Everything below has been merged.
-    merged: i64,
+    /// The next offset to merge: everything below has been merged.
+    position: i64,
     /// The last batch that was merged.
     last: Option<LastBatch>,
     /// A batch that must come again as it was, or it is not the log that was read.
@@ -93,7 +65,7 @@ impl Clock {
         Self {
             saved: Some(saved),
             start: saved.start,
-            merged: saved.merged,
+            position: saved.position,
             watermark: saved.watermark,
             last: saved.last,
             known: saved.last,
@@ -106,18 +78,18 @@ impl Clock {
         self.attached = true;
         self.known_since = now;
         if self.is_untouched() {
-            (self.start, self.merged) = (position, position);
-            self.position = self.position.map(|_| position);
+            (self.start, self.position) = (position, position);
+            self.next = self.next.map(|_| position);
         }
-        if self.position.is_none() {
-            self.position = Some(position);
+        if self.next.is_none() {
+            self.next = Some(position);
             self.target = until_end.then_some(end);
-            self.merged = self.merged.max(position);
+            self.position = self.position.max(position);
             self.known = self.known.filter(|known| known.first >= position);
             // What the log no longer holds is not to be looked for again by the run after this one.
             self.last = self.last.filter(|last| last.first >= position);
             if let Some(saved) = &mut self.saved {
-                saved.refill = saved.refill.max(position);
+                saved.restore_from = saved.restore_from.max(position);
             }
         }
         self.heard = now;
@@ -133,41 +105,41 @@ impl Clock {
 
     /// Whether nothing of it has ever been read, neither now nor in a run before.
     pub(super) fn is_untouched(&self) -> bool {
-        self.saved.is_none() && self.last.is_none() && self.position.is_none_or(|position| position == self.start)
+        self.saved.is_none() && self.last.is_none() && self.next.is_none_or(|next| next == self.start)
     }
 
     /// Whether it has been read to where the run ends for it.
     pub(super) fn is_at_target(&self) -> bool {
-        self.target.zip(self.position).is_some_and(|(target, position)| position >= target.max(self.merged))
+        self.target.zip(self.next).is_some_and(|(target, next)| next >= target.max(self.position))
     }
 
-    /// The merged offset; `None` as long as nothing is known of it.
-    pub(super) fn merged_offset(&self) -> Option<i64> {
-        (self.position.is_some() || self.saved.is_some()).then_some(self.merged)
+    /// The position: the next offset to merge. `None` while nothing is known of the partition.
+    pub(super) fn position(&self) -> Option<i64> {
+        (self.next.is_some() || self.saved.is_some()).then_some(self.position)
     }
 
     /// Whether what comes next has been merged before.
-    pub(super) fn is_refilling(&self) -> bool {
-        match self.position {
-            Some(position) => position < self.merged,
-            None => self.saved.is_some_and(|saved| saved.resume() < saved.merged),
+    pub(super) fn is_restoring(&self) -> bool {
+        match self.next {
+            Some(next) => next < self.position,
+            None => self.saved.is_some_and(|saved| saved.resume() < saved.position),
         }
     }
 
     /// What a commit says of it; `first` is the lowest offset of a batch that an open window holds readings of.
     pub(super) fn state(&self, first: Option<i64>) -> Option<PartitionState> {
-        if self.position.is_none() {
+        if self.next.is_none() {
             return self.saved;
         }
-        let refill = match self.saved {
+        let restore_from = match self.saved {
             // What has not been read again yet is not known to be in an open window, but may be.
-            Some(saved) if self.is_refilling() => saved.refill,
-            _ => first.unwrap_or(self.merged),
+            Some(saved) if self.is_restoring() => saved.restore_from,
+            _ => first.unwrap_or(self.position),
         };
         Some(PartitionState {
             start: self.start,
-            merged: self.merged,
-            refill,
+            position: self.position,
+            restore_from,
             watermark: self.watermark,
             last: self.last,
         })
@@ -194,22 +166,22 @@ impl Clock {
     }
 
     /// A batch that had been merged before was read again, up to `next`.
-    pub(super) fn refilled(&mut self, next: i64, now: Duration) {
-        self.position = Some(next);
+    pub(super) fn mark_restored(&mut self, next: i64, now: Duration) {
+        self.next = Some(next);
         self.reach(next, now);
     }
 
     /// No record stands before `next`. If everything before has been merged, the next batch is merged from there.
     pub(super) fn skip(&mut self, next: i64, now: Duration) {
-        self.position = Some(next);
-        self.merged = self.merged.max(next);
+        self.next = Some(next);
+        self.position = self.position.max(next);
         self.reach(next, now);
     }
 
     /// A partial up to `next` was merged; `newest` is its newest accepted reading.
     pub(super) fn merged(&mut self, next: i64, batch: LastBatch, newest: Option<Millis>, now: Duration) {
-        self.position = Some(next);
-        self.merged = next;
+        self.next = Some(next);
+        self.position = next;
         // An empty batch may not come again.
         if next > batch.first {
             self.last = Some(batch);
@@ -225,40 +197,44 @@ impl Clock {
     }
 
     fn note_caught_up(&mut self, now: Duration) {
-        if self.first_caught_up.is_none() && self.position.is_some_and(|position| position >= self.end) {
+        if self.first_caught_up.is_none() && self.next.is_some_and(|next| next >= self.end) {
             self.first_caught_up = Some(now);
         }
     }
 
     /// How it stands at `now`; `leave_open` in a run that leaves windows open at its end.
-    pub(super) fn standing(&self, now: Duration, idle: Duration, leave_open: bool) -> Standing {
-        let Some(position) = self.position else {
-            return Standing::Unheard;
+    pub(super) fn phase(&self, now: Duration, idle: Duration, leave_open: bool) -> PartitionPhase {
+        let Some(next) = self.next else {
+            return PartitionPhase::Discovered;
         };
         if self.is_at_target() {
-            let is_quiet = self.may_fall_quiet() && self.is_quiet(now, idle);
+            let is_idle = self.may_become_idle() && self.is_idle(now, idle);
             // Of whom nothing new came between two runs is idle, however short the runs are.
-            if leave_open && self.last_rise.is_some() && !is_quiet { Standing::KeepsOpen } else { Standing::AtTarget }
+            if leave_open && self.last_rise.is_some() && !is_idle {
+                PartitionPhase::HoldingOpen
+            } else {
+                PartitionPhase::AtTarget
+            }
         } else if !self.attached {
-            Standing::Detached
-        } else if position < self.merged {
-            Standing::Refilling
-        } else if position < self.end {
-            Standing::Backlog
-        } else if self.is_quiet(now, idle) {
-            Standing::Quiet
+            PartitionPhase::Detached
+        } else if next < self.position {
+            PartitionPhase::Restoring
+        } else if next < self.end {
+            PartitionPhase::CatchingUp
+        } else if self.is_idle(now, idle) {
+            PartitionPhase::Idle
         } else {
-            Standing::CaughtUp
+            PartitionPhase::CaughtUp
         }
     }
 
     /// Whether it is known that there is nothing more to be read of it now.
-    pub(super) fn may_fall_quiet(&self) -> bool {
-        self.attached && self.position.is_some_and(|position| position >= self.end)
+    pub(super) fn may_become_idle(&self) -> bool {
+        self.attached && self.next.is_some_and(|next| next >= self.end)
     }
 
     /// Whether it has been quiet for `idle`, as far as that is known.
-    fn is_quiet(&self, now: Duration, idle: Duration) -> bool {
+    fn is_idle(&self, now: Duration, idle: Duration) -> bool {
         let since = self.last_rise.max(self.first_caught_up).map(|since| since.max(self.known_since));
         since.is_some_and(|since| now.saturating_sub(since) >= idle)
             // A partition of which nothing has been heard may have had readings since.

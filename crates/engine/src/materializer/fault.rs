@@ -32,7 +32,7 @@ pub enum Fault {
          missing; run again: with a store it goes on at offset {expected}, and says what to do if the log no longer holds it",
         .found.saturating_sub(*.expected)
     )]
-    Gap {
+    Missing {
         /// Which.
         partition: PartitionId,
         /// The merged offset.
@@ -68,7 +68,7 @@ pub enum Fault {
     /// The log begins beyond the offset at which reading is to go on.
     #[error(
         "partition {partition} begins at offset {position}, but this run is to go on at {resume}: the log no longer holds \
-         what lies between; go on without it with --accept-gap, which enters the gap in the ledger, or begin anew with \
+         what lies between; go on without it with --accept-data-loss, which enters the gap in the ledger, or begin anew with \
          --reset"
     )]
     Behind {

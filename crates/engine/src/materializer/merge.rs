@@ -12,17 +12,17 @@ impl Materializer {
         let Some(clock) = self.clock(partition)? else {
             return Ok(());
         };
-        let Some(expected) = clock.position.filter(|_| clock.is_attached()) else {
+        let Some(expected) = clock.next.filter(|_| clock.is_attached()) else {
             return Err(Fault::NotAttached { partition });
         };
         let found = partial.source.first;
         if clock.target.is_some_and(|target| found >= target) {
             return Ok(());
         }
-        let (merged, known) = (clock.merged_offset().unwrap_or(expected), clock.known);
+        let (position, known) = (clock.position().unwrap_or(expected), clock.known);
         // What was read before began a batch where the run goes on: where none begins, another log stands.
         let within = found < expected && partial.source.next > expected;
-        if within && (known.is_some() || clock.is_refilling()) && self.is_ours(&partial) {
+        if within && (known.is_some() || clock.is_restoring()) && self.is_ours(&partial) {
             return Err(Fault::OtherLog { partition, offset: expected });
         }
         self.check(partition, expected, &partial)?;
@@ -34,18 +34,18 @@ impl Materializer {
             false => source.next > known.first,
         };
         // A merged offset is the end of a batch: where it is none, another log stands.
-        let across = source.first < merged && source.next > merged;
+        let across = source.first < position && source.next > position;
         if across || known.is_some_and(other) {
             return Err(Fault::OtherLog { partition, offset: source.first });
         }
         if let Some(clock) = self.clock(partition)? {
             clock.known = known.filter(|known| known.first != source.first || empty);
-            if source.first < merged {
-                clock.refilled(source.next, now);
+            if source.first < position {
+                clock.mark_restored(source.next, now);
             }
         }
-        if source.first < merged {
-            self.refill(partition, source, aggregate);
+        if source.first < position {
+            self.restore(partition, source, aggregate);
         } else {
             let newest = aggregate.newest;
             self.merge(partition, source, digest, aggregate);
@@ -55,22 +55,22 @@ impl Materializer {
     }
 
     /// Goes on behind offsets that no record stands at. What was merged, and by what it is known again, stays as it is.
-    pub(super) fn hole(&mut self, partition: PartitionId, next: i64) -> Result<(), Fault> {
+    pub(super) fn offset_gap(&mut self, partition: PartitionId, next: i64) -> Result<(), Fault> {
         let now = self.clocks.now();
         let Some(clock) = self.clock(partition)? else {
             return Ok(());
         };
-        let Some(position) = clock.position.filter(|_| clock.is_attached()) else {
+        let Some(comes) = clock.next.filter(|_| clock.is_attached()) else {
             return Err(Fault::NotAttached { partition });
         };
-        if clock.is_at_target() || next <= position {
+        if clock.is_at_target() || next <= comes {
             return Ok(());
         }
         // A merged offset is the end of a batch, and so is what stands before the batch that must come again: neither lies
         // within a hole.
-        let across = clock.is_refilling() && clock.merged_offset().is_some_and(|merged| next > merged);
+        let across = clock.is_restoring() && clock.position().is_some_and(|position| next > position);
         if across || clock.known.is_some_and(|known| known.first < next) {
-            return Err(Fault::OtherLog { partition, offset: position });
+            return Err(Fault::OtherLog { partition, offset: comes });
         }
         clock.skip(next, now);
         self.changes.note();
@@ -78,14 +78,14 @@ impl Materializer {
     }
 
     /// Counts a batch that had been merged before into the windows that are still open, and into nothing else.
-    pub(super) fn refill(&mut self, partition: PartitionId, source: SourceRange, aggregate: Aggregate) {
+    pub(super) fn restore(&mut self, partition: PartitionId, source: SourceRange, aggregate: Aggregate) {
         let account = self.ledger.accounts.entry(partition).or_default();
-        account.replayed = account.replayed.saturating_add(aggregate.records);
+        account.restored = account.restored.saturating_add(aggregate.records);
         self.changes.note();
         for (key, cell) in aggregate.cells {
             if !self.open.is_closed(key.window) {
                 let group = self.names.id(&key.group);
-                self.open.tally(key.window, partition, source.first, self.spread).add(group, cell);
+                self.open.tally(key.window, partition, source.first, self.seed).add(group, cell);
             }
         }
     }
@@ -110,7 +110,7 @@ impl Materializer {
             });
         }
         if offset > expected {
-            return Err(Fault::Gap { partition, expected, found: offset });
+            return Err(Fault::Missing { partition, expected, found: offset });
         }
         if offset < expected {
             return Err(Fault::Overlap { partition, expected, found: offset });
@@ -150,7 +150,7 @@ impl Materializer {
                 account.counted = account.counted.saturating_add(count);
                 let group = self.names.id(&key.group);
                 // Whoever is not new to the window and group is not new to the run and group either.
-                let new = self.open.tally(key.window, partition, source.first, self.spread).add(group, cell);
+                let new = self.open.tally(key.window, partition, source.first, self.seed).add(group, cell);
                 let new = self.run.add(group, new);
                 self.changes.count(group, &new.sensors);
             }

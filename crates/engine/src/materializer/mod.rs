@@ -7,14 +7,13 @@
 //! (`fault`) and merged (`merge`) into open windows (`open`, `tally`, `sensors`) or as late (`ledger`), its partition's clock moves
 //! (`clock`) and the topic's watermark (`watermark`), windows close, and whoever is far ahead waits (`catch_up`). `changes` is what the next commit says.
 
-mod catch_up;
+mod alignment;
 mod changes;
 mod clock;
 pub mod fault;
 mod merge;
 mod open;
 mod partitions;
-pub mod status;
 mod tally;
 mod totals;
 mod watermark;
@@ -28,21 +27,21 @@ use isotherm_model::partial::{ModuleVersion, PartitionId};
 use isotherm_model::settings::Fingerprint;
 use isotherm_model::window::{Millis, WindowSize};
 
-use self::catch_up::CatchUp;
+use self::alignment::Alignment;
 use self::changes::Changes;
 use self::clock::Clock;
 use self::fault::Fault;
 use self::open::OpenWindows;
-use self::status::{OldestWindow, PartitionStatus, Status};
 use self::tally::Tally;
 use self::watermark::Clocks;
-use crate::commit::{Commit, Saved};
+use crate::commit::{Commit, ResumeState};
 use crate::event::{Effect, Event};
 use crate::ledger::Ledger;
 use crate::names::Names;
 use crate::results::{Totals, WindowResult};
-use crate::sensors::Spread;
-use crate::state::{Began, TopicState};
+use crate::sensors::HashSeed;
+use crate::state::{RunStart, TopicState};
+use crate::view::{PartitionView, View};
 
 /// What a materializer must know before the first event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +57,7 @@ pub struct Options {
     /// Whether windows that are open at that end stay open, for a run that goes on.
     pub leave_open: bool,
     /// Whether to go on where the log no longer holds what is to be read.
-    pub accept_gap: bool,
+    pub accept_data_loss: bool,
     /// Whether commits are to name the batches that hold late or rejected records.
     pub dead_letters: bool,
     /// The module version that partials must be of.
@@ -72,15 +71,15 @@ pub struct Options {
 pub struct Materializer {
     options: Options,
     clocks: Clocks,
-    catch_up: CatchUp,
+    alignment: Alignment,
     open: OpenWindows,
     ledger: Ledger,
     run: Tally,
     names: Names,
-    spread: Spread,
+    seed: HashSeed,
     changes: Changes,
     /// Where the run began.
-    began: Began,
+    start: RunStart,
     /// What a store said of open windows: it stays so until they are refilled.
     saved_open: (Option<Millis>, u64),
     finished: bool,
@@ -89,7 +88,7 @@ pub struct Materializer {
 impl Materializer {
     /// A run that has not begun.
     pub fn new(options: Options) -> Self {
-        Self::resume(options, Saved::default())
+        Self::resume(options, ResumeState::default())
     }
 
     /// A run that goes on where a store says. Open windows are empty at first: the log is their journal. Each partition is
@@ -98,19 +97,19 @@ impl Materializer {
     ///
     /// This is exact: a window that is open now was open whenever a batch was merged, so that none of its readings was late;
     /// all of them stand in batches from that offset on, and every one of these comes again, once.
-    pub fn resume(options: Options, saved: Saved) -> Self {
+    pub fn resume(options: Options, saved: ResumeState) -> Self {
         let grace = i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX);
-        let spread = saved.sensors.spread();
+        let seed = saved.sensors.seed();
         Self {
             clocks: Clocks::restored(options.idle, options.leave_open, &saved),
-            catch_up: CatchUp::new(options.window.millis(), grace),
+            alignment: Alignment::new(options.window.millis(), grace),
             open: OpenWindows::new(options.window, grace, saved.topic.closed_until),
             ledger: Ledger::from(saved.accounts),
             names: Names::restored(saved.groups.iter().map(|group| group.name.as_str())),
             run: Tally::restored(&saved.groups, saved.sensors),
-            spread,
+            seed,
             changes: Changes::default(),
-            began: saved.topic.began,
+            start: saved.topic.start,
             saved_open: (saved.topic.oldest_open, saved.topic.open_windows),
             finished: false,
             options,
@@ -136,11 +135,11 @@ impl Materializer {
             Event::Detached { partition } => self.detached(partition)?,
             Event::End { partition, end } => self.end(partition, end)?,
             Event::Partial { partition, partial, digest } => self.partial(partition, *partial, digest)?,
-            Event::Hole { partition, next } => self.hole(partition, next)?,
+            Event::OffsetGap { partition, next } => self.offset_gap(partition, next)?,
             Event::Tick { now } => self.clocks.tick(now),
             Event::Stop => return Ok(vec![self.finish()]),
             // Windows that are not refilled cannot be closed.
-            Event::Finish if self.is_refilling() => {}
+            Event::Finish if self.is_restoring() => {}
             Event::Finish => return Ok(self.end_run()),
         }
         Ok(self.settle())
@@ -157,14 +156,14 @@ impl Materializer {
     }
 
     /// By partition, ascending, the offset that comes next: everything below has been merged.
-    pub fn merged(&self) -> Vec<(PartitionId, i64)> {
+    pub fn positions(&self) -> Vec<(PartitionId, i64)> {
         let partitions = self.clocks.partitions.iter();
-        partitions.filter_map(|(partition, clock)| Some((*partition, clock.merged_offset()?))).collect()
+        partitions.filter_map(|(partition, clock)| Some((*partition, clock.position()?))).collect()
     }
 
     /// Whether open windows still lack what has to be read again after a restart.
-    pub fn is_refilling(&self) -> bool {
-        self.clocks.is_refilling()
+    pub fn is_restoring(&self) -> bool {
+        self.clocks.is_restoring()
     }
 
     /// How much there is to commit: new sensors, changed ranges and the like, in rows.
@@ -179,15 +178,15 @@ impl Materializer {
         let state = |(partition, clock): (&PartitionId, &Clock)| {
             Some((*partition, clock.state(firsts.get(partition).copied())?))
         };
-        let (mut oldest_open, mut open_windows) = (self.open.oldest().map(|(start, _)| start), self.open.len() as u64);
-        if self.is_refilling() {
+        let (mut oldest_open, mut open_windows) = (self.open.oldest(), self.open.len() as u64);
+        if self.is_restoring() {
             let (oldest, windows) = self.saved_open;
             oldest_open = oldest_open.into_iter().chain(oldest).min();
             open_windows = open_windows.max(windows);
         }
         Commit {
             topic: TopicState {
-                began: self.began,
+                start: self.start,
                 watermark: self.clocks.watermark(),
                 closed_until: self.open.closed_until(),
                 newest: self.clocks.newest(),
@@ -211,29 +210,29 @@ impl Materializer {
         self.ledger.committed();
     }
 
-    /// How the run stands. Cost: linear in the partitions.
-    pub fn status(&self) -> Status {
+    /// The run at this moment. Cost: linear in the partitions, and in the groups of the run and of the open windows.
+    pub fn view(&self) -> View {
         let partitions = self.partitions();
-        let read = |status: &PartitionStatus| status.lag() == Some(0);
-        Status {
+        View {
             watermark: self.clocks.watermark(),
-            open_windows: self.open.len(),
-            oldest: self.open.oldest().map(|(start, closes_at)| OldestWindow { start, closes_at }),
-            caught_up: self.clocks.listed() && partitions.iter().all(read),
+            newest: self.clocks.newest(),
+            caught_up: self.clocks.listed() && partitions.iter().all(|partition| partition.lag() == Some(0)),
             partitions,
+            open_windows: self.open.view(&self.names),
+            totals: self.totals(),
         }
     }
 
-    fn partitions(&self) -> Vec<PartitionStatus> {
-        let status = |(&partition, clock): (&PartitionId, &Clock)| PartitionStatus {
+    fn partitions(&self) -> Vec<PartitionView> {
+        let view = |(&partition, clock): (&PartitionId, &Clock)| PartitionView {
             partition,
-            standing: self.clocks.standing(clock),
-            position: clock.merged_offset(),
-            end: clock.position.map(|_| clock.target.unwrap_or(clock.end)),
+            phase: self.clocks.phase(clock),
+            position: clock.position(),
+            end: clock.next.map(|_| clock.target.unwrap_or(clock.end)),
             watermark: clock.watermark,
-            paused: self.catch_up.is_paused(partition),
+            paused: self.alignment.is_paused(partition),
         };
-        self.clocks.partitions.iter().map(status).collect()
+        self.clocks.partitions.iter().map(view).collect()
     }
 
     /// After each event: the run ends, or windows close; then whoever is far ahead waits.
@@ -245,10 +244,10 @@ impl Materializer {
         if let Some(by) = self.clocks.advance(self.open.last_close())
             && self.open.advance(self.clocks.watermark())
         {
-            let windows = self.open.close(by, &self.names, &self.merged());
+            let windows = self.open.close(by, &self.names, &self.positions());
             self.publish(windows, &mut effects);
         }
-        self.catch_up.review(&self.clocks, &mut effects);
+        self.alignment.review(&self.clocks, &mut effects);
         effects
     }
 
@@ -256,7 +255,7 @@ impl Materializer {
     fn end_run(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         if !self.options.leave_open {
-            let windows = self.open.close_all(&self.names, &self.merged());
+            let windows = self.open.close_all(&self.names, &self.positions());
             self.publish(windows, &mut effects);
         }
         effects.push(self.finish());

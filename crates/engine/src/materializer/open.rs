@@ -8,7 +8,8 @@ use isotherm_model::window::{Millis, Window, WindowSize};
 use super::tally::Tally;
 use crate::names::Names;
 use crate::results::{ClosedBy, WindowResult};
-use crate::sensors::Spread;
+use crate::sensors::HashSeed;
+use crate::view;
 
 /// The windows that hold readings and have not closed.
 #[derive(Debug, Clone)]
@@ -45,11 +46,11 @@ impl OpenWindows {
     }
 
     /// The tally of a window that is not closed, to count readings of a batch; it opens if it holds nothing yet.
-    pub(super) fn tally(&mut self, window: Window, partition: PartitionId, first: i64, spread: Spread) -> &mut Tally {
+    pub(super) fn tally(&mut self, window: Window, partition: PartitionId, first: i64, seed: HashSeed) -> &mut Tally {
         let open = self
             .windows
             .entry(window)
-            .or_insert_with(|| OpenWindow { tally: Tally::new(spread), firsts: BTreeMap::new() });
+            .or_insert_with(|| OpenWindow { tally: Tally::new(seed), firsts: BTreeMap::new() });
         open.firsts.entry(partition).or_insert(first);
         &mut open.tally
     }
@@ -70,10 +71,22 @@ impl OpenWindows {
         self.windows.len()
     }
 
-    /// The first instant of the oldest open window, and of the moment in event time at which it closes.
-    pub(super) fn oldest(&self) -> Option<(Millis, Millis)> {
-        let (window, _) = self.windows.first_key_value()?;
-        Some((self.size.start(*window), self.closes_at(*window)))
+    /// The first instant of the oldest open window.
+    pub(super) fn oldest(&self) -> Option<Millis> {
+        self.windows.first_key_value().map(|(window, _)| self.size.start(*window))
+    }
+
+    /// The open windows as they are now. Cost: linear in their groups.
+    pub(super) fn view(&self, names: &Names) -> Vec<view::OpenWindow> {
+        let view = |(window, open): (&Window, &OpenWindow)| view::OpenWindow {
+            start: self.size.start(*window),
+            end: self.size.end(*window),
+            closes_at: self.closes_at(*window),
+            messages: open.tally.messages(),
+            sensors: open.tally.sensors(),
+            groups: open.tally.results(names),
+        };
+        self.windows.iter().map(view).collect()
     }
 
     /// The moment in event time at which the last open window closes.
@@ -92,22 +105,22 @@ impl OpenWindows {
     }
 
     /// Closes every window that is over, ascending.
-    pub(super) fn close(&mut self, by: ClosedBy, names: &Names, merged: &[(PartitionId, i64)]) -> Vec<WindowResult> {
+    pub(super) fn close(&mut self, by: ClosedBy, names: &Names, positions: &[(PartitionId, i64)]) -> Vec<WindowResult> {
         let mut closed = Vec::new();
         while let Some((window, _)) = self.windows.first_key_value()
             && self.is_closed(*window)
             && let Some((window, open)) = self.windows.pop_first()
         {
-            closed.push(self.result(window, &open.tally, by, names, merged));
+            closed.push(self.result(window, &open.tally, by, names, positions));
         }
         closed
     }
 
     /// Closes every window that holds readings, and with the last of them all before it.
-    pub(super) fn close_all(&mut self, names: &Names, merged: &[(PartitionId, i64)]) -> Vec<WindowResult> {
+    pub(super) fn close_all(&mut self, names: &Names, positions: &[(PartitionId, i64)]) -> Vec<WindowResult> {
         let last = self.windows.last_key_value().map(|(window, _)| self.size.end(*window));
         self.closed_until = self.closed_until.max(last);
-        self.close(ClosedBy::End, names, merged)
+        self.close(ClosedBy::End, names, positions)
     }
 
     fn result(
@@ -116,7 +129,7 @@ impl OpenWindows {
         tally: &Tally,
         closed_by: ClosedBy,
         names: &Names,
-        merged: &[(PartitionId, i64)],
+        positions: &[(PartitionId, i64)],
     ) -> WindowResult {
         WindowResult {
             start: self.size.start(window),
@@ -125,7 +138,7 @@ impl OpenWindows {
             messages: tally.messages(),
             sensors: tally.sensors(),
             groups: tally.results(names),
-            merged: merged.to_vec(),
+            positions: positions.to_vec(),
         }
     }
 }

@@ -5,7 +5,7 @@ use isotherm_model::partial::{PartitionId, SourceRange};
 use super::clock::Clock;
 use super::fault::Fault;
 use super::{Materializer, Options};
-use crate::ledger::Gap;
+use crate::ledger::DataLoss;
 
 impl Materializer {
     pub(super) fn found(&mut self, partition: PartitionId) {
@@ -20,13 +20,13 @@ impl Materializer {
             return Err(Fault::Vanished { partition: *partition });
         }
         if let Ok(there) = u32::try_from(self.clocks.partitions.len())
-            && self.began.partitions.is_some_and(|began| there < began)
+            && self.start.partitions.is_some_and(|began| there < began)
         {
             return Err(Fault::Vanished { partition: there });
         }
         self.clocks.list();
         // Whatever comes to be known of them later: these are those that were there.
-        self.began.partitions = self.began.partitions.or(u32::try_from(self.clocks.partitions.len()).ok());
+        self.start.partitions = self.start.partitions.or(u32::try_from(self.clocks.partitions.len()).ok());
         Ok(())
     }
 
@@ -40,7 +40,7 @@ impl Materializer {
     }
 
     pub(super) fn attached(&mut self, partition: PartitionId, position: i64, end: i64) -> Result<(), Fault> {
-        let (now, Options { until_end, accept_gap, .. }) = (self.clocks.now(), self.options.clone());
+        let (now, Options { until_end, accept_data_loss, .. }) = (self.clocks.now(), self.options.clone());
         let Some(clock) = self.clock(partition)? else {
             return Ok(());
         };
@@ -50,23 +50,23 @@ impl Materializer {
             return Ok(());
         }
         // Where nothing has been read, nothing is missed: the log's beginning has moved on.
-        let moved = clock.is_untouched() && clock.position.is_some_and(|before| before < position);
-        if let Some(merged) = clock.position.filter(|merged| *merged != position && !moved) {
+        let moved = clock.is_untouched() && clock.next.is_some_and(|before| before < position);
+        if let Some(merged) = clock.next.filter(|merged| *merged != position && !moved) {
             return Err(Fault::Reattached { partition, merged, position });
         }
-        let needed = clock.merged_offset().map_or(position, |merged| merged.max(position));
+        let needed = clock.position().map_or(position, |merged| merged.max(position));
         let mut gap = None;
-        if let (None, Some(saved)) = (clock.position, clock.saved) {
-            let (resume, merged) = (saved.resume(), saved.merged);
+        if let (None, Some(saved)) = (clock.next, clock.saved) {
+            let (resume, merged) = (saved.resume(), saved.position);
             if position < resume {
                 return Err(Fault::Reattached { partition, merged: resume, position });
             }
             if saved.lacks(position) {
-                if !accept_gap {
+                if !accept_data_loss {
                     return Err(Fault::Behind { partition, resume, position });
                 }
-                let unread = u64::try_from(position.saturating_sub(merged)).unwrap_or(0);
-                gap = Some(Gap { range: SourceRange { first: resume, next: position }, unread });
+                let lost = u64::try_from(position.saturating_sub(merged)).unwrap_or(0);
+                gap = Some(DataLoss { range: SourceRange { first: resume, next: position }, lost });
             }
         }
         if end < needed {
@@ -75,7 +75,7 @@ impl Materializer {
         clock.attach(position, end, until_end, now);
         self.changes.note();
         if let Some(gap) = gap {
-            self.ledger.accounts.entry(partition).or_default().gaps.push(gap);
+            self.ledger.accounts.entry(partition).or_default().data_losses.push(gap);
         }
         Ok(())
     }

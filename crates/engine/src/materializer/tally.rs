@@ -8,7 +8,7 @@ use isotherm_model::stats::{SensorHash, Stats};
 
 use crate::names::{GroupId, Names};
 use crate::results::GroupResult;
-use crate::sensors::{Sensors, Spread};
+use crate::sensors::{HashSeed, Sensors};
 use crate::state::GroupState;
 
 /// Statistics of any number of readings.
@@ -27,8 +27,8 @@ struct GroupTally {
 
 impl Tally {
     /// Nothing.
-    pub(super) fn new(spread: Spread) -> Self {
-        Self { groups: BTreeMap::new(), sensors: Sensors::new(spread) }
+    pub(super) fn new(seed: HashSeed) -> Self {
+        Self { groups: BTreeMap::new(), sensors: Sensors::new(seed) }
     }
 
     /// As it was when it had been committed.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::window::Millis;
 
-use super::clock::{Clock, Standing};
-use crate::commit::Saved;
+use super::clock::Clock;
+use crate::commit::ResumeState;
 use crate::results::ClosedBy;
 use crate::state::LastBatch;
+use crate::view::PartitionPhase;
 
 /// The newest reading of the topic, and when it came.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +43,7 @@ impl Clocks {
     }
 
     /// A run that goes on. Event time goes on from the newest reading as if it had come just now.
-    pub(super) fn restored(idle: Duration, leave_open: bool, saved: &Saved) -> Self {
+    pub(super) fn restored(idle: Duration, leave_open: bool, saved: &ResumeState) -> Self {
         let clocks = saved.partitions.iter().map(|(partition, state)| (*partition, Clock::restored(*state)));
         Self {
             partitions: clocks.collect(),
@@ -59,8 +60,8 @@ impl Clocks {
     }
 
     /// Whether some partition is, or is to be, read again to refill open windows.
-    pub(super) fn is_refilling(&self) -> bool {
-        self.partitions.values().any(Clock::is_refilling)
+    pub(super) fn is_restoring(&self) -> bool {
+        self.partitions.values().any(Clock::is_restoring)
     }
 
     /// The last tick.
@@ -89,8 +90,8 @@ impl Clocks {
     }
 
     /// How a partition stands.
-    pub(super) fn standing(&self, clock: &Clock) -> Standing {
-        clock.standing(self.now, self.idle, self.leave_open)
+    pub(super) fn phase(&self, clock: &Clock) -> PartitionPhase {
+        clock.phase(self.now, self.idle, self.leave_open)
     }
 
     /// A partial of `partition` was merged up to `next`.
@@ -115,15 +116,15 @@ impl Clocks {
     /// nothing may close. `last_close` is the watermark that closes the last window that is open. Cost: linear in the
     /// partitions.
     pub(super) fn advance(&mut self, last_close: Option<Millis>) -> Option<ClosedBy> {
-        if !self.listed || self.is_refilling() {
+        if !self.listed || self.is_restoring() {
             return None;
         }
         let mut least: Option<Option<Millis>> = None;
         for clock in self.partitions.values() {
-            let standing = self.standing(clock);
-            if standing.holds_back() {
+            let standing = self.phase(clock);
+            if standing.blocks_watermark() {
                 // Whatever a store says of one that is not heard from yet: nothing closes.
-                let own = clock.watermark.filter(|_| standing != Standing::Unheard);
+                let own = clock.watermark.filter(|_| standing != PartitionPhase::Discovered);
                 least = Some(least.map_or(own, |least| least.min(own)));
             }
         }
@@ -155,7 +156,7 @@ impl Clocks {
     /// first watermark of any partition.
     pub(super) fn place(&self, clock: &Clock) -> Option<Millis> {
         // What is read again can be of any open window.
-        let own = clock.watermark.filter(|_| !clock.is_refilling());
+        let own = clock.watermark.filter(|_| !clock.is_restoring());
         own.or(self.watermark).or(self.floor)
     }
 

@@ -1,4 +1,4 @@
-//! Any bytes as a partial: they are refused, or they are the one encoding of what they say.
+//! Any bytes as a partial: they are refused, or they are the one encoding of their partial.
 #![no_main]
 
 use isotherm_model::codec;

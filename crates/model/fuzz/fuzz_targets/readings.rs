@@ -1,5 +1,5 @@
-//! Any bytes as the records of a batch, one a line: whatever they are, they become a partial that accounts for each of them,
-//! that is no larger than is promised, and that comes back from its bytes as it was.
+//! Any bytes as the records of a batch, one a line: they become a partial that accounts for each of them, is within the stated
+//! size, and survives its encoding.
 #![no_main]
 
 use isotherm_model::codec::{self, max_encoded_len};

@@ -1,43 +1,54 @@
-//! Reading the bytes of a partial, and refusing whatever is none.
+//! Reading the bytes of a partial, and refusing all others.
 
 use std::collections::BTreeMap;
 
-use super::varint::{self, BadVarint};
-use super::{FORMAT, MAGIC, NO_TIMESTAMP};
+use super::check::{self, Fault};
+use super::{EXACT_SENSORS, FORMAT, GROUP_MEMBERS, MAGIC, NO_TIMESTAMP, OLDER_MAGIC, STATISTICS};
 use crate::fixed::Fixed;
 use crate::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, SourceRange};
-use crate::rejection::{RejectedCounts, RejectedPrint, Rejection};
-use crate::schema::ValueRange;
+use crate::rejection::{RejectedCounts, RejectedHash, Rejection};
 use crate::settings::Fingerprint;
 use crate::stats::{SensorHash, Stats};
-use crate::time;
-use crate::window::{Millis, Window};
+use crate::varint::{self, VarintError, unzigzag};
+use crate::window::Window;
 
-/// Why bytes are no partial of this format.
+/// Why bytes are not a partial of this format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// They do not begin as a partial does.
     #[error(
-        "these {0} bytes are no partial: they do not begin with ISOP; the module that answered is not window-stats, or its \
+        "these {0} bytes are not a partial: they do not begin with IPAR; the module that answered is not window-stats, or its \
          parameter `output` is not `binary`"
     )]
     NotAPartial(usize),
+    /// They are a partial of an older version.
+    #[error("a partial of an older version (it begins with ISOP): its module is older than this program")]
+    Older,
     /// They are of another format.
-    #[error(
-        "a partial of format {0}, where this program reads format {FORMAT}: the module is of another version than this \
-         program; deploy the module that belongs to it"
-    )]
+    #[error("a partial of format {0}, where this program reads format {FORMAT}: its module is of another version")]
     Format(u8),
-    /// They end too early.
+    /// They hold something that this version does not know.
+    #[error(
+        "at byte {at}, {what} {number}, which this program does not know: the partial's module is of a newer version"
+    )]
+    Newer {
+        /// Where it begins.
+        at: usize,
+        /// What it is.
+        what: &'static str,
+        /// Its number.
+        number: u64,
+    },
+    /// They are cut off.
     #[error("the partial ends at byte {at}, within {what}")]
     Truncated {
-        /// Where they end, or what does not fit begins.
+        /// Where the cut-off part begins.
         at: usize,
-        /// What does not fit.
+        /// What it is.
         what: &'static str,
     },
-    /// More bytes follow.
-    #[error("the partial ends at byte {0}, and yet something follows")]
+    /// Bytes follow the partial.
+    #[error("the partial ends at byte {0}, and more bytes follow")]
     Trailing(usize),
     /// A number has more bytes than it needs.
     #[error("at byte {at}, {what} has more bytes than it needs")]
@@ -58,83 +69,22 @@ pub enum DecodeError {
     /// A group's name is no UTF-8.
     #[error("at byte {0}, a group's name is no UTF-8")]
     NotText(usize),
-    /// Neither 0 nor 1 where one of them must be.
-    #[error("at byte {0}, neither 0 nor 1 says whether there is a newest time")]
+    /// Neither 0 nor 1 where one of them is required.
+    #[error("at byte {0}, the flag for a newest time is neither 0 nor 1")]
     Flag(usize),
-    /// What they say cannot be.
-    #[error("the partial says what cannot be: {0}")]
+    /// No batch gives such a partial.
+    #[error("no batch gives such a partial: {0}")]
     Fault(#[from] Fault),
-}
-
-/// What no partial of a batch can say.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The offsets begin before the log's first one, leave the numbers that there are, or run backwards.
-    #[error("offsets from {first} that begin before 0, end before they begin, or never end")]
-    Source {
-        /// The first offset.
-        first: i64,
-    },
-    /// A base timestamp that is none.
-    #[error("a base timestamp of {0} ms, where one that is not above 0 is none")]
-    BaseTimestamp(Millis),
-    /// A print of rejected records where there are none.
-    #[error("a print of rejected records, of which there are none")]
-    Print,
-    /// More records than offsets.
-    #[error("{records} records in {offsets} offsets")]
-    Crowded {
-        /// The records.
-        records: u64,
-        /// The offsets.
-        offsets: u64,
-    },
-    /// Records that are neither counted nor rejected, or the reverse.
-    #[error("{records} records, but {counted} counted and {rejected} rejected")]
-    Account {
-        /// The records.
-        records: u64,
-        /// Those that cells count.
-        counted: u128,
-        /// Those that were rejected.
-        rejected: u128,
-    },
-    /// A newest time without a reading that counts, or the reverse.
-    #[error("a newest time without a reading that counts, or such a reading without a newest time")]
-    Newest,
-    /// A newest time that no reading can have: it would close every window for good.
-    #[error("a newest time of {0} ms, beyond the year 9998, in which the times of readings end")]
-    NewestBeyond(Millis),
-    /// A window that no time of a reading falls into, however long windows are.
-    #[error("window {}, into which no reading's time falls", .0.0)]
-    NoSuchWindow(Window),
-    /// A window without cells.
-    #[error("window {} without a cell", .0.0)]
-    EmptyWindow(Window),
-    /// A window beyond the numbers that there are.
-    #[error("a window beyond {}", .0.0)]
-    WindowBeyond(Window),
-    /// Cells out of order, or one twice.
-    #[error("the group `{0}` out of order or twice in its window")]
-    GroupOrder(Box<str>),
-    /// A cell that counts nothing.
-    #[error("a cell of `{0}` that counts nothing")]
-    NothingCounted(Box<str>),
-    /// A least value above the greatest, one of them beyond the furthest that a range can reach, or a sum that such values
-    /// cannot have.
-    #[error("a cell of `{0}` whose least, greatest and sum of values cannot be")]
-    Values(Box<str>),
-    /// Sensors out of order, one twice, none, or more than readings.
-    #[error("a cell of `{0}` whose sensors are out of order, repeated, none, or more than its readings")]
-    Sensors(Box<str>),
 }
 
 /// Reads the bytes of a partial. Cost: linear in the bytes; memory is taken only for what is there.
 pub fn decode(bytes: &[u8]) -> Result<Partial, DecodeError> {
     if !bytes.starts_with(&MAGIC) {
-        return Err(DecodeError::NotAPartial(bytes.len()));
+        let older = bytes.starts_with(&OLDER_MAGIC);
+        return Err(if older { DecodeError::Older } else { DecodeError::NotAPartial(bytes.len()) });
     }
-    let mut reader = Reader { bytes, at: MAGIC.len() };
+    let mut reader = Reader { rest: bytes, len: bytes.len() };
+    reader.take(MAGIC.len(), "the first bytes")?;
     match reader.fixed("the format")? {
         [FORMAT] => {}
         [other] => return Err(DecodeError::Format(other)),
@@ -150,191 +100,190 @@ pub fn decode(bytes: &[u8]) -> Result<Partial, DecodeError> {
         NO_TIMESTAMP => None,
         timestamp => Some(timestamp),
     };
-    let rejected_print = RejectedPrint(u64::from_le_bytes(reader.fixed("the print of the rejected records")?));
+    let rejected_hash = RejectedHash(u64::from_le_bytes(reader.fixed("the hash of the rejected records")?));
     let offsets = reader.number("the number of offsets")?;
     let next = first.checked_add_unsigned(offsets).ok_or(Fault::Source { first })?;
     let records = reader.number("the number of records")?;
-    let mut rejected = RejectedCounts::default();
-    for reason in Rejection::ALL {
-        rejected.add(reason, reader.number("a number of rejected records")?);
-    }
+    let rejected = reader.rejected()?;
     let newest = match reader.fixed("whether there is a newest time")? {
         [0] => None,
         [1] => Some(i64::from_le_bytes(reader.fixed("the newest time")?)),
-        _ => return Err(DecodeError::Flag(reader.at - 1)),
+        _ => return Err(DecodeError::Flag(reader.at() - 1)),
     };
-    let cells = reader.cells()?;
-    if reader.at < bytes.len() {
-        return Err(DecodeError::Trailing(reader.at));
+    reader.statistics()?;
+    let mut groups = reader.groups()?;
+    let cells = reader.cells(&mut groups)?;
+    if let Some((unused, _)) = groups.into_iter().find(|(_, used)| !used) {
+        return Err(Fault::UnusedGroup(unused.into()).into());
+    }
+    if !reader.rest.is_empty() {
+        return Err(DecodeError::Trailing(reader.at()));
     }
     let aggregate = Aggregate { records, newest, rejected, cells };
     let source = SourceRange { first, next };
-    let partial = Partial { version, fingerprint, source, base_timestamp, rejected_print, aggregate };
-    check(&partial)?;
+    let partial = Partial { version, fingerprint, source, base_timestamp, rejected_hash, aggregate };
+    check::partial(&partial)?;
     Ok(partial)
 }
 
-/// Whether a partial says what a batch can have given.
-pub(super) fn check(partial: &Partial) -> Result<(), Fault> {
-    let SourceRange { first, next } = partial.source;
-    let Aggregate { records, newest, rejected, cells } = &partial.aggregate;
-    if first < 0 || next < first {
-        return Err(Fault::Source { first });
-    }
-    if let Some(timestamp) = partial.base_timestamp.filter(|timestamp| *timestamp <= NO_TIMESTAMP) {
-        return Err(Fault::BaseTimestamp(timestamp));
-    }
-    let offsets = next.wrapping_sub(first).cast_unsigned();
-    if *records > offsets {
-        return Err(Fault::Crowded { records: *records, offsets });
-    }
-    let mut counted = 0_u128;
-    for (key, cell) in cells {
-        check_cell(key, cell)?;
-        counted += u128::from(cell.stats.count);
-    }
-    let rejected = Rejection::ALL.iter().map(|reason| u128::from(rejected.get(*reason))).sum();
-    if counted + rejected != u128::from(*records) {
-        return Err(Fault::Account { records: *records, counted, rejected });
-    }
-    if rejected == 0 && partial.rejected_print != RejectedPrint::NONE {
-        return Err(Fault::Print);
-    }
-    if newest.is_some() != (counted > 0) {
-        return Err(Fault::Newest);
-    }
-    // There is no least one: a reading counts for no more than its record's log timestamp, which can be any.
-    match *newest {
-        Some(newest) if newest >= time::END => Err(Fault::NewestBeyond(newest)),
-        _ => Ok(()),
-    }
-}
+/// A group's name, and whether a cell refers to it.
+type ListedGroup<'a> = (&'a str, bool);
 
-/// Whether a cell says what readings can have given.
-fn check_cell(key: &CellKey, cell: &Cell) -> Result<(), Fault> {
-    let Stats { count, sum, min, max } = cell.stats;
-    // Windows of 1 ms, the shortest, are numbered as instants are; longer ones have numbers nearer to 0.
-    if !(time::FIRST..time::END).contains(&key.window.0) {
-        return Err(Fault::NoSuchWindow(key.window));
-    }
-    if count == 0 {
-        return Err(Fault::NothingCounted(key.group.clone()));
-    }
-    let reach = -ValueRange::LIMIT.micros()..=ValueRange::LIMIT.micros();
-    let (min, max) = (min.micros(), max.micros());
-    // 2⁶⁴ values of 64 bits: neither product leaves 128 bits.
-    let (least, most) = (i128::from(count) * i128::from(min), i128::from(count) * i128::from(max));
-    if min > max || !reach.contains(&min) || !reach.contains(&max) || !(least..=most).contains(&sum) {
-        return Err(Fault::Values(key.group.clone()));
-    }
-    let sensors = &cell.sensors;
-    if sensors.is_empty() || sensors.len() as u64 > count || !sensors.is_sorted_by(|a, b| a < b) {
-        return Err(Fault::Sensors(key.group.clone()));
-    }
-    Ok(())
-}
-
-/// Bytes, and how far they have been read.
+/// The bytes that are left, of `len` in all.
 struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    len: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// What is left.
-    fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+    fn at(&self) -> usize {
+        self.len - self.rest.len()
     }
 
-    /// So many bytes.
     fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], DecodeError> {
-        let taken = self.rest().get(..len).ok_or(DecodeError::Truncated { at: self.at, what })?;
-        self.at += len;
+        let (taken, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Truncated { at: self.at(), what })?;
+        self.rest = rest;
         Ok(taken)
     }
 
-    /// Bytes of a fixed number.
     fn fixed<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], DecodeError> {
-        let taken = *self.rest().first_chunk::<N>().ok_or(DecodeError::Truncated { at: self.at, what })?;
-        self.at += N;
-        Ok(taken)
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated { at: self.at(), what })?;
+        self.rest = rest;
+        Ok(*taken)
     }
 
-    /// A varint of at most so many bits.
+    /// A varint of at most `bits` bits.
     fn varint(&mut self, bits: u32, what: &'static str) -> Result<u128, DecodeError> {
-        let at = self.at;
-        let (number, len) = varint::read(self.rest(), bits).map_err(|bad| match bad {
-            BadVarint::Truncated => DecodeError::Truncated { at, what },
-            BadVarint::NotMinimal => DecodeError::NotMinimal { at, what },
-            BadVarint::TooLarge => DecodeError::TooLarge { at, what },
-        })?;
-        self.at += len;
-        Ok(number)
+        let at = self.at();
+        varint::take(&mut self.rest, bits).map_err(|error| match error {
+            VarintError::Truncated => DecodeError::Truncated { at, what },
+            VarintError::NotMinimal => DecodeError::NotMinimal { at, what },
+            VarintError::TooLarge => DecodeError::TooLarge { at, what },
+        })
     }
 
-    /// A varint of 64 bits.
-    fn number(&mut self, what: &'static str) -> Result<u64, DecodeError> {
-        let at = self.at;
-        u64::try_from(self.varint(64, what)?).map_err(|_| DecodeError::TooLarge { at, what })
+    /// A varint of at most 64 bits that fits `T`.
+    fn number<T: TryFrom<u128>>(&mut self, what: &'static str) -> Result<T, DecodeError> {
+        let at = self.at();
+        T::try_from(self.varint(64, what)?).map_err(|_| DecodeError::TooLarge { at, what })
     }
 
-    /// A varint that counts things in memory.
-    fn len(&mut self, what: &'static str) -> Result<usize, DecodeError> {
-        let at = self.at;
-        usize::try_from(self.number(what)?).map_err(|_| DecodeError::TooLarge { at, what })
+    /// A zigzag varint of at most 64 bits.
+    fn signed(&mut self, what: &'static str) -> Result<i64, DecodeError> {
+        let at = self.at();
+        i64::try_from(unzigzag(self.varint(64, what)?)).map_err(|_| DecodeError::TooLarge { at, what })
     }
 
-    /// The windows and their cells.
-    fn cells(&mut self) -> Result<BTreeMap<CellKey, Cell>, DecodeError> {
+    /// The rejected records by reason.
+    fn rejected(&mut self) -> Result<RejectedCounts, DecodeError> {
+        let mut rejected = RejectedCounts::default();
+        let mut min_number = 0;
+        for _ in 0..self.number::<u64>("the number of reasons")? {
+            let at = self.at();
+            let number = self.number("a reason's number")?;
+            let reason = Rejection::from_number(number);
+            let reason = reason.ok_or(DecodeError::Newer { at, what: "the reason of a rejection", number })?;
+            let count = self.number("a number of rejected records")?;
+            if number < min_number || count == 0 {
+                return Err(Fault::Reasons.into());
+            }
+            min_number = number + 1;
+            rejected.add(reason, count);
+        }
+        Ok(rejected)
+    }
+
+    /// The list of statistics that each cell carries: in this version always all of them.
+    fn statistics(&mut self) -> Result<(), DecodeError> {
+        let count: u64 = self.number("the number of statistics")?;
+        for expected in 0..count {
+            let at = self.at();
+            let number = self.number("a statistic's number")?;
+            if number >= STATISTICS {
+                return Err(DecodeError::Newer { at, what: "statistic", number });
+            }
+            if number != expected {
+                return Err(Fault::Statistics.into());
+            }
+        }
+        if count < STATISTICS { Err(Fault::Statistics.into()) } else { Ok(()) }
+    }
+
+    /// The names of the groups.
+    fn groups(&mut self) -> Result<Vec<ListedGroup<'a>>, DecodeError> {
+        let at = self.at();
+        let number = self.number("a group's number of members")?;
+        if number != GROUP_MEMBERS {
+            return Err(DecodeError::Newer { at, what: "a group's number of members,", number });
+        }
+        let mut groups: Vec<ListedGroup<'a>> = Vec::new();
+        for _ in 0..self.number::<u64>("the number of groups")? {
+            let len = self.number("the length of a group's name")?;
+            let at = self.at();
+            let name = std::str::from_utf8(self.take(len, "a group's name")?).map_err(|_| DecodeError::NotText(at))?;
+            if groups.last().is_some_and(|(before, _)| *before >= name) {
+                return Err(Fault::GroupOrder(name.into()).into());
+            }
+            groups.push((name, false));
+        }
+        Ok(groups)
+    }
+
+    /// The windows and their cells. Marks the groups that have some.
+    fn cells(&mut self, groups: &mut [ListedGroup<'a>]) -> Result<BTreeMap<CellKey, Cell>, DecodeError> {
         let mut cells = BTreeMap::new();
-        let mut before: Option<Window> = None;
-        for _ in 0..self.number("the number of windows")? {
-            let number = self.number("a window's number")?;
-            let window = match before {
-                None => Window(varint::unzigzag(number)),
+        let mut window_before: Option<Window> = None;
+        for _ in 0..self.number::<u64>("the number of windows")? {
+            let window = match window_before {
+                None => Window(self.signed("a window's number")?),
                 Some(before) => {
-                    let next = before.0.checked_add(1).and_then(|next| next.checked_add_unsigned(number));
+                    let distance = self.number("a window's number")?;
+                    let next = before.0.checked_add(1).and_then(|next| next.checked_add_unsigned(distance));
                     Window(next.ok_or(Fault::WindowBeyond(before))?)
                 }
             };
-            before = Some(window);
-            self.window(window, &mut cells)?;
+            window_before = Some(window);
+            self.window(window, groups, &mut cells)?;
         }
         Ok(cells)
     }
 
-    /// The cells of one window.
-    fn window(&mut self, window: Window, cells: &mut BTreeMap<CellKey, Cell>) -> Result<(), DecodeError> {
-        let count = self.number("a window's number of cells")?;
+    fn window(
+        &mut self,
+        window: Window,
+        groups: &mut [ListedGroup<'a>],
+        cells: &mut BTreeMap<CellKey, Cell>,
+    ) -> Result<(), DecodeError> {
+        let count: u64 = self.number("a window's number of cells")?;
         if count == 0 {
             return Err(Fault::EmptyWindow(window).into());
         }
-        let mut before: Option<&str> = None;
+        // Each group's position counts from the one before, so that order and repetition need no check.
+        let mut groups = groups.iter_mut();
         for _ in 0..count {
-            let len = self.len("the length of a group's name")?;
-            let at = self.at;
-            let group = std::str::from_utf8(self.take(len, "a group's name")?).map_err(|_| DecodeError::NotText(at))?;
-            if before.is_some_and(|before| before >= group) {
-                return Err(Fault::GroupOrder(group.into()).into());
-            }
-            before = Some(group);
+            let distance = self.number("the position of a group")?;
+            let (group, used) = groups.nth(distance).ok_or(Fault::NoSuchGroup)?;
+            *used = true;
             let cell = self.cell(group)?;
-            cells.insert(CellKey { window, group: group.into() }, cell);
+            cells.insert(CellKey { window, group: (*group).into() }, cell);
         }
         Ok(())
     }
 
-    /// One cell, behind its group's name.
     fn cell(&mut self, group: &str) -> Result<Cell, DecodeError> {
         let beyond = || Fault::Values(group.into());
         let count = self.number("a cell's count")?;
-        let min = varint::unzigzag(self.number("a least value")?);
-        let max = min.checked_add_unsigned(self.number("a greatest value")?).ok_or_else(beyond)?;
-        let least = i128::from(count) * i128::from(min);
-        let sum = least.checked_add_unsigned(self.varint(128, "a sum")?).ok_or_else(beyond)?;
-        let len = self.len("the number of sensors")?;
-        let bytes = len.checked_mul(size_of::<SensorHash>());
-        let hashes = self.take(bytes.unwrap_or(usize::MAX), "the sensors")?;
+        let min = self.signed("a cell's min")?;
+        let max = min.checked_add_unsigned(self.number("a cell's max")?).ok_or_else(beyond)?;
+        let min_sum = i128::from(count) * i128::from(min);
+        let sum = min_sum.checked_add_unsigned(self.varint(128, "a cell's sum")?).ok_or_else(beyond)?;
+        let at = self.at();
+        match self.fixed("the kind of a set of sensors")? {
+            [EXACT_SENSORS] => {}
+            [kind] => return Err(DecodeError::Newer { at, what: "a set of sensors of kind", number: kind.into() }),
+        }
+        let len: usize = self.number("the number of sensors")?;
+        let hashes = self.take(len.saturating_mul(size_of::<SensorHash>()), "the sensors")?;
         let sensors = hashes.as_chunks().0.iter().map(|hash| SensorHash::from_le_bytes(*hash)).collect();
         let stats = Stats { count, sum, min: Fixed::from_micros(min), max: Fixed::from_micros(max) };
         Ok(Cell { stats, sensors })

@@ -3,15 +3,14 @@
 use std::fmt::{self, Write};
 
 use super::sink::{self, Length};
-use super::{CellView, Header};
 use crate::combine::Combined;
 use crate::fixed::Micros;
 use crate::json::Quoted;
-use crate::partial::Partial;
-use crate::time::Utc;
-use crate::window::{Millis, Window, WindowSize};
+use crate::partial::{CellView, Header, Partial};
+use crate::time::{Millis, Utc};
+use crate::window::{Window, WindowSize};
 
-/// The text of a partial made with windows of this size, the group's member named so:
+/// The text of a partial made with windows of this size; `group` names the group's member:
 ///
 /// ```json
 /// {"type":"partial","first":0,"last":1,"base_timestamp":"2026-11-22T10:00:00.550Z","messages":2,"counted":1,
@@ -24,16 +23,15 @@ use crate::window::{Millis, Window, WindowSize};
 pub fn text(partial: &Partial, size: WindowSize, group: &str) -> String {
     let mut out = String::new();
     // Writing into a string cannot fail.
-    let _ = write(&partial.header(), partial.cells(), size, group, &mut out);
+    let _ = write(&partial.header(), partial.cells(&partial.groups()), size, group, &mut out);
     out
 }
 
 impl Combined<'_> {
-    /// Appends the text of the partial (see [`text`]), the group's member named so. Needs no memory but what `out` lacks;
-    /// with room for [`Combined::text_len`] none.
+    /// Appends the text of the partial (see [`text`]). With room in `out` for [`Combined::text_len`] bytes it needs no memory.
     pub fn text_into(&self, group: &str, out: &mut Vec<u8>) {
         // Writing into memory cannot fail.
-        let _ = write(&self.header(), self.cells(), self.window_size(), group, &mut sink::Text(out));
+        let _ = write(&self.header(), self.cells(), self.window_size(), group, &mut sink::TextSink(out));
     }
 
     /// How many bytes [`Combined::text_into`] appends. Costs as much as that; needs no memory.
@@ -66,15 +64,15 @@ fn write<'a>(
     out.write_str(r#"},"newest":"#)?;
     time(header.newest, out)?;
     out.write_str(r#","windows":["#)?;
-    let mut before: Option<Window> = None;
+    let mut window_before: Option<Window> = None;
     for cell in cells {
-        if before != Some(cell.window) {
-            out.write_str(if before.is_some() { "]}," } else { "" })?;
+        if window_before != Some(cell.window) {
+            out.write_str(if window_before.is_some() { "]}," } else { "" })?;
             let (start, end) = (Utc(size.start(cell.window)), Utc(size.end(cell.window)));
             write!(out, r#"{{"start":"{start}","end":"{end}","groups":["#)?;
         }
-        out.write_str(comma(before != Some(cell.window)))?;
-        before = Some(cell.window);
+        out.write_str(comma(window_before != Some(cell.window)))?;
+        window_before = Some(cell.window);
         let stats = cell.stats;
         write!(
             out,
@@ -89,10 +87,9 @@ fn write<'a>(
             stats.max,
         )?;
     }
-    out.write_str(if before.is_some() { "]}]}" } else { "]}" })
+    out.write_str(if window_before.is_some() { "]}]}" } else { "]}" })
 }
 
-/// A time, or none.
 fn time(time: Option<Millis>, out: &mut impl Write) -> fmt::Result {
     match time {
         Some(time) => write!(out, r#""{}""#, Utc(time)),
@@ -100,7 +97,7 @@ fn time(time: Option<Millis>, out: &mut impl Write) -> fmt::Result {
     }
 }
 
-/// What stands before a member or an element.
+/// What separates a member or an element from the one before.
 fn comma(first: bool) -> &'static str {
     if first { "" } else { "," }
 }

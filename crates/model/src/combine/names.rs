@@ -1,39 +1,39 @@
-//! Small numbers for the names of groups, where any group counts.
+//! Small numbers for the names of groups, where any group is known.
 
 use std::collections::BTreeMap;
 
-/// Names and their numbers. A table of recent names answers for most; behind it stands a sorted map, so that no choice of
-/// names, however hostile, costs more than its logarithm.
+/// Names and their numbers. A small table finds most names; a sorted map behind it bounds the cost for any choice of names,
+/// however hostile, by its logarithm.
 #[derive(Debug, Clone)]
-pub(super) struct Names {
+pub(super) struct GroupNames {
     names: Vec<Box<str>>,
     numbers: BTreeMap<Box<str>, u32>,
-    /// Number + 1 of the name that last hashed here; 0 for none.
+    /// Number + 1 of the name that last hashed to this slot; 0 for none.
     recent: Box<[u32; RECENT]>,
     bytes: usize,
 }
 
-/// Places for recent names (a power of two).
+/// Slots for recent names (a power of two).
 const RECENT: usize = 1_024;
-/// Beyond so many names, or bytes of them, they are forgotten at the next batch.
-const MOST_NAMES: usize = 4_096;
-const MOST_BYTES: usize = 1 << 18;
+/// With more names than this, or more bytes of them, the next batch begins with none.
+const MAX_NAMES: usize = 4_096;
+const MAX_BYTES: usize = 1 << 18;
 
-impl Default for Names {
+impl Default for GroupNames {
     fn default() -> Self {
         Self { names: Vec::new(), numbers: BTreeMap::new(), recent: Box::new([0; RECENT]), bytes: 0 }
     }
 }
 
-impl Names {
-    /// Makes room if there are very many names. Numbers given before mean nothing afterwards.
+impl GroupNames {
+    /// Forgets the names if there are very many. Earlier numbers are then void.
     pub(super) fn trim(&mut self) {
-        if self.names.len() > MOST_NAMES || self.bytes > MOST_BYTES {
+        if self.names.len() > MAX_NAMES || self.bytes > MAX_BYTES {
             *self = Self::default();
         }
     }
 
-    /// The number of a name: UTF-8, as every text of a reading is.
+    /// The number of a name, which is UTF-8, as every text of a reading.
     #[inline]
     pub(super) fn number(&mut self, name: &[u8]) -> u32 {
         let slot = slot(name);
@@ -43,7 +43,7 @@ impl Names {
         {
             return number;
         }
-        // A scanned text is UTF-8, so that nothing is ever replaced here.
+        // A scanned text is UTF-8: nothing is ever replaced here.
         let name = String::from_utf8_lossy(name);
         let number = match self.numbers.get(name.as_ref()) {
             Some(number) => *number,
@@ -67,7 +67,7 @@ impl Names {
     }
 }
 
-/// Where a name's number may be remembered: from its length and its first and last bytes.
+/// The slot for a name, from its length and its first and last bytes.
 #[inline(always)]
 fn slot(name: &[u8]) -> usize {
     let (first, last) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {

@@ -1,4 +1,4 @@
-//! Parameters are read back as they were written, and what is wrong with them is said.
+//! Parameters are read back as they were written, and errors name what is wrong.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn error(params: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn nothing_given_is_the_sensor_message() {
+fn the_defaults_are_those_of_the_sensor_message() {
     let settings = read(&[]).expect("defaults");
     assert_eq!(settings, Settings::default());
     assert_eq!(
@@ -34,7 +34,7 @@ fn nothing_given_is_the_sensor_message() {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
     );
-    // The canonical text is part of what versions must agree on.
+    // Versions must agree on the canonical text.
     assert_eq!(settings.fingerprint().to_string(), "272f8574e5179b33");
 }
 
@@ -51,7 +51,7 @@ fn each_parameter_is_read() {
         ("window", "1h 30m"),
         ("max-ahead", "0s"),
     ])
-    .expect("sound");
+    .expect("valid");
     assert_eq!(settings.schema.sensor.names(), ["a/b", "c~d"]);
     assert_eq!(settings.schema.group.names(), [""]);
     assert_eq!(settings.schema.groups, Groups::List(["north", "süd"].map(str::to_owned).into()));
@@ -64,7 +64,7 @@ fn each_parameter_is_read() {
 }
 
 #[test]
-fn what_is_wrong_names_the_parameter_and_the_value_and_what_would_be_right() {
+fn errors_name_the_parameter_the_value_and_the_remedy() {
     for (params, parts) in [
         (&[("windows", "3s")] as &[(&str, &str)], &["`windows`", "unknown", "window, max-ahead"] as &[&str]),
         (&[("window", "3s"), ("window", "4s")], &["`window`", "twice"]),
@@ -91,9 +91,9 @@ fn what_is_wrong_names_the_parameter_and_the_value_and_what_would_be_right() {
         (&[("value", "/guid/x")], &["`sensor`", "`value`", "`/guid/x`"]),
         (&[("time", "/payload")], &["`time`", "`value`", "`/payload`"]),
     ] {
-        let said = error(params);
+        let error = error(params);
         for part in parts {
-            assert!(said.contains(part), "{params:?} said: {said}");
+            assert!(error.contains(part), "{params:?}: {error}");
         }
     }
     let deep = "/a".repeat(128);
@@ -102,27 +102,27 @@ fn what_is_wrong_names_the_parameter_and_the_value_and_what_would_be_right() {
 
 #[test]
 fn sensor_and_group_may_be_one_member() {
-    let settings = read(&[("sensor", "/id"), ("group", "/id"), ("groups", "any")]).expect("sound");
+    let settings = read(&[("sensor", "/id"), ("group", "/id"), ("groups", "any")]).expect("valid");
     assert_eq!(settings.schema.sensor, settings.schema.group);
 }
 
 #[test]
 fn a_module_takes_its_own_parameters_first() {
-    let mut params = Params::new([("output", "json"), ("window", "1s")]).expect("sound");
-    assert_eq!(Output::take(&mut params), Ok(Output::Json));
-    assert_eq!(params.into_settings().expect("sound").window.millis(), 1_000);
-    let mut params = Params::new([("output", "text")]).expect("sound");
-    let said = Output::take(&mut params).expect_err("no such output").to_string();
-    assert!(said.contains("`output`") && said.contains("`text`") && said.contains("binary, json"), "{said}");
+    let mut params = Params::new([("output", "json"), ("window", "1s")]).expect("valid");
+    assert_eq!(OutputFormat::take(&mut params), Ok(OutputFormat::Json));
+    assert_eq!(params.into_settings().expect("valid").window.millis(), 1_000);
+    let mut params = Params::new([("output", "text")]).expect("valid");
+    let error = OutputFormat::take(&mut params).expect_err("no such output").to_string();
+    assert!(error.contains("`output`") && error.contains("`text`") && error.contains("binary, json"), "{error}");
     // A name that another module knows is unknown to this one.
-    assert!(error(&[("output", "json")]).contains("unknown"));
+    assert!(self::error(&[("output", "json")]).contains("unknown"));
 }
 
 fn pointer() -> impl Strategy<Value = Pointer> {
     proptest::collection::vec("[a-z/~ é\"]{0,4}", 1..4).prop_map(|names| {
         let text: String =
             names.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect();
-        let pointer = Pointer::parse(&text).expect("sound");
+        let pointer = Pointer::parse(&text).expect("valid");
         assert_eq!(pointer.names(), names);
         assert_eq!(pointer.to_string(), text);
         pointer
@@ -149,7 +149,7 @@ proptest! {
         let read = Settings::from_params(params.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         match settings.schema.check() {
             Ok(()) => {
-                let read = read.expect("sound");
+                let read = read.expect("valid");
                 prop_assert_eq!(read.fingerprint(), settings.fingerprint());
                 prop_assert_eq!(read, settings);
             }

@@ -1,16 +1,13 @@
-//! Which groups count, and their places: small numbers that stand for them within a batch.
+//! The known groups, and their places: small numbers for them within a batch.
 
 use crate::schema::Groups;
 use crate::states::{self, US_STATES};
 
-/// The groups that are known.
 #[derive(Debug, Clone)]
 pub(crate) enum KnownGroups {
-    /// Any.
     Any,
-    /// Those of [`US_STATES`].
     UsStates,
-    /// These, ascending.
+    /// Ascending.
     List(Box<[Box<str>]>),
 }
 
@@ -23,7 +20,7 @@ impl KnownGroups {
         }
     }
 
-    /// Whether the group is known (`None`: it is not), and its place (`Some(None)`: any is, so that none has a place).
+    /// `None` if the group is not known, `Some(None)` if any group is and so none has a place, else its place.
     #[inline(always)]
     pub(crate) fn place(&self, group: &[u8]) -> Option<Option<usize>> {
         match self {
@@ -33,7 +30,6 @@ impl KnownGroups {
         }
     }
 
-    /// The name at a place.
     pub(crate) fn name(&self, place: usize) -> Option<&str> {
         match self {
             Self::Any => None,

@@ -1,25 +1,20 @@
-//! The walk over a record that keeps where the fields stand.
+//! The walk over a record that keeps the positions of its fields.
 
-use super::string::{self, Text};
 use super::tree::Tree;
-use super::{MAX_DEPTH, number, walk};
+use crate::json::string::{self, Text};
+use crate::json::{number, walk};
 
-/// What stood at a node of the tree when the walk last came by.
+/// What the walk last found at a node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Nothing: no such member.
+    /// No such member.
     Absent,
-    /// An object, where an object should be.
+    /// An object, at a node with children.
     Object,
-    /// A string, where a leaf should be.
+    /// A string, at a leaf.
     Text(Text),
-    /// A number, where a leaf should be.
-    Number {
-        /// Where it begins.
-        start: usize,
-        /// Where it ends.
-        end: usize,
-    },
+    /// A number, at a leaf.
+    Number { start: usize, end: usize },
     /// Anything else.
     Other,
 }
@@ -30,12 +25,12 @@ pub(crate) struct Members<'a> {
     pub(crate) tree: &'a Tree,
     /// For each node, what was found.
     pub(crate) found: &'a mut [Found],
-    /// Room for a name with escapes.
+    /// Buffer for a name with escapes.
     pub(crate) name: &'a mut Vec<u8>,
 }
 
 impl Members<'_> {
-    /// Walks over the whole record; `None` if it is no JSON text.
+    /// Walks over the whole record; `None` if it is not a JSON text.
     #[inline(always)]
     pub(crate) fn text(&mut self) -> Option<()> {
         let at = walk::space(self.bytes, 0);
@@ -43,7 +38,7 @@ impl Members<'_> {
         (walk::space(self.bytes, end) == self.bytes.len()).then_some(())
     }
 
-    /// Walks over the value of a node, within `depth` containers. What was found there and below before counts no more.
+    /// Walks over the value of a node, within `depth` containers. It replaces what was found there and below before.
     #[inline(always)]
     fn value(&mut self, place: usize, at: usize, depth: usize) -> Option<usize> {
         let node = self.tree.node(place)?;
@@ -75,9 +70,9 @@ impl Members<'_> {
         Some(next)
     }
 
-    /// Walks over the members of an object that leads to fields, from behind its brace on. `depth` counts it.
+    /// Walks over the members of an object that leads to fields, from after its brace. `depth` includes it.
     fn object(&mut self, place: usize, at: usize, depth: usize) -> Option<usize> {
-        if depth > MAX_DEPTH {
+        if depth > walk::MAX_DEPTH {
             return None;
         }
         let tree = self.tree;

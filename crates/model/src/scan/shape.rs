@@ -1,23 +1,24 @@
-//! The shape of the last record: what stands between its values. Most records of a topic have the shape of the one before.
+//! The shape of a record: the bytes between its values. Most records of a topic have the shape of the one before.
 //!
-//! A record that has the shape, byte by byte, and a string for each string and a number for each number, is JSON if the one
-//! was that the shape was taken from, and its fields stand at the same places: the same members, in the same order, as often.
-//! So such a record needs no more than comparing what is between its values, and walking the values. Any other record is
-//! walked in full. What is learnt here makes no difference to what is found, only to how soon.
+//! A record has the shape if its bytes between the values are the same, and each value is a string or number as before. Then it is
+//! JSON if the earlier record was, with its fields at the same positions: the same members, in the same order, as often. So it is
+//! enough to compare the bytes between its values, and to walk the values. Any other record is walked in full. The shape changes
+//! only the speed, never the result.
 
-use super::string::{self, Text};
-use super::{Field, chunk, number, walk};
+use super::Field;
+use crate::json::string::{self, Text};
+use crate::json::{chunk, number, walk};
 
-/// The most values of a shape. Records with more are walked in full.
-const MOST_VALUES: usize = 24;
+/// The most values of a shape; records with more are walked in full.
+const MAX_VALUES: usize = 24;
 /// The most bytes between them.
-const MOST_BYTES: usize = 4_096;
-/// A shape that was met so often may be replaced at once; for others patience grows.
+const MAX_BYTES: usize = 4_096;
+/// A shape that matched this often may be replaced at once; for others patience grows.
 const MET: u32 = 16;
 /// The most records that are walked in full before a new shape is taken.
-const MOST_PATIENCE: u32 = 1_023;
+const MAX_PATIENCE: u32 = 1_023;
 
-/// Where the fields of a record stand.
+/// The positions of a record's fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fields {
     pub(crate) sensor: Text,
@@ -27,14 +28,14 @@ pub(crate) struct Fields {
     pub(crate) value: (usize, usize),
 }
 
-/// A value, and what stands before it.
+/// A value, and the bytes before it.
 #[derive(Debug, Clone, Copy)]
 struct Step {
-    /// Where the bytes before it end among all bytes of the shape.
+    /// The end of the bytes before it, among all bytes of the shape.
     end: usize,
-    /// Whether it is a string; otherwise it is a number.
+    /// Whether it is a string, otherwise a number.
     text: bool,
-    /// Whether it is a field, or several: the slot where it is kept.
+    /// The slot for it, which fields refer to.
     slot: usize,
 }
 
@@ -46,14 +47,14 @@ const NO_FIELD: usize = SLOTS - 1;
 /// The shape of a record that was walked in full.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shape {
-    /// All that stands between values, from the first byte to the last.
+    /// All bytes between values, from the first to the last.
     bytes: Vec<u8>,
     steps: Vec<Step>,
     /// For each field, its slot.
     slots: [usize; Field::ALL.len()],
-    /// How often it was met.
+    /// How often a record matched.
     met: u32,
-    /// How many records more are walked in full before another shape is taken, and how many it was after the last one.
+    /// How many more records are walked in full before another shape is taken, and how many it was after the last one.
     patience: u32,
     last_patience: u32,
 }
@@ -96,15 +97,15 @@ impl Shape {
         Some(Fields { sensor: of(sensor)?, group: of(group)?, time: of(time)?, value: (value.start, value.end) })
     }
 
-    /// Takes the shape of a record that was walked in full, and whose fields stand so, if it is time for another.
+    /// Takes the shape of a record that was walked in full, if it is time for another shape.
     #[inline(never)]
     pub(crate) fn learn(&mut self, record: &[u8], fields: &Fields) {
         if self.patience > 0 {
             self.patience -= 1;
             return;
         }
-        // Records of many shapes by turns: what is learnt pays less and less, so that it is tried less and less.
-        self.last_patience = if self.met >= MET { 0 } else { (2 * self.last_patience + 1).min(MOST_PATIENCE) };
+        // If shapes alternate, learning one pays off less and less, so it is tried less and less.
+        self.last_patience = if self.met >= MET { 0 } else { (2 * self.last_patience + 1).min(MAX_PATIENCE) };
         self.patience = self.last_patience;
         self.met = 0;
         self.bytes.clear();
@@ -122,10 +123,10 @@ impl Shape {
             let (text, start, end) = match byte {
                 b'"' => {
                     let text = string::walk(record, at + 1)?;
-                    let behind = walk::space(record, text.end + 1);
-                    if record.get(behind) == Some(&b':') {
-                        // A name, which stays between the values.
-                        at = behind + 1;
+                    let after = walk::space(record, text.end + 1);
+                    if record.get(after) == Some(&b':') {
+                        // A name: part of the bytes between values.
+                        at = after + 1;
                         continue;
                     }
                     (true, text.start, text.end)
@@ -136,14 +137,14 @@ impl Shape {
                     continue;
                 }
             };
-            // Fields that are one member share the slot of the first of them.
+            // Fields that are the same member share the slot of the first one.
             let slot = wanted.iter().position(|wanted| *wanted == start).unwrap_or(NO_FIELD);
             for (field, _) in self.slots.iter_mut().zip(wanted).filter(|(_, wanted)| *wanted == start) {
                 *field = slot;
             }
             self.between(record.get(from..start)?)?;
             self.steps.push(Step { end: self.bytes.len(), text, slot });
-            if self.steps.len() > MOST_VALUES {
+            if self.steps.len() > MAX_VALUES {
                 return None;
             }
             from = end;
@@ -152,9 +153,9 @@ impl Shape {
         self.between(record.get(from..)?)
     }
 
-    /// Takes what stands between two values; `None` if it is too much, before any of it is copied: what is copied is kept.
+    /// Takes the bytes between two values; `None` if they are too many, before any is copied, as the memory would be kept.
     fn between(&mut self, bytes: &[u8]) -> Option<()> {
-        if self.bytes.len() + bytes.len() > MOST_BYTES {
+        if self.bytes.len() + bytes.len() > MAX_BYTES {
             return None;
         }
         self.bytes.extend_from_slice(bytes);
@@ -172,14 +173,14 @@ mod tests {
 
     const GOOD: &str = r#"{"guid":"s1","destination":"0-AAA12345678","state":"AK","eventTime":"2026-11-22T10:00:00.5Z","n":[1,true,{"x":"y"}],"payload":{"format":"urn:example:sensor:temp","data":{"temperature":26.6}}}"#;
 
-    /// Whether a record is met as having the shape of another one.
+    /// Whether a record matches the shape of another one.
     fn meets(first: &str, second: &str) -> bool {
         let mut scanner = Scanner::new(&Settings::default());
         let _ = scanner.scan(first.as_bytes(), None);
         scanner.shape.fields(second.as_bytes()).is_some()
     }
 
-    /// How many bytes stand between the values of a record.
+    /// How many bytes are between the values of a record.
     fn between(record: &str) -> usize {
         let mut scanner = Scanner::new(&Settings::default());
         scanner.scan(record.as_bytes(), None).expect("a reading");
@@ -219,9 +220,9 @@ mod tests {
 
     #[test]
     fn shapes_that_are_too_large_are_not_taken() {
-        let long = GOOD.replacen("\"n\"", &format!("\"{}\"", "n".repeat(MOST_BYTES)), 1);
+        let long = GOOD.replacen("\"n\"", &format!("\"{}\"", "n".repeat(MAX_BYTES)), 1);
         assert!(!meets(&long, &long));
-        let many = GOOD.replacen("[1,", &format!("[{}", "1,".repeat(MOST_VALUES)), 1);
+        let many = GOOD.replacen("[1,", &format!("[{}", "1,".repeat(MAX_VALUES)), 1);
         assert!(!meets(&many, &many));
     }
 
@@ -233,11 +234,11 @@ mod tests {
             let mut scanner = Scanner::new(&Settings::default());
             scanner.scan(record.as_bytes(), None).expect("a reading");
             let kept = scanner.shape.bytes.capacity();
-            assert!(kept <= 2 * MOST_BYTES, "{kept} bytes are kept of a record of {}", record.len());
+            assert!(kept <= 2 * MAX_BYTES, "{kept} bytes are kept of a record of {}", record.len());
             assert!(scanner.shape.fields(record.as_bytes()).is_none());
         }
         // What is just small enough is taken.
-        let room = MOST_BYTES - between(GOOD);
+        let room = MAX_BYTES - between(GOOD);
         for (space, taken) in [(room, true), (room + 1, false)] {
             let record = format!("{GOOD}{}", " ".repeat(space));
             assert_eq!(meets(&record, &record), taken, "{space}");
@@ -256,7 +257,7 @@ mod tests {
         }
         assert!((2..=10).contains(&learnt), "{learnt}");
         // What comes in one shape again is met soon enough, and a change of shape after that at once.
-        for _ in 0..=MOST_PATIENCE {
+        for _ in 0..=MAX_PATIENCE {
             scanner.scan(GOOD.as_bytes(), None).expect("a reading");
         }
         for _ in 0..MET {
@@ -269,9 +270,9 @@ mod tests {
     }
 
     proptest! {
-        /// A record is what it is, whatever stood before it.
+        /// The result for a record does not depend on the records before it.
         #[test]
-        fn what_is_learnt_makes_no_difference(
+        fn the_shape_makes_no_difference(
             edits in proptest::collection::vec(proptest::collection::vec((any::<prop::sample::Index>(), 0..3_u8, prop::sample::select(b"\"\\{}[],: 0-9.eEax\x00\xff".as_slice())), 0..3), 1..20),
         ) {
             let mut scanner = Scanner::new(&Settings::default());

@@ -17,14 +17,14 @@ fn good() -> Result<(String, String, Millis, i64), Rejection> {
 }
 
 #[test]
-fn readings_are_found_in_any_dress() {
+fn readings_are_found_in_any_form() {
     assert_eq!(scanned(GOOD), good());
     for record in [
         // Another order, white space, unknown members.
         "\n{ \"payload\" : { \"data\" : { \"x\" : [ { } , [ ] , { \"a\" : null } ] , \"temperature\" : 2.66e1 } } ,\t\"eventTime\":\"2026-11-22T12:00:00.5009+02:00\" , \"state\":\"AK\",\r\"guid\":\"s1\" } ",
         // Escapes in names and in texts.
         r#"{"\u0067uid":"s\u0031","st\u0061te":"\u0041K","eventTime":"2026\u002d11-22T10:00:00.5Z","p\u0061yload":{"data":{"temper\u0061ture":26.60}}}"#,
-        // Of a member that stands twice the last counts.
+        // If a member occurs twice, the last one counts.
         r#"{"guid":7,"guid":"s1","state":"ZZ","state":"AK","eventTime":"","eventTime":"2026-11-22T10:00:00.5Z","payload":[],"payload":{"data":{"temperature":1,"temperature":26.6}}}"#,
         r#"{"payload":{"data":{"temperature":1}},"guid":"s1","state":"AK","eventTime":"2026-11-22T10:00:00.5Z","payload":{"data":null,"data":{"temperature":26.6}}}"#,
     ] {
@@ -50,7 +50,7 @@ fn a_later_member_takes_away_what_an_earlier_one_said() {
 
 #[test]
 fn the_first_fault_wins() {
-    // Each change takes one fault away; the next one then shows.
+    // Each change removes one fault, so that the next one shows.
     let mut record = r#"{"guid":[],"state":1,"payload":{"data":{"temperature":"x"}}"#.to_owned();
     let changes = [
         (Rejection::NotJson, r#""x"}}"#, r#""x"}}}"#),
@@ -142,7 +142,7 @@ fn containers_nest_127_deep_and_no_deeper() {
     assert_eq!(scanned(&within(&nested("[", "", "]", 125))), Err(Rejection::NotJson));
     // A pointer that goes as deep as a text can.
     let pointer = "/a".repeat(127);
-    let settings = Settings::from_params([("value", pointer.as_str())]).expect("sound");
+    let settings = Settings::from_params([("value", pointer.as_str())]).expect("valid");
     let mut scanner = Scanner::new(&settings);
     let mut scan = |depth: usize| {
         let record =
@@ -174,7 +174,7 @@ fn one_member_may_be_sensor_and_group() {
         ("time", "/t"),
         ("value", "/v"),
     ]);
-    let mut scanner = Scanner::new(&settings.expect("sound"));
+    let mut scanner = Scanner::new(&settings.expect("valid"));
     let reading = scanner.scan(br#"{"id":"a\u0062","t":"2026-11-22T10:00:00Z","v":-1}"#, None).expect("a reading");
     assert_eq!((reading.sensor, reading.group, reading.value.micros()), (b"ab" as &[u8], b"ab" as &[u8], -1_000_000));
 }

@@ -1,10 +1,10 @@
-//! The four pointers as one tree of names, so that one walk over a record finds them all.
+//! The four pointers as one tree of names: one walk over a record finds them all.
 
 use super::Field;
-use super::chunk;
+use crate::json::chunk;
 use crate::schema::Pointer;
 
-/// Places of nodes: the root is 0, and what stands below a node has the places right behind it.
+/// The root is node 0; the nodes below a node follow it directly.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
@@ -14,20 +14,20 @@ pub(crate) struct Tree {
     leaves: [usize; Field::ALL.len()],
 }
 
-/// A field, and the names that lead on to it.
+/// A field, and the names that remain on its path.
 type Rest<'a> = (Field, &'a [String]);
 
 /// An object (with children) or a leaf.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Node {
-    /// Names of members that lead on, with their nodes.
+    /// Names of members on a path, with their nodes.
     pub(crate) children: Vec<(Box<[u8]>, usize)>,
-    /// The place behind the last node below this one.
+    /// The index after the last node below this one.
     pub(crate) end: usize,
 }
 
 impl Node {
-    /// The node of a member's name (decoded). Cost: a comparison of lengths for each child, and of bytes for few.
+    /// The node of a member by its decoded name. Cost: a comparison of lengths for each child, of bytes for few.
     #[inline(always)]
     pub(crate) fn child(&self, name: &[u8]) -> Option<usize> {
         self.children.iter().find(|(known, _)| chunk::same(known, name)).map(|(_, node)| *node)
@@ -43,7 +43,7 @@ impl Tree {
         tree
     }
 
-    /// Adds the node at which these fields' names go on, and all below it.
+    /// Adds the node where the paths of these fields continue, and all nodes below it.
     fn grow<'a>(&mut self, fields: Vec<Rest<'a>>, above: &mut Vec<usize>) -> usize {
         let place = self.nodes.len();
         self.nodes.push(Node::default());
@@ -71,12 +71,10 @@ impl Tree {
         place
     }
 
-    /// How many nodes there are.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// A node.
     #[inline(always)]
     pub(crate) fn node(&self, place: usize) -> Option<&Node> {
         self.nodes.get(place)
@@ -87,7 +85,6 @@ impl Tree {
         &self.paths[field as usize]
     }
 
-    /// A field's leaf.
     #[inline(always)]
     pub(crate) fn leaf(&self, field: Field) -> usize {
         self.leaves[field as usize]
@@ -99,8 +96,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_below_a_node_comes_right_behind_it() {
-        let pointers = ["/a/b/c", "/x", "/a/d", "/a/b/e"].map(|text| Pointer::parse(text).expect("sound"));
+    fn the_nodes_below_a_node_follow_it() {
+        let pointers = ["/a/b/c", "/x", "/a/d", "/a/b/e"].map(|text| Pointer::parse(text).expect("valid"));
         let tree = Tree::new([&pointers[0], &pointers[1], &pointers[2], &pointers[3]]);
         assert_eq!(tree.path(Field::Sensor), [0, 1, 2, 3]);
         assert_eq!(tree.path(Field::Value), [0, 1, 2, 4]);

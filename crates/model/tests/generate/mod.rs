@@ -5,6 +5,7 @@
 use isotherm_model::combine::{Record, combine};
 use isotherm_model::partial::Partial;
 use isotherm_model::settings::Settings;
+use isotherm_model::time::Utc;
 use proptest::prelude::*;
 
 /// A name of a member, sometimes written with escapes.
@@ -25,9 +26,9 @@ fn space() -> impl Strategy<Value = &'static str> {
     prop_oneof![5 => Just(""), 2 => Just(" "), 1 => Just("\n\t\r  ")]
 }
 
-/// Any JSON value that nobody asked for, and now and then what only looks like one.
+/// The value of an unknown member: any JSON, now and then invalid.
 fn anything() -> impl Strategy<Value = String> {
-    let sound = text(&[
+    let valid = text(&[
         "null",
         "true",
         "false",
@@ -40,7 +41,7 @@ fn anything() -> impl Strategy<Value = String> {
         "\"a long text that is longer than one stride\"",
     ]);
     let broken = text(&["\"\\ud83d\"", "01", "1.", "nul", "\"\u{1}\"", "'a'", ""]);
-    let leaf = prop_oneof![60 => sound, 1 => broken];
+    let leaf = prop_oneof![60 => valid, 1 => broken];
     leaf.prop_recursive(4, 16, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(|values| format!("[{}]", values.join(","))),
@@ -114,7 +115,7 @@ fn object(members: Vec<BoxedStrategy<String>>) -> impl Strategy<Value = String> 
         .prop_map(|(each, extra, absent, space)| (each.into_iter().flatten().collect::<Vec<_>>(), extra, absent, space))
         .prop_perturb(move |(mut members, extra, absent, space), mut random| {
             if absent < count {
-                // Absent now and then only: most objects are whole.
+                // Most objects are whole.
                 if random.random_range(0..3) == 0 {
                     members.remove(absent);
                 }
@@ -147,8 +148,8 @@ pub(crate) fn record() -> impl Strategy<Value = Vec<u8>> {
     ]);
     let whole = prop_oneof![20 => whole.boxed(), 1 => anything().boxed()];
     (space(), whole, space(), proptest::option::weighted(0.1, (any::<prop::sample::Index>(), any::<u8>(), 0..3_u8)))
-        .prop_map(|(before, whole, behind, damage)| {
-            let mut bytes = format!("{before}{whole}{behind}").into_bytes();
+        .prop_map(|(before, whole, after, damage)| {
+            let mut bytes = format!("{before}{whole}{after}").into_bytes();
             match damage {
                 Some((place, byte, kind)) if !bytes.is_empty() => {
                     let place = place.index(bytes.len());
@@ -181,4 +182,25 @@ pub(crate) fn partial() -> impl Strategy<Value = Partial> {
         let records = batch.iter().map(|(timestamp, value)| Record { timestamp: *timestamp, value });
         combine(&Settings::default(), first >> 2 & i64::MAX, base, records)
     })
+}
+
+/// Settings for [`shortest`] readings: one member is sensor, group and time.
+pub(crate) const SHORTEST: [(&str, &str); 8] = [
+    ("sensor", "/"),
+    ("group", "/"),
+    ("time", "/"),
+    ("value", "/a"),
+    ("groups", "any"),
+    ("window", "1ms"),
+    ("min", "-1000000000000"),
+    ("max", "1000000000000"),
+];
+
+/// A reading as short as possible, with statistics as long as possible. This many readings share a window.
+pub(crate) fn shortest(i: usize, to_a_window: usize) -> String {
+    // 2000-01-01T00:00:00Z, and a second from window to window.
+    let time = Utc(946_684_800_000 + (i / to_a_window) as i64 * 1_000);
+    // The values of a window span the whole range.
+    let sign = if i.is_multiple_of(2) { "-" } else { "" };
+    format!("{{\"\":\"{time}\",\"a\":{sign}1e12}}")
 }

@@ -12,7 +12,7 @@ pub(crate) fn micros(text: &str, min: i64, max: i64) -> Option<i64> {
     if digits.bytes().all(|digit| digit == b'0') {
         return (min <= 0 && 0 <= max).then_some(0);
     }
-    // Far beyond what any text of these tests could make up for.
+    // Far beyond what the digits of these tests can offset.
     let exponent: i64 = match exponent.trim_start_matches('+').parse::<i64>() {
         Ok(exponent) => exponent.clamp(-100_000, 100_000),
         Err(_) => {
@@ -36,13 +36,13 @@ pub(crate) fn micros(text: &str, min: i64, max: i64) -> Option<i64> {
         return None;
     }
     let magnitude: i128 = if whole.is_empty() { 0 } else { whole.parse().expect("digits") };
-    // The number lies from `magnitude` to `magnitude + 1`; as an interval of whole numbers on its own side of 0.
+    // The number is between `magnitude` and `magnitude + 1`; as an interval of whole numbers on its own side of 0.
     let (floor, ceiling) = (magnitude, magnitude + i128::from(!decimals.is_empty()));
-    let (least, most) = if negative { (-ceiling, -floor) } else { (floor, ceiling) };
-    if least < i128::from(min) && (least == most || most <= i128::from(min)) {
+    let (low, high) = if negative { (-ceiling, -floor) } else { (floor, ceiling) };
+    if low < i128::from(min) && (low == high || high <= i128::from(min)) {
         return None;
     }
-    if most > i128::from(max) && (least == most || least >= i128::from(max)) {
+    if high > i128::from(max) && (low == high || low >= i128::from(max)) {
         return None;
     }
     let up = match decimals.as_bytes() {

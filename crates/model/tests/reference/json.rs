@@ -1,4 +1,4 @@
-//! JSON by serde_json, with what its own value type loses: members that stand twice, and the text of numbers.
+//! JSON by serde_json, with what its own value type loses: repeated members, and the text of numbers.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub(crate) enum Json {
     Word,
 }
 
-/// The value of a JSON text, `None` if it is none to us.
+/// The value of a JSON text; `None` if it is not accepted.
 pub(crate) fn read(bytes: &[u8]) -> Option<Json> {
     let text = std::str::from_utf8(bytes).ok()?;
     if deepest(text) > 127 {
@@ -30,7 +30,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Json> {
     value(&raw)
 }
 
-/// How many containers stand within each other at most.
+/// How many containers are within each other at most.
 fn deepest(text: &str) -> usize {
     let (mut depth, mut deepest, mut inside, mut escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! The plain reference: what a batch's partial must be, written for plainness alone and sharing no code with the scanner.
+//! The plain reference: what a batch's partial must be, written for clarity alone, sharing no code with the scanner.
 //!
 //! JSON is read by serde_json, times by chrono, numbers by arithmetic on strings of decimal digits.
 
@@ -68,7 +68,7 @@ pub(crate) fn classify(settings: &Settings, record: &Record<'_>) -> Result<Readi
     Ok(Reading { sensor, group, time, value })
 }
 
-/// What stands where a pointer points.
+/// The value at a pointer.
 fn leaf<'a>(document: &'a Json, pointer: &Pointer) -> Result<&'a Json, Rejection> {
     let mut value = document;
     for name in pointer.names() {
@@ -80,7 +80,7 @@ fn leaf<'a>(document: &'a Json, pointer: &Pointer) -> Result<&'a Json, Rejection
     Ok(value)
 }
 
-/// What chrono reads, less what it takes and we do not.
+/// What chrono reads, without what it accepts and we do not.
 fn millis(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     if !text.is_ascii() || bytes.get(10) != Some(&b'T') || text.contains('z') || bytes.get(17..19) == Some(b"60") {
@@ -93,10 +93,10 @@ fn millis(text: &str) -> Option<i64> {
     (-30_610_224_000_000..253_370_764_800_000).contains(&millis).then_some(millis)
 }
 
-/// The print of those of a batch's records that are rejected.
-pub(crate) fn rejected_print(settings: &Settings, records: &[Record<'_>]) -> u64 {
+/// The hash of a batch's rejected records.
+pub(crate) fn rejected_hash(settings: &Settings, records: &[Record<'_>]) -> u64 {
     let rejected = records.iter().filter(|record| classify(settings, record).is_err());
-    rejected.fold(0, |print, record| xxhash_rust::xxh3::xxh3_64_with_seed(record.value, print))
+    rejected.fold(0, |hash, record| xxhash_rust::xxh3::xxh3_64_with_seed(record.value, hash))
 }
 
 /// What a batch adds up to.
@@ -109,8 +109,8 @@ pub(crate) fn combine(settings: &Settings, records: &[Record<'_>]) -> Aggregate 
         match classify(settings, record) {
             Err(reason) => aggregate.rejected.add(reason, 1),
             Ok(reading) => {
-                let heard = record.timestamp.map_or(reading.time, |timestamp| timestamp.min(reading.time));
-                aggregate.newest = Some(aggregate.newest.unwrap_or(i64::MIN).max(heard));
+                let watermark_time = record.timestamp.map_or(reading.time, |timestamp| timestamp.min(reading.time));
+                aggregate.newest = Some(aggregate.newest.unwrap_or(i64::MIN).max(watermark_time));
                 let key = (reading.time.div_euclid(settings.window.millis()), reading.group);
                 values.entry(key.clone()).or_default().push(reading.value);
                 sensors.entry(key).or_default().insert(reading.sensor);

@@ -33,9 +33,6 @@ use crate::connection::{self, Handler};
 use crate::state::Shared;
 use crate::wire::{Incoming, Reply, Sender};
 
-/// The id of the one SPU, that of a local cluster's first.
-pub(crate) const SPU_ID: i32 = 5001;
-
 /// The first version that carries chains of SmartModules in their present form.
 const MIN_STREAM_VERSION: i16 = 20;
 
@@ -125,7 +122,7 @@ impl Handler for Connection {
 impl Connection {
     async fn reply<T: fluvio_protocol::Encoder>(&self, incoming: &Incoming, response: &T) -> io::Result<()> {
         let reply = Reply::new(&incoming.header, response)?;
-        // If the client has gone, reading says so next.
+        // If the client has gone, the next read fails.
         let _ = self.sender.send(reply).await;
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::log::{LogError, PartitionLog};
 use crate::state::Shared;
 use crate::wire::RecordSetBytes;
 
-/// Stores what a request carries and answers position by position: a partition may come up more than once.
+/// Stores what a request carries. The answer has the request's order, since a request may name a partition more than once.
 pub(super) async fn handle(
     shared: &Arc<Shared>,
     request: ProduceRequest<RecordSetBytes>,
@@ -49,7 +49,7 @@ pub(super) async fn handle(
     ProduceResponse { responses, ..Default::default() }
 }
 
-/// Checks, transforms, appends. The offset of the first record, 0 if there is none to store, as the SPU says it.
+/// Checks, transforms, appends. Gives the offset of the first record; 0 if there is none to store, as the SPU does.
 fn store(
     shared: &Shared,
     log: &PartitionLog,

@@ -1,9 +1,9 @@
-//! The log to one consumer. After each answer the stream waits until the client says how far it has read, and goes on
-//! from there; at the end of the log it waits for more.
+//! The log to one consumer. After each answer the stream waits until the client acknowledges how far it has read, and goes
+//! on from there. At the end of the log it waits for more.
 //!
 //! Without SmartModules an answer is whole stored batches, from the one that holds the offset asked for: at least one,
-//! then as many as fit in the client's `max_bytes`. (The SPU cuts the last batch off at that size, and the client drops
-//! what is cut off without a word.)
+//! then as many as fit in the client's `max_bytes`. (The SPU cuts the last batch off at that size, and the client silently
+//! drops what is cut off.)
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{Connection, NO_CONSUMER_OFFSETS};
-use crate::engine::{Answer, Applied};
+use crate::engine::{ChainOutput, RunningChain};
 use crate::log::{PartitionLog, Tip};
 use crate::state::Shared;
 use crate::wire::{RecordSetBytes, RecordSetLength, Reply, Sender};
 
-/// The most that an answer of several stored batches has, whatever the client allows.
+/// The size limit of an answer of several stored batches, also if the client allows more.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 const NOTHING_ACKNOWLEDGED: i64 = -1;
 
@@ -44,21 +44,21 @@ struct Stream {
 }
 
 /// Why a stream ends.
-enum End {
-    /// With this error, which the client is told.
+enum StreamEnd {
+    /// With this error, which is sent to the client.
     Error(ErrorCode),
     /// The client or the node has gone.
     Gone,
 }
 
-impl From<ErrorCode> for End {
+impl From<ErrorCode> for StreamEnd {
     fn from(code: ErrorCode) -> Self {
         Self::Error(code)
     }
 }
 
-/// So many streams a connection may have. A stream lasts as long as its connection, since the protocol has no word for
-/// its end, so that this is more than a client needs that follows every partition of a large topic.
+/// How many streams a connection may have. A stream lasts as long as its connection, since the protocol has no request that
+/// ends one. A client that follows every partition of a large topic needs fewer.
 const MAX_STREAMS: usize = 4096;
 
 /// Starts the stream that a client asks for.
@@ -75,7 +75,7 @@ pub(super) async fn start(connection: &mut Connection, header: RequestHeader, re
         Ok(log) => log,
         Err(code) => {
             let reply = Reply::new(&header, &error_response(request.topic, request.partition, 0, code))?;
-            // If the client has gone, reading says so next.
+            // If the client has gone, the next read fails.
             let _ = connection.sender.send(reply).await;
             return Ok(());
         }
@@ -103,7 +103,7 @@ pub(super) async fn start(connection: &mut Connection, header: RequestHeader, re
 
 impl Stream {
     async fn run(mut self, request: Request) {
-        if let Err(End::Error(code)) = self.work(request).await {
+        if let Err(StreamEnd::Error(code)) = self.work(request).await {
             debug!(partition = %self.log.id(), error = %code, "a stream ends");
             let response = error_response(self.topic.clone(), self.partition, self.id, code);
             if let Ok(reply) = Reply::new(&self.header, &response) {
@@ -113,11 +113,11 @@ impl Stream {
         }
     }
 
-    async fn work(&mut self, request: Request) -> Result<(), End> {
+    async fn work(&mut self, request: Request) -> Result<(), StreamEnd> {
         if request.consumer_id.is_some() {
             return Err(ErrorCode::Other(NO_CONSUMER_OFFSETS.to_owned()).into());
         }
-        let mut applied = self.chain(&request).await?;
+        let mut chain = self.chain(&request).await?;
         let Tip { start, end, .. } = self.log.tip();
         let mut next = request.fetch_offset;
         if next < start {
@@ -128,11 +128,11 @@ impl Stream {
             return Err(ErrorCode::Other(message).into());
         }
         loop {
-            let (read_to, sent) = match applied.take() {
+            let (read_to, sent) = match chain.take() {
                 None => self.send_stored(next).await?,
-                Some(chain) => {
-                    let (chain, read_to, sent) = self.send_answer(chain, next).await?;
-                    applied = Some(chain);
+                Some(running) => {
+                    let (running, read_to, sent) = self.send_answer(running, next).await?;
+                    chain = Some(running);
                     (read_to, sent)
                 }
             };
@@ -140,14 +140,14 @@ impl Stream {
         }
     }
 
-    async fn chain(&self, request: &Request) -> Result<Option<Applied>, End> {
+    async fn chain(&self, request: &Request) -> Result<Option<RunningChain>, StreamEnd> {
         if request.smartmodules.is_empty() {
             return Ok(None);
         }
-        // Whoever has gone in the meantime needs none.
-        let _place = tokio::select! {
-            () = self.stop.cancelled() => return Err(End::Gone),
-            place = self.shared.compiling.acquire() => place,
+        // A client that has gone in the meantime needs none.
+        let _permit = tokio::select! {
+            () = self.stop.cancelled() => return Err(StreamEnd::Gone),
+            permit = self.shared.compiling.acquire() => permit,
         };
         let (shared, log, version) = (self.shared.clone(), self.log.clone(), self.header.api_version());
         let invocations = request.smartmodules.clone();
@@ -157,11 +157,11 @@ impl Stream {
                 Err(ErrorCode::SmartModuleChainInitError("the SmartModule broke the engine".into()))
             });
         let chain = chain.inspect_err(|error| warn!(partition = %self.log.id(), %error, "no SmartModule chain"))?;
-        Ok(chain.map(|chain| Applied::new(chain, self.max_bytes)))
+        Ok(chain.map(|chain| RunningChain::new(chain, self.max_bytes)))
     }
 
     /// Sends stored batches from `from` on. Says how far it read and whether it sent anything.
-    async fn send_stored(&mut self, from: i64) -> Result<(i64, bool), End> {
+    async fn send_stored(&mut self, from: i64) -> Result<(i64, bool), StreamEnd> {
         let log = self.log.clone();
         let max_bytes = self.max_bytes.min(MAX_ANSWER_BYTES);
         if from >= log.tip().end {
@@ -180,31 +180,35 @@ impl Stream {
     }
 
     /// Sends what the SmartModules make of the log from `from` on.
-    async fn send_answer(&mut self, mut applied: Applied, from: i64) -> Result<(Applied, i64, bool), End> {
+    async fn send_answer(
+        &mut self,
+        mut chain: RunningChain,
+        from: i64,
+    ) -> Result<(RunningChain, i64, bool), StreamEnd> {
         if from >= self.log.tip().end {
-            return Ok((applied, from, false));
+            return Ok((chain, from, false));
         }
         let (log, stop) = (self.log.clone(), self.stop.clone());
         let work = move || {
-            let answer = applied.answer(&log, from, &stop);
-            (applied, answer)
+            let answer = chain.next_output(&log, from, &stop);
+            (chain, answer)
         };
         let done = self.shared.blocking(work).await;
         let broken = || ErrorCode::Other("SmartModule err: its answer cannot be read".into());
-        let (applied, answer) = done.ok_or_else(broken)?;
-        let Answer { batch, error, next } = answer?;
+        let (chain, answer) = done.ok_or_else(broken)?;
+        let ChainOutput { batch, error, next } = answer?;
         if self.stop.is_cancelled() {
-            return Err(End::Gone);
+            return Err(StreamEnd::Gone);
         }
         if batch.is_empty() && error.is_none() {
-            return Ok((applied, next, false));
+            return Ok((chain, next, false));
         }
         let code = error.map_or(ErrorCode::None, |error| ErrorCode::SmartModuleRuntimeError(Box::new(error)));
         self.send(code, next, batch).await?;
-        Ok((applied, next, true))
+        Ok((chain, next, true))
     }
 
-    async fn send(&self, error_code: ErrorCode, next_filter_offset: i64, batches: Bytes) -> Result<(), End> {
+    async fn send(&self, error_code: ErrorCode, next_filter_offset: i64, batches: Bytes) -> Result<(), StreamEnd> {
         let records = RecordSetLength::of(&batches).map_err(|error| ErrorCode::Other(error.to_string()))?;
         let tip = self.log.tip();
         let response = Response {
@@ -222,16 +226,16 @@ impl Stream {
         };
         let reply =
             Reply::with_tail(&self.header, &response, batches).map_err(|error| ErrorCode::Other(error.to_string()))?;
-        self.sender.send(reply).await.map_err(|_| End::Gone)
+        self.sender.send(reply).await.map_err(|_| StreamEnd::Gone)
     }
 
-    /// Waits until the client has said how far it has read.
-    async fn next_acknowledged(&mut self) -> Result<i64, End> {
+    /// Waits until the client has acknowledged how far it has read.
+    async fn next_acknowledged(&mut self) -> Result<i64, StreamEnd> {
         loop {
             tokio::select! {
-                () = self.stop.cancelled() => return Err(End::Gone),
+                () = self.stop.cancelled() => return Err(StreamEnd::Gone),
                 changed = self.acknowledged.changed() => {
-                    changed.map_err(|_| End::Gone)?;
+                    changed.map_err(|_| StreamEnd::Gone)?;
                     let offset = *self.acknowledged.borrow_and_update();
                     if offset > NOTHING_ACKNOWLEDGED {
                         return Ok(offset);
@@ -243,16 +247,16 @@ impl Stream {
     }
 
     /// Waits until the log goes on behind `read`, or the client goes back.
-    async fn next_stored(&mut self, read: i64) -> Result<i64, End> {
+    async fn next_stored(&mut self, read: i64) -> Result<i64, StreamEnd> {
         loop {
             tokio::select! {
-                () = self.stop.cancelled() => return Err(End::Gone),
+                () = self.stop.cancelled() => return Err(StreamEnd::Gone),
                 tip = self.tip.wait_for(|tip| tip.deleted || tip.end > read) => {
-                    let tip = *tip.map_err(|_| End::Gone)?;
+                    let tip = *tip.map_err(|_| StreamEnd::Gone)?;
                     return if tip.deleted { Err(gone_or_deleted(true)) } else { Ok(read) };
                 }
                 changed = self.acknowledged.changed() => {
-                    changed.map_err(|_| End::Gone)?;
+                    changed.map_err(|_| StreamEnd::Gone)?;
                     let offset = *self.acknowledged.borrow_and_update();
                     if (0..read).contains(&offset) {
                         return Ok(offset);
@@ -263,8 +267,8 @@ impl Stream {
     }
 }
 
-fn gone_or_deleted(deleted: bool) -> End {
-    if deleted { End::Error(ErrorCode::TopicDeleted) } else { End::Gone }
+fn gone_or_deleted(deleted: bool) -> StreamEnd {
+    if deleted { StreamEnd::Error(ErrorCode::TopicDeleted) } else { StreamEnd::Gone }
 }
 
 fn error_response(topic: String, partition_index: u32, stream_id: u32, error_code: ErrorCode) -> Response {

@@ -15,7 +15,7 @@ pub(super) fn make_folder(path: &Path) -> Result<(), NodeError> {
     })
 }
 
-/// What stands in a folder, ascending by name; a name is what `to_str` gives, others are left out.
+/// The entries of a folder, ascending by name, without those whose names are not UTF-8.
 pub(super) fn list(folder: &Path) -> Result<Vec<(String, PathBuf)>, NodeError> {
     let io_error = |source| NodeError::Folder { action: "list", path: folder.to_owned(), source };
     let mut found = Vec::new();

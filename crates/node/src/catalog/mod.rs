@@ -27,6 +27,11 @@ use crate::lock::FolderLock;
 use crate::log::PartitionLog;
 use crate::{Config, NodeError};
 
+pub(crate) use modules::unpack;
+
+/// The id of the node's one SPU: that of a local cluster's first.
+pub(crate) const SPU_ID: i32 = 5001;
+
 /// A topic and its logs.
 #[derive(Debug, Clone)]
 pub(crate) struct Topic {
@@ -35,7 +40,7 @@ pub(crate) struct Topic {
     pub(crate) logs: Vec<Arc<PartitionLog>>,
 }
 
-/// A change that is refused: the code of the protocol and what to tell a person.
+/// A refused change: the protocol's error code, and the reason for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) code: ErrorCode,
@@ -49,7 +54,7 @@ impl Refusal {
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct Contents {
     topics: BTreeMap<String, Topic>,
     modules: BTreeMap<String, SmartModuleSpec>,
 }
@@ -60,7 +65,7 @@ pub(crate) struct Catalog {
     data: PathBuf,
     fsync: bool,
     segment_bytes: u64,
-    known: RwLock<Known>,
+    contents: RwLock<Contents>,
     /// Held while a change is made, so that changes come one after the other.
     change: Mutex<()>,
     version: watch::Sender<u64>,
@@ -76,13 +81,13 @@ impl Catalog {
             data: config.data.clone(),
             fsync: config.fsync,
             segment_bytes: config.segment_bytes,
-            known: RwLock::default(),
+            contents: RwLock::default(),
             change: Mutex::default(),
             version: watch::Sender::new(1),
             _lock: lock,
         };
-        let known = Known { topics: catalog.load_topics()?, modules: catalog.load_modules()? };
-        catalog.known = RwLock::new(known);
+        let contents = Contents { topics: catalog.load_topics()?, modules: catalog.load_modules()? };
+        catalog.contents = RwLock::new(contents);
         Ok(catalog)
     }
 
@@ -98,36 +103,36 @@ impl Catalog {
 
     /// All topics by name, the system's included.
     pub(crate) fn topics(&self) -> Vec<(String, Topic)> {
-        self.known().topics.iter().map(|(name, topic)| (name.clone(), topic.clone())).collect()
+        self.contents().topics.iter().map(|(name, topic)| (name.clone(), topic.clone())).collect()
     }
 
     /// All SmartModules by the id that they are stored under.
     pub(crate) fn modules(&self) -> Vec<(String, SmartModuleSpec)> {
-        self.known().modules.iter().map(|(name, spec)| (name.clone(), spec.clone())).collect()
+        self.contents().modules.iter().map(|(name, spec)| (name.clone(), spec.clone())).collect()
     }
 
     /// The log of a partition.
     pub(crate) fn log(&self, topic: &str, partition: u32) -> Option<Arc<PartitionLog>> {
-        self.known().topics.get(topic)?.logs.get(partition as usize).cloned()
+        self.contents().topics.get(topic)?.logs.get(partition as usize).cloned()
     }
 
     /// The logs of all partitions.
     pub(crate) fn all_logs(&self) -> Vec<Arc<PartitionLog>> {
-        self.known().topics.values().flat_map(|topic| topic.logs.iter().cloned()).collect()
+        self.contents().topics.values().flat_map(|topic| topic.logs.iter().cloned()).collect()
     }
 
     /// A topic's settings.
     pub(crate) fn topic_spec(&self, topic: &str) -> Option<TopicSpec> {
-        self.known().topics.get(topic).map(|topic| topic.spec.clone())
+        self.contents().topics.get(topic).map(|topic| topic.spec.clone())
     }
 
-    fn known(&self) -> RwLockReadGuard<'_, Known> {
+    fn contents(&self) -> RwLockReadGuard<'_, Contents> {
         // What is inside is replaced entry by entry; a panic elsewhere leaves it sound.
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
+        self.contents.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn update(&self, change: impl FnOnce(&mut Known)) {
-        change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner));
+    fn update(&self, change: impl FnOnce(&mut Contents)) {
+        change(&mut self.contents.write().unwrap_or_else(PoisonError::into_inner));
         self.version.send_modify(|version| *version += 1);
     }
 }

@@ -10,10 +10,18 @@ use tracing::{info, warn};
 
 use super::{Catalog, Refusal, files};
 use crate::NodeError;
-use crate::engine::unpack;
+use crate::log::compression::gunzip;
 
+/// How many bytes a module may have when it is unpacked.
+const MAX_WASM_BYTES: usize = 64 * 1024 * 1024;
 const MAX_NAME_BYTES: usize = 200;
 const SUFFIX: &str = ".json";
+
+/// Unpacks a module's gzipped bytes and checks that they are WebAssembly; the error says what is wrong with them.
+pub(crate) fn unpack(gzipped: &[u8]) -> Result<Vec<u8>, String> {
+    let wasm = gunzip(gzipped, MAX_WASM_BYTES).map_err(|error| format!("its bytes are not gzip: {error}"))?;
+    if wasm.starts_with(b"\0asm") { Ok(wasm) } else { Err("its bytes are not a WebAssembly module".into()) }
+}
 
 impl Catalog {
     pub(super) fn load_modules(&self) -> Result<BTreeMap<String, SmartModuleSpec>, NodeError> {
@@ -37,8 +45,8 @@ impl Catalog {
         Ok(modules)
     }
 
-    /// Stores a SmartModule, in place of one that has the same id, as a cluster does. Gives the id: the name, or if
-    /// it has a package, what the package says. Streams that run go on with what they started with. Blocks on the disk.
+    /// Stores a SmartModule and replaces one that has the same id, as a cluster does. Gives the id: the package's where it
+    /// has a package, otherwise the name. Running streams keep the module that they started with. Blocks on the disk.
     pub(crate) fn create_module(&self, name: &str, spec: SmartModuleSpec, dry_run: bool) -> Result<String, Refusal> {
         let id = match &spec.meta {
             None => name.to_owned(),
@@ -66,8 +74,8 @@ impl Catalog {
         let bytes = serde_json::to_vec(&spec).map_err(storage)?;
         files::replace(&self.module_path(&id), &bytes).map_err(storage)?;
         info!(module = id, bytes = spec.wasm.payload.len(), "stored");
-        self.update(|known| {
-            known.modules.insert(id.clone(), spec);
+        self.update(|contents| {
+            contents.modules.insert(id.clone(), spec);
         });
         Ok(id)
     }
@@ -78,14 +86,14 @@ impl Catalog {
         let id = SmartModulePackageKey::from_qualified_name(name)
             .map_err(|error| Refusal::new(ErrorCode::SmartModuleError, error.to_string()))?
             .store_id();
-        if !self.known().modules.contains_key(&id) {
+        if !self.contents().modules.contains_key(&id) {
             let code = ErrorCode::SmartModuleNotFound { name: name.to_owned() };
             return Err(Refusal::new(code, format!("SmartModule '{name}' not found")));
         }
         std::fs::remove_file(self.module_path(&id)).map_err(storage)?;
         info!(module = id, "deleted");
-        self.update(|known| {
-            known.modules.remove(&id);
+        self.update(|contents| {
+            contents.modules.remove(&id);
         });
         Ok(())
     }
@@ -94,8 +102,8 @@ impl Catalog {
     pub(crate) fn find_module(&self, name: &str) -> Result<SmartModuleSpec, ErrorCode> {
         let key = SmartModulePackageKey::from_qualified_name(name)
             .map_err(|error| ErrorCode::Other(format!("error parsing SmartModule name: {error}")))?;
-        let known = self.known();
-        let found = known
+        let contents = self.contents();
+        let found = contents
             .modules
             .iter()
             .find(|(id, spec)| key.is_match(id, spec.meta.as_ref().map(|meta| &meta.package)))

@@ -11,13 +11,12 @@ use fluvio_sc_schema::shared::validate_resource_name;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Catalog, Refusal, Topic, files};
+use super::{Catalog, Refusal, SPU_ID, Topic, files};
 use crate::NodeError;
-use crate::broker::SPU_ID;
 use crate::log::{LogError, LogOptions, PartitionId, PartitionLog, Retention};
 
-/// The system topic that every Fluvio cluster has. Here it has no log, since consumer offsets are not kept; but a
-/// client whose first look at a cluster shows no topic at all waits a minute for one.
+/// The system topic that every Fluvio cluster has. Here it has no log, since the node keeps no consumer offsets. But a
+/// client that finds no topic at all when it connects waits a minute for one.
 const CONSUMER_OFFSET_TOPIC: &str = "consumer-offset";
 
 const MAX_PARTITIONS: u32 = 1024;
@@ -55,12 +54,12 @@ impl Catalog {
         Ok(topics)
     }
 
-    /// Says whether a topic can be made.
+    /// Checks whether a topic can be created.
     pub(crate) fn check_topic(&self, name: &str, spec: &TopicSpec) -> Result<(), Refusal> {
         validate_resource_name(name).map_err(|error| {
             Refusal::new(ErrorCode::TopicInvalidName, format!("Invalid topic name: '{name}'. {error}"))
         })?;
-        if self.known().topics.contains_key(name) {
+        if self.contents().topics.contains_key(name) {
             return Err(Refusal::new(ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists")));
         }
         let invalid = |message: String| Err(Refusal::new(ErrorCode::TopicInvalidConfiguration, message));
@@ -107,7 +106,7 @@ impl Catalog {
         for number in 0..spec.partitions() {
             std::fs::create_dir(made.path().join(number.to_string())).map_err(storage)?;
         }
-        // Behind the folders of the partitions, so that with it they are on the disk too.
+        // After the folders of the partitions, so that they are on the disk when it is.
         write_settings(made.path(), &spec)?;
         let path = folder.join(name);
         std::fs::rename(made.path(), &path).map_err(storage)?;
@@ -116,7 +115,7 @@ impl Catalog {
         let logs = match self.logs(name, &path, 0..spec.partitions(), &spec, PartitionLog::create) {
             Ok(logs) => logs,
             Err(error) => {
-                // As when no file handle is left. A refused topic must not be there at the next start.
+                // For example because no file handle is left. A refused topic must not exist at the next start.
                 if let Err(error) = files::remove(&path) {
                     warn!(topic = name, %error, "could not remove what was made of a topic; it is there at the next start");
                 }
@@ -124,8 +123,8 @@ impl Catalog {
             }
         };
         info!(topic = name, partitions = logs.len(), "created");
-        self.update(|known| {
-            known.topics.insert(name.to_owned(), Topic { spec, logs });
+        self.update(|contents| {
+            contents.topics.insert(name.to_owned(), Topic { spec, logs });
         });
         Ok(())
     }
@@ -133,7 +132,7 @@ impl Catalog {
     /// Gives a topic more partitions. Blocks on the disk.
     pub(crate) fn add_partitions(&self, name: &str, count: u32) -> Result<(), Refusal> {
         let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mut topic) = self.known().topics.get(name).cloned() else {
+        let Some(mut topic) = self.contents().topics.get(name).cloned() else {
             return Err(not_found(name));
         };
         if topic.spec.is_system() {
@@ -161,16 +160,16 @@ impl Catalog {
         write_settings(&path, &topic.spec)?;
         topic.logs.extend(logs);
         info!(topic = name, partitions = after, "enlarged");
-        self.update(|known| {
-            known.topics.insert(name.to_owned(), topic);
+        self.update(|contents| {
+            contents.topics.insert(name.to_owned(), topic);
         });
         Ok(())
     }
 
-    /// Deletes a topic, tells its readers, and removes its files. Blocks on the disk.
+    /// Deletes a topic, ends its readers, and removes its files. Blocks on the disk.
     pub(crate) fn delete_topic(&self, name: &str, force: bool) -> Result<(), Refusal> {
         let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(topic) = self.known().topics.get(name).cloned() else {
+        let Some(topic) = self.contents().topics.get(name).cloned() else {
             return Err(not_found(name));
         };
         if topic.spec.is_system() {
@@ -182,18 +181,18 @@ impl Catalog {
             return Err(Refusal::new(ErrorCode::SystemSpecDeletionAttempt { kind, name }, message));
         }
         let folder = self.topics_folder();
-        // A fresh name, since the same topic may be made and deleted again before the removal is done.
-        let grave = tempfile::Builder::new().prefix(".deleted-").tempdir_in(&folder).map_err(storage)?;
-        std::fs::rename(folder.join(name), grave.path().join(name)).map_err(storage)?;
+        // A fresh name, since a topic of this name may be created and deleted again before the removal is done.
+        let removed = tempfile::Builder::new().prefix(".deleted-").tempdir_in(&folder).map_err(storage)?;
+        std::fs::rename(folder.join(name), removed.path().join(name)).map_err(storage)?;
         files::sync_folder(&folder).map_err(storage)?;
         info!(topic = name, "deleted");
-        self.update(|known| {
-            known.topics.remove(name);
+        self.update(|contents| {
+            contents.topics.remove(name);
         });
         for log in &topic.logs {
             log.mark_deleted();
         }
-        if let Err(error) = grave.close() {
+        if let Err(error) = removed.close() {
             warn!(topic = name, %error, "could not remove all files of a deleted topic; the next start tries again");
         }
         Ok(())

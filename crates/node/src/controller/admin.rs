@@ -1,5 +1,5 @@
-//! Create, delete, enlarge, list. What the node does not do is refused with a status that says so; kinds of objects that
-//! it never has are listed as none.
+//! Create, delete, enlarge, list. The node refuses what it does not support with a status that names it. Lists of kinds of
+//! objects that it never has are empty.
 
 use std::io;
 use std::net::IpAddr;
@@ -148,7 +148,8 @@ fn modules(catalog: &Catalog, request: ListRequest<SmartModuleSpec>) -> io::Resu
     Ok(if request.summary { found.into_iter().map(Metadata::summary).collect() } else { found })
 }
 
-/// Makes a change and returns once the clients that watch have been told, so that whoever asked for it finds it done.
+/// Makes a change, and returns when the clients that watch have been sent it: the client that asked for it then finds it
+/// done in its own copy.
 async fn change<T: Send + 'static>(
     shared: &Arc<Shared>,
     make: impl FnOnce(&Catalog) -> Result<T, Refusal> + Send + 'static,
@@ -157,7 +158,7 @@ async fn change<T: Send + 'static>(
     let failed = || Err(Refusal::new(ErrorCode::UnknownServerError, "the change failed; the node's log says why"));
     let made = shared.blocking(move || make(&catalog)).await.unwrap_or_else(failed);
     if made.is_ok() {
-        shared.watchers.told(shared.catalog.version()).await;
+        shared.watchers.wait_for(shared.catalog.version()).await;
     }
     made
 }

@@ -25,12 +25,10 @@ use crate::connection::{self, Handler};
 use crate::state::Shared;
 use crate::wire::{Incoming, Reply, Sender, guarded};
 
-pub(crate) use watch::Watchers;
-
 /// The version of the Fluvio platform whose protocol this is.
 const PLATFORM: semver::Version = semver::Version::new(0, 18, 1);
 
-/// The first version with objects in their present frame.
+/// The first version whose requests have today's layout of objects.
 const MIN_VERSION: i16 = 15;
 
 /// One connection to the controller.
@@ -103,7 +101,7 @@ impl Handler for Connection {
 impl Connection {
     async fn reply<T: fluvio_protocol::Encoder>(&self, incoming: &Incoming, response: &T) -> io::Result<()> {
         let reply = Reply::new(&incoming.header, response)?;
-        // If the client has gone, reading says so next.
+        // If the client has gone, the next read fails.
         let _ = self.sender.send(reply).await;
         Ok(())
     }

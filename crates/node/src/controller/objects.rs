@@ -9,8 +9,7 @@ use fluvio_controlplane_metadata::topic::{TopicResolution, TopicSpec, TopicStatu
 use fluvio_protocol::record::ReplicaKey;
 use fluvio_sc_schema::objects::Metadata;
 
-use crate::broker::SPU_ID;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, SPU_ID};
 
 /// The one SPU, as a client finds it that reached the node at `host`.
 pub(super) fn spus(host: IpAddr, port: u16) -> Vec<Metadata<SpuSpec>> {

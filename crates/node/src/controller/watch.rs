@@ -1,12 +1,11 @@
 //! Changes of topics, partitions and the SPU, pushed to the clients that watch.
 //!
-//! A client keeps its own copy of these and looks nothing up elsewhere. It is given all first, then what changed. Its
-//! copy counts as set from the first update that is not empty, so there is always something: the system's topic.
+//! A client keeps its own copy of these and looks nothing up elsewhere. It gets all of them first, then what changed. It
+//! takes its copy for complete after the first update that is not empty; the system's topic makes sure that there is one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use fluvio_controlplane_metadata::message::Message;
 use fluvio_controlplane_metadata::partition::PartitionSpec;
@@ -19,7 +18,6 @@ use fluvio_sc_schema::objects::{
     Metadata, MetadataUpdate, ObjectApiWatchRequest, ObjectApiWatchResponse, WatchRequest, WatchResponse,
 };
 use fluvio_sc_schema::{AdminSpec, TryEncodableFrom};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -27,56 +25,9 @@ use super::{Connection, objects};
 use crate::state::Shared;
 use crate::wire::{Gone, Reply, Sender};
 
-/// How long a change waits for a watcher that does not take its updates.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// So many watches a connection may have; a client needs one for each kind of objects.
+/// How many watches a connection may have; a client needs one for each kind of objects.
 const MAX_WATCHES: usize = 64;
-/// What a client that has an update is given to take it in, before it hears that the change it asked for is done. The
-/// protocol has no acknowledgement for it, and the client handles the two apart from one another.
-const SETTLE: Duration = Duration::from_millis(20);
-
-/// Who watches and takes its updates, and up to which version each has been told.
-#[derive(Debug, Default)]
-pub(crate) struct Watchers {
-    told: Mutex<HashMap<u64, u64>>,
-    changed: watch::Sender<u64>,
-}
-
-impl Watchers {
-    /// Waits until all who watch have been told of `version`, for a bounded time.
-    pub(super) async fn told(&self, version: u64) {
-        let mut changed = self.changed.subscribe();
-        let all_told = |_: &u64| self.lock().values().all(|&told| told >= version);
-        if tokio::time::timeout(PATIENCE, changed.wait_for(all_told)).await.is_err() {
-            // Whoever does not take its updates gets them late; the change is made in any case. The next one does not
-            // wait for those either, until they have caught up.
-            self.lock().retain(|_, &mut told| told >= version);
-        }
-        if !self.lock().is_empty() {
-            tokio::time::sleep(SETTLE).await;
-        }
-    }
-
-    fn new_id(&self) -> u64 {
-        let mut id = 0;
-        self.changed.send_modify(|next| {
-            *next = next.wrapping_add(1);
-            id = *next;
-        });
-        id
-    }
-
-    fn set(&self, id: u64, version: u64) {
-        self.lock().insert(id, version);
-        self.changed.send_modify(|it| *it = it.wrapping_add(1));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, u64>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Somebody who watches, until dropped.
+/// A watcher, until it is dropped.
 struct Watcher {
     shared: Arc<Shared>,
     id: u64,
@@ -86,16 +37,14 @@ struct Watcher {
 
 impl Watcher {
     fn new(shared: Arc<Shared>, counted: Arc<()>) -> Self {
-        let id = shared.watchers.new_id();
-        shared.watchers.set(id, 0);
+        let id = shared.watchers.add();
         Self { shared, id, _counted: counted }
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.shared.watchers.lock().remove(&self.id);
-        self.shared.watchers.changed.send_modify(|it| *it = it.wrapping_add(1));
+        self.shared.watchers.remove(self.id);
     }
 }
 
@@ -199,28 +148,4 @@ where
     let updates = now.values().filter(is_new).cloned().map(Message::update);
     let gone = before.values().filter(|it| !now.contains_key(&it.name)).cloned().map(Message::delete);
     updates.chain(gone).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_watcher_that_does_not_take_its_updates_is_waited_for_once() {
-        let watchers = Watchers::default();
-        let (quick, slow) = (watchers.new_id(), watchers.new_id());
-        watchers.set(quick, 2);
-        watchers.set(slow, 1);
-        let took = async |version| {
-            let started = tokio::time::Instant::now();
-            watchers.told(version).await;
-            started.elapsed()
-        };
-        assert!(took(2).await >= PATIENCE);
-        watchers.set(quick, 3);
-        assert!(took(3).await < PATIENCE, "not again");
-        watchers.set(slow, 3);
-        watchers.set(quick, 4);
-        assert!(took(4).await >= PATIENCE, "it had caught up");
-    }
 }

@@ -10,18 +10,8 @@ use fluvio_spu_schema::server::smartmodule::{
 };
 
 use super::look_back;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, unpack};
 use crate::log::PartitionLog;
-use crate::log::compression::gunzip;
-
-/// The most that a module may take unpacked.
-const MAX_WASM_BYTES: usize = 64 * 1024 * 1024;
-
-/// Unpacks a module's gzipped bytes and looks whether they are WebAssembly at all; says what is wrong if not.
-pub(crate) fn unpack(gzipped: &[u8]) -> Result<Vec<u8>, String> {
-    let wasm = gunzip(gzipped, MAX_WASM_BYTES).map_err(|error| format!("its bytes are not gzip: {error}"))?;
-    if wasm.starts_with(b"\0asm") { Ok(wasm) } else { Err("its bytes are not a WebAssembly module".into()) }
-}
 
 /// Compiles modules. One for the whole node.
 #[derive(Clone)]

@@ -1,5 +1,5 @@
-//! Look-back: before a module that exports `look_back` starts, it is shown the newest records of its partition, as many
-//! or as young as its parameters say.
+//! Look-back: a module that exports `look_back` first gets the newest records of its partition, up to the number or the age
+//! in its parameters.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -50,7 +50,7 @@ fn records(log: &PartitionLog, wanted: Lookback) -> Result<Vec<Record>, LookBack
     let (mut next, mut bytes) = (from, 0);
     while next < end {
         let chunk = match log.read(next, READ_BYTES) {
-            // Retention has been here meanwhile.
+            // Retention has removed it meanwhile.
             Err(LogError::BeforeStart { start, .. }) => {
                 next = start;
                 continue;

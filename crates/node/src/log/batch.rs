@@ -1,4 +1,4 @@
-//! A batch of records as it stands on the wire and in the log.
+//! A batch of records, as it is on the wire and in the log.
 //!
 //! | at | bytes | what |
 //! | --- | --- | --- |
@@ -7,10 +7,10 @@
 //! | 12 | 4 | leader epoch, unused |
 //! | 16 | 1 | magic, 2 |
 //! | 17 | 4 | CRC-32C of all that follows it |
-//! | 21 | 2 | attributes: compression in the low three bits, 0x10 says that a schema id follows |
-//! | 23 | 4 | last offset delta: number of records less one |
+//! | 21 | 2 | attributes: compression in the low three bits, 0x10 if a schema id follows |
+//! | 23 | 4 | last offset delta: number of records minus one |
 //! | 27 | 8 | first timestamp |
-//! | 35 | 8 | greatest timestamp |
+//! | 35 | 8 | maximum timestamp |
 //! | 43 | 14 | producer id, its epoch, first sequence: unused |
 //! | 57 | … | records, compressed as a whole |
 
@@ -34,56 +34,27 @@ const COMPRESSION: i16 = 0x07;
 /// Why a batch that came over the wire is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BatchFault {
-    /// Fewer bytes than its header or its length says, or more than it should have.
+    /// Fewer bytes than its header needs or than its length field says.
     #[error("batch {index} is cut off, or its length field is wrong")]
-    Length {
-        /// Which batch of the request, from 0.
-        index: usize,
-    },
+    Length { index: usize },
     /// Beyond [`MAX_BATCH_BYTES`].
     #[error("batch {index} has {bytes} bytes, the most is {MAX_BATCH_BYTES}")]
-    TooLarge {
-        /// Which batch of the request, from 0.
-        index: usize,
-        /// Its size.
-        bytes: usize,
-    },
+    TooLarge { index: usize, bytes: usize },
     /// Another format.
     #[error("batch {index} has magic {magic}, not 2")]
-    Magic {
-        /// Which batch of the request, from 0.
-        index: usize,
-        /// What it has.
-        magic: u8,
-    },
+    Magic { index: usize, magic: u8 },
     /// Damaged on the way.
     #[error("batch {index} does not match its CRC-32C")]
-    Checksum {
-        /// Which batch of the request, from 0.
-        index: usize,
-    },
+    Checksum { index: usize },
     /// Schema ids are not kept.
     #[error("batch {index} carries a schema id, which this node does not keep")]
-    Schema {
-        /// Which batch of the request, from 0.
-        index: usize,
-    },
+    Schema { index: usize },
     /// Unknown compression, or records that do not decompress.
     #[error("batch {index} cannot be decompressed: {reason}")]
-    Compression {
-        /// Which batch of the request, from 0.
-        index: usize,
-        /// Why.
-        reason: String,
-    },
-    /// The records are not as many as the header says, or not well-formed.
+    Compression { index: usize, reason: String },
+    /// Another number of records than in the header, or records that are not well-formed.
     #[error("batch {index} says it has {count} records, and its bytes are not that many well-formed records")]
-    Records {
-        /// Which batch of the request, from 0.
-        index: usize,
-        /// What the header says.
-        count: i64,
-    },
+    Records { index: usize, count: i64 },
 }
 
 /// What the server needs of a batch's header.
@@ -191,7 +162,7 @@ pub(crate) fn raw_records(batch: &[u8], header: &Header) -> std::io::Result<Vec<
     decompress(compression, bytes).map(std::borrow::Cow::into_owned)
 }
 
-/// What a new batch says of itself; its records come apart from it.
+/// The header of a new batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NewBatch {
     pub(crate) base_offset: i64,

@@ -1,8 +1,8 @@
 //! One stored batch: a u32 length, a u32 CRC-32C of that length and of the batch, the batch. Big-endian.
 //!
 //! The top bit of the length is set in an entry that was written in one append with the entry before it. The bytes of one
-//! append may reach the disk in any order, those of the next append only after them where appends wait for the disk; so a
-//! start can tell a torn append from damage.
+//! append may reach the disk in any order. Where appends wait for the disk, those of the next append reach it later. So a
+//! start can distinguish a torn append from damage.
 //!
 //! The batch's own CRC leaves out its base offset and length, and no client checks it; this one covers everything.
 
@@ -17,12 +17,12 @@ pub(super) const PREFIX_BYTES: usize = 8;
 /// In the length: written in one append with the entry before it.
 const CONTINUES: u32 = 1 << 31;
 
-/// What the bytes at some place of a segment are.
+/// What the bytes at a position of a segment are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Parsed {
-    /// A whole entry; the batch stands behind its prefix and has this header.
+    /// A whole entry; its batch follows the prefix and has this header.
     Entry(Header),
-    /// The start of what may be an entry of so many bytes.
+    /// The start of what may be an entry of this many bytes.
     Short(usize),
     /// No entry.
     Bad(&'static str),

@@ -1,4 +1,4 @@
-//! What can go wrong with the log of a partition. Each names the place on disk and the next step.
+//! Errors of a partition's log. Each names the file and the next step.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,21 +7,11 @@ use fluvio_protocol::link::ErrorCode;
 
 use super::PartitionId;
 
-/// An error of the log of one partition.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The operating system refused something.
     #[error("partition {partition}: cannot {action} {}: {source}", path.display())]
-    Io {
-        /// Whose log it is.
-        partition: PartitionId,
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// On which file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    Io { partition: PartitionId, action: &'static str, path: PathBuf, source: io::Error },
     /// Stored bytes are not what was written, and more than a torn tail.
     #[error(
         "partition {partition}: {} is damaged at byte {position} (offset {offset}): {what}; nothing was changed: \
@@ -29,61 +19,33 @@ pub enum LogError {
         path.display()
     )]
     Damaged {
-        /// Whose log it is.
         partition: PartitionId,
-        /// The file.
         path: PathBuf,
         /// Where in the file the first bad entry begins.
         position: u64,
         /// The offset of the first record that cannot be read.
         offset: i64,
-        /// What is wrong there.
         what: &'static str,
     },
     /// A write failed and could not be undone: the partition takes no more.
     #[error("partition {partition}: an earlier write failed halfway and could not be undone; restart the node")]
-    Failed {
-        /// Whose log it is.
-        partition: PartitionId,
-    },
+    Failed { partition: PartitionId },
     /// The topic was deleted meanwhile.
     #[error("partition {partition}: its topic has been deleted")]
-    Deleted {
-        /// Whose log it was.
-        partition: PartitionId,
-    },
+    Deleted { partition: PartitionId },
     /// A read starts before what is kept.
     #[error("partition {partition}: offset {offset} is before the log's start {start}")]
-    BeforeStart {
-        /// Whose log it is.
-        partition: PartitionId,
-        /// The offset asked for.
-        offset: i64,
-        /// Where the log begins.
-        start: i64,
-    },
+    BeforeStart { partition: PartitionId, offset: i64, start: i64 },
     /// A read starts beyond the end.
     #[error("partition {partition}: start offset {offset} is greater than the log's end {end}")]
-    BeyondEnd {
-        /// Whose log it is.
-        partition: PartitionId,
-        /// The offset asked for.
-        offset: i64,
-        /// The end of the log.
-        end: i64,
-    },
+    BeyondEnd { partition: PartitionId, offset: i64, end: i64 },
     /// Offsets would not fit in 63 bits.
     #[error("partition {partition}: no offsets are left after {end}")]
-    OffsetsExhausted {
-        /// Whose log it is.
-        partition: PartitionId,
-        /// The end of the log.
-        end: i64,
-    },
+    OffsetsExhausted { partition: PartitionId, end: i64 },
 }
 
 impl LogError {
-    /// What a client is told whose read failed.
+    /// The error code for a client whose read failed.
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::BeforeStart { offset, start, .. } => {

@@ -6,7 +6,7 @@
 //! - `compression` bounded decompression
 //! - `entry` one stored batch: length, checksum, bytes
 //! - `segment` one file of entries with a sparse index in memory
-//! - `recover` what a start does with a segment: check all of it, cut a torn tail, refuse other damage
+//! - `recover` the check of a segment at the start: all of it is read, a torn tail is cut, other damage is refused
 //! - `partition` the log of one partition: append, read, follow, cut at its beginning, delete
 //!
 //! Offsets of one partition are dense: a batch begins where the one before it ended.

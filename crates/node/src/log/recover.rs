@@ -1,8 +1,7 @@
-//! What a start does with a segment: it reads all of it and checks every entry, so that what is served later is what
-//! was written. In the last segment a tail that is no whole entry is what a killed process or a lost power left of its
-//! last append; it was never acknowledged, and is cut. Anything else is damage: a bad entry with a good one of a later
-//! append somewhere behind it, or in a segment that is not the last. Damage stops the start with an error that names the
-//! place.
+//! The check of a segment at the start: it reads all of it and checks every entry, so that what is served later is what
+//! was written. In the last segment, a tail that is no whole entry is the rest of the last append of a killed process or
+//! after a power cut. It was never acknowledged, and is cut. Anything else is damage: a bad entry before a good one of a later
+//! append, or in a segment that is not the last. Damage stops the start with an error that names the position.
 //!
 //! Costs one sequential read of the segment; memory for one entry and one megabyte.
 
@@ -15,30 +14,30 @@ use super::entry::{self, PREFIX_BYTES, Parsed};
 use super::segment::Segment;
 
 const READ_BYTES: usize = 1024 * 1024;
-/// Bytes that tell whether an entry may begin.
+/// How many bytes show whether an entry may begin.
 const HEAD: usize = PREFIX_BYTES + batch::HEADER_BYTES;
 /// How many bytes are read at most to verify what looks like entries in a tail, as a multiple of the tail.
 const MOST_VERIFIED: u64 = 4;
 
 /// What a scan found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum ScanResult {
     /// All entries are whole; the next offset.
     Whole(i64),
-    /// A torn tail of so many bytes stands behind the last whole entry; the next offset.
+    /// A torn tail of `bytes` bytes follows the last whole entry; the next offset.
     Torn { next: i64, bytes: u64 },
     /// A bad entry at `segment.size` that is not a torn tail.
     Damaged { offset: i64, what: &'static str },
 }
 
-/// Notes every entry of `segment`, from its first. `last` says whether no segment follows it.
-pub(super) fn scan(segment: &mut Segment, last: bool) -> io::Result<Outcome> {
+/// Notes every entry of `segment`, from its first. `last` is whether no segment follows it.
+pub(super) fn scan(segment: &mut Segment, last: bool) -> io::Result<ScanResult> {
     let file = segment.file()?;
     let length = file.metadata()?.len();
     let mut next = segment.base;
-    let mut window = Window { file: &file, length, from: segment.size, bytes: Vec::new() };
+    let mut buffer = ReadBuffer { file: &file, length, from: segment.size, bytes: Vec::new() };
     while segment.size < length {
-        let what = match window.parse(segment.size)? {
+        let what = match buffer.parse(segment.size)? {
             Parsed::Entry(header) if header.base_offset == next => {
                 segment.note(next, (PREFIX_BYTES + header.length) as u64);
                 next = header.last_offset() + 1;
@@ -49,24 +48,24 @@ pub(super) fn scan(segment: &mut Segment, last: bool) -> io::Result<Outcome> {
             Parsed::Bad(what) => what,
         };
         if !last {
-            return Ok(Outcome::Damaged { offset: next, what });
+            return Ok(ScanResult::Damaged { offset: next, what });
         }
         if later_append_behind(&file, segment.size, length, next)? {
-            return Ok(Outcome::Damaged { offset: next, what });
+            return Ok(ScanResult::Damaged { offset: next, what });
         }
-        return Ok(Outcome::Torn { next, bytes: length - segment.size });
+        return Ok(ScanResult::Torn { next, bytes: length - segment.size });
     }
-    Ok(Outcome::Whole(next))
+    Ok(ScanResult::Whole(next))
 }
 
-struct Window<'a> {
+struct ReadBuffer<'a> {
     file: &'a File,
     length: u64,
     from: u64,
     bytes: Vec<u8>,
 }
 
-impl Window<'_> {
+impl ReadBuffer<'_> {
     /// Parses at `at`, reading on as far as the entry needs and the file goes.
     fn parse(&mut self, at: u64) -> io::Result<Parsed> {
         loop {
@@ -93,10 +92,10 @@ impl Window<'_> {
 /// Whether a sound entry of a later append begins behind the bad one at `from`: then the append that left the bad one
 /// was complete once, and the bad entry is damage and no torn tail.
 ///
-/// What stands in a batch is a client's choice, and may look like entries. So the search goes by the claimed lengths as
-/// long as the heads of entries are plausible: it does not look into an entry whose head was written, of which a killed
-/// process may have left a part. Where a head was not written it looks at every byte. What looks like entries there
-/// costs a bounded number of bytes read; beyond that the answer is yes, since nothing is cut that was not looked at.
+/// Clients choose what is in a batch, and it may look like entries. So the search follows the claimed lengths as long as the
+/// heads of entries are plausible: it does not search an entry whose head was written, since a killed process may have written
+/// a part of it. Where no head was written it tries every byte. It reads a bounded number of bytes for what looks like
+/// entries there; at the bound the answer is yes, since nothing may be cut that was not checked.
 fn later_append_behind(file: &File, from: u64, length: u64, next: i64) -> io::Result<bool> {
     let mut heads = Heads { file, length, from, bytes: Vec::new() };
     let mut left = (length - from).saturating_mul(MOST_VERIFIED);
@@ -144,10 +143,10 @@ struct Heads<'a> {
 }
 
 impl Heads<'_> {
-    /// As many bytes from `at` on as tell whether an entry may begin there; `None` if there are not so many.
+    /// The bytes from `at` on that show whether an entry may begin there; `None` if there are too few.
     fn at(&mut self, at: u64) -> io::Result<Option<&[u8]>> {
-        let place = |from: u64| usize::try_from(at - from).unwrap_or(usize::MAX);
-        if place(self.from).saturating_add(HEAD) > self.bytes.len() {
+        let skipped = |from: u64| usize::try_from(at - from).unwrap_or(usize::MAX);
+        if skipped(self.from).saturating_add(HEAD) > self.bytes.len() {
             let want = usize::try_from(self.length.saturating_sub(at)).unwrap_or(usize::MAX).min(READ_BYTES);
             if want < HEAD {
                 return Ok(None);
@@ -156,7 +155,7 @@ impl Heads<'_> {
             self.file.read_exact_at(&mut self.bytes, at)?;
             self.from = at;
         }
-        let skip = place(self.from);
+        let skip = skipped(self.from);
         Ok(self.bytes.get(skip..skip + HEAD))
     }
 }

@@ -1,5 +1,5 @@
 //! One file of the log: sixteen bytes of header (eight of magic with the format's version, eight of base offset), then
-//! entries. Named after its base offset. The index in memory has one place for every 64 KiB, so that it stays small.
+//! entries. Named after its base offset. The index in memory has one position for every 64 KiB, so that it stays small.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -67,7 +67,7 @@ impl Segment {
         Ok(file)
     }
 
-    /// Lets go of the file: readers open it while they read.
+    /// Closes the file: readers open it while they read.
     pub(super) fn close(&mut self) {
         self.file = None;
     }
@@ -86,7 +86,7 @@ impl Segment {
         Ok(found)
     }
 
-    /// Takes note of an entry of `bytes` bytes that stands at the end and begins with `offset`.
+    /// Notes an entry of `bytes` bytes at the end, which begins with `offset`.
     pub(super) fn note(&mut self, offset: i64, bytes: u64) {
         if self.index.last().is_none_or(|&(_, at)| self.size - at >= INDEX_STEP) {
             self.index.push((offset, self.size));
@@ -94,8 +94,8 @@ impl Segment {
         self.size += bytes;
     }
 
-    /// A place at or before the entry that holds `offset`, at most about 64 KiB and one entry before it.
-    pub(super) fn place(&self, offset: i64) -> u64 {
+    /// A position at or before the entry that holds `offset`, at most about 64 KiB and one entry before it.
+    pub(super) fn position_before(&self, offset: i64) -> u64 {
         let after = self.index.partition_point(|&(first, _)| first <= offset);
         after.checked_sub(1).and_then(|at| self.index.get(at)).map_or(HEADER_BYTES, |&(_, at)| at)
     }

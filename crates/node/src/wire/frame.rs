@@ -1,4 +1,4 @@
-//! Frames from a connection. A length is believed only as far as bytes arrive: memory grows with what was sent.
+//! Frames from a connection. Memory grows with the bytes that arrive, not with the length that a frame claims.
 
 use std::fmt::Debug;
 use std::io;
@@ -53,7 +53,7 @@ impl<S: AsyncRead + Unpin> Frames<S> {
         Self { source, buffer: BytesMut::new() }
     }
 
-    /// The next request; `None` once the client has closed. Keeps its place if it is dropped while it waits.
+    /// The next request; `None` once the client has closed. Nothing is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Incoming>> {
         loop {
             if let Some(mut frame) = self.take_frame()? {

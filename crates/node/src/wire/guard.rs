@@ -1,5 +1,5 @@
-//! Decoding what a client sent. The protocol's own decoders believe some lengths and times, and panic on those that make
-//! no sense; here such bytes are an error like any other.
+//! Decoding what a client sent. The protocol's own decoders trust some lengths and times, and panic on senseless ones. Here
+//! such bytes are an error like any other.
 
 use std::cell::Cell;
 use std::io;
@@ -23,7 +23,7 @@ pub(crate) fn guarded<T>(decode: impl FnOnce() -> io::Result<T>) -> io::Result<T
     })
 }
 
-/// Has no panic of a guarded decoder reported as a fault of the program; all others are reported as before.
+/// Keeps the panics of guarded decoders out of the log; all others are reported as before.
 fn keep_quiet() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -2,7 +2,7 @@
 //! and body.
 //!
 //! - `frame` reads frames, within bounds
-//! - `guard` decodes what stands in them
+//! - `guard` decodes what is in them
 //! - `sender` writes them, from any number of tasks
 //! - `set` record sets as bytes
 

@@ -1,5 +1,5 @@
-//! The writing side of a connection: one task writes, any number hand it frames. A client that does not read stops
-//! those who would send to it, not others.
+//! The writing side of a connection: one task writes, and any number of tasks send it frames. A client that does not read
+//! blocks the tasks that send to it, and no others.
 
 use std::io;
 
@@ -18,7 +18,7 @@ struct Frame {
     written: Option<oneshot::Sender<()>>,
 }
 
-/// Hands frames to a connection's writer.
+/// Sends frames to a connection's writer.
 #[derive(Clone)]
 pub(crate) struct Sender {
     queue: mpsc::Sender<Frame>,
@@ -64,7 +64,7 @@ async fn write_all<W: AsyncWrite + Unpin>(
             sink.write_all(&frame.tail).await?;
         }
         if let Some(written) = frame.written {
-            // Whoever waited may have been stopped meanwhile.
+            // The task that waited may have been stopped meanwhile.
             let _ = written.send(());
         }
     }
@@ -85,7 +85,7 @@ impl Reply {
         Self::with_tail(header, response, Bytes::new())
     }
 
-    /// The same, with bytes that stand behind it.
+    /// The same, followed by `tail`.
     pub(crate) fn with_tail<T: Encoder>(header: &RequestHeader, response: &T, tail: Bytes) -> io::Result<Self> {
         let mut head = Vec::with_capacity(256);
         head.put_i32(0);

@@ -1,5 +1,5 @@
-//! A record set as bytes. The protocol's own type decodes batch by batch and takes what is cut off or senseless for the
-//! end of the set, without an error; this one hands over all bytes, to be checked.
+//! A record set as bytes. The protocol's own type decodes batch by batch, and silently takes a cut or senseless batch for the
+//! end of the set. This one keeps all bytes, so that they can be checked.
 
 use std::io::{Error, ErrorKind};
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use crate::hostile::{Raw, Socket, batch_of, frame, request};
-use crate::support::{Running, consume, create_topic, from, produce, values, within};
+use crate::support::{Running, consume, create_topic, from, produce, values, with_topic, within};
 
 /// The next answer to a produce request; `None` once the connection has ended.
 async fn acknowledged(from: &mut (impl AsyncRead + Unpin)) -> Option<ErrorCode> {
@@ -29,10 +29,7 @@ async fn end(node: &Running, topic: &str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_before_the_end_of_a_connection_is_answered() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "target", 1).await;
+    let (_folder, node, _client) = with_topic("target", 1).await;
     let good = frame(&request(batch_of(values(0..5), Compression::None)));
     // The client closes its side; or sends what cannot be understood.
     for last in [&[][..], &[0xff; 4], &[0, 0, 0, 3, 1, 2, 3]] {
@@ -87,10 +84,7 @@ async fn a_node_that_ends_acknowledges_all_that_it_stored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_hinders_no_other() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "target", 1).await;
+    let (_folder, node, client) = with_topic("target", 1).await;
     // More than any socket holds.
     let large: Vec<Vec<String>> = (0..24).map(|at| vec![format!("{at}-{}", "x".repeat(900_000))]).collect();
     produce(&client, "target", &large, Compression::None).await;
@@ -111,10 +105,7 @@ async fn a_client_that_does_not_read_hinders_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_without_end_are_refused() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "target", 1).await;
+    let (_folder, node, client) = with_topic("target", 1).await;
     let request =
         StreamFetchRequest::<fluvio::dataplane::record::RecordSet>::builder().topic("target").build().unwrap();
     let mut socket = Socket::connect(&node.spu_address).await;

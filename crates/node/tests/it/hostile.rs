@@ -15,11 +15,10 @@ use fluvio_smartmodule::dataplane::smartmodule::Lookback;
 use fluvio_spu_schema::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 use fluvio_spu_schema::server::stream_fetch::StreamFetchRequest;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{ONE_PER_BATCH, Running, ad_hoc, consume, create_topic, from, produce, values, within};
+use crate::support::{ONE_PER_BATCH, ad_hoc, consume, from, produce, values, with_topic, within};
 
 /// A client of frames.
 pub(crate) struct Socket(pub(crate) TcpStream);
@@ -114,10 +113,7 @@ async fn produced(socket: &mut Socket, records: Vec<u8>) -> ErrorCode {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_wrong_anywhere_is_refused_whole() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "target", 1).await;
+    let (_folder, node, client) = with_topic("target", 1).await;
     let mut socket = Socket::connect(&node.spu_address).await;
     for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
         let good = batch(compression);
@@ -156,10 +152,7 @@ async fn a_batch_that_is_wrong_anywhere_is_refused_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn senseless_frames_end_their_own_connection_only() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "target", 1).await;
+    let (_folder, node, client) = with_topic("target", 1).await;
     let mut frames: Vec<Vec<u8>> = vec![
         (-1i32).to_be_bytes().to_vec(),
         i32::MAX.to_be_bytes().to_vec(),
@@ -206,10 +199,7 @@ async fn closes(address: &str, frame: &[u8], what: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lengths_and_times_that_make_no_sense_end_their_own_connection_only() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "target", 1).await;
+    let (_folder, node, client) = with_topic("target", 1).await;
 
     // A module whose payload says it has four gigabytes.
     let spec = SmartModuleSpec {
@@ -255,10 +245,7 @@ fn changed(mut bytes: Vec<u8>, known: &[u8], other: &[u8]) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_producer_says_of_offsets_means_nothing() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "target", 1).await;
+    let (_folder, node, client) = with_topic("target", 1).await;
     let at = |base: i64| [&base.to_be_bytes()[..], &batch(Compression::None)[8..]].concat();
     let set = [at(i64::MAX), at(-2)].concat();
     let mut socket = Socket::connect(&node.spu_address).await;

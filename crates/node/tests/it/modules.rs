@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use tempfile::TempDir;
 
 use crate::support::{
-    ONE_PER_BATCH, Running, ad_hoc, admin, create_module, create_topic, error_of, from, predefined, produce, take,
-    values, within,
+    ONE_PER_BATCH, Running, ad_hoc, admin, create_module, error_of, from, predefined, produce, started, take, values,
+    with_topic, within,
 };
 
 /// What [`ONE_PER_BATCH`] said: base offset and number of records of a batch, and the offset that the client gave it.
@@ -47,10 +47,7 @@ fn batches() -> Vec<Vec<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_stored_batch_is_answered_once_in_order() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     create_module(&client, "one", ONE_PER_BATCH).await;
     for compression in [Compression::None, Compression::Zstd] {
         produce(&client, "log", &batches(), compression).await;
@@ -90,10 +87,7 @@ async fn each_stored_batch_is_answered_once_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_on_with_what_comes() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     let mut config = from("log", 0, Offset::beginning());
     config.smartmodule(vec![ad_hoc(ONE_PER_BATCH)]);
     let mut stream = within(client.consumer_with_config(config.build().unwrap())).await.unwrap();
@@ -107,10 +101,7 @@ async fn a_stream_goes_on_with_what_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_cannot_fit_is_an_error_and_not_a_gap() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &batches(), Compression::None).await;
     let mut config = from("log", 0, Offset::beginning());
     config.smartmodule(vec![ad_hoc(ONE_PER_BATCH)]).max_bytes(20);
@@ -132,10 +123,7 @@ fn picky() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_without_an_answer_are_passed_over() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &batches(), Compression::None).await;
     let mut config = from("log", 0, Offset::beginning());
     config.smartmodule(vec![ad_hoc(&picky())]);
@@ -151,10 +139,7 @@ async fn batches_without_an_answer_are_passed_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chains_run_in_order() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     create_module(&client, "one", ONE_PER_BATCH).await;
     produce(&client, "log", &[values(0..5)], Compression::None).await;
     let mut config = from("log", 0, Offset::beginning());
@@ -166,10 +151,7 @@ async fn chains_run_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn modules_that_cannot_run_are_named() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &[values(0..5)], Compression::None).await;
     let trap = ONE_PER_BATCH.replace("(call $copy_records", "unreachable (call $copy_records");
     let kindless = ONE_PER_BATCH.replace("\"array_map\"", "\"something\"");
@@ -194,9 +176,7 @@ async fn modules_that_cannot_run_are_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn modules_are_listed_replaced_and_deleted() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
+    let (_folder, node, client) = started().await;
     create_module(&client, "one", ONE_PER_BATCH).await;
     create_module(&client, "one", &picky()).await;
     create_module(&client, "two", ONE_PER_BATCH).await;
@@ -218,10 +198,7 @@ async fn modules_are_listed_replaced_and_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_producer_s_modules_transform_what_is_stored() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     let config = TopicProducerConfigBuilder::default()
         .linger(std::time::Duration::from_secs(3600))
         .smartmodules(vec![ad_hoc(ONE_PER_BATCH)])
@@ -266,10 +243,7 @@ fn counting() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_module_with_state_sees_each_batch_once_whatever_fits() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &batches(), Compression::None).await;
     for max_bytes in [30, 50, 75, 1_000_000] {
         let mut config = from("log", 0, Offset::beginning());
@@ -282,10 +256,7 @@ async fn a_module_with_state_sees_each_batch_once_whatever_fits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_of_several_batches_is_measured_as_it_is_sent() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &[values(0..1_000), values(1_000..2_000), values(2_000..3_000)], Compression::None).await;
     // Eight empty records of seven bytes for each batch; of a later batch eight, since their offsets take two bytes.
     let answer = [&[0, 0, 0, 8][..], &[12, 0, 0, 0, 0, 0, 0].repeat(8), &[0]].concat();
@@ -313,10 +284,7 @@ async fn an_answer_of_several_batches_is_measured_as_it_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn look_back_shows_the_newest_records() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &batches(), Compression::Gzip).await;
     // Says how many records it was shown, in place of how many there are.
     let looks = ONE_PER_BATCH.replace("(i32.add (local.get $ptr) (i32.const 12))", "(i32.const 200)").replace(
@@ -337,10 +305,7 @@ async fn look_back_shows_the_newest_records() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_record_ends_its_batch_and_not_the_stream() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "log", 1).await;
+    let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &batches(), Compression::None).await;
     for passed in [Vec::new(), vec![Record::new("passed")]] {
         let error = SmartModuleTransformRuntimeError { hint: "no good".into(), ..Default::default() };

@@ -3,7 +3,7 @@
 use fluvio::{Compression, Isolation, Offset, RecordKey};
 use tempfile::TempDir;
 
-use crate::support::{Running, consume, create_topic, error_of, from, produce, take, values, within};
+use crate::support::{Running, consume, create_topic, error_of, from, produce, take, values, with_topic, within};
 
 fn seen(range: std::ops::Range<usize>) -> Vec<(i64, Option<String>, String)> {
     range.map(|n| (n as i64, None, format!("value-{n}"))).collect()
@@ -11,10 +11,7 @@ fn seen(range: std::ops::Range<usize>) -> Vec<(i64, Option<String>, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_start_offset_gives_the_rest_of_the_log() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "numbers", 1).await;
+    let (_folder, node, client) = with_topic("numbers", 1).await;
     let batches = [values(0..3), values(3..4), values(4..9)];
     produce(&client, "numbers", &batches, Compression::None).await;
     for start in 0..9 {
@@ -31,10 +28,7 @@ async fn every_start_offset_gives_the_rest_of_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_compressions_keep_records() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "packed", 1).await;
+    let (_folder, node, client) = with_topic("packed", 1).await;
     let all = [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     for (at, compression) in all.into_iter().enumerate() {
         produce(&client, "packed", &[values(at * 100..at * 100 + 100)], compression).await;
@@ -46,10 +40,7 @@ async fn all_compressions_keep_records() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_choose_partitions_and_stay() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "keyed", 4).await;
+    let (_folder, node, client) = with_topic("keyed", 4).await;
     let producer = within(client.topic_producer("keyed")).await.unwrap();
     for n in 0..200 {
         producer.send(format!("key-{}", n % 20), format!("{n}")).await.unwrap();
@@ -71,10 +62,7 @@ async fn keys_choose_partitions_and_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consumers_that_wait_get_what_comes() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "live", 1).await;
+    let (_folder, node, client) = with_topic("live", 1).await;
     let mut streams = Vec::new();
     for _ in 0..5 {
         let config = from("live", 0, Offset::end()).build().unwrap();
@@ -91,10 +79,7 @@ async fn consumers_that_wait_get_what_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_byte_limit_loses_nothing() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "large", 1).await;
+    let (_folder, node, client) = with_topic("large", 1).await;
     let batches: Vec<_> = (0..40).map(|at| values(at * 50..at * 50 + 50)).collect();
     produce(&client, "large", &batches, Compression::None).await;
     for max_bytes in [1, 100, 1_000, 3_000, 100_000] {
@@ -107,10 +92,7 @@ async fn a_small_byte_limit_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_ends_where_it_ended() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "backlog", 1).await;
+    let (_folder, node, client) = with_topic("backlog", 1).await;
     let batches: Vec<_> = (0..10).map(|at| values(at * 10..at * 10 + 10)).collect();
     produce(&client, "backlog", &batches, Compression::None).await;
     let mut config = from("backlog", 0, Offset::beginning());
@@ -153,10 +135,7 @@ async fn many_clients_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consumer_offsets_are_refused() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "plain", 1).await;
+    let (_folder, node, client) = with_topic("plain", 1).await;
     let mut config = from("plain", 0, Offset::beginning());
     config.offset_consumer("me");
     let error = error_of(&client, &config).await;
@@ -171,10 +150,7 @@ async fn an_offset_behind_the_end_is_an_error() {
     use fluvio::dataplane::record::RecordSet;
     use fluvio_spu_schema::server::stream_fetch::StreamFetchRequest;
 
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "short", 1).await;
+    let (_folder, node, client) = with_topic("short", 1).await;
     produce(&client, "short", &[values(0..3)], Compression::None).await;
     // The client keeps offsets within the log, so this one goes around it.
     let mut socket = crate::hostile::Socket::connect(&node.spu_address).await;
@@ -189,14 +165,11 @@ async fn an_offset_behind_the_end_is_an_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_megabytes_goes_through_whole() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "huge", 1).await;
+    let (_folder, node, client) = with_topic("huge", 1).await;
     let config = fluvio::TopicProducerConfigBuilder::default()
         .batch_size(40 * 1024 * 1024)
         .max_request_size(40 * 1024 * 1024)
-        .timeout(crate::support::PATIENCE)
+        .timeout(crate::support::TIMEOUT)
         .build()
         .unwrap();
     let producer = within(client.topic_producer_with_config("huge", config)).await.unwrap();

@@ -1,5 +1,8 @@
 //! What is there after an end, a kill, a torn tail; two nodes on one folder.
 
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -8,13 +11,16 @@ use fluvio::metadata::spu::SpuSpec;
 use fluvio::{Compression, Fluvio, Offset};
 use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 use isotherm_node::{Config, Node, NodeError};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::hostile::{Socket, batch_of, frame, request};
 use crate::support::{
-    ONE_PER_BATCH, Running, admin, consume, create_module, create_topic, from, predefined, produce, values, within,
+    ONE_PER_BATCH, Running, admin, consume, create_module, create_topic, from, predefined, produce, values, with_topic,
+    within,
 };
 
 fn copy(source: &Path, target: &Path) {
@@ -75,10 +81,7 @@ async fn segments_follow_one_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_tail_is_cut_and_the_rest_is_served() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "torn", 1).await;
+    let (folder, node, client) = with_topic("torn", 1).await;
     produce(&client, "torn", &[values(0..4), values(4..6)], Compression::None).await;
     // A copy of the folder of a running node is what a kill leaves behind.
     let killed = TempDir::new().unwrap();
@@ -99,10 +102,7 @@ async fn a_torn_tail_is_cut_and_the_rest_is_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_before_the_tail_stops_the_start() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "hurt", 1).await;
+    let (folder, node, client) = with_topic("hurt", 1).await;
     produce(&client, "hurt", &[values(0..4), values(4..6)], Compression::None).await;
     node.stop().await;
     let segment = folder.path().join("topics/hurt/0").join(format!("{:020}.log", 0));
@@ -170,10 +170,7 @@ async fn program(folder: &Path) -> (Child, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_tail_is_said() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "torn", 1).await;
+    let (folder, node, client) = with_topic("torn", 1).await;
     produce(&client, "torn", &[values(0..4), values(4..6)], Compression::None).await;
     node.stop().await;
     let segment = folder.path().join("topics/torn/0").join(format!("{:020}.log", 0));
@@ -213,6 +210,23 @@ async fn many_partitions_need_no_setting_of_the_shell() {
     create_topic(&client, "wide", 100).await;
     child.start_kill().unwrap();
     within(child.wait()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_holds_up_nothing() {
+    let folder = TempDir::new().unwrap();
+    let (_reader, mut writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    while writer.write(&[b'x']).is_ok() {}
+    writer.set_nonblocking(false).unwrap();
+    let mut command = command(folder.path(), "");
+    let mut child = command.env("RUST_LOG", "trace").stderr(OwnedFd::from(writer)).spawn().unwrap();
+    let address = address(&mut child).await;
+    let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
+    create_topic(&client, "unread", 1).await;
+    produce(&client, "unread", &[values(0..4)], Compression::None).await;
+    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(within(child.wait()).await.unwrap().code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

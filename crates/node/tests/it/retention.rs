@@ -10,8 +10,7 @@ use tempfile::TempDir;
 
 use crate::hostile::Socket;
 use crate::support::{
-    ONE_PER_BATCH, PATIENCE, Running, admin, consume, create_module, error_of, from, predefined, produce, values,
-    within,
+    ONE_PER_BATCH, Running, TIMEOUT, admin, consume, create_module, error_of, from, predefined, produce, values, within,
 };
 
 /// Where the partition begins and ends.
@@ -45,7 +44,7 @@ async fn the_oldest_records_go_and_readers_are_told() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let (start, end) = tokio::time::timeout(PATIENCE, wait).await.expect("retention removes what is too much");
+    let (start, end) = tokio::time::timeout(TIMEOUT, wait).await.expect("retention removes what is too much");
     assert!(start < end && start % 10 == 0 && end == 1_000, "{start} to {end}");
     let kept: Vec<_> = (start..end).map(|n| (n as i64, None, format!("value-{n}"))).collect();
     assert_eq!(consume(&client, &from("cut", 0, Offset::beginning()), end - start).await, kept);

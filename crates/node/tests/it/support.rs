@@ -1,5 +1,6 @@
 //! What the node's tests share: a node in a temporary folder, a client, a hand-written SmartModule.
 
+use std::panic::Location;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use fluvio::{
 };
 use futures_util::StreamExt;
 use isotherm_node::{Config, Node};
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// What a test waits at most for anything; no test depends on how long things take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for one event. A guard against hangs, not a bound on speed.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running node.
 pub(crate) struct Running {
@@ -58,9 +60,29 @@ impl Running {
     }
 }
 
-/// Waits for `work`, and fails if it takes for ever.
-pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("done within the time that a test waits for anything")
+/// A node in a folder of its own, and a client.
+pub(crate) async fn started() -> (TempDir, Running, Fluvio) {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    (folder, node, client)
+}
+
+/// The same, with a topic.
+pub(crate) async fn with_topic(name: &str, partitions: u32) -> (TempDir, Running, Fluvio) {
+    let (folder, node, client) = started().await;
+    create_topic(&client, name, partitions).await;
+    (folder, node, client)
+}
+
+/// Waits for `work`; fails with the place of the call if it takes too long.
+#[track_caller]
+pub(crate) fn within<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let caller = Location::caller();
+    async move {
+        let done = tokio::time::timeout(TIMEOUT, work).await;
+        done.unwrap_or_else(|_| panic!("waited {TIMEOUT:?} for what {caller} waits for"))
+    }
 }
 
 pub(crate) async fn admin(client: &Fluvio) -> FluvioAdmin {

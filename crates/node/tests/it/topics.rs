@@ -12,9 +12,10 @@ use fluvio::metadata::topic::{
 };
 use fluvio::{Compression, Fluvio, Offset};
 use futures_util::StreamExt;
-use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Running, admin, consume, create_topic, error_of, from, produce, values, within};
+use crate::support::{
+    Running, TIMEOUT, admin, consume, create_topic, error_of, from, produce, started, values, with_topic, within,
+};
 
 async fn names(client: &Fluvio) -> Vec<String> {
     let found = within(admin(client).await.all::<TopicSpec>()).await.unwrap();
@@ -27,25 +28,20 @@ async fn refusal(client: &Fluvio, name: &str, spec: TopicSpec) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_node_answers_at_once() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
+    let (_folder, node, client) = started().await;
     let began = Instant::now();
     let error = error_of(&client, &from("nothing", 0, Offset::beginning())).await;
     assert!(error.contains("not found"), "{error}");
     let error = within(client.topic_producer("nothing")).await.err().expect("no producer").to_string();
     assert!(error.contains("not found"), "{error}");
-    assert!(began.elapsed() < PATIENCE / 2, "the client waited for metadata");
+    assert!(began.elapsed() < TIMEOUT / 2, "the client waited for metadata");
     assert_eq!(names(&client).await, Vec::<String>::new());
     node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_is_usable_when_its_creation_returns() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "first", 1).await;
+    let (_folder, node, client) = with_topic("first", 1).await;
     produce(&client, "first", &[values(0..1)], Compression::None).await;
     // The client has its metadata now and is told of changes; it must have been told in time.
     for number in 0..20 {
@@ -62,10 +58,7 @@ async fn a_topic_is_usable_when_its_creation_returns() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_node_does_not_do_is_refused() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "taken", 1).await;
+    let (_folder, node, client) = with_topic("taken", 1).await;
     let plain = || TopicSpec::new_computed(1, 1, None);
     let mut deduplicated = plain();
     deduplicated.set_deduplication(Some(Deduplication {
@@ -102,9 +95,7 @@ async fn what_the_node_does_not_do_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_node_never_has_is_listed_as_none() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
+    let (_folder, node, client) = started().await;
     let admin = admin(&client).await;
     assert_eq!(within(admin.all::<CustomSpuSpec>()).await.unwrap().len(), 0);
     assert_eq!(within(admin.all::<SpuGroupSpec>()).await.unwrap().len(), 0);
@@ -114,9 +105,7 @@ async fn what_the_node_never_has_is_listed_as_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_changes_nothing() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
+    let (_folder, node, client) = started().await;
     within(admin(&client).await.create("dry".to_owned(), true, TopicSpec::new_computed(1, 1, None))).await.unwrap();
     assert_eq!(names(&client).await, Vec::<String>::new());
     node.stop().await;
@@ -124,10 +113,7 @@ async fn a_dry_run_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_of_a_deleted_topic_is_told() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "doomed", 1).await;
+    let (_folder, node, client) = with_topic("doomed", 1).await;
     produce(&client, "doomed", &[values(0..3)], Compression::None).await;
     let config = from("doomed", 0, Offset::absolute(2).unwrap()).build().unwrap();
     let mut stream = within(client.consumer_with_config(config)).await.unwrap();
@@ -145,10 +131,7 @@ async fn a_consumer_of_a_deleted_topic_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_can_be_added() {
-    let folder = TempDir::new().unwrap();
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    create_topic(&client, "grows", 1).await;
+    let (folder, node, client) = with_topic("grows", 1).await;
     produce(&client, "grows", &[values(0..1)], Compression::None).await;
     let action = UpdateTopicAction::AddPartition(AddPartition { count: 2 });
     within(admin(&client).await.update::<TopicSpec>("grows".to_owned(), action)).await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use isotherm_engine::commit::Store;
-use isotherm_engine::state::{Began, From};
+use isotherm_engine::state::{RunStart, StartOffset};
 use isotherm_model::settings::Settings;
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -91,7 +91,7 @@ fn a_store_of_format_1_is_brought_to_this_one_with_all_that_it_holds() {
     // Every row's check and every table's sum are right: whoever asks looks at them.
     ask(&place.path).unwrap();
     let saved = open(&place.path).unwrap().load().unwrap().unwrap();
-    assert_eq!(saved.topic.began, Began { from: From::Beginning, partitions: None });
+    assert_eq!(saved.topic.start, RunStart { from: StartOffset::Beginning, partitions: None });
     assert!(saved.partitions.values().all(|state| state.last.is_none()));
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use isotherm_engine::commit::{Commit, Store};
 use isotherm_engine::ledger::Ledger;
 use isotherm_engine::results::{ClosedBy, GroupResult, WindowResult};
-use isotherm_engine::state::{GroupState, Sighting, TopicState};
+use isotherm_engine::state::{GroupState, SensorEntry, TopicState};
 use isotherm_model::fixed::Fixed;
 use isotherm_model::stats::Stats;
 use proptest::prelude::*;
@@ -135,11 +135,11 @@ fn a_commit_of_a_consumer_that_catches_up() {
         messages: 51 * 60,
         sensors: 900,
         groups: (0..51).map(|id| group(id, 60 + id)).collect(),
-        merged: vec![(0, 1_000_000_000 + k * 3_000)],
+        positions: vec![(0, 1_000_000_000 + k * 3_000)],
     };
     let windows: Vec<_> = (600_000_000..600_002_000).map(window).collect();
     let sensors: Vec<_> =
-        (0..20_000).map(|id: u64| Sighting { sensor: id.wrapping_mul(0x9e37_79b9_7f4a_7c15), group: 0 }).collect();
+        (0..20_000).map(|id: u64| SensorEntry { sensor: id.wrapping_mul(0x9e37_79b9_7f4a_7c15), group: 0 }).collect();
     let first = GroupState { id: 0, name: "AA".to_owned(), stats: Stats::of(Fixed::from_micros(1)), sensors: 20_000 };
     let begun = Instant::now();
     let commit = Commit {

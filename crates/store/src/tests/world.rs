@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use isotherm_engine::commit::{Commit, Saved, Store, StoreError};
-use isotherm_engine::ledger::{Account, Gap, KeyedRange, Ledger, RangeKey, RangeState, Ranges};
+use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
+use isotherm_engine::ledger::{Account, DataLoss, KeyedRange, Ledger, RangeKey, RangeState, Ranges};
 use isotherm_engine::results::{ClosedBy, GroupResult, Totals, WindowResult};
-use isotherm_engine::state::{Began, DeadBatch, From, GroupState, LastBatch, PartitionState, Sighting, TopicState};
+use isotherm_engine::state::{
+    DeadBatch, GroupState, LastBatch, PartitionState, RunStart, SensorEntry, StartOffset, TopicState,
+};
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::rejection::Rejection;
@@ -42,7 +44,7 @@ pub(super) struct World {
 pub(super) struct Change {
     ranges: Vec<RangeState>,
     groups: BTreeSet<u32>,
-    sensors: Vec<Sighting>,
+    sensors: Vec<SensorEntry>,
     windows: Vec<WindowResult>,
     dead: Vec<DeadBatch>,
 }
@@ -79,11 +81,11 @@ impl World {
             change.windows.push(window.clone());
             self.windows.push(window);
         }
-        let from = *[From::Beginning, From::End].choose(&mut random).unwrap();
+        let from = *[StartOffset::Beginning, StartOffset::End].choose(&mut random).unwrap();
         let mut maybe = |range: std::ops::Range<i64>| random.random_bool(0.7).then(|| random.random_range(range));
         let partitions = maybe(0..200).and_then(|partitions| u32::try_from(partitions).ok());
         self.topic = TopicState {
-            began: Began { from, partitions },
+            start: RunStart { from, partitions },
             watermark: maybe(-5..1_000_000),
             closed_until: maybe(i64::MIN..i64::MAX),
             newest: maybe(-5..1_000_000),
@@ -96,11 +98,11 @@ impl World {
 
     fn batch(&mut self, random: &mut StdRng, change: &mut Change) {
         let partition = *[0, 1, 7, 4_000_000_000].choose(random).unwrap();
-        let first = self.partitions.get(&partition).map_or(random.random_range(0..50), |state| state.merged);
+        let first = self.partitions.get(&partition).map_or(random.random_range(0..50), |state| state.position);
         let range = SourceRange { first, next: first + random.random_range(0..30) };
         let state = self.partitions.entry(partition).or_insert(PartitionState { start: first, ..Default::default() });
-        state.merged = range.next;
-        state.refill = random.random_range(state.start..=range.next);
+        state.position = range.next;
+        state.restore_from = random.random_range(state.start..=range.next);
         state.watermark = state.watermark.max(random.random_bool(0.8).then(|| random.random_range(0..1_000_000)));
         state.last = random.random_bool(0.9).then(|| LastBatch { first, digest: random.random() });
         if random.random_bool(0.1) {
@@ -109,7 +111,7 @@ impl World {
         let account = self.accounts.entry(partition).or_default();
         account.read = account.read.wrapping_add(random.random_range(0..1_000_000));
         account.counted = random.random();
-        account.replayed += random.random_range(0..3);
+        account.restored += random.random_range(0..3);
         let digest = random.random_bool(0.9).then(|| random.random());
         let mut dead = DeadBatch { partition, range, digest, late: Vec::new(), records: 0 };
         for _ in 0..random.random_range(0..3) {
@@ -130,7 +132,7 @@ impl World {
             note(change, partition, &account.rejected_ranges, place, RangeKey::Rejected);
         }
         if random.random_bool(0.1) {
-            account.gaps.push(Gap { range, unread: random.random() });
+            account.data_losses.push(DataLoss { range, lost: random.random() });
         }
         if dead.records > 0 {
             change.dead.push(dead.clone());
@@ -153,7 +155,7 @@ impl World {
         state.stats.push(value);
         if self.members.insert((sensor, group)) {
             state.sensors += 1;
-            change.sensors.push(Sighting { sensor, group });
+            change.sensors.push(SensorEntry { sensor, group });
         }
     }
 
@@ -183,7 +185,7 @@ impl World {
             messages: groups.iter().map(|group| group.messages).sum(),
             sensors: random.random(),
             groups,
-            merged: self.partitions.iter().map(|(partition, state)| (*partition, state.merged)).collect(),
+            positions: self.partitions.iter().map(|(partition, state)| (*partition, state.position)).collect(),
         }
     }
 
@@ -272,7 +274,7 @@ impl World {
     }
 
     /// In what a store's saved state differs from this.
-    pub(super) fn difference_saved(&self, saved: Option<&Saved>) -> Option<String> {
+    pub(super) fn difference_saved(&self, saved: Option<&ResumeState>) -> Option<String> {
         let Some(saved) = saved else {
             return (self.commits > 0).then(|| "nothing is saved".to_owned());
         };

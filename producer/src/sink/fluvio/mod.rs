@@ -203,7 +203,7 @@ mod tests {
             panic!("as a fault of the program would");
         });
         failure.happened.cancelled().await;
-        assert!(task.await.is_err());
+        task.await.unwrap_err();
         assert!(matches!(failure.take(), ProduceError::Ended));
 
         let failure = Arc::new(Failure::default());

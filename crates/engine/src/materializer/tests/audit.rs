@@ -5,16 +5,16 @@ mod told;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use self::told::{Batches, Kept, Told, raised, with_holes};
+use self::told::{Batches, Kept, Told, raised, with_offset_gaps};
 use super::properties::{batch, history, op};
 use super::reference::Happening;
 use super::resume::{Log, apply, digest, read};
 use super::*;
 use crate::audit::findings::Findings;
 use crate::audit::{Audit, Rows, Stored};
-use crate::commit::Saved;
-use crate::ledger::{Gap, KeyedRange, Ranges};
-use crate::state::{LastBatch, Sighting};
+use crate::commit::ResumeState;
+use crate::ledger::{DataLoss, KeyedRange, Ranges};
+use crate::state::{LastBatch, SensorEntry};
 
 /// Two partitions: windows that closed, one that is open, late and rejected records.
 fn told() -> Told {
@@ -33,13 +33,13 @@ fn told() -> Told {
         (1, vec![at(11_000), at(30), at(3_000)], vec![]),
     ];
     for (partition, readings, rejected) in batches {
-        let first = run.materializer.merged()[partition as usize].1;
+        let first = run.materializer.positions()[partition as usize].1;
         let partial = partial(first, &readings, &rejected);
         let event = Event::Partial { partition, partial: Box::new(partial.clone()), digest: digest(first) };
         windows_seen.extend(windows(&run.event(event)));
         log.entry(partition).or_default().push(Kept::new(partial, digest(first)));
     }
-    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
     let told = Told::new(&saved, run.totals(), &windows_seen, log);
     assert_eq!(told.windows.len(), 2, "{:?}", told.windows);
     assert!(told.stored.totals.late > 2 && told.stored.topic.open_windows > 0, "{:?}", told.stored.totals);
@@ -93,10 +93,10 @@ fn each_kind_of_change_is_found() {
             told.windows.insert(0, more);
         }),
         // Closed one batch later, or before anything had been read.
-        ("CA: messages", |told| told.windows[0].merged = told.windows[1].merged.clone()),
-        ("as before", |told| told.windows[1].merged = vec![(0, 0), (1, 0)]),
-        ("batch boundary", |told| told.windows[1].merged[0].1 -= 1),
-        ("offset of partition 7", |told| told.windows[1].merged.push((7, 3))),
+        ("CA: messages", |told| told.windows[0].positions = told.windows[1].positions.clone()),
+        ("as before", |told| told.windows[1].positions = vec![(0, 0), (1, 0)]),
+        ("batch boundary", |told| told.windows[1].positions[0].1 -= 1),
+        ("offset of partition 7", |told| told.windows[1].positions.push((7, 3))),
         ("totals: group AK: messages", |told| told.stored.totals.groups[0].messages += 1),
         ("totals: group CA: sum", |told| told.stored.totals.groups[1].sum += 1),
         ("totals: sensors", |told| told.stored.totals.sensors -= 1),
@@ -127,7 +127,7 @@ fn each_kind_of_change_is_found() {
             state.last = state.last.map(|last| LastBatch { digest: last.digest ^ 1, ..last });
         }),
         ("partition 1: merged offset", |told| {
-            told.stored.partitions.get_mut(&1).expect("it is stored").merged += 1;
+            told.stored.partitions.get_mut(&1).expect("it is stored").position += 1;
         }),
         ("partition 0: newest event time", |told| {
             told.stored.partitions.get_mut(&0).expect("it is stored").watermark = Some(1);
@@ -135,16 +135,16 @@ fn each_kind_of_change_is_found() {
         ("open windows", |told| told.stored.topic.open_windows += 1),
         ("partition 1: where open windows begin", |told| {
             let state = told.stored.partitions.get_mut(&1).expect("it is stored");
-            state.refill = state.merged;
+            state.restore_from = state.position;
         }),
         ("partition 0: where open windows begin", |told| {
-            told.stored.partitions.get_mut(&0).expect("it is stored").refill = 5;
+            told.stored.partitions.get_mut(&0).expect("it is stored").restore_from = 5;
         }),
         ("sensors: group AK: not in the log", |told| told.sensors[0].sensor += 10),
         ("sensors: group AK: missing", |told| told.sensors[0].sensor += 10),
         ("sensors: group CA", |told| told.sensors.truncate(told.sensors.len() - 1)),
         ("sensors: group AK: not in the log", |told| told.sensors.push(told.sensors[0])),
-        ("of no group", |told| told.sensors.push(Sighting { sensor: 1, group: 9 })),
+        ("of no group", |told| told.sensors.push(SensorEntry { sensor: 1, group: 9 })),
         ("windows are closed until", |told| {
             told.stored.topic.closed_until = Some(365 * 86_400_000);
         }),
@@ -152,9 +152,9 @@ fn each_kind_of_change_is_found() {
             told.stored.topic.closed_until = Some(365 * 86_400_000);
             told.stored.topic.watermark = Some(365 * 86_400_000);
         }),
-        ("offsets", |told| told.windows[1].merged.truncate(1)),
-        ("gaps: read", |told| {
-            account(told, 0).gaps.push(Gap { range: SourceRange { first: 0, next: 4 }, unread: 4 });
+        ("offsets", |told| told.windows[1].positions.truncate(1)),
+        ("data_losses: read", |told| {
+            account(told, 0).data_losses.push(DataLoss { range: SourceRange { first: 0, next: 4 }, lost: 4 });
         }),
     ];
     for (place, (what, change)) in changes.into_iter().enumerate() {
@@ -176,7 +176,7 @@ fn a_window_that_no_watermark_can_have_closed_is_found() {
     let closed = windows(&run.pass(20_000));
     assert_eq!(closed.iter().map(|window| window.closed_by).collect::<Vec<_>>(), [ClosedBy::Idle]);
     let log = Batches::from([(0, vec![Kept::new(partial(0, &[at(0)], &[]), 0)])]);
-    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
     let mut told = Told::new(&saved, run.totals(), &closed, log);
     assert!(told.audit().is_clean(), "{:#?}", told.audit());
     told.windows[0].closed_by = ClosedBy::Watermark;
@@ -268,7 +268,7 @@ fn what_the_log_has_lost_is_named_and_the_rest_is_checked() {
     account(&mut changed, 0).counted += 5;
     assert!(!changed.audit_from(&BTreeMap::from([(0, 4)])).is_clean());
     let mut gone = told;
-    account(&mut gone, 0).gaps.push(Gap { range: SourceRange { first: 0, next: 4 }, unread: 0 });
+    account(&mut gone, 0).data_losses.push(DataLoss { range: SourceRange { first: 0, next: 4 }, lost: 0 });
     let findings = gone.audit();
     assert!(findings.is_clean() && findings.unverifiable.iter().any(|one| one.why.contains("gap")), "{findings:#?}");
 }
@@ -294,7 +294,7 @@ proptest! {
     #[test]
     fn any_history_is_clean_at_any_moment(
         ops in proptest::collection::vec(op(), 1..100),
-        holes in proptest::collection::vec((prop_oneof![3 => Just(0_i64), 2 => 1_i64..6], any::<bool>()), 1..40),
+        offset_gaps in proptest::collection::vec((prop_oneof![3 => Just(0_i64), 2 => 1_i64..6], any::<bool>()), 1..40),
         at: Index,
         cut in 0_i64..60,
         dropped in 0_usize..6,
@@ -302,7 +302,7 @@ proptest! {
     ) {
         let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
         let (mut closed, mut log) = (vec![], Batches::new());
-        let events = with_holes(&history(ops), &holes, &mut log);
+        let events = with_offset_gaps(&history(ops), &offset_gaps, &mut log);
         let at = at.index(events.len());
         // What has been written by now.
         let mut written = Batches::new();
@@ -313,7 +313,7 @@ proptest! {
             }
             closed.extend(windows(&run.event(event.clone())));
             if place == at || place + 1 == events.len() {
-                let saved = apply(&Saved::default(), &run.materializer, &[]);
+                let saved = apply(&ResumeState::default(), &run.materializer, &[]);
                 let told = Told::new(&saved, run.totals(), &closed, written.clone());
                 let findings = told.audit();
                 prop_assert!(findings.is_clean() && findings.unverifiable.is_empty(), "{:#?}", findings);

@@ -4,13 +4,13 @@ use super::*;
 
 /// The event is refused, the run stands as before, and what follows is taken.
 fn refused(run: &mut Run, event: Event, says: &[&str]) -> Fault {
-    let before = (run.totals(), run.materializer.ledger().clone(), run.materializer.status());
+    let before = (run.totals(), run.materializer.ledger().clone(), run.materializer.view());
     let fault = run.try_event(event).expect_err("refused");
     let text = fault.to_string();
     for part in says {
         assert!(text.contains(part), "`{text}` says nothing of `{part}`");
     }
-    assert_eq!(before, (run.totals(), run.materializer.ledger().clone(), run.materializer.status()));
+    assert_eq!(before, (run.totals(), run.materializer.ledger().clone(), run.materializer.view()));
     fault
 }
 
@@ -27,7 +27,7 @@ fn a_gap_or_an_overlap_is_refused_and_the_right_partial_still_taken() {
         of(0, partial(5, &[at(2)], &[])),
         &["partition 0", "offset 2", "begins at 5", "3 records", "run again"],
     );
-    assert_eq!(fault, Fault::Gap { partition: 0, expected: 2, found: 5 });
+    assert_eq!(fault, Fault::Missing { partition: 0, expected: 2, found: 5 });
     let fault = refused(&mut run, of(0, partial(0, &[at(0), at(1)], &[])), &["partition 0", "begins at 0", "offset 2"]);
     assert_eq!(fault, Fault::Overlap { partition: 0, expected: 2, found: 0 });
     run.event(of(0, partial(2, &[at(2)], &[])));
@@ -59,7 +59,7 @@ fn a_partition_of_which_nothing_has_come_may_begin_later_by_now() {
     let mut run = Run::attached(options(), &[100]);
     run.event(Event::Detached { partition: 0 });
     run.attach(0, 40, 100);
-    assert_eq!(run.materializer.merged(), [(0, 40)]);
+    assert_eq!(run.materializer.positions(), [(0, 40)]);
     run.event(Event::Detached { partition: 0 });
     let event = Event::Attached { partition: 0, position: 39, end: 100 };
     assert_eq!(refused(&mut run, event, &[]), Fault::Reattached { partition: 0, merged: 40, position: 39 });

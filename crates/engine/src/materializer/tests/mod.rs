@@ -1,10 +1,10 @@
 //! Tests of the materializer: each sentence of `docs/semantics.md`, and laws against a plain reference.
 
+mod alignment;
 mod audit;
-mod catch_up;
 mod faults;
-mod holes;
 mod ledger;
+mod offset_gaps;
 mod properties;
 mod reference;
 mod resume;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, PartitionId, SourceRange};
-use isotherm_model::rejection::{RejectedCounts, RejectedPrint, Rejection};
+use isotherm_model::rejection::{RejectedCounts, RejectedHash, Rejection};
 use isotherm_model::settings::Fingerprint;
 use isotherm_model::stats::Stats;
 use isotherm_model::window::{Millis, WindowSize};
@@ -38,7 +38,7 @@ pub(super) fn options() -> Options {
         idle: Duration::from_secs(10),
         until_end: false,
         leave_open: false,
-        accept_gap: false,
+        accept_data_loss: false,
         dead_letters: false,
         version: ModuleVersion::CURRENT,
         fingerprint: FINGERPRINT,
@@ -75,7 +75,7 @@ pub(super) fn partial(first: i64, readings: &[Reading], rejected: &[Rejection]) 
         fingerprint: FINGERPRINT,
         source: SourceRange { first, next: first + records as i64 },
         base_timestamp: None,
-        rejected_print: RejectedPrint::NONE,
+        rejected_hash: RejectedHash::NONE,
         aggregate: Aggregate { records, newest: readings.iter().map(|r| r.time).max(), rejected: counts, cells },
     }
 }
@@ -112,9 +112,9 @@ impl Run {
     }
 
     pub(super) fn try_event(&mut self, event: Event) -> Result<Vec<Effect>, Fault> {
-        let watermark = self.materializer.status().watermark;
+        let watermark = self.materializer.view().watermark;
         let effects = self.materializer.handle(event);
-        assert!(self.materializer.status().watermark >= watermark, "the watermark went back");
+        assert!(self.materializer.view().watermark >= watermark, "the watermark went back");
         check_accounts(&self.materializer);
         effects
     }
@@ -125,7 +125,7 @@ impl Run {
 
     /// The partition's next batch.
     pub(super) fn batch(&mut self, partition: PartitionId, readings: &[Reading], bad: &[Rejection]) -> Vec<Effect> {
-        let first = self.materializer.merged().iter().find(|(p, _)| *p == partition).expect("attached").1;
+        let first = self.materializer.positions().iter().find(|(p, _)| *p == partition).expect("attached").1;
         self.event(Event::Partial { partition, partial: Box::new(partial(first, readings, bad)), digest: 0 })
     }
 

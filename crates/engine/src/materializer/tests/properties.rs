@@ -217,9 +217,9 @@ proptest! {
     ) {
         let mut run = Run { materializer: Materializer::new(Options { until_end, ..options() }), now: Duration::ZERO };
         for event in events {
-            let before = (run.totals(), run.materializer.status());
+            let before = (run.totals(), run.materializer.view());
             if run.try_event(event).is_err() {
-                prop_assert_eq!(before, (run.totals(), run.materializer.status()));
+                prop_assert_eq!(before, (run.totals(), run.materializer.view()));
             }
         }
     }

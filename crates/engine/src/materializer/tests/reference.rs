@@ -245,7 +245,7 @@ impl Reference {
             messages: inside.len() as u64,
             sensors: sensors(&inside),
             groups: groups(&inside),
-            merged: self.partitions().into_iter().filter(read).map(|p| (p, self.position(p))).collect(),
+            positions: self.partitions().into_iter().filter(read).map(|p| (p, self.position(p))).collect(),
         }
     }
 

@@ -6,12 +6,12 @@ use proptest::sample::Index;
 use super::properties::batch;
 use super::reference::Batch;
 use super::*;
-use crate::commit::Saved;
-use crate::ledger::Gap;
+use crate::commit::ResumeState;
+use crate::ledger::DataLoss;
 use crate::state::LastBatch;
 
 /// What a store holds after this commit, if it held `before`.
-pub(super) fn apply(before: &Saved, materializer: &Materializer, windows: &[&WindowResult]) -> Saved {
+pub(super) fn apply(before: &ResumeState, materializer: &Materializer, windows: &[&WindowResult]) -> ResumeState {
     let commit = materializer.commit(windows);
     let mut saved = before.clone();
     saved.topic = commit.topic;
@@ -75,9 +75,9 @@ pub(super) fn read(
     picks: &[Index],
     stops: &[usize],
     every: usize,
-    look: &mut dyn FnMut(&Saved, &Said),
+    look: &mut dyn FnMut(&ResumeState, &Said),
 ) -> Said {
-    let mut saved = Saved::default();
+    let mut saved = ResumeState::default();
     let mut said = Said::default();
     let mut stops = stops.iter().copied();
     loop {
@@ -161,15 +161,15 @@ proptest! {
 }
 
 /// A run that was committed after these readings of partition 0, all in batches of one.
-fn committed(options: &Options, times: &[Millis]) -> Saved {
+fn committed(options: &Options, times: &[Millis]) -> ResumeState {
     let mut run = Run::attached(options.clone(), &[times.len() as i64]);
     for time in times {
         run.reading(0, *time);
     }
-    apply(&Saved::default(), &run.materializer, &[])
+    apply(&ResumeState::default(), &run.materializer, &[])
 }
 
-fn resumed(options: Options, saved: Saved) -> Run {
+fn resumed(options: Options, saved: ResumeState) -> Run {
     let mut run = Run { materializer: Materializer::resume(options, saved), now: Duration::ZERO };
     run.event(Event::Found { partition: 0 });
     run.event(Event::Listed);
@@ -184,17 +184,17 @@ fn again(offset: i64, time: Millis, digest: u64) -> Event {
 fn what_is_read_again_refills_open_windows_and_counts_nowhere_else() {
     let saved = committed(&options(), &[0, 3_000, 9_000, 9_500]);
     let state = saved.partitions[&0];
-    assert_eq!((state.merged, state.refill, state.resume()), (4, 2, 2), "only the window from 9 s is open");
+    assert_eq!((state.position, state.restore_from, state.resume()), (4, 2, 2), "only the window from 9 s is open");
     let mut run = resumed(options(), saved);
     let before = run.totals();
     run.attach(0, 2, 4);
-    assert!(run.materializer.is_refilling());
+    assert!(run.materializer.is_restoring());
     run.event(again(2, 9_000, 0));
     assert_eq!(run.event(Event::Finish), [], "a window that is not whole is not closed");
     run.event(again(3, 9_500, 0));
-    assert!(!run.materializer.is_refilling());
+    assert!(!run.materializer.is_restoring());
     assert_eq!(run.totals(), before);
-    assert_eq!(run.materializer.ledger().account(0).map(|account| account.replayed), Some(2));
+    assert_eq!(run.materializer.ledger().account(0).map(|account| account.restored), Some(2));
     let windows = windows(&run.pass(30_000));
     assert_eq!(windows.iter().map(|window| (window.start, window.messages)).collect::<Vec<_>>(), [(9_000, 2)]);
 }
@@ -205,7 +205,7 @@ fn nothing_closes_while_any_partition_is_read_again() {
     run.reading(0, 0);
     run.reading(1, 10_000);
     run.reading(1, 10_001);
-    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
     assert_eq!(saved.topic.watermark, Some(0));
     let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
     run.event(Event::Found { partition: 0 });
@@ -232,7 +232,7 @@ fn another_log_is_known_by_its_last_batch() {
     assert_eq!(run.try_event(both), Err(Fault::OtherLog { partition: 0, offset: 0 }));
     // No batch begins where one was read last.
     let mut moved = saved.clone();
-    moved.partitions.get_mut(&0).expect("a partition").refill = 1;
+    moved.partitions.get_mut(&0).expect("a partition").restore_from = 1;
     let mut run = resumed(options(), moved);
     run.attach(0, 1, 2);
     let both = Event::Partial { partition: 0, partial: Box::new(partial(0, &[at(0), at(1)], &[])), digest: 0 };
@@ -248,20 +248,20 @@ fn another_log_is_known_by_its_last_batch() {
     let mut run = Run { materializer: Materializer::resume(options(), three.clone()), now: Duration::ZERO };
     (0..2).for_each(|partition| drop(run.event(Event::Found { partition })));
     assert_eq!(run.try_event(Event::Listed), Err(Fault::Vanished { partition: 2 }));
-    three.topic.began.partitions = Some(2);
+    three.topic.start.partitions = Some(2);
     let mut run = Run { materializer: Materializer::resume(options(), three), now: Duration::ZERO };
     (0..2).for_each(|partition| drop(run.event(Event::Found { partition })));
     assert_eq!(run.try_event(Event::Listed), Ok(Vec::new()));
 }
 
 /// What is stored of a run over so many partitions, of which it has come to the first one.
-fn saved_of(partitions: u32) -> Saved {
+fn saved_of(partitions: u32) -> ResumeState {
     let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
     (0..partitions).for_each(|partition| drop(run.event(Event::Found { partition })));
     run.event(Event::Listed);
     run.attach(0, 0, 1);
-    let saved = apply(&Saved::default(), &run.materializer, &[]);
-    assert_eq!(saved.topic.began.partitions, Some(partitions));
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
+    assert_eq!(saved.topic.start.partitions, Some(partitions));
     saved
 }
 
@@ -275,7 +275,7 @@ fn a_batch_without_records_before_the_last_one_is_not_taken_for_it() {
     run.event(empty(99));
     assert_eq!(run.try_event(again(1, 1, 99)), Err(Fault::OtherLog { partition: 0, offset: 1 }));
     run.event(again(1, 1, 0));
-    assert!(!run.materializer.is_refilling());
+    assert!(!run.materializer.is_restoring());
 }
 
 #[test]
@@ -284,14 +284,14 @@ fn what_the_log_no_longer_holds_is_a_gap_that_has_to_be_accepted() {
     let mut run = resumed(options(), saved.clone());
     let behind = run.try_event(Event::Attached { partition: 0, position: 5, end: 9 });
     assert_eq!(behind, Err(Fault::Behind { partition: 0, resume: 0, position: 5 }));
-    let mut run = resumed(Options { accept_gap: true, ..options() }, saved);
+    let mut run = resumed(Options { accept_data_loss: true, ..options() }, saved);
     run.attach(0, 5, 9);
     run.event(again(5, 3_000, 7));
     let account = run.materializer.ledger().account(0).expect("read before").clone();
-    assert_eq!(account.gaps, [Gap { range: SourceRange { first: 0, next: 5 }, unread: 2 }]);
+    assert_eq!(account.data_losses, [DataLoss { range: SourceRange { first: 0, next: 5 }, lost: 2 }]);
     assert_eq!((account.read, account.counted), (4, 4), "what is gone is in no other count");
-    let state = apply(&Saved::default(), &run.materializer, &[]).partitions[&0];
-    assert_eq!((state.merged, state.last), (6, Some(LastBatch { first: 5, digest: 7 })));
+    let state = apply(&ResumeState::default(), &run.materializer, &[]).partitions[&0];
+    assert_eq!((state.position, state.last), (6, Some(LastBatch { first: 5, digest: 7 })));
 }
 
 #[test]
@@ -300,16 +300,21 @@ fn a_gap_is_accepted_once() {
     let saved = committed(&Options { grace: Duration::from_secs(60), ..options() }, &[0, 1, 2]);
     for (start, merged, refill) in [(1, 3, 1), (3, 3, 3), (5, 5, 5)] {
         let options = Options { grace: Duration::from_secs(60), ..options() };
-        let mut run = resumed(Options { accept_gap: true, ..options.clone() }, saved.clone());
+        let mut run = resumed(Options { accept_data_loss: true, ..options.clone() }, saved.clone());
         run.attach(0, start, 9);
         // It stops in the midst of it.
         let saved = apply(&saved, &run.materializer, &[]);
         let state = saved.partitions[&0];
-        assert_eq!((state.merged, state.refill, state.resume()), (merged, refill, start), "the log begins at {start}");
+        assert_eq!(
+            (state.position, state.restore_from, state.resume()),
+            (merged, refill, start),
+            "the log begins at {start}"
+        );
         let mut run = resumed(options, saved);
         run.attach(0, start, 9);
-        let gaps = &run.materializer.ledger().account(0).expect("read before").gaps;
-        let gap = Gap { range: SourceRange { first: 0, next: start }, unread: start.saturating_sub(3).max(0) as u64 };
+        let gaps = &run.materializer.ledger().account(0).expect("read before").data_losses;
+        let gap =
+            DataLoss { range: SourceRange { first: 0, next: start }, lost: start.saturating_sub(3).max(0) as u64 };
         assert_eq!(gaps[..], [gap], "the log begins at {start}");
     }
 }
@@ -321,14 +326,14 @@ fn a_log_that_was_cut_to_where_nothing_is_missing_is_no_gap() {
         run.reading(0, time);
     }
     run.pass(30_000);
-    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
     let state = saved.partitions[&0];
-    assert_eq!((state.merged, state.refill, state.resume()), (3, 3, 2), "only the last batch would come again");
+    assert_eq!((state.position, state.restore_from, state.resume()), (3, 3, 2), "only the last batch would come again");
     let mut run = resumed(options(), saved.clone());
     run.attach(0, 3, 3);
-    assert!(!run.materializer.is_refilling());
+    assert!(!run.materializer.is_restoring());
     let saved = apply(&saved, &run.materializer, &[]);
-    assert_eq!((saved.partitions[&0].resume(), saved.accounts[&0].gaps.len()), (3, 0));
+    assert_eq!((saved.partitions[&0].resume(), saved.accounts[&0].data_losses.len()), (3, 0));
     // Nor is it the next time, though nothing has come.
     let mut run = resumed(options(), saved);
     run.attach(0, 3, 4);
@@ -341,10 +346,10 @@ fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_heard_from() {
     let mut run = Run::attached(options(), &[1, 1]);
     run.reading(1, 60_000);
     run.reading(0, 10_000);
-    let mut saved = apply(&Saved::default(), &run.materializer, &[]);
+    let mut saved = apply(&ResumeState::default(), &run.materializer, &[]);
     for state in saved.partitions.values_mut() {
         // As after a gap: nothing is to be read again.
-        (state.refill, state.last) = (state.merged, None);
+        (state.restore_from, state.last) = (state.position, None);
     }
     let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
     run.event(Event::Found { partition: 0 });
@@ -352,9 +357,9 @@ fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_heard_from() {
     run.event(Event::Listed);
     run.attach(0, 1, 2);
     assert_eq!(run.reading(0, 50_000), [], "partition 1 is not heard from");
-    assert_eq!(run.materializer.status().watermark, Some(10_000));
+    assert_eq!(run.materializer.view().watermark, Some(10_000));
     run.attach(1, 1, 1);
-    assert_eq!(run.materializer.status().watermark, Some(50_000));
+    assert_eq!(run.materializer.view().watermark, Some(50_000));
 }
 
 #[test]
@@ -369,7 +374,7 @@ fn a_partition_that_is_not_attached_yet_keeps_what_was_saved_of_it() {
 fn windows_closed_at_an_end_stay_closed_in_the_next_run() {
     let mut run = Run::attached(Options { until_end: true, ..options() }, &[1]);
     run.reading(0, 4_000);
-    let saved = apply(&Saved::default(), &run.materializer, &[]);
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
     assert_eq!(saved.topic.closed_until, Some(6_000));
     let mut run = resumed(options(), saved);
     run.attach(0, 0, 2);

@@ -1,9 +1,9 @@
 //! Runs that end where the partitions ended when they began.
 
-use super::super::status::Standing;
 use super::resume::apply;
 use super::*;
-use crate::commit::Saved;
+use crate::commit::ResumeState;
+use crate::view::PartitionPhase;
 
 fn until_end() -> Options {
     Options { until_end: true, ..options() }
@@ -14,7 +14,7 @@ fn when_all_are_at_their_targets_all_windows_close_with_end_and_the_run_is_over(
     let mut run = Run::attached(until_end(), &[2, 1]);
     run.reading(0, 0);
     run.reading(1, 1);
-    assert_eq!(run.materializer.status().partitions[1].standing, Standing::AtTarget);
+    assert_eq!(run.materializer.view().partitions[1].phase, PartitionPhase::AtTarget);
     let effects = run.reading(0, 60_000);
     assert_eq!(closed(&effects), [(0, ClosedBy::End), (60, ClosedBy::End)]);
     let totals = Box::new(run.totals());
@@ -28,7 +28,7 @@ fn a_partition_at_its_target_holds_nothing_back_and_what_comes_beyond_is_dropped
     run.reading(0, 0);
     run.event(Event::End { partition: 0, end: 50 });
     assert_eq!(run.reading(0, 1), []);
-    assert_eq!((run.totals().messages, run.materializer.merged()[0]), (1, (0, 1)));
+    assert_eq!((run.totals().messages, run.materializer.positions()[0]), (1, (0, 1)));
     assert_eq!(closed(&run.reading(1, 60_000)), [(0, ClosedBy::Watermark)]);
     let gap = Event::Partial { partition: 0, partial: Box::new(partial(30, &[at(0)], &[])), digest: 0 };
     assert_eq!(run.event(gap), [], "beyond, nothing is looked at");
@@ -105,14 +105,14 @@ fn left_open() -> Options {
 
 /// Reads partitions, in this order, to these ends; each batch holds one reading, of the event time in seconds that its offset
 /// says. What is read again comes in the order of partitions.
-fn read(saved: &Saved, ends: &[i64], order: &[PartitionId]) -> (Saved, Run) {
+fn read(saved: &ResumeState, ends: &[i64], order: &[PartitionId]) -> (ResumeState, Run) {
     let mut run = Run { materializer: Materializer::resume(left_open(), saved.clone()), now: Duration::ZERO };
     for partition in 0..ends.len() as u32 {
         run.event(Event::Found { partition });
     }
     run.event(Event::Listed);
     let place = |partition: u32| saved.partitions.get(&partition).map_or(0, |state| state.resume());
-    let merged = |partition: u32| saved.partitions.get(&partition).map_or(0, |state| state.merged);
+    let merged = |partition: u32| saved.partitions.get(&partition).map_or(0, |state| state.position);
     for (partition, end) in (0..).zip(ends) {
         run.attach(partition, place(partition), *end);
     }
@@ -130,7 +130,7 @@ fn read(saved: &Saved, ends: &[i64], order: &[PartitionId]) -> (Saved, Run) {
 #[test]
 fn in_whichever_order_partitions_are_read_nothing_is_late_in_the_next_run() {
     for order in [[0, 1], [1, 0]] {
-        let (saved, run) = read(&Saved::default(), &[5, 30], &order);
+        let (saved, run) = read(&ResumeState::default(), &[5, 30], &order);
         assert!(run.materializer.finished, "{order:?}");
         assert!(saved.topic.closed_until <= Some(3_000), "{:?}", saved.topic);
         for next in [[0, 1], [1, 0]] {
@@ -149,7 +149,7 @@ fn who_leaves_windows_open_falls_quiet_and_nobody_waits_for_ever() {
     let mut run = Run::attached(left_open(), &[1, 3]);
     run.reading(1, 0);
     assert_eq!(run.reading(0, 0), [Effect::Pause { partition: 0 }], "nothing more is wanted of it");
-    assert_eq!(run.materializer.status().partitions[0].standing, Standing::KeepsOpen);
+    assert_eq!(run.materializer.view().partitions[0].phase, PartitionPhase::HoldingOpen);
     assert_eq!(run.reading(1, 100_000), [Effect::Pause { partition: 1 }], "it may fall quiet, and windows are memory");
     assert_eq!(run.pass(9_999), []);
     let effects = run.pass(1);

@@ -1,11 +1,11 @@
 //! Who holds the watermark back, and how event time goes on.
 
-use super::super::status::Standing;
 use super::*;
 use crate::results::ClosedBy::{Idle, Watermark};
+use crate::view::PartitionPhase;
 
-fn standing(run: &Run, partition: PartitionId) -> Standing {
-    run.materializer.status().partitions[partition as usize].standing
+fn phase(run: &Run, partition: PartitionId) -> PartitionPhase {
+    run.materializer.view().partitions[partition as usize].phase
 }
 
 #[test]
@@ -33,9 +33,9 @@ fn a_partition_whose_end_is_unknown_holds_everything_back() {
     run.reading(0, 0);
     run.reading(0, 60_000);
     assert_eq!(run.pass(3_600_000), []);
-    assert_eq!(standing(&run, 1), Standing::Unheard);
+    assert_eq!(phase(&run, 1), PartitionPhase::Discovered);
     run.attach(1, 0, 0);
-    assert_eq!(standing(&run, 1), Standing::CaughtUp, "an empty partition is caught up at once");
+    assert_eq!(phase(&run, 1), PartitionPhase::CaughtUp, "an empty partition is caught up at once");
     assert_eq!(run.pass(9_999), []);
     assert_eq!(closed(&run.pass(1)), [(0, Idle), (60, Idle)], "and quiet after `idle`");
 }
@@ -46,9 +46,9 @@ fn the_topics_watermark_is_the_least_of_those_that_hold_it_back() {
     run.reading(0, 0);
     assert_eq!(closed(&run.reading(0, 60_000)), [], "partition 1 has a backlog and no watermark");
     assert_eq!(closed(&run.reading(1, 3_500)), []);
-    assert_eq!(run.materializer.status().watermark, Some(3_500));
+    assert_eq!(run.materializer.view().watermark, Some(3_500));
     assert_eq!(closed(&run.reading(1, 70_000)), [(0, Watermark), (3, Watermark)]);
-    assert_eq!(run.materializer.status().watermark, Some(60_000));
+    assert_eq!(run.materializer.view().watermark, Some(60_000));
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn a_backlog_holds_back_however_quiet_it_is() {
     run.reading(1, 60_000);
     run.reading(0, 0);
     assert_eq!(run.pass(3_600_000), []);
-    assert_eq!(standing(&run, 0), Standing::Backlog);
-    assert_eq!(standing(&run, 1), Standing::Quiet);
+    assert_eq!(phase(&run, 0), PartitionPhase::CatchingUp);
+    assert_eq!(phase(&run, 1), PartitionPhase::Idle);
     assert_eq!(closed(&run.reading(0, 4_000)), [(0, Watermark)]);
 }
 
@@ -67,11 +67,11 @@ fn caught_up_and_quiet_it_holds_nothing_back() {
     let mut run = Run::attached(options(), &[1, 100]);
     run.reading(0, 0);
     run.reading(1, 60_000);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
     run.pass(9_000);
     assert_eq!(run.reading(1, 61_000), []);
     assert_eq!(closed(&run.pass(1_000)), [(0, Watermark)], "partition 1 alone holds it back now");
-    assert_eq!(standing(&run, 0), Standing::Quiet);
+    assert_eq!(phase(&run, 0), PartitionPhase::Idle);
 }
 
 #[test]
@@ -81,14 +81,14 @@ fn a_newer_reading_begins_the_quiet_anew_others_and_rejected_records_do_not() {
     run.pass(9_999);
     run.reading(0, 1);
     run.pass(9_999);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
     run.batch(0, &[], &[Rejection::NotJson]);
     run.reading(0, 1);
     run.reading(0, 0);
     run.pass(1);
-    assert_eq!(standing(&run, 0), Standing::Quiet, "else rubbish, or a clock that stands, would hold back for ever");
+    assert_eq!(phase(&run, 0), PartitionPhase::Idle, "else rubbish, or a clock that stands, would hold back for ever");
     run.reading(0, 2);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_clock_that_jumps_back_hangs_nothing_and_makes_nothing_late_for_longer_than_
             assert_eq!(closes, [], "after {second} s");
         } else if second < 60 {
             assert_eq!(closes, [(99, Idle)], "after {second} s");
-            let watermark = run.materializer.status().watermark;
+            let watermark = run.materializer.view().watermark;
             assert_eq!(watermark, Some(103_000), "event time goes on only as long as there is something to close");
         }
     }
@@ -131,11 +131,11 @@ fn new_records_seen_at_the_end_are_a_backlog_again() {
     run.pass(9_000);
     run.event(Event::End { partition: 0, end: 2 });
     assert_eq!(run.pass(9_000), []);
-    assert_eq!(standing(&run, 0), Standing::Backlog);
+    assert_eq!(phase(&run, 0), PartitionPhase::CatchingUp);
     run.event(Event::End { partition: 0, end: 1 });
-    assert_eq!(standing(&run, 0), Standing::Backlog, "an old answer that comes late lowers nothing");
+    assert_eq!(phase(&run, 0), PartitionPhase::CatchingUp, "an old answer that comes late lowers nothing");
     run.reading(0, 100);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp);
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
 }
 
 #[test]
@@ -146,15 +146,15 @@ fn when_all_are_quiet_event_time_goes_on_from_the_newest_reading() {
     run.reading(0, 19_000);
     assert_eq!(run.pass(9_499), []);
     assert_eq!(closed(&run.pass(1)), [(18, Idle)], "the newest reading came 10 s ago");
-    let watermark = run.materializer.status().watermark;
+    let watermark = run.materializer.view().watermark;
     assert_eq!(watermark, Some(22_000), "the last reading came 9.5 s ago: only what is open closes");
     assert_eq!(run.pass(499), []);
-    assert_eq!(run.materializer.status().watermark, Some(22_000));
+    assert_eq!(run.materializer.view().watermark, Some(22_000));
     assert_eq!(run.pass(1), []);
-    let watermark = run.materializer.status().watermark;
+    let watermark = run.materializer.view().watermark;
     assert_eq!(watermark, Some(30_500), "the newest reading came 10.5 s ago");
     assert_eq!(run.pass(1_000), []);
-    assert_eq!(run.materializer.status().watermark, Some(31_500));
+    assert_eq!(run.materializer.view().watermark, Some(31_500));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn key(size: WindowSize, time: Millis) -> CellKey {
 fn without_any_reading_event_time_does_not_begin() {
     let mut run = Run::attached(options(), &[0, 0]);
     assert_eq!(run.pass(3_600_000), []);
-    assert_eq!(run.materializer.status().watermark, None);
+    assert_eq!(run.materializer.view().watermark, None);
 }
 
 #[test]
@@ -186,13 +186,13 @@ fn the_watermark_never_goes_back() {
     let mut run = Run::attached(options(), &[100]);
     run.reading(0, 60_000);
     run.reading(0, 10_000);
-    assert_eq!(run.materializer.status().watermark, Some(60_000));
+    assert_eq!(run.materializer.view().watermark, Some(60_000));
     run.event(Event::Found { partition: 1 });
     run.attach(1, 0, 5);
     run.reading(1, 5);
-    assert_eq!(run.materializer.status().watermark, Some(60_000));
+    assert_eq!(run.materializer.view().watermark, Some(60_000));
     run.reading(0, 70_000);
-    assert_eq!(run.materializer.status().watermark, Some(60_000), "but partition 1 holds it there");
+    assert_eq!(run.materializer.view().watermark, Some(60_000), "but partition 1 holds it there");
 }
 
 #[test]
@@ -202,9 +202,9 @@ fn a_lost_connection_is_not_quiet() {
     run.reading(1, 0);
     run.event(Event::Detached { partition: 0 });
     assert_eq!(run.pass(3_600_000), [], "what is written to it meanwhile is not seen");
-    assert_eq!(standing(&run, 0), Standing::Detached);
+    assert_eq!(phase(&run, 0), PartitionPhase::Detached);
     run.attach(0, 1, 2);
-    assert_eq!(standing(&run, 0), Standing::Backlog);
+    assert_eq!(phase(&run, 0), PartitionPhase::CatchingUp);
     assert_eq!(run.reading(0, 1), []);
     assert_eq!(closed(&run.pass(10_000)), [(0, Idle)]);
 }
@@ -214,14 +214,14 @@ fn attached_again_with_nothing_new_it_is_quiet_after_idle() {
     let mut run = Run::attached(options(), &[1]);
     run.reading(0, 0);
     assert_eq!(closed(&run.pass(20_000)), [(0, Idle)]);
-    assert_eq!(standing(&run, 0), Standing::Quiet);
+    assert_eq!(phase(&run, 0), PartitionPhase::Idle);
     run.event(Event::Detached { partition: 0 });
     run.pass(60_000);
     run.attach(0, 1, 1);
-    assert_eq!(standing(&run, 0), Standing::CaughtUp, "its producers were cut off as well");
-    let watermark = run.materializer.status().watermark;
+    assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp, "its producers were cut off as well");
+    let watermark = run.materializer.view().watermark;
     run.pass(9_999);
-    assert_eq!(run.materializer.status().watermark, watermark, "event time has not gone on meanwhile");
+    assert_eq!(run.materializer.view().watermark, watermark, "event time has not gone on meanwhile");
     assert_eq!(run.reading(0, 20_000), [], "what they deliver now is not late");
     assert_eq!(run.totals().late, 0);
     assert_eq!(run.pass(9_999), []);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::results::GroupResult;
-use crate::state::{Began, From, LastBatch, PartitionState, TopicState};
+use crate::state::{LastBatch, PartitionState, RunStart, StartOffset, TopicState};
 
 fn reading(sensor: u64, group: &'static str, time: Millis, micros: i64) -> Reading {
     Reading { sensor, group, time, micros }
@@ -29,7 +29,7 @@ fn a_window_has_its_statistics_by_group_ascending_and_the_merged_offsets() {
         messages: 4,
         sensors: 2,
         groups,
-        merged: vec![(0, 4), (1, 4)],
+        positions: vec![(0, 4), (1, 4)],
     };
     assert_eq!(*windows, [expected]);
     assert_eq!((totals.messages, totals.counted, totals.late, totals.rejected.total()), (8, 7, 0, 1));
@@ -55,7 +55,7 @@ fn a_batch_without_records_is_fine_and_closes_nothing() {
     let mut run = Run::attached(options(), &[100]);
     run.reading(0, 0);
     assert_eq!(run.batch(0, &[], &[]), []);
-    assert_eq!(run.materializer.merged(), [(0, 1)]);
+    assert_eq!(run.materializer.positions(), [(0, 1)]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_batch_whose_last_records_are_gone_still_ends_where_it_ends() {
     let mut filtered = partial(0, &[at(0)], &[]);
     filtered.source.next = 10;
     run.event(Event::Partial { partition: 0, partial: Box::new(filtered), digest: 0 });
-    assert_eq!((run.materializer.merged(), run.totals().messages), (vec![(0, 10)], 1));
+    assert_eq!((run.materializer.positions(), run.totals().messages), (vec![(0, 10)], 1));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn the_commit_holds_what_belongs_together() {
     let windows: Vec<_> = windows.iter().collect();
     let commit = run.materializer.commit(&windows);
     let topic = TopicState {
-        began: Began { from: From::Beginning, partitions: Some(1) },
+        start: RunStart { from: StartOffset::Beginning, partitions: Some(1) },
         watermark: Some(60_000),
         closed_until: Some(59_000),
         newest: Some(60_000),
@@ -97,10 +97,10 @@ fn the_commit_holds_what_belongs_together() {
     };
     assert_eq!(commit.topic, topic);
     let last = Some(LastBatch { first: 1, digest: 0 });
-    let partition = PartitionState { start: 0, merged: 2, refill: 1, watermark: Some(60_000), last };
+    let partition = PartitionState { start: 0, position: 2, restore_from: 1, watermark: Some(60_000), last };
     assert_eq!(commit.partitions, [(0, partition)]);
     assert_eq!(commit.ledger.account(0).map(|account| account.read), Some(totals.messages));
-    assert_eq!(commit.windows[0].merged, [(0, 2)]);
+    assert_eq!(commit.windows[0].positions, [(0, 2)]);
     assert_eq!(commit.groups.iter().map(|group| (group.id, group.stats.count)).collect::<Vec<_>>(), [(0, 2)]);
     assert_eq!(commit.sensors.len(), 1);
     assert!(run.materializer.uncommitted() > 0);
@@ -113,8 +113,8 @@ fn the_commit_holds_what_belongs_together() {
 fn the_status_says_what_the_oldest_window_waits_for() {
     let mut run = Run::attached(options(), &[5, 1]);
     run.reading(0, 1_000);
-    let status = run.materializer.status();
-    assert_eq!(status.oldest.map(|oldest| (oldest.start, oldest.closes_at)), Some((0, 4_000)));
-    assert_eq!((status.open_windows, status.caught_up), (1, false));
+    let status = run.materializer.view();
+    assert_eq!(status.open_windows.first().map(|oldest| (oldest.start, oldest.closes_at)), Some((0, 4_000)));
+    assert_eq!((status.open_windows.len(), status.caught_up), (1, false));
     assert_eq!(status.partitions.iter().map(|p| p.lag()).collect::<Vec<_>>(), [Some(4), Some(1)]);
 }

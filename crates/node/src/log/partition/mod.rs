@@ -26,7 +26,7 @@ use super::batch::Header;
 use super::entry::{self, PREFIX_BYTES, Parsed};
 use super::segment::{HEADER_BYTES, Segment};
 
-/// Bytes that a read takes beyond what it is asked for, to get from an indexed place to the entry it wants.
+/// Bytes that a read takes beyond what it is asked for, to get from an indexed position to the entry it wants.
 const READ_SLACK: usize = 96 * 1024;
 
 /// A partition's name: topic and number.
@@ -47,7 +47,7 @@ impl fmt::Display for PartitionId {
 /// How a log is kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogOptions {
-    /// A segment that has so many bytes gets no more entries.
+    /// A segment of at least this size gets no more entries.
     pub(crate) segment_bytes: u64,
     /// Whether an append waits for the disk.
     pub(crate) fsync: bool,
@@ -209,12 +209,12 @@ impl PartitionLog {
     }
 
     /// Reads whole batches from the one that holds `from` on: at least one if there is any, then as many as fit in
-    /// `max_bytes` and stand in one segment. Every entry's checksum is verified. Blocks on the disk.
+    /// `max_bytes` and are in one segment. Every entry's checksum is verified. Blocks on the disk.
     ///
     /// # Errors
     /// [`LogError::BeforeStart`], [`LogError::BeyondEnd`], [`LogError::Damaged`], [`LogError::Deleted`], [`LogError::Io`].
     pub(crate) fn read(&self, from: i64, max_bytes: usize) -> Result<Chunk, LogError> {
-        let (file, path, place, limit) = {
+        let (file, path, position, limit) = {
             let inner = self.lock();
             if from < inner.start() {
                 return Err(self.before_start(from, inner.start()));
@@ -225,7 +225,7 @@ impl PartitionLog {
             let after = inner.segments.partition_point(|segment| segment.base <= from);
             match after.checked_sub(1).and_then(|at| inner.segments.get(at)) {
                 Some(segment) if from < inner.end => {
-                    (segment.opened(), segment.path.clone(), segment.place(from), segment.size)
+                    (segment.opened(), segment.path.clone(), segment.position_before(from), segment.size)
                 }
                 _ => {
                     return Ok(Chunk { data: Bytes::new(), next: from });
@@ -237,7 +237,7 @@ impl PartitionLog {
             None => self.open_closed(&path, from)?,
         };
         let reader = Reader { partition: &self.id, file: &file, path: &path, limit };
-        reader.read(place, from, max_bytes)
+        reader.read(position, from, max_bytes)
     }
 
     /// Opens the file of a segment that takes no more entries.
@@ -279,10 +279,10 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&self, place: u64, from: i64, max_bytes: usize) -> Result<Chunk, LogError> {
-        let left = usize::try_from(self.limit.saturating_sub(place)).unwrap_or(usize::MAX);
+    fn read(&self, position: u64, from: i64, max_bytes: usize) -> Result<Chunk, LogError> {
+        let left = usize::try_from(self.limit.saturating_sub(position)).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
-        self.extend(&mut bytes, place, max_bytes.saturating_add(READ_SLACK).min(left))?;
+        self.extend(&mut bytes, position, max_bytes.saturating_add(READ_SLACK).min(left))?;
         let (mut at, mut kept, mut next) = (0, 0, from);
         while at < left {
             let header = match Parsed::read(&bytes[at..]) {
@@ -290,11 +290,11 @@ impl Reader<'_> {
                 // What was read so far is good; the next read starts here and sees why it ends.
                 _ if kept > 0 => break,
                 Parsed::Short(needed) if at + needed > bytes.len() && at + needed <= left => {
-                    self.extend(&mut bytes, place, at + needed)?;
+                    self.extend(&mut bytes, position, at + needed)?;
                     continue;
                 }
-                Parsed::Short(_) => return Err(self.damaged(place, at, next, "an entry is cut off")),
-                Parsed::Bad(what) => return Err(self.damaged(place, at, next, what)),
+                Parsed::Short(_) => return Err(self.damaged(position, at, next, "an entry is cut off")),
+                Parsed::Bad(what) => return Err(self.damaged(position, at, next, what)),
             };
             let batch = at + PREFIX_BYTES..at + PREFIX_BYTES + header.length;
             at = batch.end;
@@ -312,11 +312,11 @@ impl Reader<'_> {
         Ok(Chunk { data: bytes.into(), next })
     }
 
-    /// Reads on until `bytes`, which stand at `place`, are `wanted` many.
-    fn extend(&self, bytes: &mut Vec<u8>, place: u64, wanted: usize) -> Result<(), LogError> {
+    /// Reads on until `bytes`, which begin at `position`, are `wanted` many.
+    fn extend(&self, bytes: &mut Vec<u8>, position: u64, wanted: usize) -> Result<(), LogError> {
         let have = bytes.len();
         bytes.resize(wanted.max(have), 0);
-        self.file.read_exact_at(&mut bytes[have..], place + have as u64).map_err(|source| LogError::Io {
+        self.file.read_exact_at(&mut bytes[have..], position + have as u64).map_err(|source| LogError::Io {
             partition: self.partition.clone(),
             action: "read",
             path: self.path.to_owned(),
@@ -324,8 +324,8 @@ impl Reader<'_> {
         })
     }
 
-    fn damaged(&self, place: u64, at: usize, offset: i64, what: &'static str) -> LogError {
-        let position = place + at as u64;
+    fn damaged(&self, position: u64, at: usize, offset: i64, what: &'static str) -> LogError {
+        let position = position + at as u64;
         LogError::Damaged { partition: self.partition.clone(), path: self.path.to_owned(), position, offset, what }
     }
 }

@@ -1,5 +1,5 @@
-//! What a start does with the folder of a partition: it finds where the log begins, checks every segment from there on,
-//! and cuts a torn tail.
+//! Opening the folder of a partition: the start finds where the log begins, checks every segment from there on, and cuts a
+//! torn tail.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{Inner, LogError, LogOptions, PartitionId, PartitionLog, Tip, retention};
-use crate::log::recover::{self, Outcome};
+use crate::log::recover::{self, ScanResult};
 use crate::log::segment::{HEADER_BYTES, Segment};
 
 impl PartitionLog {
@@ -33,7 +33,7 @@ impl PartitionLog {
             move |source| LogError::Io { partition, action, path, source }
         };
         if !folder.is_dir() {
-            // It is made before its topic is known: whatever stood in it is lost.
+            // It is created before its topic: so it was there, and its records are lost.
             let what = "the partition's folder is missing";
             return Err(LogError::Damaged { partition: id, path: folder, position: 0, offset: 0, what });
         }
@@ -43,7 +43,7 @@ impl PartitionLog {
             return Err(LogError::Damaged { partition: id, path, position: 0, offset: 0, what });
         };
         let mut files = Segment::list(&folder).map_err(io_error("list", &folder))?;
-        // What an earlier run had given up, and had no time to remove.
+        // Segments before the start, which an earlier run had no time to remove.
         for (_, path) in files.extract_if(.., |(base, _)| *base < start) {
             std::fs::remove_file(&path).map_err(io_error("remove", &path))?;
         }
@@ -72,14 +72,14 @@ impl PartitionLog {
                 continue;
             };
             match recover::scan(&mut segment, last).map_err(io_error("read", &path))? {
-                Outcome::Whole(next) => end = next,
-                Outcome::Torn { next, bytes } => {
+                ScanResult::Whole(next) => end = next,
+                ScanResult::Torn { next, bytes } => {
                     let size = segment.size;
                     segment.file().and_then(|file| file.set_len(size)).map_err(io_error("cut", &path))?;
                     warn!(partition = %id, offset = next, bytes, file = %path.display(), "cut a torn tail");
                     end = next;
                 }
-                Outcome::Damaged { offset, what } => {
+                ScanResult::Damaged { offset, what } => {
                     end = offset;
                     let position = segment.size;
                     return Err(LogError::Damaged { partition: id, path, position, offset: end, what });

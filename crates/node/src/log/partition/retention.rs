@@ -1,9 +1,9 @@
-//! Where the log begins. A topic says how old its records may get and how many bytes a partition may keep; what is
-//! beyond goes a whole segment at a time, the oldest first, never the one that takes entries. An entry is as old as its
+//! Where the log begins. A topic limits the age of its records and the bytes of a partition. What exceeds the limits is
+//! removed, a whole segment at a time, the oldest first, but never the one that takes entries. An entry is as old as its
 //! segment's last write, as on the SPU.
 //!
-//! A file beside the segments says where the log begins. It is on the disk before the segments before that place go, so
-//! that a start tells a log that was cut from one that has lost a file, whenever the last run was killed.
+//! A file beside the segments holds the offset at which the log begins. It is on the disk before older segments are removed.
+//! So a start can distinguish a log that was cut from one that has lost a file, whenever the last run was killed.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,7 +14,7 @@ use tracing::info;
 use super::{Inner, LogError, PartitionLog};
 use crate::log::segment::{HEADER_BYTES, Segment};
 
-/// The file that says where the log begins: an offset in decimal. Without it the log begins at 0.
+/// The file with the offset at which the log begins, in decimal. Without it the log begins at 0.
 pub(super) const START: &str = "start";
 
 /// What may be removed. The default is nothing.
@@ -27,7 +27,7 @@ pub(crate) struct Retention {
 }
 
 impl PartitionLog {
-    /// Removes the oldest segments that the topic's retention does not keep at `now`. Says where the log begins then.
+    /// Removes the oldest segments that the topic's retention does not keep at `now`. Gives the new begin of the log.
     /// Blocks on the disk if there is something to remove.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl PartitionLog {
         write_start(&self.folder, start)
             .map_err(|source| self.failed("write where the log begins in", &self.folder, source))?;
         let removed: Vec<Segment> = inner.segments.drain(..expired).collect();
-        // Under the lock, so that nobody looks for a segment that has gone.
+        // Under the lock, so that no reader looks for a removed segment.
         self.tip.send_modify(|tip| {
             tip.start = start;
             tip.bytes -= removed.iter().map(|segment| segment.size - HEADER_BYTES).sum::<u64>();
@@ -84,7 +84,7 @@ impl PartitionLog {
     }
 }
 
-/// Where the log in `folder` begins; `None` if the file that says so is not sound.
+/// Where the log in `folder` begins; `None` if the file with the offset is not sound.
 pub(super) fn read_start(folder: &Path) -> io::Result<Option<i64>> {
     match std::fs::read_to_string(folder.join(START)) {
         Ok(text) => Ok(text.trim_end().parse().ok().filter(|start| *start >= 0)),

@@ -1,4 +1,4 @@
-//! A store and its log, as the audit is told of them: whole, cut, without its oldest windows, with holes, and with numbers that
+//! A store and its log, as the audit is told of them: whole, cut, without its oldest windows, with offset_gaps, and with numbers that
 //! are too high.
 
 use super::*;
@@ -8,7 +8,7 @@ use super::*;
 pub(super) struct Told {
     pub(super) stored: Stored,
     pub(super) windows: Vec<WindowResult>,
-    pub(super) sensors: Vec<Sighting>,
+    pub(super) sensors: Vec<SensorEntry>,
     pub(super) log: Batches,
 }
 
@@ -32,7 +32,7 @@ impl Kept {
 }
 
 impl Told {
-    pub(super) fn new(saved: &Saved, totals: Totals, windows: &[WindowResult], log: Batches) -> Self {
+    pub(super) fn new(saved: &ResumeState, totals: Totals, windows: &[WindowResult], log: Batches) -> Self {
         let stored = Stored {
             topic: saved.topic,
             partitions: saved.partitions.clone(),
@@ -42,7 +42,7 @@ impl Told {
             age: Some(0),
             ..Stored::default()
         };
-        Self { stored, windows: windows.to_vec(), sensors: sightings(saved), log }
+        Self { stored, windows: windows.to_vec(), sensors: sensor_entries(saved), log }
     }
 
     /// Without the oldest windows, as retention of the store leaves it.
@@ -76,7 +76,7 @@ impl Told {
             }
         };
         for window in &self.windows {
-            for (partition, offset) in &window.merged {
+            for (partition, offset) in &window.positions {
                 let end = ends.iter().find(|(of, _)| of == partition).map_or(0, |(_, end)| *end);
                 reach(&mut audit, *partition, end.min(*offset));
             }
@@ -96,28 +96,28 @@ impl Told {
 }
 
 /// The sensors of a store: those of these tests have small numbers.
-fn sightings(saved: &Saved) -> Vec<Sighting> {
+fn sensor_entries(saved: &ResumeState) -> Vec<SensorEntry> {
     let mut all = saved.sensors.clone();
-    let any = saved.groups.iter().flat_map(|group| (0..20).map(|sensor| Sighting { sensor, group: group.id }));
+    let any = saved.groups.iter().flat_map(|group| (0..20).map(|sensor| SensorEntry { sensor, group: group.id }));
     any.filter(|one| !all.insert(one.sensor, one.group)).collect()
 }
 
-/// The events of a history in whose log some batches end further on than their records: `holes` says how far, and whether the
+/// The events of a history in whose log some batches end further on than their records: `offset_gaps` says how far, and whether the
 /// run finds that out at once, or when the next batch comes. `log` takes the batches.
-pub(super) fn with_holes(happenings: &[Happening], holes: &[(i64, bool)], log: &mut Batches) -> Vec<Event> {
-    // By partition, after each batch: where it ends without holes, and with them.
+pub(super) fn with_offset_gaps(happenings: &[Happening], offset_gaps: &[(i64, bool)], log: &mut Batches) -> Vec<Event> {
+    // By partition, after each batch: where it ends without offset_gaps, and with them.
     let mut ends = BTreeMap::<PartitionId, Vec<(i64, i64)>>::new();
-    let hole = |number: usize| holes[number % holes.len()];
+    let offset_gap = |number: usize| offset_gaps[number % offset_gaps.len()];
     for happening in happenings {
         if let Happening::Batch { partition, first, batch } = happening {
             let ends = ends.entry(*partition).or_insert_with(|| vec![(0, 0)]);
             let (_, start) = *ends.last().expect("it has a start");
-            ends.push((first + batch.len(), start + batch.len() + hole(ends.len() - 1).0));
+            ends.push((first + batch.len(), start + batch.len() + offset_gap(ends.len() - 1).0));
         }
     }
     let place = |partition: &PartitionId, plain: i64| {
         let known = ends.get(partition).and_then(|ends| ends.iter().rfind(|(end, _)| *end <= plain));
-        known.map_or(plain, |(end, with_holes)| with_holes + plain - end)
+        known.map_or(plain, |(end, with_offset_gaps)| with_offset_gaps + plain - end)
     };
     let (mut events, mut read, mut waiting) = (vec![], BTreeMap::<PartitionId, usize>::new(), BTreeMap::new());
     for happening in happenings {
@@ -130,10 +130,10 @@ pub(super) fn with_holes(happenings: &[Happening], holes: &[(i64, bool)], log: &
                 let first = position(partition, &read);
                 let number = *read.entry(*partition).and_modify(|read| *read += 1).or_insert(1) - 1;
                 if let Some(next) = waiting.remove(partition) {
-                    events.push(Event::Hole { partition: *partition, next });
+                    events.push(Event::OffsetGap { partition: *partition, next });
                 }
                 let partial = partial(first, &batch.readings, &batch.rejected);
-                let (wide, at_once) = hole(number);
+                let (wide, at_once) = offset_gap(number);
                 let next = partial.source.next + wide;
                 log.entry(*partition).or_default().push(Kept { next, ..Kept::new(partial.clone(), digest(first)) });
                 events.push(Event::Partial {
@@ -142,7 +142,7 @@ pub(super) fn with_holes(happenings: &[Happening], holes: &[(i64, bool)], log: &
                     digest: digest(first),
                 });
                 if wide > 0 && at_once {
-                    events.push(Event::Hole { partition: *partition, next });
+                    events.push(Event::OffsetGap { partition: *partition, next });
                 } else if wide > 0 {
                     waiting.insert(*partition, next);
                 }
@@ -150,7 +150,7 @@ pub(super) fn with_holes(happenings: &[Happening], holes: &[(i64, bool)], log: &
             Happening::Other(Event::Attached { partition, end, .. }) => {
                 let position = position(partition, &read);
                 let end = place(partition, *end);
-                // Where the hole has not been found yet, reading goes on before it.
+                // Where the offset_gap has not been found yet, reading goes on before it.
                 let before =
                     waiting.get(partition).map(|_| log[partition].last().expect("a batch").partial.source.next);
                 events.push(Event::Attached { partition: *partition, position: before.unwrap_or(position), end });

@@ -1,0 +1,100 @@
+//! Makes numbers, times and foreign text readable.
+
+use isotherm_model::time::Utc;
+use isotherm_model::window::Millis;
+
+/// Millionths with exactly this many decimals (at most 6), rounded half away from zero.
+pub(super) fn decimal(micros: i128, decimals: u32) -> String {
+    let decimals = decimals.min(6);
+    let step = 10_u128.pow(6 - decimals);
+    let rounded = (micros.unsigned_abs() + step / 2) / step;
+    let unit = 10_u128.pow(decimals);
+    let sign = if micros < 0 && rounded > 0 { "-" } else { "" };
+    if decimals == 0 {
+        return format!("{sign}{rounded}");
+    }
+    format!("{sign}{}.{:0width$}", rounded / unit, rounded % unit, width = decimals as usize)
+}
+
+/// How a value moved: `▲ 0.42`, `▼ 0.10`, `=`, or nothing if there is nothing to compare with.
+pub(super) fn change(from: Option<i64>, to: i64, decimals: u32) -> String {
+    let Some(from) = from else {
+        return String::new();
+    };
+    let difference = i128::from(to) - i128::from(from);
+    let size = decimal(difference.abs(), decimals);
+    if size.bytes().all(|byte| byte == b'0' || byte == b'.') {
+        return "=".to_owned();
+    }
+    format!("{} {size}", if difference > 0 { '▲' } else { '▼' })
+}
+
+/// A window's time range in UTC. The day is repeated only if the range ends on another one.
+pub(crate) fn time_range(start: Millis, end: Millis) -> String {
+    let [start, end] = [start, end].map(|time| Utc(time).to_string().trim_end_matches('Z').replacen('T', " ", 1));
+    let end = match (start.split_once(' '), end.split_once(' ')) {
+        (Some((day, _)), Some((same, clock))) if day == same => clock,
+        _ => &end,
+    };
+    format!("{start} – {end} UTC")
+}
+
+/// Text from outside, safe for a terminal: control characters become `·`, and text longer than `max` columns is cut.
+pub(crate) fn foreign(text: &str, max: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() || is_bidi(c) { '·' } else { c }).collect();
+    fit(&clean, max)
+}
+
+/// Characters that turn the direction of the text around them.
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// At most `max` columns of plain text, the last one `…` if something was cut.
+pub(super) fn fit(text: &str, max: usize) -> String {
+    console::truncate_str(text, max, "…").into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_rounded() {
+        for (micros, decimals, text) in [
+            (0, 2, "0.00"),
+            (25_827_273, 2, "25.83"),
+            (-25_827_273, 1, "-25.8"),
+            (-4_000, 2, "0.00"),
+            (-5_000, 2, "-0.01"),
+            (99_950_000, 1, "100.0"),
+            (1_500_000, 0, "2"),
+            (1, 9, "0.000001"),
+        ] {
+            assert_eq!(decimal(micros, decimals), text, "{micros}");
+        }
+    }
+
+    #[test]
+    fn changes_show_which_way() {
+        assert_eq!(change(None, 1, 2), "");
+        assert_eq!(change(Some(1_000_000), 1_420_000, 2), "▲ 0.42");
+        assert_eq!(change(Some(1_000_000), 900_000, 2), "▼ 0.10");
+        assert_eq!(change(Some(1_000_000), 1_001_000, 2), "=");
+        assert_eq!(change(Some(i64::MIN), i64::MAX, 0), "▲ 18446744073710");
+    }
+
+    #[test]
+    fn times_are_short() {
+        let start = 1_795_341_600_000;
+        assert_eq!(time_range(start, start + 3_000), "2026-11-22 10:00:00 – 10:00:03 UTC");
+        assert_eq!(time_range(start, start + 500), "2026-11-22 10:00:00 – 10:00:00.500 UTC");
+        assert_eq!(time_range(start, start + 86_400_000), "2026-11-22 10:00:00 – 2026-11-23 10:00:00 UTC");
+    }
+
+    #[test]
+    fn foreign_text_cannot_steer_a_terminal() {
+        assert_eq!(foreign("a\u{1b}[2Jb\n\u{202e}", 16), "a·[2Jb··");
+        assert_eq!(foreign("abcdefgh", 4), "abc…");
+    }
+}

@@ -1,0 +1,14 @@
+//! What Isotherm's programs share of the terminal. This crate knows nothing of readings, logs of records, or results.
+//!
+//! - [`stderr`]: one thread writes standard error, so that nobody waits for its reader
+//! - [`screen`]: lines that stay in place, with other text above them
+//! - [`progress`]: bars and numbers for such lines
+//! - [`log`]: what is logged, on standard error
+//! - [`signals`]: Ctrl-C and SIGTERM
+
+mod frame;
+pub mod log;
+pub mod progress;
+pub mod screen;
+pub mod signals;
+pub mod stderr;
