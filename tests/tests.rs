@@ -22,6 +22,7 @@ mod gate;
 mod ledger;
 mod live;
 mod modules;
+mod native;
 mod outage;
 mod partitions;
 mod pipes;

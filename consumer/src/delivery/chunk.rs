@@ -33,7 +33,7 @@ impl Default for Bounds {
 /// [`Bounds::letters`] full, by the records that the outbox tells: whether all of them are still to be had changes nothing. The
 /// outbox loses batches at its beginning only, and gains them at its end only. So whatever was sent, ever, and not settled
 /// lies within these batches, unless the store has gone back to an earlier commit. Then letters that were settled before wait
-/// once more, of any batch; so whatever else stands in the tail is kept as well, until its batch is settled again.
+/// once more, of any batch; so whatever else is in the tail is kept as well, until its batch is settled again.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     /// Late and rejected records in these batches.
@@ -61,7 +61,7 @@ impl Unsettled {
         unsettled
     }
 
-    /// This stands in the topic.
+    /// This letter is in the topic.
     pub(super) fn note(&mut self, Known { origin: Origin { partition, offset }, window }: Known) {
         if self.firsts.get(&partition).is_none_or(|first| *first <= offset) {
             self.there.entry(partition).or_default().insert(offset, window);
@@ -73,7 +73,7 @@ impl Unsettled {
         self.there.get(&partition).is_some_and(|there| there.contains_key(&offset))
     }
 
-    /// How many letters of this batch stood in the topic. What was late when it was sent, and counts by now, is none of them.
+    /// How many letters of this batch were in the topic. What was late when it was sent, and counts now, is none of them.
     pub(super) fn copied(&self, batch: &DeadBatch, size: WindowSize) -> u64 {
         let SourceRange { first, next } = batch.range;
         let Some(there) = self.there.get(&batch.partition).filter(|_| first < next) else {
@@ -123,7 +123,7 @@ impl Chunk {
         self.letters.extend(letters);
     }
 
-    /// A batch that has been cut, of which so many letters had been copied before.
+    /// A batch that has been cut, of which `copied` letters had been sent before.
     pub(super) fn lose(&mut self, number: u64, batch: &DeadBatch, copied: u64) {
         self.last = Some(number);
         // As if its letters were here: else a chunk could reach beyond what is looked for after a crash.

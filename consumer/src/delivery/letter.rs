@@ -25,7 +25,7 @@ pub(crate) struct Origin {
     pub(crate) offset: i64,
 }
 
-/// A letter that stands in the topic of dead letters.
+/// A letter that is in the topic of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) origin: Origin,

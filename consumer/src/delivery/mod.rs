@@ -88,7 +88,7 @@ pub enum Error {
         topic: String,
         /// Of which partition.
         partition: PartitionId,
-        /// Where the batch stands.
+        /// Where the batch is.
         offset: i64,
     },
 }
@@ -107,7 +107,7 @@ pub struct Outcome {
 pub enum Ended {
     /// All is copied, or what is left can be copied by the next run.
     Sound,
-    /// Something is wrong that waiting does not mend.
+    /// Something is wrong that waiting does not change.
     Failed,
     /// It was stopped while a run that had ended by itself waited for it.
     Interrupted,

@@ -47,7 +47,7 @@ pub(crate) enum Befalls {
     Fails,
 }
 
-/// What stands in the topic of dead letters.
+/// What is in the topic of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Item {
     Letter {
@@ -69,7 +69,7 @@ pub(crate) struct Model {
     pub(crate) lanes: Vec<Vec<Item>>,
     /// The bytes of keys and values that its broker takes at once.
     pub(crate) most: usize,
-    /// Whether whoever uses this has lost its store to another one.
+    /// Whether the worker that uses this has lost its store to another one.
     pub(crate) old: bool,
     /// How often batches of the log were asked for.
     pub(crate) fetched: u64,
@@ -80,7 +80,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// A topic of so many partitions, an empty log, and no harm.
+    /// A topic of `lanes` partitions, an empty log, and no harm.
     pub(crate) fn new(lanes: usize) -> Self {
         Self {
             batches: BTreeMap::new(),
@@ -225,7 +225,7 @@ pub(crate) fn origin(letter: &OutgoingRecord) -> Origin {
     Origin { partition: number("partition") as PartitionId, offset: number("offset") }
 }
 
-/// How often each record's letter stands in the topic.
+/// How often each record's letter is in the topic.
 pub(crate) fn copies(model: &Model) -> BTreeMap<Origin, usize> {
     let mut copies = BTreeMap::new();
     model.letters().for_each(|(letter, _)| *copies.entry(origin(letter)).or_default() += 1);

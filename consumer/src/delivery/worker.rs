@@ -1,6 +1,6 @@
 //! The worker takes the oldest dead batches from the outbox, sends their letters, and settles them.
 //!
-//! Everything that goes wrong leads back to the same place: what has not been settled is taken again, and what stands in
+//! Everything that goes wrong leads back to the same place: what has not been settled is taken again, and what is in
 //! the topic already is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,9 +92,9 @@ pub(crate) struct DeadLetterWorker<L, O> {
     scanner: Scanner,
     combiner: BatchCombiner,
     buffer: Vec<u8>,
-    /// Where partitions begin by now, as far as something of them was found to have been cut.
+    /// Where partitions begin now, as far as retention was found to have deleted something of them.
     starts: BTreeMap<PartitionId, i64>,
-    /// What may have been sent before; `None` when the topic is to be read back before more is sent.
+    /// What may have been sent before; `None` when the topic must be read back before more is sent.
     unsettled: Option<Unsettled>,
     outcome: Outcome,
 }

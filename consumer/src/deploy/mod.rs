@@ -23,7 +23,7 @@ const GATE: &str = "reading-gate";
 /// Its file.
 const GATE_FILE: &str = "reading-gate.wasm";
 
-/// What is to be on the cluster.
+/// What must be on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The topic, its number of partitions and whatever else a new one gets, and the combiner's name.
@@ -107,7 +107,7 @@ pub enum Error {
 /// Nothing is done before every file has been found.
 ///
 /// # Errors
-/// Whatever is not as it should be, with what to do. What was done before stays; deploy again when it is mended.
+/// What is not as it should be, with what to do. What was done before stays: deploy again when that is repaired.
 pub async fn deploy(
     address: Option<&str>,
     wanted: &Wanted,

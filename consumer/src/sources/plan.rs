@@ -41,7 +41,7 @@ pub struct ReadPlan {
     pub fixed_partitions: bool,
     /// Partitions that have been read before, and how they stand: each is read from [`PartitionState::resume`] on.
     pub resume: BTreeMap<PartitionId, PartitionState>,
-    /// Whether a partition of `resume` whose log begins later by now is read from there on.
+    /// Whether a partition of `resume` whose log begins later now is read from there on.
     pub accept_data_loss: bool,
 }
 

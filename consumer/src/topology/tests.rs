@@ -1,7 +1,6 @@
 //! What a file or a flag may say, what is said of a wrong one, and that Fluvio's own parsers read the shipped file.
 
 use fluvio_controlplane_metadata::topic::config::TopicConfig;
-use fluvio_smartengine::transformation::TransformationConfig;
 use isotherm_model::schema::{Groups, Pointer};
 
 use super::*;
@@ -42,16 +41,6 @@ fn the_shipped_file_is_the_default_topology() {
 fn fluvio_reads_the_shipped_file_for_a_topic() {
     let config: TopicConfig = SHIPPED.parse().expect("what `fluvio topic create -c` reads");
     assert_eq!((config.meta.name.as_str(), config.partition.count), ("sensors", Some(1)));
-}
-
-#[test]
-fn fluvio_reads_the_shipped_file_for_a_transform() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fluvio.yaml");
-    let config = TransformationConfig::from_file(file).expect("what `fluvio consume --transforms-file` reads");
-    assert_eq!(config.transforms.len(), 1);
-    assert_eq!(config.transforms[0].uses, MODULE);
-    let with = config.transforms[0].with.iter().map(|(name, value)| (name.as_str(), value.as_ref()));
-    assert_eq!(with.collect::<Vec<_>>(), [("output", "json")]);
 }
 
 #[test]

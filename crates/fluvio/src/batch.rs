@@ -14,7 +14,7 @@ use isotherm_smartmodule_abi as abi;
 /// memory could hold.
 const LARGEST: usize = 512 << 20;
 
-/// Bytes of the schema's number, which stands before the records of some batches.
+/// Bytes of the schema's number, which comes before the records of some batches.
 const SCHEMA_BYTES: usize = 4;
 
 /// A batch as the log stores it, still compressed. Cloning it copies no record.

@@ -207,12 +207,12 @@ impl BatchReader {
     }
 
     /// Where the log began and ended when that was last asked: when reading began, after [`BatchReader::ask`], or when the
-    /// connection was made anew.
+    /// connection was made again.
     pub fn bounds(&self) -> LogBounds {
         self.bounds
     }
 
-    /// Asks where the log begins and ends by now.
+    /// Asks where the log begins and ends now.
     ///
     /// # Errors
     /// A [`ReadError`] if the leader does not answer.
@@ -398,7 +398,7 @@ impl BatchReader {
         }
     }
 
-    /// Waits a little before the next attempt, unless there is to be none.
+    /// Waits a little before the next attempt, unless this was the last one.
     async fn retry(&mut self, failure: Failure) -> Result<(), ReadError> {
         self.session = None;
         self.failures += 1;

@@ -27,11 +27,11 @@ use super::api::{BrokerApi, PartitionConnection};
 use super::policy::Policy;
 use crate::log::{LogBounds, LogError};
 
-/// How long nothing may come, although there is something to read, before it is looked up whether there is.
+/// How long nothing may come, although there is something to read, before the reader looks up whether there is.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// So many streams may be opened at once, over all partitions. The broker makes a module ready for each; asked for hundreds
-/// at once it would be through with none before each is given up and asked for again.
+/// How many streams may be opened at once, over all partitions. The broker makes a module ready for each. Asked for hundreds at
+/// once, it would finish none before each is given up and asked for again.
 pub(super) const OPENING: usize = 4;
 
 /// How long a stream counts as being opened whose first answer does not come. Shorter than it takes a busy broker, and more and
@@ -42,7 +42,7 @@ const MADE_READY: Duration = Duration::from_secs(15);
 /// The same where there is nothing to read, so that no answer says when it is ready.
 const MADE_READY_UNSEEN: Duration = Duration::from_millis(500);
 
-/// How long the first answer of a stream may take before another stream is tried, although nothing else is to be asked for.
+/// How long the first answer of a stream may take before another stream is tried, although the reader has nothing else to ask for.
 /// The broker does what it was asked for even when nobody waits for it any longer, and all of it again for the next stream.
 const FIRST_ANSWER: Duration = Duration::from_secs(60);
 
@@ -81,7 +81,10 @@ impl From<ConnectError> for End {
             ConnectError::NoController(error) => Self::NoController(error.to_string()),
             ConnectError::NoLeader => Self::NoLeader,
             ConnectError::Connection(error) => Self::Broken(error),
-            ConnectError::Settings(reason) => Self::Fatal(LogError::Fatal(reason).into()),
+            ConnectError::Settings(reason) => {
+                let reason = format!("the settings for the cluster cannot be used: {reason}");
+                Self::Fatal(LogError::Fatal(reason).into())
+            }
         }
     }
 }
@@ -117,7 +120,7 @@ pub(super) struct Reader {
     /// Since when it has been attached; `None` while it is not.
     attached: Option<Instant>,
     /// When it was last logged that the connection is lost; `None` while it is not.
-    pub(super) said_lost: Option<Instant>,
+    pub(super) logged_lost: Option<Instant>,
 }
 
 impl Reader {
@@ -132,7 +135,7 @@ impl Reader {
             looked_up: None,
             policy: Policy::new(),
             attached: None,
-            said_lost: None,
+            logged_lost: None,
         }
     }
 
@@ -254,8 +257,8 @@ impl Reader {
     }
 
     /// How long the leader may take to answer. One that works on a backlog may take longer: while there is one, the
-    /// partition holds windows back anyway. One whose log has been read must answer, or it would not be known that it is
-    /// quiet.
+    /// partition blocks the watermark anyway. One whose log has been read must answer, or nobody would know that it is
+    /// idle.
     fn deadline(&self, end: i64) -> Duration {
         if self.behind(end) > 0 { TIMEOUT } else { self.context.source.timeout }
     }

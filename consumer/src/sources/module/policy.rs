@@ -1,4 +1,4 @@
-//! What to do when a stream breaks, stands still or skips: decisions without I/O, one [`Policy`] per partition.
+//! What to do when a stream breaks, stalls or skips: decisions without I/O, one [`Policy`] per partition.
 //!
 //! The SPU answers a fetch with the partials of as many batches as fit `max_bytes`. If the first batch's partial alone
 //! does not fit, it sends nothing and moves on to the end of the log, in silence. So a fetch starts with a size that
@@ -41,7 +41,7 @@ const MOST_REFUSALS: u32 = 8;
 /// How long a module that the controller knows may be unknown to the SPU.
 const MODULE_GRACE: Duration = Duration::from_secs(60);
 
-/// How long an SPU may go on with a module that was replaced: whoever deploys and runs at once meets the old one.
+/// How long an SPU may go on with a module that was replaced: a user who deploys and runs at once meets the old one.
 const REPLACED_GRACE: Duration = Duration::from_secs(10);
 
 /// How long a new leader may not know how far its log is committed: it has to hear from its followers.
@@ -90,7 +90,7 @@ pub(super) enum Retry {
 pub(super) struct Policy {
     size: usize,
     timeout: Duration,
-    /// Whether the present size has already been tried anew at a misfit.
+    /// Whether the present size has already been tried again at a misfit.
     misfit_at: Option<i64>,
     stalls: u32,
     attempts: u32,
@@ -120,7 +120,7 @@ impl Policy {
         SIZES.get(self.size).copied().unwrap_or(i32::MAX)
     }
 
-    /// How long to wait for an answer while there are so many records to read.
+    /// How long to wait for an answer while `behind` records are still to be read.
     pub(super) fn timeout(&self, behind: u64) -> Duration {
         self.timeout.max(Duration::from_secs(behind / SLOWEST))
     }
@@ -139,13 +139,13 @@ impl Policy {
         }
         let first_time = self.misfit_at != Some(expected);
         self.misfit_at = Some(expected);
-        // A gap can come from too small a size; an overlap cannot, but one more look costs little.
+        // Partials are missing where the size is too small; an overlap has another cause, but one more look costs little.
         let grown = source.first > expected && self.grow();
         if grown || first_time { Verdict::Refetch } else { Verdict::Deliver }
     }
 
     /// Nothing came within [`Policy::timeout`] although there was something to read: the next fetch waits longer, and asks
-    /// for more if the next batch's partial, which takes so many bytes if that is known, does not fit. Whether this has
+    /// for more if the next batch's partial, which takes `partial` bytes if that is known, does not fit. Returns whether this has
     /// happened so often that it ought to be said.
     pub(super) fn stalled(&mut self, partial: Option<usize>) -> bool {
         let fits =

@@ -14,11 +14,11 @@ use super::error::ModuleError;
 use super::partition::{End, Reader};
 use super::policy::{FailureKind, Retry};
 
-/// How long a loss that stays is not said again.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
+/// How long a loss that stays is not logged again.
+const LOG_AGAIN: Duration = Duration::from_secs(30);
 
 impl Reader {
-    /// Decides what to do after a session; `Err` when the reader is to end, with what to tell.
+    /// Decides what to do after a session; `Err` when the reader must end, with the error to emit.
     pub(super) async fn recover(&mut self, end: End) -> Result<(), Option<SourceError>> {
         let mut last_word = None;
         let (kind, reason) = match end {
@@ -51,7 +51,7 @@ impl Reader {
         let Retry::After(pause) = self.policy.after(kind, jitter()) else {
             return Err(Some(last_word.unwrap_or_else(|| self.given_up(kind, reason))));
         };
-        self.say(kind, &reason, pause);
+        self.log_failure(kind, &reason, pause);
         tokio::time::sleep(pause).await;
         Ok(())
     }
@@ -139,15 +139,15 @@ impl Reader {
         ModuleError::NothingComes { module, topic, partition: self.partition, position, end }.into()
     }
 
-    /// Says what went wrong; while it stays so, not at each attempt.
-    fn say(&mut self, kind: FailureKind, reason: &str, pause: Duration) {
+    /// Logs what went wrong; while it stays so, not at each attempt.
+    fn log_failure(&mut self, kind: FailureKind, reason: &str, pause: Duration) {
         let (partition, topic) = (self.partition, &self.context.source.topic);
         let seconds = pause.as_secs_f64();
-        if self.said_lost.is_some_and(|said| said.elapsed() < SAY_AGAIN) {
+        if self.logged_lost.is_some_and(|logged| logged.elapsed() < LOG_AGAIN) {
             debug!("partition {partition} of `{topic}`: {reason}; trying again in {seconds:.1} s");
             return;
         }
-        self.said_lost = Some(Instant::now());
+        self.logged_lost = Some(Instant::now());
         match (kind, self.position) {
             (FailureKind::ModuleUnknown, _) => info!(
                 "the SPU does not know the SmartModule `{}` yet; trying again in {seconds:.1} s and on",

@@ -28,7 +28,7 @@ pub struct OpenBatch {
 const COUNT_BYTES: usize = 4;
 
 impl OpenBatch {
-    /// An empty one, with room for so many bytes of records.
+    /// An empty one, with room for `bytes` bytes of records.
     pub fn with_room(bytes: usize) -> Self {
         let mut room = Vec::with_capacity(COUNT_BYTES + bytes);
         room.resize(COUNT_BYTES, 0);

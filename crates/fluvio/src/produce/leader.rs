@@ -32,7 +32,7 @@ pub struct LeaderWriter {
 impl LeaderWriter {
     /// Not connected yet.
     pub fn new(topic: Arc<Topic>, partition: PartitionId, replicated: bool, retry_timeout: Duration) -> Self {
-        // The broker is to say that time is over before the sender does, and takes at most an i32 of milliseconds.
+        // The broker must say that time is over before the sender does, and takes at most an i32 of milliseconds.
         let commit_timeout = retry_timeout.mul_f64(0.9).clamp(Duration::from_secs(1), Duration::from_secs(86_400));
         Self { topic, partition, replicated, commit_timeout, connection: None }
     }
@@ -67,7 +67,7 @@ impl Broker for LeaderWriter {
     }
 }
 
-/// How long the broker may be silent when a batch of so many bytes is on its way: it answers when it has all of it.
+/// How long the broker may be silent when a batch of this size is on its way: it answers when it has all of it.
 fn silence(bytes: usize) -> Duration {
     SILENCE + Duration::from_secs((bytes / SLOWEST) as u64)
 }

@@ -1,5 +1,5 @@
-//! Which partition a record goes to: as Fluvio's own clients choose, so that equal keys meet in one partition whoever
-//! produces them.
+//! Chooses a record's partition as Fluvio's own clients do, so that equal keys meet in one partition whichever client produces
+//! them.
 
 use std::hash::{Hash, Hasher};
 

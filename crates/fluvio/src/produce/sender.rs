@@ -112,7 +112,7 @@ impl<B: Broker> Sender<B> {
         let mut attempts = 1u32;
         loop {
             let left = self.retry_timeout.saturating_sub(started.elapsed());
-            // The last attempt comes when the time is over, and is to have a chance.
+            // The last attempt comes when the time is over, and needs a chance.
             let bound = left.max(LONGEST_PAUSE).min(self.broker.timeout(batch));
             let reason = match timeout(bound, self.broker.attempt(batch)).await {
                 Ok(Ok(())) => {

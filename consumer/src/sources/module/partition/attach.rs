@@ -46,7 +46,7 @@ impl Reader {
         let (topic, partition) = (&self.context.source.topic, self.partition);
         // With another module each attachment succeeds: that is no way back.
         let waiting = self.policy.waits_for_replacement();
-        match self.said_lost.take_if(|_| !waiting) {
+        match self.logged_lost.take_if(|_| !waiting) {
             Some(_) => info!("partition {partition} of `{topic}` is back; reading on from offset {position}"),
             None => debug!(partition, position, end = bounds.end, "attached"),
         }
@@ -70,9 +70,9 @@ impl Reader {
         }
     }
 
-    /// Makes sure that it is the log that was read: behind a connection that was lost another one may stand under the same
-    /// address and name, restored, made anew, or by a broker that lost its tail and took other records since. The batch that was
-    /// delivered last must stand where it stood, unless retention has cut it. Whether it has been looked at.
+    /// Makes sure that it is the log that was read: after a lost connection, another log may have the same address and name,
+    /// because the topic was restored or created again, or because a broker lost its tail and took other records since. The batch
+    /// that was delivered last must be where it was, unless retention has deleted it. Returns whether that was looked up.
     async fn check_log_identity(&self, bounds: LogBounds) -> Result<bool, End> {
         // A batch without records says nothing of a log, and may be gone.
         let Some(last) = self.last.filter(|last| last.first < last.next && bounds.start <= last.first) else {

@@ -43,7 +43,7 @@ impl Reader {
         }
         match self.policy.judge(expected, source) {
             Verdict::Accept => {
-                if ours && self.said_lost.take().is_some() {
+                if ours && self.logged_lost.take().is_some() {
                     info!("partition {partition} of `{}`: this consumer's module answers now", self.context.source.topic);
                 }
             }
@@ -61,7 +61,7 @@ impl Reader {
     }
 
     /// Looks up where the batch that was delivered last ends. If that is further on than its records reach, no record
-    /// stands between: goes on behind it, and is true.
+    /// is between: goes on behind it, and returns true.
     pub(super) async fn pass_offset_gap(&mut self) -> Result<bool, End> {
         let (Some(last), Some(position)) = (self.last, self.position) else {
             return Ok(false);

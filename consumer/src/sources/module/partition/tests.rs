@@ -401,7 +401,7 @@ async fn a_foreign_module_that_stays_is_for_the_materializer_to_refuse() {
 #[tokio::test(start_paused = true)]
 async fn partials_of_another_format_that_stay_are_refused_with_what_to_do() {
     let mut old = partial(0, 10).as_ref().to_vec();
-    old[4] = 1;
+    old[4] = 2;
     let streams = (0..100).map(|_| vec![Step::Answer(vec![old.clone().into()])]);
     let mut rig = Rig::new(BEGINNING, script((0, 10), streams));
     let error = rig.error().await;
