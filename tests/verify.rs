@@ -58,7 +58,7 @@ fn a_replaced_topic_is_not_the_one_that_was_read() {
     cluster.replace(&topic);
     produce("1", "4000");
     let report = store.verify(&cluster, 1);
-    assert_eq!(report["differences"][0]["what"], "merged offset of partition 0", "{report}");
+    assert_eq!(report["differences"][0]["what"], "position of partition 0", "{report}");
     cluster.replace(&topic);
     produce("2", "5000");
     let report = store.verify(&cluster, 1);
@@ -225,7 +225,7 @@ fn a_data_loss_that_the_log_contradicts_is_found() {
     cluster.replace(&topic);
     produce("6000", 0);
     let report = store.verify(&cluster, 1);
-    let loss = list(&report, "differences").iter().find(|one| one["what"] == "partition 0: gaps");
+    let loss = list(&report, "differences").iter().find(|one| one["what"] == "partition 0: data losses");
     assert!(loss.is_some_and(|loss| loss["recomputed"] == "the log begins at 0"), "{report}");
     assert_eq!(report["partitions"][0]["from"], 0, "{report}");
 }

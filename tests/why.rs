@@ -29,7 +29,7 @@ fn readings(folder: &Path, state: &str, seconds: Range<u32>) -> String {
 
 /// Produces such readings, keyed by state.
 fn produce(cluster: &Cluster, topic: &str, folder: &Path, state: &str, seconds: Range<u32>) {
-    cluster.produce(topic, &["--input", &readings(folder, state, seconds), "--key", "group", "--quiet"]);
+    cluster.produce(topic, &["--input", &readings(folder, state, seconds), "--key", "group", "--idle"]);
 }
 
 /// For each of two partitions a state whose readings go there, if they are keyed by state.
@@ -72,7 +72,7 @@ fn why_names_the_partition_that_holds_a_window_back() {
     assert_eq!(why["window"]["start"], "2026-03-14T09:00:06Z", "{why}");
     assert_eq!(why["window"]["missing_ms"], 2_000, "{why}");
     let said = because(&why);
-    let wanted = format!("partition {slow} has read all of its log and is waited for until it is quiet for 1h");
+    let wanted = format!("partition {slow} has read all of its log and is waited for until it is idle for 1h");
     assert!(said.iter().any(|words| words.starts_with(&wanted)), "{said:?}");
     assert!(said.iter().any(|words| words.starts_with("no consumer is running")), "{said:?}");
     let text = store.ask(&["why", "--idle", "1h"]).code(0).stdout;
@@ -87,7 +87,7 @@ fn why_names_the_partition_that_holds_a_window_back() {
     cluster.kill();
     let why = store.why();
     assert!(why["cluster"]["error"].is_string() && why["cluster"]["address"] == cluster.address(), "{why}");
-    let wanted = format!("partition {slow} holds it back; whether there is more to read of it is not known");
+    let wanted = format!("partition {slow} blocks it; whether there is more to read of it is not known");
     assert!(because(&why).iter().any(|words| words.starts_with(&wanted)), "{why}");
 }
 
@@ -146,7 +146,7 @@ fn why_says_of_a_log_that_was_cut_what_a_run_says() {
     let topic = cluster.kept_short("why-cut", 300_000);
     let store = Store::new();
     let produce = |count: &str, start: &str| {
-        let args = ["--seed", "7", "--start", start, "--rate", "100", "--quiet", "--batch-size", "4000"];
+        let args = ["--seed", "7", "--start", start, "--rate", "100", "--idle", "--batch-size", "4000"];
         cluster.produce(&topic, &[&[count], &args[..]].concat());
     };
     let run = || store.to_end(&cluster, &topic, &["--leave-open"]);

@@ -3,13 +3,11 @@
 pub mod cli;
 pub mod delivery;
 pub mod deploy;
-mod hints;
 pub mod inspect;
 pub mod log;
+pub mod render;
 pub mod results;
 pub mod run;
-#[cfg(test)]
-mod simulation;
 pub mod sinks;
 pub mod sources;
 pub mod topology;

@@ -116,7 +116,7 @@ pub enum Error {
     #[error("stopped, lest a number be wrong: {0}")]
     Fault(#[from] Fault),
     /// The store.
-    #[error(transparent)]
+    #[error("{0}")]
     Store(#[from] StoreError),
     /// The store has been used, and the run is told to begin somewhere else.
     #[error(

@@ -150,7 +150,7 @@ impl Held {
         lock.busy_timeout(TIMEOUT).expect("the store is open");
         let (dead, waiting) = wait_until("letters wait", || {
             lock.execute_batch("BEGIN IMMEDIATE").expect("the consumer lets go of the lock at times");
-            let dead = lock.query_row("SELECT coalesce(sum(read - counted), 0) FROM partitions", (), |row| row.get(0));
+            let dead = lock.query_row("SELECT coalesce(sum(read - counted), 0) FROM accounts", (), |row| row.get(0));
             let dead: i64 = dead.expect("partitions can be asked");
             let mut oldest = lock.prepare("SELECT records FROM dead ORDER BY id").expect("the outbox can be asked");
             let rows = oldest.query_map((), |row| row.get(0)).expect("the outbox can be read");

@@ -1,4 +1,4 @@
-//! `cargo xtask simulate`: any number of seeds of the consumer's simulation.
+//! `cargo xtask simulate`: any number of seeds of the simulation.
 
 use clap::Args;
 
@@ -25,7 +25,7 @@ pub(crate) struct Simulate {
 impl Simulate {
     pub(crate) fn run(self) -> Result<(), Error> {
         let mut test = cargo::cargo();
-        test.args(["test", "--release", "--workspace", "--lib", "simulation::seeds", "--", "--nocapture"]);
+        test.args(["test", "--release", "-p", "isotherm-simulation", "--lib", "seeds", "--", "--exact", "--nocapture"]);
         let seeds = self.seeds.unwrap_or(if self.seed.is_some() { 1 } else { SEEDS });
         for (name, value) in [("ISOTHERM_SEEDS", Some(seeds)), ("ISOTHERM_SEED", self.seed)] {
             match value {

@@ -15,8 +15,8 @@ use super::load::{self, DEFAULT_FILE, LoadError};
 use super::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command, inspect, stores, verify};
 use crate::delivery::{self, DeadLetters, End, Ended};
 use crate::deploy;
-use crate::hints;
 use crate::inspect::InspectError;
+use crate::render::source_hints;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
 use crate::sinks::Sink;
@@ -57,7 +57,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            stderr::write_below(format!("error: {}\n", hints::text(&*error, cluster.as_deref())));
+            stderr::write_below(format!("error: {}\n", source_hints::text(&*error, cluster.as_deref())));
             let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage)
                 || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage)
                 || error.downcast_ref::<crate::verify::Error>().is_some_and(crate::verify::Error::is_usage);

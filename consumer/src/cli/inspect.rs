@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::settings::Settings;
-use isotherm_model::time::{self, Utc};
-use isotherm_model::window::Millis;
+use isotherm_model::time::{self, Millis, Utc};
 use isotherm_store as sqlite;
 use isotherm_store::{Holder, StoreReader, Timing, Windows};
 
 use super::execute::{Failure, runtime};
 use super::{Place, load, stores};
-use crate::inspect::query::{Form, Printer};
+use crate::inspect::query::{OutputFormat, Printer};
 use crate::inspect::{self, InspectError};
 use crate::log::ends::{self, AskError};
 use crate::log::{self, Log, LogError};
@@ -208,8 +207,8 @@ pub(super) fn query(what: Query) -> Result<ExitCode, Failure> {
     };
     let Opened { mut reader, settings, .. } = flags.store.open()?;
     let form = match flags.format {
-        QueryFormat::Table => Form::table(&settings.schema.group),
-        QueryFormat::Jsonl => Form::jsonl(&settings.schema.group),
+        QueryFormat::Table => OutputFormat::table(&settings.schema.group),
+        QueryFormat::Jsonl => OutputFormat::jsonl(&settings.schema.group),
     };
     let mut printer = Printer::new(form, BufWriter::new(io::stdout().lock()));
     let snapshot = reader.snapshot()?;
@@ -250,7 +249,7 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
     let snapshot = reader.snapshot()?;
     let (partitions, accounts) = (snapshot.partitions()?, snapshot.accounts()?);
     let (waiting, lost) = (snapshot.waiting()?, snapshot.lost()?);
-    let report = inspect::ledger::report(&inspect::ledger::Stored {
+    let report = inspect::ledger::report(&inspect::ledger::LedgerInput {
         topic: &identity.subject.topic,
         run: &identity.run.to_string(),
         settings: &settings,
@@ -290,7 +289,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
         };
         format!("{error}{hint}")
     });
-    let report = inspect::why::report(&inspect::why::Known {
+    let report = inspect::why::report(&inspect::why::WhyInput {
         topic: &subject.topic,
         window: settings.window,
         timing: Timing { grace: flags.grace.unwrap_or(usual.grace), idle: flags.idle.unwrap_or(usual.idle) },

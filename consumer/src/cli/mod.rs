@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use isotherm_engine::state::StartOffset;
-use isotherm_model::settings::parse_duration;
+use isotherm_model::duration::parse_duration;
 use isotherm_terminal::log::{self, Filter, LogFormat};
 use isotherm_terminal::stderr;
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use isotherm_engine::commit::Store;
 use isotherm_store as sqlite;
-use isotherm_store::error::StoreFault;
 use isotherm_store::memory::MemoryStore;
 use isotherm_store::{Outbox, SqliteStore, StoreReader, Subject, Timing};
 use tracing::info;
@@ -84,9 +83,9 @@ async fn look(cluster: Option<&str>, topology: &Topology, flags: &RunFlags) -> R
 fn unused(path: &Path) -> Result<(), Failure> {
     let mut reader = match StoreReader::open(path) {
         Ok(reader) => reader,
-        Err(StoreFault::Missing { .. }) => return Ok(()),
+        Err(isotherm_store::Error::Missing { .. }) => return Ok(()),
         // It is of a run before this version.
-        Err(StoreFault::OtherFormat { found, ours, .. }) if found < ours => return Err(run::Error::Used.into()),
+        Err(isotherm_store::Error::OlderFormat { .. }) => return Err(run::Error::Used.into()),
         Err(fault) => return Err(fault.into()),
     };
     let used = reader.snapshot()?.overview().commits > 0;

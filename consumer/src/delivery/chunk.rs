@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::{PartitionId, SourceRange};
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::WindowSize;
 use isotherm_store::{LostBatch, LostCause};
 
 use super::letter::{Known, Letter, Origin};
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// How many batches are taken from the outbox.
-    pub(crate) batches: u64,
+    pub batches: u64,
     /// How many late and rejected records are sent and settled together, unless a single batch holds more. A later version
     /// with less would look for less than this one may have sent.
-    pub(crate) letters: u64,
+    pub letters: u64,
     /// How many bytes of values are, likewise.
-    pub(crate) bytes: usize,
+    pub bytes: usize,
 }
 
 impl Default for Bounds {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::scan::Scanner;
-use isotherm_model::time::{self, Utc};
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::{self, Millis, Utc};
+use isotherm_model::window::WindowSize;
 use serde::Serialize;
 use serde_json::Value;
 use siphasher::sip::SipHasher;
@@ -20,34 +20,34 @@ const LATE: &str = "late";
 
 /// Where a letter comes from: its record's place in the topic that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Origin {
-    pub(crate) partition: PartitionId,
-    pub(crate) offset: i64,
+pub struct Origin {
+    pub partition: PartitionId,
+    pub offset: i64,
 }
 
 /// A letter that is in the topic of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) origin: Origin,
+pub struct Known {
+    pub origin: Origin,
     /// The start of the window that a late reading is for.
-    pub(crate) window: Option<Millis>,
+    pub window: Option<Millis>,
 }
 
 /// A reading that is late, or a record that is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Letter {
-    pub(crate) origin: Origin,
-    pub(crate) reason: &'static str,
+pub struct Letter {
+    pub origin: Origin,
+    pub reason: &'static str,
     /// The start of the window that a late reading is for.
-    pub(crate) window: Option<Millis>,
+    pub window: Option<Millis>,
     /// The record's value, as it is in the log.
-    pub(crate) value: Bytes,
+    pub value: Bytes,
 }
 
 /// The dead records of a batch, in order. Their values are copied: a batch can be far larger than what is dead in it.
 ///
 /// An error is what of the batch cannot be read.
-pub(crate) fn pick(
+pub fn pick(
     batch: &LogBatch,
     dead: &DeadBatch,
     scanner: &mut Scanner,
@@ -88,19 +88,19 @@ struct Key<'a> {
 
 /// Makes keys of letters, and reads them back.
 #[derive(Debug, Clone)]
-pub(crate) struct Envelope {
+pub struct Envelope {
     topic: String,
     run: String,
 }
 
 impl Envelope {
     /// For letters of this run, of this topic.
-    pub(crate) fn new(topic: &str, run: &str) -> Self {
+    pub fn new(topic: &str, run: &str) -> Self {
         Self { topic: topic.to_owned(), run: run.to_owned() }
     }
 
     /// A letter's key: see `docs/dead-letters.md`.
-    pub(crate) fn key(&self, letter: &Letter) -> String {
+    pub fn key(&self, letter: &Letter) -> String {
         let Self { topic, run } = self;
         let Letter { origin: Origin { partition, offset }, reason, window, .. } = *letter;
         let id = format!("{run}/{partition}/{offset}");
@@ -116,7 +116,7 @@ impl Envelope {
     }
 
     /// What the letter with this key is of, if it is one of this run.
-    pub(crate) fn known(&self, key: &[u8]) -> Option<Known> {
+    pub fn known(&self, key: &[u8]) -> Option<Known> {
         let key: Value = serde_json::from_slice(key).ok()?;
         let (partition, offset) =
             key.get("id")?.as_str()?.strip_prefix(&self.run)?.strip_prefix('/')?.split_once('/')?;
@@ -128,7 +128,7 @@ impl Envelope {
 }
 
 /// The partition of a record with this key, as Fluvio's own clients choose it.
-pub(crate) fn partition_of(key: &[u8], partitions: u32) -> PartitionId {
+pub fn partition_of(key: &[u8], partitions: u32) -> PartitionId {
     let mut hasher = SipHasher::new();
     key.hash(&mut hasher);
     u32::try_from(hasher.finish() % u64::from(partitions.max(1))).unwrap_or(0)
@@ -141,9 +141,8 @@ mod tests {
     use isotherm_model::window::Window;
 
     use super::*;
-    use crate::log::OwnedRecord;
-    use crate::log::memory::MemoryBatch;
-
+    use crate::log::{OwnedBatch, OwnedRecord};
+    
     const RUN: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
     fn reading(time: &str) -> Bytes {
@@ -186,7 +185,7 @@ mod tests {
         let record = |value: &Bytes| OwnedRecord { timestamp: None, key: None, value: value.clone() };
         let records = values.iter().map(record).collect();
         let batch =
-            MemoryBatch { first: 100, next: 106, base_timestamp: None, records };
+            OwnedBatch { first: 100, next: 106, base_timestamp: None, records };
         let size = WindowSize::default();
         let late = size.window_of(1_795_341_600_000);
         let range = SourceRange { first: 100, next: 106 };

@@ -5,16 +5,16 @@
 //! settles the batch in the outbox. It runs beside the consumer, on a connection to the store of its own.
 //! `docs/dead-letters.md` says what is promised.
 
-pub(crate) mod chunk;
-pub(crate) mod letter;
+pub mod chunk;
+pub mod letter;
 mod log;
 #[cfg(test)]
-pub(crate) mod model;
-pub(crate) mod seam;
+mod model;
+pub mod seam;
 #[cfg(test)]
 mod tests;
-pub(crate) mod worker;
-pub(crate) mod writer;
+pub mod worker;
+pub mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,6 @@ use std::time::Duration;
 use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
-use isotherm_store::error::StoreFault;
 use isotherm_store::{Outbox, StoreReader};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -36,6 +35,7 @@ use self::log::SourceLog;
 use self::worker::DeadLetterWorker;
 use self::writer::TopicWriter;
 use crate::log::{Log, LogError};
+use crate::render::hints;
 
 /// What a run with dead letters wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub enum Error {
     },
     /// The outbox.
     #[error("dead letters: {0}")]
-    Store(#[source] StoreFault),
+    Store(#[source] isotherm_store::Error),
     /// The batches that they are in.
     #[error(
         "dead letters: {0}; if it stays so, no letter behind it can be copied: start without --dead-letters, which leaves \
@@ -160,7 +160,7 @@ impl DeadLetters {
         let task = tokio::spawn(async move {
             let outcome = running.await;
             if let Err(error) = &outcome {
-                error!("{error}");
+                error!("{}", hints::described(error));
             }
             outcome
         });

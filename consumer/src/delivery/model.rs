@@ -13,10 +13,9 @@ use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::PartitionId;
 
 use super::letter::Origin;
-use super::seam::BatchFetcher;
-use crate::log::memory::MemoryBatch;
-use crate::log::target::{Appended, OutgoingRecord, ShowKey, Target, TargetError};
-use crate::log::{LogBatch, LogError};
+use super::seam::{
+    Appended, BatchFetcher, LogBatch, LogError, OutgoingRecord, OwnedBatch, ShowKey, Target, TargetError,
+};
 
 /// Where something can befall a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +61,7 @@ pub(crate) enum Item {
 /// See the module's text.
 pub(crate) struct Model {
     /// The log's batches, by partition and first offset.
-    pub(crate) batches: BTreeMap<(PartitionId, i64), MemoryBatch>,
+    pub(crate) batches: BTreeMap<(PartitionId, i64), OwnedBatch>,
     /// Where the log's partitions begin.
     pub(crate) starts: BTreeMap<PartitionId, i64>,
     /// The partitions of the topic of dead letters.
@@ -154,7 +153,7 @@ impl BatchFetcher for Handle {
             return Err(LogError::Evicted { topic, partition, offset, start });
         }
         // Where no batch begins, another one holds the offset.
-        let other = MemoryBatch { first: offset - 1, next: offset + 1, base_timestamp: None, records: Vec::new() };
+        let other = OwnedBatch { first: offset - 1, next: offset + 1, base_timestamp: None, records: Vec::new() };
         Ok(model.batches.get(&(partition, offset)).unwrap_or(&other).batch())
     }
 }

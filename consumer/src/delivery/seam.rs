@@ -4,33 +4,33 @@
 use std::future::Future;
 
 use isotherm_engine::state::DeadBatch;
-use isotherm_store::error::StoreFault;
 use isotherm_store::{LostBatch, Outbox};
 
-use crate::log::{LogBatch, LogError};
+pub use crate::log::target::{Appended, OutgoingRecord, ShowKey, Target, TargetError};
+pub use crate::log::{LogBatch, LogError, OwnedBatch};
 
 /// The log that was read.
-pub(crate) trait BatchFetcher: Send {
+pub trait BatchFetcher: Send {
     /// The batch that holds this one's first offset. If retention has deleted it, [`LogError::Evicted`] says where the partition
     /// begins now.
     fn fetch(&mut self, batch: &DeadBatch) -> impl Future<Output = Result<LogBatch, LogError>> + Send;
 }
 
 /// The outbox: see [`Outbox`].
-pub(crate) trait Pending: Send {
+pub trait Pending: Send {
     /// See [`Outbox::oldest`].
-    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault>;
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error>;
 
-    /// See [`Outbox::settle`].
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault>;
+    /// See [`Outbox::mark_done`].
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error>;
 }
 
 impl Pending for Outbox {
-    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error> {
         Outbox::oldest(self, most)
     }
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
-        Outbox::settle(self, last, lost)
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
+        Outbox::mark_done(self, last, lost)
     }
 }

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::SourceRange;
 use isotherm_model::settings::Settings;
-use isotherm_store::error::{Doing, StoreFault};
 use isotherm_store::{LostBatch, LostCause};
 use proptest::prelude::*;
 
@@ -25,9 +24,8 @@ use super::seam::Pending;
 use super::worker::{DeadLetterWorker, Failure};
 use super::writer::{OTHERS, TopicWriter};
 use super::{Error, Outcome};
-use crate::log::memory::MemoryBatch;
 use crate::log::target::OutgoingRecord;
-use crate::log::{BatchCombiner, LogError, OwnedRecord};
+use crate::log::{BatchCombiner, LogError, OwnedBatch, OwnedRecord};
 
 const SMALL: Bounds = Bounds { batches: 8, letters: 5, bytes: usize::MAX };
 
@@ -45,18 +43,22 @@ struct Box {
 struct Outbox(Arc<Mutex<Box>>, Handle);
 
 impl Pending for Outbox {
-    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
+    fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error> {
         Ok(self.0.lock().unwrap().dead.iter().take(most as usize).cloned().collect())
     }
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), StoreFault> {
+    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
         if self.1.befalls(Point::Settle) != Befalls::Nothing {
-            return Err(StoreFault::from("it is not even begun"));
+            return Err(isotherm_store::Error::from("it is not even begun"));
         }
         let mut outbox = self.0.lock().unwrap();
         if let Some(left) = outbox.busy.checked_sub(1) {
             outbox.busy = left;
-            return Err(StoreFault::Busy { path: "run.db".into(), doing: Doing::Outbox, holder: None });
+            return Err(isotherm_store::Error::Busy {
+                path: "run.db".into(),
+                operation: isotherm_store::Operation::Outbox,
+                holder: None,
+            });
         }
         let done: Vec<u64> =
             outbox.dead.extract_if(.., |(number, _)| *number <= last).map(|(number, _)| number).collect();
@@ -66,7 +68,7 @@ impl Pending for Outbox {
         drop(outbox);
         match self.1.befalls(Point::Settled) {
             Befalls::Nothing => Ok(()),
-            _ => Err(StoreFault::from("it is done, but nobody knows")),
+            _ => Err(isotherm_store::Error::from("it is done, but nobody knows")),
         }
     }
 }
@@ -96,7 +98,7 @@ impl World {
             let record = |value: Bytes| OwnedRecord { timestamp: None, key: None, value };
             let records_of_batch: Vec<OwnedRecord> = [reading(1)].into_iter().chain(bad).map(record).collect();
             let range = SourceRange { first, next: next[partition as usize] };
-            let batch = MemoryBatch { first, next: range.next, base_timestamp: None, records: records_of_batch };
+            let batch = OwnedBatch { first, next: range.next, base_timestamp: None, records: records_of_batch };
             model.batches.insert((partition, first), batch);
             outbox
                 .dead

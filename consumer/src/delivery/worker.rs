@@ -13,7 +13,6 @@ use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
 use isotherm_model::window::WindowSize;
-use isotherm_store::error::StoreFault;
 use isotherm_store::{LostBatch, LostCause};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -36,7 +35,7 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from
 
 /// Why an attempt failed.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// Another one may go better.
     Passes(String),
     /// None will.
@@ -58,11 +57,11 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<StoreFault> for Failure {
-    fn from(fault: StoreFault) -> Self {
+impl From<isotherm_store::Error> for Failure {
+    fn from(fault: isotherm_store::Error) -> Self {
         match fault {
             // Nothing of it was done.
-            fault @ StoreFault::Busy { .. } => Self::Passes(fault.to_string()),
+            fault @ isotherm_store::Error::Busy { .. } => Self::Passes(fault.to_string()),
             fault => Self::Stays(Error::Store(fault)),
         }
     }
@@ -81,7 +80,7 @@ impl From<LogError> for Failure {
 }
 
 /// See the module's text.
-pub(crate) struct DeadLetterWorker<L, O> {
+pub struct DeadLetterWorker<L, O> {
     outbox: O,
     log: L,
     writer: TopicWriter,
@@ -101,7 +100,7 @@ pub(crate) struct DeadLetterWorker<L, O> {
 
 impl<L: BatchFetcher, O: Pending> DeadLetterWorker<L, O> {
     /// A worker of the topic that is read, between these three.
-    pub(crate) fn new(outbox: O, log: L, writer: TopicWriter, topic: String, settings: &Settings, bounds: Bounds) -> Self {
+    pub fn new(outbox: O, log: L, writer: TopicWriter, topic: String, settings: &Settings, bounds: Bounds) -> Self {
         Self {
             outbox,
             log,
@@ -160,7 +159,7 @@ impl<L: BatchFetcher, O: Pending> DeadLetterWorker<L, O> {
     }
 
     /// Copies the oldest batches. False if there are none.
-    pub(crate) async fn step(&mut self) -> Result<bool, Failure> {
+    pub async fn step(&mut self) -> Result<bool, Failure> {
         let dead = self.outbox.oldest(self.bounds.batches)?;
         if dead.is_empty() {
             return Ok(false);

@@ -11,10 +11,10 @@ use crate::log::target::{Appended, OutgoingRecord, Target, TargetError};
 const BATCH_BYTES: usize = 512 << 10;
 
 /// How many records others may write to a partition behind a letter of ours before it is no longer looked for.
-pub(crate) const OTHERS: u64 = 100_000;
+pub const OTHERS: u64 = 100_000;
 
 /// See the module's text.
-pub(crate) struct TopicWriter {
+pub struct TopicWriter {
     topic: Box<dyn Target>,
     envelope: Envelope,
     /// How many the topic had when it was last looked at.
@@ -23,13 +23,13 @@ pub(crate) struct TopicWriter {
 
 impl TopicWriter {
     /// A writer that sends letters in this envelope. [`TopicWriter::there`] comes before the first [`TopicWriter::send`].
-    pub(crate) fn new(topic: Box<dyn Target>, envelope: Envelope) -> Self {
+    pub fn new(topic: Box<dyn Target>, envelope: Envelope) -> Self {
         Self { topic, envelope, partitions: 0 }
     }
 
     /// Looks at the topic again, and shows the letters of this run that are there already: of each partition those among the last
     /// records, as many as `letters`, which is how many may have been sent and not noted, and [`OTHERS`] besides.
-    pub(crate) async fn there(&mut self, letters: u64, mut note: impl FnMut(Known) + Send) -> Result<(), TargetError> {
+    pub async fn there(&mut self, letters: u64, mut note: impl FnMut(Known) + Send) -> Result<(), TargetError> {
         self.partitions = self.topic.partitions().await?;
         let envelope = &self.envelope;
         let mut show = |key: &[u8]| envelope.known(key).into_iter().for_each(&mut note);
@@ -41,7 +41,7 @@ impl TopicWriter {
 
     /// Sends letters, and returns when all of them are acknowledged, with those that the broker takes in no case: alone in
     /// their batch they are still too large for it.
-    pub(crate) async fn send(&mut self, letters: &[Letter]) -> Result<Vec<Origin>, TargetError> {
+    pub async fn send(&mut self, letters: &[Letter]) -> Result<Vec<Origin>, TargetError> {
         let mut refused = Vec::new();
         let mut queues: BTreeMap<PartitionId, Queue> = BTreeMap::new();
         for letter in letters {

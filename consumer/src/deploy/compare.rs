@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fluvio::metadata::topic::TopicSpec;
 use fluvio_controlplane_metadata::topic::config::{PartitionConfig, TopicConfig};
-use isotherm_model::settings::DurationText;
+use isotherm_model::duration::DurationText;
 
 /// In what the topic differs from what `file` says, each with what to do. What the file leaves out is not compared.
 pub(super) fn differences(file: &str, declared: &TopicConfig, found: &TopicSpec) -> Vec<String> {

@@ -24,7 +24,7 @@ const MOST_TEXT: usize = 4_000;
 
 /// What a store answers.
 #[derive(Debug, Clone, Copy)]
-pub struct Stored<'a> {
+pub struct LedgerInput<'a> {
     /// The topic.
     pub topic: &'a str,
     /// The run.
@@ -44,7 +44,7 @@ pub struct Stored<'a> {
 }
 
 /// The ledger of a store.
-pub fn report(stored: &Stored<'_>) -> LedgerReport {
+pub fn report(stored: &LedgerInput<'_>) -> LedgerReport {
     let mut partitions: BTreeMap<PartitionId, PartitionLedger> = BTreeMap::new();
     for (partition, state) in stored.partitions {
         let account = stored.accounts.get(partition).map(|account| account_of(account, stored.settings));
@@ -118,7 +118,7 @@ pub fn text(report: &LedgerReport, settings: &Settings) -> Vec<String> {
     let mut text = vec![format!("Ledger of `{topic}`, run {}, {} {commits}", report.run, thousands(report.commits))];
     text.extend(accounts(report));
     text.extend(reasons(report));
-    text.extend(gaps(report));
+    text.extend(data_losses(report));
     text.extend(letters(&report.counts));
     text.extend(lost(report));
     text.extend(places(report, "late readings", "window", |ledger| (&ledger.late_ranges, ledger.late_unlisted)));
@@ -140,9 +140,9 @@ fn accounts(report: &LedgerReport) -> Vec<String> {
         .map(|ledger| row(ledger.partition.to_string(), offset(ledger.next), &ledger.counts))
         .collect();
     rows.push(row("all".to_owned(), String::new(), &report.counts));
-    let right = ["read to", "read", "counted", "late", "rejected", "replayed", "in gaps"].map(Column::Right);
-    let [next, read, counted, late, rejected, replayed, unread] = right;
-    lines([Column::Left("partition"), next, read, counted, late, rejected, replayed, unread], &rows)
+    let right = ["position", "read", "counted", "late", "rejected", "restored", "lost"].map(Column::Right);
+    let [position, read, counted, late, rejected, restored, lost] = right;
+    lines([Column::Left("partition"), position, read, counted, late, rejected, restored, lost], &rows)
 }
 
 /// Why records were rejected: by partition, those without any left out, and in all.
@@ -163,14 +163,14 @@ fn reasons(report: &LedgerReport) -> Vec<String> {
     text
 }
 
-fn gaps(report: &LedgerReport) -> Vec<String> {
+fn data_losses(report: &LedgerReport) -> Vec<String> {
     let rows: Vec<_> = (report.partitions.iter())
-        .flat_map(|ledger| ledger.data_losses.iter().map(|gap| (ledger.partition, gap)))
-        .map(|(partition, gap)| [partition.to_string(), offset(gap.first), offset(gap.next), thousands(gap.lost)])
+        .flat_map(|ledger| ledger.data_losses.iter().map(|loss| (ledger.partition, loss)))
+        .map(|(partition, loss)| [partition.to_string(), offset(loss.first), offset(loss.next), thousands(loss.lost)])
         .collect();
     let columns =
         [Column::Left("partition"), Column::Right("first"), Column::Right("next"), Column::Right("never read")];
-    section("Gaps: what the log no longer held when it was to be read", columns, &rows)
+    section("Data loss: what the log no longer held when it was to be read", columns, &rows)
 }
 
 /// What the dead letters still lack.
@@ -197,9 +197,8 @@ fn lost(report: &LedgerReport) -> Vec<String> {
         .flat_map(|ledger| ledger.lost_ranges.iter().map(|lost| (ledger.partition, lost)))
         .map(|(partition, lost)| {
             let why = match lost.cause {
-                Some(LostCause::Cut) => "the log was cut before",
-                Some(LostCause::TooLarge) => "larger than the broker takes",
-                None => "",
+                LostCause::Cut => "the log was cut before",
+                LostCause::TooLarge => "larger than the broker takes",
             };
             let records = thousands(lost.records);
             [partition.to_string(), offset(lost.first), offset(lost.next), records, why.to_owned()]

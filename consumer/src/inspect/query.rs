@@ -11,16 +11,16 @@ use isotherm_store::{Overview, Windows};
 use crate::results::jsonl::JsonLines;
 use crate::sinks::table::Stored;
 
-/// The form of results.
+/// The format of results.
 #[derive(Debug)]
-pub enum Form {
+pub enum OutputFormat {
     /// For people.
     Table(Box<Stored>),
     /// The documented lines.
     Jsonl(JsonLines),
 }
 
-impl Form {
+impl OutputFormat {
     /// Tables for standard output, of groups that stand at this pointer in a reading.
     pub fn table(group: &Pointer) -> Self {
         Self::Table(Box::new(Stored::stdout(group.last())))
@@ -35,7 +35,7 @@ impl Form {
 /// Writes results, one by one.
 #[derive(Debug)]
 pub struct Printer<W> {
-    form: Form,
+    format: OutputFormat,
     out: W,
     written: u64,
     failed: Option<io::Error>,
@@ -43,15 +43,15 @@ pub struct Printer<W> {
 
 impl<W: Write> Printer<W> {
     /// Writes to `out`.
-    pub fn new(form: Form, out: W) -> Self {
-        Self { form, out, written: 0, failed: None }
+    pub fn new(format: OutputFormat, out: W) -> Self {
+        Self { format, out, written: 0, failed: None }
     }
 
     /// Writes a window. Breaks off if that fails; [`Printer::end`] then says why.
     pub fn window(&mut self, window: &WindowResult) -> ControlFlow<()> {
-        let written = match &mut self.form {
-            Form::Jsonl(lines) => writeln!(self.out, "{}", lines.window(window)),
-            Form::Table(stored) => {
+        let written = match &mut self.format {
+            OutputFormat::Jsonl(lines) => writeln!(self.out, "{}", lines.window(window)),
+            OutputFormat::Table(stored) => {
                 let apart = if self.written > 0 { writeln!(self.out) } else { Ok(()) };
                 apart.and_then(|()| lines(&mut self.out, &stored.window(window)))
             }
@@ -70,16 +70,16 @@ impl<W: Write> Printer<W> {
 
     /// Writes the totals.
     pub fn totals(&mut self, totals: &Totals) -> io::Result<()> {
-        match &self.form {
-            Form::Jsonl(jsonl) => writeln!(self.out, "{}", jsonl.totals(totals)),
-            Form::Table(stored) => lines(&mut self.out, &stored.totals(totals)),
+        match &self.format {
+            OutputFormat::Jsonl(jsonl) => writeln!(self.out, "{}", jsonl.totals(totals)),
+            OutputFormat::Table(stored) => lines(&mut self.out, &stored.totals(totals)),
         }
     }
 
     /// All windows have been written. Where people read, something is said even if there was none.
     pub fn none(&mut self, which: Windows, overview: &Overview) -> io::Result<()> {
-        match (&self.form, self.written) {
-            (Form::Table(_), 0) if self.failed.is_none() => writeln!(self.out, "{}", nothing(which, overview)),
+        match (&self.format, self.written) {
+            (OutputFormat::Table(_), 0) if self.failed.is_none() => writeln!(self.out, "{}", nothing(which, overview)),
             _ => Ok(()),
         }
     }
@@ -147,9 +147,9 @@ mod tests {
         Overview { epoch: 1, commits: 1, topic, windows, dropped: 0, first, last, dead: 0, lost: 0 }
     }
 
-    fn text(form: Form, windows: &[i64], which: Windows, overview: &Overview) -> String {
+    fn text(format: OutputFormat, windows: &[i64], which: Windows, overview: &Overview) -> String {
         let mut out = Vec::new();
-        let mut printer = Printer::new(form, &mut out);
+        let mut printer = Printer::new(format, &mut out);
         for start in windows {
             assert_eq!(printer.window(&window(*start)), ControlFlow::Continue(()));
         }
@@ -158,13 +158,13 @@ mod tests {
         String::from_utf8(out).expect("text")
     }
 
-    fn table() -> Form {
-        Form::Table(Box::new(Stored::new("hall", 80, None, false)))
+    fn table() -> OutputFormat {
+        OutputFormat::Table(Box::new(Stored::new("hall", 80, None, false)))
     }
 
     #[test]
     fn windows_come_as_lines_or_as_tables() {
-        let jsonl = text(Form::jsonl(&group()), &[0, 3_000], Windows::All, &overview(2, 0));
+        let jsonl = text(OutputFormat::jsonl(&group()), &[0, 3_000], Windows::All, &overview(2, 0));
         let lines: Vec<&str> = jsonl.lines().collect();
         assert_eq!(lines.len(), 2, "{jsonl}");
         assert_eq!(
@@ -186,7 +186,7 @@ mod tests {
         ] {
             let said = text(table(), &[], which, &overview);
             assert!(said.contains(wanted), "{said}");
-            assert_eq!(text(Form::jsonl(&group()), &[], which, &overview), "");
+            assert_eq!(text(OutputFormat::jsonl(&group()), &[], which, &overview), "");
         }
     }
 
@@ -201,8 +201,8 @@ mod tests {
                 Ok(())
             }
         }
-        for form in [table(), Form::jsonl(&group())] {
-            let mut printer = Printer::new(form, Closed);
+        for format in [table(), OutputFormat::jsonl(&group())] {
+            let mut printer = Printer::new(format, Closed);
             assert_eq!(printer.window(&window(0)), ControlFlow::Break(()));
             printer.none(Windows::All, &overview(2, 0)).expect("nothing is said after that");
             assert_eq!(printer.end().map_err(|error| error.kind()), Err(io::ErrorKind::BrokenPipe));

@@ -1,8 +1,8 @@
 //! `why`: what keeps the oldest open window from closing, as far as a store and its cluster tell.
 //!
-//! A store knows what was committed: watermarks and merged offsets. Whether a partition that has been read to its end is
-//! quiet by now, only its consumer knows. One thing shows: the topic's watermark is the least of those who hold it back.
-//! Where it has passed a partition's own, or that has none, the partition was quiet then, and still is unless something came
+//! A store knows what was committed: watermarks and positions. Whether a partition that has been read to its end is
+//! idle by now, only its consumer knows. One thing shows: the topic's watermark is the least of those who hold it back.
+//! Where it has passed a partition's own, or that has none, the partition was idle then, and still is unless something came
 //! of it since. A consumer that has just started counts from its start, and waits for such a partition, too.
 
 mod words;
@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use isotherm_engine::state::{PartitionState, TopicState};
 use isotherm_model::partial::PartitionId;
-use isotherm_model::time::Utc;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::{Millis, Utc};
+use isotherm_model::window::WindowSize;
 use isotherm_store::Timing;
 use isotherm_terminal::progress::thousands;
 
 use self::words::{because, seconds};
 use super::columns::{Column, lines};
-use crate::hints;
+use crate::render::source_hints;
 use crate::log::LogBounds;
 use crate::log::ends::PartitionBounds;
 use crate::results::why::{Cluster, OpenWindow, PartitionWhy, ReadState, WhyReport};
@@ -31,12 +31,12 @@ const MOST_TEXT: usize = 400;
 
 /// What is known.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct WhyInput<'a> {
     /// The topic.
     pub topic: &'a str,
     /// The length of windows.
     pub window: WindowSize,
-    /// How long after its end a window stays open, and how long a partition must be quiet to hold nothing back, as far as
+    /// How long after its end a window stays open, and how long a partition must be idle not to block the watermark, as far as
     /// is known.
     pub timing: Timing,
     /// What the run itself says of these: the one with this store now, or else the last one.
@@ -62,15 +62,15 @@ pub struct Consumer<'a> {
     pub age: Option<Duration>,
 }
 
-impl Known<'_> {
-    /// How long ago the consumer was started, if that is not yet so long that a partition can be quiet.
+impl WhyInput<'_> {
+    /// How long ago the consumer was started, if that is not yet so long that a partition can be idle.
     fn just_started(&self) -> Option<Duration> {
         self.consumer.and_then(|consumer| consumer.age).filter(|age| *age < self.timing.idle)
     }
 }
 
 /// What keeps the oldest open window from closing.
-pub fn report(known: &Known<'_>) -> WhyReport {
+pub fn report(known: &WhyInput<'_>) -> WhyReport {
     let Timing { grace, idle } = known.timing;
     let [grace, idle] = [grace, idle].map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
     let window = known.state.oldest_open.map(|start| {
@@ -109,7 +109,7 @@ fn missing(closes_at: Millis, watermark: Option<Millis>) -> Option<Millis> {
 }
 
 /// How a partition stands.
-fn stand(known: &Known<'_>, partition: PartitionId, window: Option<OpenWindow>) -> PartitionWhy {
+fn stand(known: &WhyInput<'_>, partition: PartitionId, window: Option<OpenWindow>) -> PartitionWhy {
     let stored = known.partitions.get(&partition);
     let (watermark, next) = (stored.and_then(|stored| stored.watermark), stored.map(|stored| stored.position));
     let (extent, mut error) = match known.log.as_ref().map(|log| log.get(&partition)) {
@@ -132,7 +132,7 @@ fn stand(known: &Known<'_>, partition: PartitionId, window: Option<OpenWindow>) 
                 let lag = distance(stored.position.max(start), end);
                 let state = match refusal(known, partition, stored, start) {
                     Some(refusal) => {
-                        error = Some(hints::text(&refusal, None));
+                        error = Some(source_hints::text(&refusal, None));
                         ReadState::Cut
                     }
                     None if lag > 0 => ReadState::CatchingUp,
@@ -163,7 +163,7 @@ fn distance(from: i64, to: i64) -> u64 {
 }
 
 /// What ends a run because the log begins at `start`: one that goes on needs more of it than one that runs.
-fn refusal(known: &Known<'_>, partition: PartitionId, stored: &PartitionState, start: i64) -> Option<SourceError> {
+fn refusal(known: &WhyInput<'_>, partition: PartitionId, stored: &PartitionState, start: i64) -> Option<SourceError> {
     let topic = foreign(known.topic, MOST_TEXT);
     let (resume, position) = (stored.resume(), stored.position);
     match known.consumer {
@@ -176,14 +176,14 @@ fn refusal(known: &Known<'_>, partition: PartitionId, stored: &PartitionState, s
     }
 }
 
-/// Whether the topic's watermark has passed a partition's own, in this run or so long ago that it is quiet in this one, too.
-fn was_passed(known: &Known<'_>, stored: &PartitionState) -> bool {
+/// Whether the topic's watermark has passed a partition's own, in this run or so long ago that it is idle in this one, too.
+fn was_passed(known: &WhyInput<'_>, stored: &PartitionState) -> bool {
     known.consumer.is_some() && known.just_started().is_none() && stored.watermark < known.state.watermark
 }
 
 /// If nobody else is left to hold the window back, and it has not closed, then it is those whom the watermark had passed:
 /// something has come of them since, or they are new.
-fn wait_for_passed(known: &Known<'_>, window: OpenWindow, partitions: &mut [PartitionWhy]) {
+fn wait_for_passed(known: &WhyInput<'_>, window: OpenWindow, partitions: &mut [PartitionWhy]) {
     let goes_on_by_itself = known.state.newest.is_none_or(|newest| newest < window.closes_at);
     if goes_on_by_itself || window.missing == Some(0) || partitions.iter().any(|partition| partition.blocks_watermark) {
         return;
@@ -252,8 +252,8 @@ fn partitions(report: &WhyReport) -> Vec<String> {
             ]
         })
         .collect();
-    let [lacks, begin, next, end, lag] = ["lacks", "log from", "read to", "end", "lag"].map(Column::Right);
-    let [holds, watermark, state] = ["holds it back", "watermark", "state"].map(Column::Left);
+    let [lacks, begin, next, end, lag] = ["lacks", "log from", "position", "end", "lag"].map(Column::Right);
+    let [holds, watermark, state] = ["blocks it", "watermark", "state"].map(Column::Left);
     lines([Column::Left("partition"), holds, watermark, lacks, begin, next, end, lag, state], &rows)
 }
 

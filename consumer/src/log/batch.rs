@@ -6,7 +6,7 @@ use bytes::Bytes;
 use isotherm_model::codec;
 use isotherm_model::combine::{Combined, Combiner, Record};
 use isotherm_model::settings::Settings;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 /// A batch as the log stores it. Cloning it copies no record.
 #[derive(Clone)]
@@ -53,6 +53,26 @@ pub struct OwnedRecord {
     pub key: Option<Bytes>,
     /// Its value; empty for none.
     pub value: Bytes,
+}
+
+/// A batch of records on their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedBatch {
+    /// Its first offset.
+    pub first: i64,
+    /// Where the next batch begins.
+    pub next: i64,
+    /// The log timestamp that those of its records count from, if it has one.
+    pub base_timestamp: Option<Millis>,
+    /// Its records, in order.
+    pub records: Vec<OwnedRecord>,
+}
+
+impl OwnedBatch {
+    /// As a log gives it.
+    pub fn batch(&self) -> LogBatch {
+        LogBatch::new(self.first, self.next, self.base_timestamp, self.records.clone())
+    }
 }
 
 impl Records for Vec<OwnedRecord> {

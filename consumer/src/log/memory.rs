@@ -5,26 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
 use tokio::sync::Notify;
 
-use super::{Log, LogBatch, LogBounds, LogError, LogIdentity, LogReader, OwnedRecord, ReadOptions};
-
-/// A batch whose records can be changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MemoryBatch {
-    pub(crate) first: i64,
-    pub(crate) next: i64,
-    pub(crate) base_timestamp: Option<Millis>,
-    pub(crate) records: Vec<OwnedRecord>,
-}
-
-impl MemoryBatch {
-    /// As a log gives it.
-    pub(crate) fn batch(&self) -> LogBatch {
-        LogBatch::new(self.first, self.next, self.base_timestamp, self.records.clone())
-    }
-}
+use super::{Log, LogBatch, LogBounds, LogError, LogIdentity, LogReader, OwnedBatch, ReadOptions};
 
 /// One partition's log, shared by the test and its readers.
 #[derive(Clone)]
@@ -37,7 +20,7 @@ pub(crate) struct MemoryLog {
 /// What the log holds, and what goes wrong.
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) batches: BTreeMap<i64, MemoryBatch>,
+    pub(crate) batches: BTreeMap<i64, OwnedBatch>,
     /// Where the log begins.
     pub(crate) start: i64,
     /// Where it ends, if that is not where its last batch does.
@@ -56,7 +39,7 @@ impl State {
 }
 
 impl MemoryLog {
-    pub(crate) fn new(batches: impl IntoIterator<Item = MemoryBatch>) -> Self {
+    pub(crate) fn new(batches: impl IntoIterator<Item = OwnedBatch>) -> Self {
         let identity = LogIdentity { kind: "memory", address: "here".to_owned(), topic: "sensors".to_owned() };
         let batches = batches.into_iter().map(|batch| (batch.first, batch)).collect();
         let state = State { batches, ..State::default() };
@@ -67,7 +50,7 @@ impl MemoryLog {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn append(&self, batch: MemoryBatch) {
+    pub(crate) fn append(&self, batch: OwnedBatch) {
         self.get().batches.insert(batch.first, batch);
         self.appended.notify_waiters();
     }

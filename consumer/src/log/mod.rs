@@ -17,7 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use isotherm_model::partial::PartitionId;
 
-pub use self::batch::{BatchCombiner, LogBatch, LogRecord, OwnedRecord, Records};
+pub use self::batch::{BatchCombiner, LogBatch, LogRecord, OwnedBatch, OwnedRecord, Records};
 use self::fluvio::FluvioLog;
 use self::fluvio_target::FluvioTarget;
 use self::target::Target;

@@ -13,7 +13,7 @@
 use isotherm_engine::results::{ClosedBy, GroupResult, Totals, WindowResult};
 use isotherm_model::rejection::RejectedCounts;
 use isotherm_model::schema::Pointer;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 

@@ -3,7 +3,7 @@
 
 use isotherm_model::partial::PartitionId;
 use isotherm_model::rejection::{RejectedCounts, Rejection};
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use isotherm_store::LostCause;
 use serde::{Serialize, Serializer};
 
@@ -113,13 +113,12 @@ pub struct LostLetters {
     pub next: i64,
     pub records: u64,
     pub batches: u64,
-    /// `None` if it is not known.
     #[serde(serialize_with = "cause")]
-    pub cause: Option<LostCause>,
+    pub cause: LostCause,
 }
 
-fn cause<S: Serializer>(cause: &Option<LostCause>, serializer: S) -> Result<S::Ok, S::Error> {
-    cause.map(LostCause::name).serialize(serializer)
+fn cause<S: Serializer>(cause: &LostCause, serializer: S) -> Result<S::Ok, S::Error> {
+    cause.name().serialize(serializer)
 }
 
 impl Letters {
@@ -180,7 +179,7 @@ mod tests {
                 range(Kind::Reason(Rejection::NotJson), 350, 400, 1),
             ],
             rejected_unlisted: 0,
-            lost_ranges: vec![LostLetters { first: 0, next: 50, records: 3, batches: 1, cause: Some(LostCause::Cut) }],
+            lost_ranges: vec![LostLetters { first: 0, next: 50, records: 3, batches: 1, cause: LostCause::Cut }],
         };
         let second = PartitionLedger {
             partition: 1,

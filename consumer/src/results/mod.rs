@@ -9,8 +9,7 @@ use std::fmt::Display;
 
 use isotherm_model::fixed::{Fixed, Micros};
 use isotherm_model::rejection::RejectedCounts;
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::time::{Millis, Utc};
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;

@@ -1,7 +1,7 @@
 //! What keeps the oldest open window from closing, as one JSON object. `docs/store-queries.md` lists its members.
 
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use serde::{Serialize, Serializer};
 
 use super::{maybe_time, time};

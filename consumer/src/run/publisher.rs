@@ -10,7 +10,7 @@ use std::time::Duration;
 use isotherm_engine::group::Closed;
 use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::Totals;
-use isotherm_model::settings::DurationText;
+use isotherm_model::duration::DurationText;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 

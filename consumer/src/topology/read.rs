@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use isotherm_model::duration::parse_duration;
 use isotherm_model::schema::{BadGroups, BadSchema, Groups, Pointer, Schema, ValueRange};
-use isotherm_model::settings::{MaxAhead, Settings, parse_duration};
+use isotherm_model::settings::{MaxAhead, Settings};
 use isotherm_model::window::WindowSize;
 
 use super::check::{grace, idle};

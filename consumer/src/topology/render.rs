@@ -1,7 +1,7 @@
 //! A topology as text and as a Mermaid flow chart: source, module, windows and sinks.
 
+use isotherm_model::duration::DurationText;
 use isotherm_model::schema::Groups;
-use isotherm_model::settings::DurationText;
 
 use super::{Combine, Topology};
 

@@ -57,17 +57,17 @@ impl Logs {
             match left(begin, state, open).await? {
                 Left::Ends(end) => {
                     let ends = format!("the log ends at {end}");
-                    findings.differ(format!("merged offset of partition {partition}"), state.position, ends);
+                    findings.differ(format!("position of partition {partition}"), state.position, ends);
                     another = true;
                 }
                 Left::Nothing => drop(from.insert(*partition, state.position)),
                 Left::From(first, mut reader) => {
                     let start = reader.bounds().start;
-                    // A gap is what the log had lost: it does not come back.
-                    let first = match stored.gap_end(*partition).filter(|end| start < *end) {
+                    // What the log had lost does not come back.
+                    let first = match stored.data_loss_end(*partition).filter(|end| start < *end) {
                         Some(end) => {
                             let said = format!("nothing is left before offset {end}");
-                            findings.differ(of(*partition, "gaps"), said, format!("the log begins at {start}"));
+                            findings.differ(of(*partition, "data losses"), said, format!("the log begins at {start}"));
                             start.max(state.start)
                         }
                         None => first,
@@ -82,7 +82,7 @@ impl Logs {
     }
 }
 
-/// Opens a partition at `begin`, or where it begins by now.
+/// Opens a partition at `begin`, or at its first record if retention has deleted what lies between.
 async fn left<F: Future<Output = Result<Box<dyn LogReader>, LogError>>>(
     begin: i64,
     state: &PartitionState,

@@ -17,19 +17,18 @@ use isotherm_model::codec;
 use isotherm_model::partial::{Partial, PartitionId};
 use isotherm_model::settings::Settings;
 use isotherm_store::Subject;
-use isotherm_store::error::StoreFault;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use self::logs::Logs;
 use self::report::Report;
-use self::stored::Said;
+use self::stored::StoreItem;
 use crate::inspect::{InspectError, settings};
 use crate::log::{BatchCombiner, Log, LogError, LogReader};
 
-/// How often progress is told.
-const TELL_PERIOD: Duration = Duration::from_secs(2);
+/// How often progress is emitted.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
 
 /// How often a verification begins, if the log's retention overtakes it.
 const TRIES: u32 = 4;
@@ -62,8 +61,8 @@ pub struct Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreFault),
+    #[error("{0}")]
+    Store(#[from] isotherm_store::Error),
     /// The log cannot be read.
     #[error("{0}; nothing can be said of the store")]
     Log(#[from] LogError),
@@ -116,16 +115,16 @@ impl Error {
     }
 }
 
-/// Verifies a store against the log that it was read from. `tell` hears how far it is, every few seconds.
+/// Verifies a store against the log that it was read from. `emit` is called with its progress, every few seconds.
 ///
 /// Memory: the windows that are open at once, the sensors of the run, and the ledger's ranges.
 ///
 /// # Errors
 /// An [`Error`] if store or log cannot be read. That they differ is none: the report says it.
-pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Result<Report, Error> {
+pub async fn verify(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Result<Report, Error> {
     let mut tries = 1;
     loop {
-        match once(config, tell).await {
+        match once(config, emit).await {
             Err(Error::Log(reason @ LogError::Evicted { .. })) if tries < TRIES => {
                 warn!("{reason}; beginning again with what is left");
                 tries += 1;
@@ -137,10 +136,10 @@ pub async fn verify(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) ->
 }
 
 /// Verifies it against the log as it is now, unless retention cuts what has not been read yet.
-async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Result<Report, Error> {
-    let mut said = stored::read(config.store.clone());
-    let (identity, stored) = match next(&mut said).await? {
-        Said::Run(run) => *run,
+async fn once(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Result<Report, Error> {
+    let mut items = stored::read(config.store.clone());
+    let (identity, stored) = match next(&mut items).await? {
+        StoreItem::Run(run) => *run,
         _ => return Err(ended(&config.store).into()),
     };
     let settings = check(config, &identity.subject)?;
@@ -157,60 +156,62 @@ async fn once(config: &Config, tell: &mut (dyn FnMut(Progress) + Send)) -> Resul
         Some(readers) => readers,
         None => return Ok(report(findings)),
     };
-    let mut reading = Reading {
+    let mut replay = Replay {
         audit: Audit::new(settings.window, stored, &from, findings),
         readers,
         topic: topic.clone(),
         combiner: BatchCombiner::new(&settings),
         bytes: Vec::new(),
         progress: Progress::default(),
-        told: Instant::now(),
-        tell,
+        emitted: Instant::now(),
+        emit,
     };
-    let ends: BTreeMap<PartitionId, i64> = reading.audit.ends().into_iter().collect();
+    let ends: BTreeMap<PartitionId, i64> = replay.audit.ends().into_iter().collect();
     let left = |(partition, end): (&PartitionId, &i64)| {
-        let position = reading.audit.position(*partition).unwrap_or(*end);
+        let position = replay.audit.position(*partition).unwrap_or(*end);
         u64::try_from(end.saturating_sub(position)).unwrap_or(0)
     };
-    reading.progress.of = ends.iter().map(left).fold(0, u64::saturating_add);
-    info!(records = reading.progress.of, "reading the log again");
+    replay.progress.of = ends.iter().map(left).fold(0, u64::saturating_add);
+    info!(records = replay.progress.of, "reading the log again");
     loop {
-        match next(&mut said).await? {
-            Said::Window(window) => {
+        match next(&mut items).await? {
+            StoreItem::Window(window) => {
                 for (partition, offset) in &window.positions {
                     // Beyond the end of the run nothing is known to be there; the audit says so.
                     let end = ends.get(partition).copied().unwrap_or(*offset);
-                    reading.read(*partition, end.min(*offset), end).await?;
+                    replay.read(*partition, end.min(*offset), end).await?;
                 }
-                reading.audit.window(&window);
-                reading.progress.windows += 1;
-                reading.tell();
+                replay.audit.window(&window);
+                replay.progress.windows += 1;
+                replay.emit();
             }
-            Said::Windows => break,
-            Said::Run(_) | Said::Sensors(_) | Said::End => return Err(ended(&config.store).into()),
+            StoreItem::Windows => break,
+            StoreItem::Run(_) | StoreItem::Sensors(_) | StoreItem::End => return Err(ended(&config.store).into()),
         }
     }
     for (partition, end) in ends {
-        reading.read(partition, end, end).await?;
+        replay.read(partition, end, end).await?;
     }
-    let mut closing = reading.audit.close();
+    let mut closing = replay.audit.close();
     loop {
-        match next(&mut said).await? {
-            Said::Sensors(sensors) => closing.sensors(&sensors),
-            Said::End => return Ok(report(closing.finish())),
-            Said::Run(_) | Said::Window(_) | Said::Windows => return Err(ended(&config.store).into()),
+        match next(&mut items).await? {
+            StoreItem::Sensors(sensors) => closing.sensors(&sensors),
+            StoreItem::End => return Ok(report(closing.finish())),
+            StoreItem::Run(_) | StoreItem::Window(_) | StoreItem::Windows => return Err(ended(&config.store).into()),
         }
     }
 }
 
-async fn next(said: &mut Receiver<Result<Said, StoreFault>>) -> Result<Said, StoreFault> {
-    match said.recv().await {
-        Some(said) => said,
+async fn next(
+    items: &mut Receiver<Result<StoreItem, isotherm_store::Error>>,
+) -> Result<StoreItem, isotherm_store::Error> {
+    match items.recv().await {
+        Some(item) => item,
         None => Err("the thread that reads the store ended before its time".into()),
     }
 }
 
-fn ended(path: &std::path::Path) -> StoreFault {
+fn ended(path: &std::path::Path) -> isotherm_store::Error {
     format!("the store {} was not read in its order", path.display()).as_str().into()
 }
 
@@ -233,19 +234,19 @@ fn check(config: &Config, subject: &Subject) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// A verification under way.
-struct Reading<'a> {
+/// The log is being read again.
+struct Replay<'a> {
     audit: Audit,
     readers: BTreeMap<PartitionId, Box<dyn LogReader>>,
     topic: String,
     combiner: BatchCombiner,
     bytes: Vec<u8>,
     progress: Progress,
-    told: Instant,
-    tell: &'a mut (dyn FnMut(Progress) + Send),
+    emitted: Instant,
+    emit: &'a mut (dyn FnMut(Progress) + Send),
 }
 
-impl Reading<'_> {
+impl Replay<'_> {
     /// Reads a partition on, up to `offset`. It was merged up to `end`.
     async fn read(&mut self, partition: PartitionId, offset: i64, end: i64) -> Result<(), LogError> {
         let (Some(reader), Some(position)) = (self.readers.get_mut(&partition), self.audit.position(partition)) else {
@@ -272,18 +273,18 @@ impl Reading<'_> {
             self.audit.batch(partition, source, batch.next, &aggregate, digest);
             let offsets = u64::try_from(batch.next.saturating_sub(batch.first)).unwrap_or(0);
             self.progress.read = self.progress.read.saturating_add(offsets);
-            if self.told.elapsed() >= TELL_PERIOD {
-                self.told = Instant::now();
-                (self.tell)(self.progress);
+            if self.emitted.elapsed() >= PROGRESS_PERIOD {
+                self.emitted = Instant::now();
+                (self.emit)(self.progress);
             }
         }
         Ok(())
     }
 
-    fn tell(&mut self) {
-        if self.told.elapsed() >= TELL_PERIOD {
-            self.told = Instant::now();
-            (self.tell)(self.progress);
+    fn emit(&mut self) {
+        if self.emitted.elapsed() >= PROGRESS_PERIOD {
+            self.emitted = Instant::now();
+            (self.emit)(self.progress);
         }
     }
 }

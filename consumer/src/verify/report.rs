@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
-use isotherm_engine::audit::findings::{Difference, Findings, Outcome, ReadAgain, Unverifiable, Windows};
+use isotherm_engine::audit::findings::{Difference, Findings, ReadAgain, Unverifiable, Verdict, Windows};
 use serde::Serialize;
 
 use crate::results;
@@ -38,7 +38,7 @@ impl Report {
         let Self { topic, run, store, cluster, findings } = self;
         let Findings { differences, unlisted, unverifiable, windows, partitions } = findings;
         results::json(&Json {
-            result: findings.outcome().to_string(),
+            result: findings.verdict().to_string(),
             topic,
             run,
             store: store.display().to_string(),
@@ -78,10 +78,10 @@ impl Display for Text<'_> {
                 writeln!(f, "  {}: {}", clean(what), clean(why))?;
             }
         }
-        match findings.outcome() {
-            Outcome::Same => return write!(f, "\nEverything is as it is stored."),
-            Outcome::Incomplete => return write!(f, "\nAll that can be recomputed is as it is stored."),
-            Outcome::Different => {}
+        match findings.verdict() {
+            Verdict::Same => return write!(f, "\nEverything is as it is stored."),
+            Verdict::Incomplete => return write!(f, "\nAll that can be recomputed is as it is stored."),
+            Verdict::Different => {}
         }
         let lines = differences
             .iter()

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use isotherm_engine::audit::{Rows, Stored};
+use isotherm_engine::audit::{Stored, WindowSet};
 use isotherm_engine::results::WindowResult;
 use isotherm_engine::state::SensorEntry;
 use isotherm_model::time;
-use isotherm_model::window::{Millis, Window};
-use isotherm_store::error::StoreFault;
+use isotherm_model::time::Millis;
+use isotherm_model::window::Window;
 use isotherm_store::{Identity, Snapshot, StoreReader, Windows};
 use tokio::sync::mpsc;
 
@@ -18,7 +18,7 @@ const AHEAD: usize = 256;
 
 /// What a store says, in this order: once `Run`, each `Window` ascending by start, `Windows` when that were all, the
 /// `Sensors` of the run, `End`.
-pub(super) enum Said {
+pub(super) enum StoreItem {
     Run(Box<(Identity, Stored)>),
     Window(WindowResult),
     Windows,
@@ -27,49 +27,52 @@ pub(super) enum Said {
 }
 
 /// Reads the store at `path`. As long as the answer is not dropped, the store's moment is held.
-pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<Said, StoreFault>> {
-    let (say, said) = mpsc::channel(AHEAD);
+pub(super) fn read(path: PathBuf) -> mpsc::Receiver<Result<StoreItem, isotherm_store::Error>> {
+    let (sender, items) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
-        if let Err(fault) = tell(path, &say) {
-            // If nobody listens any longer there is nobody to tell.
-            let _ = say.blocking_send(Err(fault));
+        if let Err(fault) = send(path, &sender) {
+            // If nobody receives any longer, the error does not matter.
+            let _ = sender.blocking_send(Err(fault));
         }
     });
-    said
+    items
 }
 
-fn tell(path: PathBuf, say: &mpsc::Sender<Result<Said, StoreFault>>) -> Result<(), StoreFault> {
+fn send(
+    path: PathBuf,
+    sender: &mpsc::Sender<Result<StoreItem, isotherm_store::Error>>,
+) -> Result<(), isotherm_store::Error> {
     let mut reader = StoreReader::open(&path)?;
     let identity = reader.identity().clone();
     let snapshot = reader.snapshot()?;
     let stored = stored(&identity, &snapshot)?;
-    if say.blocking_send(Ok(Said::Run(Box::new((identity, stored))))).is_err() {
+    if sender.blocking_send(Ok(StoreItem::Run(Box::new((identity, stored))))).is_err() {
         return Ok(());
     }
-    let mut heard = true;
+    let mut listening = true;
     snapshot.windows(Windows::All, |window| {
-        heard = say.blocking_send(Ok(Said::Window(window))).is_ok();
-        if heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        listening = sender.blocking_send(Ok(StoreItem::Window(window))).is_ok();
+        if listening { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    if !heard || say.blocking_send(Ok(Said::Windows)).is_err() {
+    if !listening || sender.blocking_send(Ok(StoreItem::Windows)).is_err() {
         return Ok(());
     }
     snapshot.sensors(|sensors| {
-        heard = say.blocking_send(Ok(Said::Sensors(sensors))).is_ok();
-        if heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        listening = sender.blocking_send(Ok(StoreItem::Sensors(sensors))).is_ok();
+        if listening { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    if heard {
-        let _ = say.blocking_send(Ok(Said::End));
+    if listening {
+        let _ = sender.blocking_send(Ok(StoreItem::End));
     }
     Ok(())
 }
 
 /// All but the windows, and which of them there are.
-fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, StoreFault> {
+fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, isotherm_store::Error> {
     let size = identity.subject.window.max(1);
-    let mut rows = Rows::default();
+    let mut windows = WindowSet::default();
     snapshot.windows(Windows::All, |window| {
-        rows.push(Window(window.start.div_euclid(size)));
+        windows.push(Window(window.start.div_euclid(size)));
         ControlFlow::Continue(())
     })?;
     Ok(Stored {
@@ -79,7 +82,7 @@ fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, StoreF
         totals: snapshot.totals()?,
         groups: snapshot.groups()?,
         dropped: snapshot.overview().dropped,
-        rows,
+        windows,
         age: age(&identity.created),
     })
 }

@@ -52,16 +52,16 @@ impl Error for StoreError {
     }
 }
 
-/// What is committed at once: everything that has changed since the last commit. Made by
-/// [`Materializer::commit`](crate::materializer::Materializer::commit), borrowed from it: the materializer cannot move
-/// on between the windows and what belongs to them.
+/// One commit: everything that has changed since the last one.
+/// [`Materializer::commit`](crate::materializer::Materializer::commit) makes it and lends it, so that the materializer cannot move on
+/// before the commit is written.
 #[derive(Debug)]
 pub struct Commit<'a> {
     /// The topic.
     pub topic: TopicState,
     /// Every partition that has been attached, ascending.
     pub partitions: Vec<(PartitionId, PartitionState)>,
-    /// The account of all records so far. Its counts may all have changed, of its ranges and gaps only those below.
+    /// The account of all records so far. All counts may have changed; of the ranges only those below have.
     pub ledger: &'a Ledger,
     /// Ranges of the ledger that are new or have grown.
     pub ranges: Vec<RangeState>,
@@ -75,7 +75,7 @@ pub struct Commit<'a> {
     pub dead: &'a [DeadBatch],
 }
 
-/// What all commits of a store add up to.
+/// The sum of all commits of a store: what a run resumes from.
 #[derive(Debug, Clone, Default)]
 pub struct ResumeState {
     /// The topic.
@@ -86,19 +86,19 @@ pub struct ResumeState {
     pub accounts: BTreeMap<PartitionId, Account>,
     /// Groups, in the order of their numbers.
     pub groups: Vec<GroupState>,
-    /// Who reported from where.
+    /// The sensors that reported, by group.
     pub sensors: Sensors,
 }
 
 impl ResumeState {
-    /// Nothing: what a run goes on from that begins there.
+    /// The state of a run that has read nothing, and begins there.
     pub fn beginning(from: StartOffset) -> Self {
         let topic = TopicState { start: RunStart { from, partitions: None }, ..TopicState::default() };
         Self { topic, ..Self::default() }
     }
 }
 
-/// Where commits go.
+/// The seam to a store.
 pub trait Store: Send {
     /// What was committed before; `None` for a store that has never been used.
     ///
@@ -107,10 +107,10 @@ pub trait Store: Send {
     /// A [`StoreError`] if it cannot be read, or if what is read cannot be trusted.
     fn load(&mut self) -> Result<Option<ResumeState>, StoreError>;
 
-    /// Makes all of `commit` lasting, or nothing of it.
+    /// Stores all of `commit`, or nothing of it.
     ///
     /// # Errors
     ///
-    /// A [`StoreError`] if it could not; the store then stands as before.
+    /// A [`StoreError`] if it could not; the store is then unchanged.
     fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StoreError>;
 }

@@ -1,51 +1,48 @@
-//! What the materializer is told, and what it answers: the whole of its contact with the world.
+//! Events go into the materializer, effects come out: all of its contact with the world.
 
 use std::time::Duration;
 
-use isotherm_model::partial::Partial;
+use isotherm_model::partial::{Partial, PartitionId};
 
 use crate::results::{Totals, WindowResult};
-
-/// A partition's number.
-pub type PartitionId = u32;
 
 /// Something that happened. The materializer sees time only here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The topic has this partition. Until its end is known it holds every window back.
+    /// The topic has this partition. Until its end is known, it blocks every window.
     Found {
         /// Which.
         partition: PartitionId,
     },
-    /// Every partition that the topic has by now has been [`Found`](Event::Found). Until this has come once, nothing
-    /// closes and the run cannot end. With `until_end`, partitions found later are left alone.
+    /// Every partition that the topic has now has been [`Found`](Event::Found). Before the first `Listed` no window closes and the run
+    /// cannot end. A bounded run ignores partitions found later.
     Listed,
     /// The partition is read from `position` on (again, after a reconnect); at this moment it ends at `end`.
     Attached {
         /// Which.
         partition: PartitionId,
-        /// The first offset that will come: any at first; in a run that goes on with a store, where that says to
-        /// resume, or beyond if the log begins there only; afterwards exactly the offset that comes next. (As long as
-        /// nothing has come of a partition that no store knows: or beyond, if its log begins there by now.)
+        /// The first offset that will come. At first it is any offset, or with a store the one at which that resumes, or a later one if
+        /// the log begins later. After a reconnect it is exactly the next offset. (Before the first batch of a partition that no store
+        /// knows it may be a later one, if the log begins later now.)
         position: i64,
         /// The offset after its last record, just asked; not below `position`.
         end: i64,
     },
-    /// The connection to the partition is lost: what is written to it meanwhile is not seen. It holds the watermark
-    /// back, however quiet it was, until it is attached again.
+    /// The connection to the partition is lost, so nobody sees what is written to it. It blocks the watermark until it is attached
+    /// again, even if it was idle.
     Detached {
         /// Which.
         partition: PartitionId,
     },
-    /// The partition's end was asked anew. An attached partition wants this at least twice per `idle`: a partition is
-    /// only as quiet as its last known end says.
+    /// The partition's end, asked again. A source sends this at least twice per idle time for each attached partition: only a recent
+    /// end proves that a partition is idle.
     End {
         /// Which.
         partition: PartitionId,
         /// The offset after its last record.
         end: i64,
     },
-    /// One batch's partial came.
+    /// The partial of the next batch.
     Partial {
         /// Of which partition.
         partition: PartitionId,
@@ -54,9 +51,8 @@ pub enum Event {
         /// The digest of its bytes ([`isotherm_model::codec::digest`]).
         digest: u64,
     },
-    /// The batch whose partial came last ends at `next`, further on than its records reach: a broker dropped its last
-    /// records before it stored the others (a producer's SmartModule, a topic's deduplication). No record stands between,
-    /// and the next batch begins at `next`.
+    /// An offset gap: the last batch ends at `next`, beyond its last record. A broker dropped the batch's last records before it
+    /// stored the others (a producer's SmartModule, a topic's deduplication). The next batch begins at `next`.
     OffsetGap {
         /// Of which partition.
         partition: PartitionId,
@@ -68,13 +64,13 @@ pub enum Event {
         /// Since the run began.
         now: Duration,
     },
-    /// The run is to end here (Ctrl-C, SIGTERM): totals are due, no window closes.
+    /// The run must end here (Ctrl-C, SIGTERM): it gives totals and closes no window.
     Stop,
-    /// The run is to end here because it has read what it was to read: every window closes with `end`.
+    /// The run ends here because it has read enough: every window closes, by `end`.
     Finish,
 }
 
-/// Something to be done, in this order.
+/// What the caller must do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Commit, then publish: windows that closed together, ascending by start, and the totals after them.
@@ -84,18 +80,18 @@ pub enum Effect {
         /// The run so far.
         totals: Box<Totals>,
     },
-    /// Take nothing more from this partition for now: it is far ahead of the slowest one. What is under way may still
-    /// come. It holds until `Resume`, whatever happens to the connection.
+    /// Pause this partition: it is far ahead of the slowest one. Batches under way may still come. The pause lasts until `Resume`, also over
+    /// a reconnect.
     Pause {
         /// Which.
         partition: PartitionId,
     },
-    /// Go on with this partition.
+    /// Resume this partition.
     Resume {
         /// Which.
         partition: PartitionId,
     },
-    /// The run is over: publish these totals as its last words (any windows came before, in `Close` effects).
+    /// The run is over: publish these totals last. Its windows came before, in `Close` effects.
     Finished {
         /// The run.
         totals: Box<Totals>,

@@ -1,18 +1,18 @@
-//! Commits in groups: what has closed waits for a commit, and is published after it.
+//! Group commit: closed windows wait for a commit, and are published after it.
 //!
-//! A commit costs a write to the disk, however much it holds. In catch-up hundreds of windows close each second; they are
-//! committed together. Once everything has been read, each close is committed at once.
+//! A commit costs one write to the disk, however much it holds. While a run catches up, hundreds of windows close each second
+//! and share a commit. Once everything has been read, each close is committed at once.
 
 use std::time::Duration;
 
 use crate::results::{Totals, WindowResult};
 
-/// How long what has closed may wait while there is more to read.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// How long what changes without any close may wait.
-const QUIET_PATIENCE: Duration = Duration::from_secs(1);
-/// With so many rows a commit is due at once: they are memory.
-const MOST_ROWS: usize = 1 << 16;
+/// How long a closed window may wait while there is more to read.
+const MAX_DELAY: Duration = Duration::from_millis(100);
+/// How long a change may wait when no window closes.
+const MAX_DELAY_WITHOUT_CLOSE: Duration = Duration::from_secs(1);
+/// With this many rows a commit is due at once, because they take memory.
+const MAX_ROWS: usize = 1 << 16;
 
 /// Windows that closed together, and the totals of that moment.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Closed {
     pub totals: Box<Totals>,
 }
 
-/// What waits for a commit.
+/// Closed windows that wait for a commit.
 #[derive(Debug)]
 pub struct PendingCommit {
     closes: Vec<Closed>,
@@ -33,12 +33,11 @@ pub struct PendingCommit {
 }
 
 impl PendingCommit {
-    /// Nothing.
     pub fn new(now: Duration) -> Self {
         Self { closes: Vec::new(), rows: 0, since: None, committed: now }
     }
 
-    /// Takes what has closed.
+    /// Adds windows that have closed.
     pub fn add(&mut self, windows: Vec<WindowResult>, totals: Box<Totals>, now: Duration) {
         self.rows += windows.iter().map(|window| 1 + window.groups.len()).sum::<usize>() + totals.groups.len();
         self.since.get_or_insert(now);
@@ -50,14 +49,14 @@ impl PendingCommit {
         !self.closes.is_empty()
     }
 
-    /// Whether a commit is due, with so many other rows to commit.
+    /// Whether a commit is due, with `others` other rows to commit.
     pub fn is_due(&self, caught_up: bool, others: usize, now: Duration) -> bool {
-        if self.rows.saturating_add(others) >= MOST_ROWS {
+        if self.rows.saturating_add(others) >= MAX_ROWS {
             return true;
         }
         match self.since {
-            Some(since) => caught_up || now.saturating_sub(since) >= PATIENCE,
-            None => others > 0 && now.saturating_sub(self.committed) >= QUIET_PATIENCE,
+            Some(since) => caught_up || now.saturating_sub(since) >= MAX_DELAY,
+            None => others > 0 && now.saturating_sub(self.committed) >= MAX_DELAY_WITHOUT_CLOSE,
         }
     }
 
@@ -66,7 +65,7 @@ impl PendingCommit {
         self.closes.iter().flat_map(|closed| &closed.windows).collect()
     }
 
-    /// What is to be published, now that it has been committed.
+    /// Returns what has been committed, to be published.
     pub fn take(&mut self, now: Duration) -> Vec<Closed> {
         self.rows = 0;
         self.since = None;

@@ -1,4 +1,4 @@
-//! The ledger: the account of all records, by partition, and where the late and the rejected ones stand.
+//! The ledger: the account of all records, by partition, with the ranges of late and rejected ones.
 //!
 //! `read = counted + late + rejected`, in every account, at every moment.
 
@@ -8,10 +8,10 @@ use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::rejection::{RejectedCounts, Rejection};
 use isotherm_model::window::Window;
 
-/// How many ranges one list names. What comes later is counted, not named.
+/// The most ranges in one list. Later ones are counted, not listed.
 pub const MAX_RANGES: usize = 10_000;
 
-/// The accounts of all partitions. They include what stands in open windows: they move with the merged offsets.
+/// The accounts of all partitions. They move with the positions, so they include readings in open windows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
     pub(crate) accounts: BTreeMap<PartitionId, Account>,
@@ -51,7 +51,6 @@ impl Ledger {
         changed
     }
 
-    /// Everything so far has been committed.
     pub(crate) fn committed(&mut self) {
         for account in self.accounts.values_mut() {
             account.late_ranges.committed();
@@ -80,23 +79,23 @@ pub struct Account {
     pub late_ranges: Ranges<Window>,
     /// Which batches the rejected records came in, by reason.
     pub rejected_ranges: Ranges<Rejection>,
-    /// Records that were read again after a restart, to refill open windows. They are in no other count a second time.
+    /// Records read again after a restart, to restore open windows. No other count includes them a second time.
     pub restored: u64,
-    /// What the log no longer held when it was to be read, and somebody accepted that.
+    /// Data loss that was accepted.
     pub data_losses: Vec<DataLoss>,
 }
 
-/// Offsets that a run went on without.
+/// Records that retention deleted before they were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataLoss {
-    /// From where reading was to go on, to where the log began by then.
+    /// From where reading should have gone on, to where the log began.
     pub range: SourceRange,
-    /// How many of these offsets had never been read. The others had been counted before: windows that were open lack
-    /// them, totals do not.
+    /// How many of these offsets had never been read. The others had been counted before: totals include them, but windows that were open
+    /// then lack them.
     pub lost: u64,
 }
 
-/// Where records of some kind stand: ranges of whole batches. Adjacent ranges of the same key join.
+/// Ranges of whole batches that hold records of some kind. Adjacent ranges of the same key join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ranges<K> {
     listed: Vec<KeyedRange<K>>,
@@ -162,7 +161,7 @@ impl<K: Copy + Ord> Ranges<K> {
         self.unlisted
     }
 
-    /// The list as it was when it had been committed.
+    /// The list as a store says it.
     pub fn restored(listed: Vec<KeyedRange<K>>, unlisted: u64) -> Self {
         let last = listed.iter().enumerate().map(|(place, range)| (range.key, place)).collect();
         Self { listed, last, unlisted, changed: BTreeSet::new() }
@@ -173,7 +172,6 @@ impl<K: Copy + Ord> Ranges<K> {
         self.changed.iter().filter_map(|place| Some((*place, self.listed.get(*place)?)))
     }
 
-    /// All of it has been committed.
     pub(crate) fn committed(&mut self) {
         self.changed.clear();
     }

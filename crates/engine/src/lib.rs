@@ -22,3 +22,7 @@ pub mod sensors;
 pub mod state;
 pub mod step;
 pub mod view;
+
+// The reference in `tests/` names this crate as others do.
+#[cfg(test)]
+extern crate self as isotherm_engine;

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::rejection::RejectedCounts;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 /// What closed a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 //! what reports from further groups takes a second place. Ten million sensors of a run take about 220 MB (and half as
 //! much again for the moment in which the table doubles).
 //!
-//! A sensor is a 64-bit hash already. It is seed once more with a secret of the process, so that nobody can choose
-//! ids that fall into the same places and make the table slow. No result depends on the secret.
+//! A sensor is a 64-bit hash already. It is hashed once more with a random seed of the process, so that nobody can choose
+//! ids that collide and make the table slow. No result depends on the seed.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -15,12 +15,11 @@ use isotherm_model::stats::SensorHash;
 
 use crate::names::GroupId;
 
-/// The secret with which sensors are seed over a table.
+/// The random seed of the hash tables.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HashSeed(u64);
 
 impl HashSeed {
-    /// A new secret.
     pub(crate) fn new() -> Self {
         Self(RandomState::new().hash_one(0_u64))
     }
@@ -31,19 +30,19 @@ impl HashSeed {
         (wide as u64) ^ ((wide >> 64) as u64)
     }
 
-    fn of_member(self, member: &Member) -> u64 {
+    fn of_member(self, member: &SensorGroup) -> u64 {
         self.of(self.of(member.sensor()) ^ u64::from(member.group.0))
     }
 }
 
 /// A sensor and a group, in 12 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Member {
+struct SensorGroup {
     sensor: [u32; 2],
     group: GroupId,
 }
 
-impl Member {
+impl SensorGroup {
     fn new(sensor: SensorHash, group: GroupId) -> Self {
         Self { sensor: [sensor as u32, (sensor >> 32) as u32], group }
     }
@@ -53,14 +52,14 @@ impl Member {
     }
 }
 
-/// Which sensors reported, and from which groups.
+/// The sensors that reported, with their groups.
 #[derive(Debug, Clone)]
 pub struct Sensors {
     seed: HashSeed,
     /// Every sensor once, with the group that it reported from first.
-    first: HashTable<Member>,
+    first: HashTable<SensorGroup>,
     /// Every further group that a sensor reported from.
-    further: HashTable<Member>,
+    further: HashTable<SensorGroup>,
 }
 
 impl Default for Sensors {
@@ -70,12 +69,12 @@ impl Default for Sensors {
 }
 
 impl Sensors {
-    /// Nobody.
+    /// An empty set.
     pub(crate) fn new(seed: HashSeed) -> Self {
         Self { seed, first: HashTable::new(), further: HashTable::new() }
     }
 
-    /// The secret with which they are seed.
+    /// The seed of its tables.
     pub(crate) fn seed(&self) -> HashSeed {
         self.seed
     }
@@ -88,8 +87,8 @@ impl Sensors {
     /// Adds a sensor to a group, by its number. Answers whether it is new there. Cost: constant on average.
     pub fn insert(&mut self, sensor: SensorHash, group: u32) -> bool {
         let group = GroupId(group);
-        let (seed, member) = (self.seed, Member::new(sensor, group));
-        let same = |other: &Member| other.sensor == member.sensor;
+        let (seed, member) = (self.seed, SensorGroup::new(sensor, group));
+        let same = |other: &SensorGroup| other.sensor == member.sensor;
         match self.first.entry(seed.of(sensor), same, |other| seed.of(other.sensor())) {
             Entry::Vacant(place) => {
                 place.insert(member);
@@ -98,7 +97,7 @@ impl Sensors {
             Entry::Occupied(place) if place.get().group == group => return false,
             Entry::Occupied(_) => {}
         }
-        let same = |other: &Member| *other == member;
+        let same = |other: &SensorGroup| *other == member;
         match self.further.entry(seed.of_member(&member), same, |other| seed.of_member(other)) {
             Entry::Vacant(place) => {
                 place.insert(member);
@@ -119,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_member_takes_twelve_bytes() {
-        assert_eq!(size_of::<Member>(), 12);
+        assert_eq!(size_of::<SensorGroup>(), 12);
     }
 
     proptest! {

@@ -1,8 +1,9 @@
-//! Where a run stands: topic, partitions, groups and sensors, as a commit says it and a store keeps it.
+//! The state of a run that a commit writes and a store keeps: topic, partitions, groups and sensors.
 
 use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::stats::{SensorHash, Stats};
-use isotherm_model::window::{Millis, Window};
+use isotherm_model::time::Millis;
+use isotherm_model::window::Window;
 
 /// Where a partition that has never been read is read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,12 +15,12 @@ pub enum StartOffset {
     End,
 }
 
-/// Where a run began, for partitions that it has not come to yet.
+/// Where the run began: it says where a partition is read from that has not been read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunStart {
-    /// Where partitions that were there when it began are read from. Those that were added later are read from their beginning.
+    /// Where the partitions are read from that existed when the run began. Partitions added later are read from their beginning.
     pub from: StartOffset,
-    /// How many partitions there were then; `None` as long as they have not been listed.
+    /// How many partitions existed then; `None` until they have been listed.
     pub partitions: Option<u32>,
 }
 
@@ -36,7 +37,7 @@ pub struct TopicState {
     pub newest: Option<Millis>,
     /// The first instant of the oldest window that is open.
     pub oldest_open: Option<Millis>,
-    /// Windows that hold readings and are open.
+    /// The number of open windows that hold readings.
     pub open_windows: u64,
     /// Distinct sensors of the counted readings, over all groups.
     pub sensors: u64,
@@ -58,19 +59,18 @@ pub struct PartitionState {
 }
 
 impl PartitionState {
-    /// Where the next run begins to read: what open windows hold, and at least the last batch, to know the log by.
+    /// Where the next run begins to read: at the batches that open windows need, and at the latest at the last batch, which identifies the log.
     pub fn resume(&self) -> i64 {
         self.last.map_or(self.restore_from, |last| self.restore_from.min(last.first))
     }
 
-    /// Whether a log that begins at `start` lacks what the next run needs. It lacks nothing where only the batch has been cut
-    /// that it is known by, and no open window needs it.
+    /// Whether a log that begins at `start` lacks records that open windows need. The last batch alone, which only identifies the log, may be missing.
     pub fn lacks(&self, start: i64) -> bool {
         self.restore_from < start
     }
 }
 
-/// A merged batch, to know it again by.
+/// A merged batch, by which the log is recognized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastBatch {
     /// Its first offset.
@@ -79,10 +79,9 @@ pub struct LastBatch {
     pub digest: u64,
 }
 
-/// A sensor that reported from a group for the first time in the run.
+/// The first report of a sensor from a group in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SensorEntry {
-    /// Who.
     pub sensor: SensorHash,
     /// The group's number.
     pub group: u32,
@@ -91,7 +90,7 @@ pub struct SensorEntry {
 /// A group of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupState {
-    /// Its number: groups are numbered from 0 in the order in which they came up, also over restarts.
+    /// Its number: groups are numbered from 0 in the order of their first reading, over all restarts.
     pub id: u32,
     /// Its name.
     pub name: String,
@@ -101,14 +100,14 @@ pub struct GroupState {
     pub sensors: u64,
 }
 
-/// A batch of which some readings are to be copied to the dead letters.
+/// A batch with records to copy to the dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadBatch {
     /// Of which partition.
     pub partition: PartitionId,
     /// Which offsets.
     pub range: SourceRange,
-    /// The digest of its partial, to know it again by; `None` where a version before had noted none.
+    /// The digest of its partial, by which it is recognized; `None` if none was stored.
     pub digest: Option<u64>,
     /// The windows that its readings were late for, ascending.
     pub late: Vec<Window>,

@@ -1,6 +1,6 @@
-//! One turn of a run: an event goes to the materializer, and what it decides comes back in the order in which it is to be
-//! done. The decisions are here, without clock or I/O; who does what they say is [`drive`](super::drive), and the
-//! simulation in tests, which stops between any two of them.
+//! One step of a run: an event goes to the materializer, and the decisions come back in the order in which the caller must carry
+//! them out. There is no clock and no I/O here. The consumer's `drive` carries the decisions out, and so does the simulation, which
+//! stops a run between any two of them.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::materializer::fault::Fault;
 use crate::progress::{Progress, Snapshot};
 use crate::results::Totals;
 
-/// What is to be done about an event, in the order of the fields.
+/// What the caller must do after an event, in the order of the fields.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// Which partitions are to wait (`true`), or to go on.
+    /// Partitions to pause (`true`) or to resume.
     pub flow: Vec<(PartitionId, bool)>,
     /// Whether to [commit](Stepper::commit) now.
     pub due: bool,
-    /// The run is over: its totals are its last words.
+    /// The run is over, with these totals.
     pub finished: Option<Box<Totals>>,
-    /// Whether windows closed at this event, so that these totals come with them.
+    /// Whether windows closed at this event, so that their totals have been published with them.
     pub closed: bool,
 }
 
-/// What a run keeps from one turn to the next, besides its materializer.
+/// What a run keeps from one step to the next, besides its materializer.
 #[derive(Debug)]
 pub struct Stepper {
     progress: Progress,
@@ -40,12 +40,12 @@ impl Stepper {
         Self { progress: Progress::default(), pending: PendingCommit::new(now) }
     }
 
-    /// Takes an event.
+    /// Handles an event.
     ///
     /// # Errors
     ///
-    /// A [`Fault`] if the materializer refuses it. What was merged before is as right as it was: a run that ends with the
-    /// fault commits it, and publishes it, first.
+    /// A [`Fault`] if the materializer refuses the event. What was merged before is still right: a run that ends with the fault first
+    /// commits and publishes it.
     pub fn handle(&mut self, materializer: &mut Materializer, event: Event, now: Duration) -> Result<Step, Fault> {
         self.progress.observe(&event);
         let mut step = Step::default();
@@ -65,7 +65,7 @@ impl Stepper {
         Ok(step)
     }
 
-    /// Makes everything so far lasting. Answers with what is to be published, now that it is.
+    /// Stores everything so far. Returns what may be published now.
     ///
     /// # Errors
     ///

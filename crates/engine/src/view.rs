@@ -4,7 +4,7 @@
 //! the run goes on.
 
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use crate::results::{GroupResult, Totals};
 

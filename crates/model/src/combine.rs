@@ -114,7 +114,7 @@ impl Combiner {
             self.start = self.size.start(self.window);
         }
         let watermark_time = record.timestamp.map_or(reading.time, |timestamp| timestamp.min(reading.time));
-        self.newest = self.newest.max(Some(watermark_time));
+        self.newest = Some(self.newest.map_or(watermark_time, |newest| newest.max(watermark_time)));
         let sensor = hash_sensor(reading.sensor);
         self.cells.count(self.window, reading.group_place, reading.group, reading.value, sensor);
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-pub use crate::duration::{DurationText, parse_duration};
+use crate::duration::DurationText;
 use crate::schema::Schema;
 use crate::window::WindowSize;
 

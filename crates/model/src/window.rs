@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::duration::DurationText;
-pub use crate::time::Millis;
+use crate::time::Millis;
 
 /// The length of every window of a topology: 1 millisecond to 366 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,45 +1,44 @@
-//! Chunks of sensors that are small are put together, a few at a time: a stream to which a sensor is added now and then
-//! would leave a row for each commit.
+//! Merges small chunks of sensors, a few at a time: each commit with new sensors leaves one.
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::fence::Fence;
 use super::groups::{CHUNK, MEMBER, SENSORS, members};
-use super::head::Head;
+use super::manifest::Manifest;
 use super::row::Check;
 use super::write::{transact, write_sensors};
-use crate::error::Wrong;
+use crate::error::DbError;
 
 /// A chunk below this many bytes is small.
 const SMALL: i64 = 16 << 10;
 
-/// As many small chunks are left alone.
+/// This many small chunks are left alone.
 const FEW: usize = 64;
 
-/// At most so many are put together in a transaction.
+/// The most that are merged in a transaction.
 const AT_ONCE: i64 = 1_000;
 
-/// Puts small chunks together until there are few.
-pub(super) fn compact(connection: &mut Connection, fence: &Fence) -> Result<(), Wrong> {
+/// Merges small chunks until there are few.
+pub(super) fn compact(connection: &mut Connection, fence: &Fence) -> Result<(), DbError> {
     while is_worthwhile(connection)? && transact(connection, fence, step)? {}
     Ok(())
 }
 
 const SMALL_ONES: &str = "SELECT id FROM sensors WHERE length(members) < ?1 ORDER BY id LIMIT ?2";
 
-fn small(connection: &Connection) -> Result<Vec<i64>, Wrong> {
+fn small(connection: &Connection) -> Result<Vec<i64>, DbError> {
     let mut statement = connection.prepare_cached(SMALL_ONES)?;
     let ids = statement.query_map((SMALL, AT_ONCE), |row| row.get(0))?;
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
-fn is_worthwhile(connection: &Connection) -> Result<bool, Wrong> {
+fn is_worthwhile(connection: &Connection) -> Result<bool, DbError> {
     Ok(small(connection)?.len() > FEW)
 }
 
-/// Puts some together; `false` if there was nothing to do.
-fn step(connection: &Connection, head: &mut Head) -> Result<bool, Wrong> {
+/// Merges some; `false` if there was nothing to do.
+fn step(connection: &Connection, manifest: &mut Manifest) -> Result<bool, DbError> {
     let ids = small(connection)?;
     if ids.len() <= FEW {
         return Ok(false);
@@ -60,10 +59,10 @@ fn step(connection: &Connection, head: &mut Head) -> Result<bool, Wrong> {
         if delete.execute([id])? != 1 {
             return Err(missing());
         }
-        head.sensors.remove(check);
+        manifest.sensors.remove(check);
     }
-    head.members = head.members.saturating_sub(together.len() as u64);
-    write_sensors(connection, head, &together)?;
+    manifest.members = manifest.members.saturating_sub(together.len() as u64);
+    write_sensors(connection, manifest, &together)?;
     Ok(true)
 }
 

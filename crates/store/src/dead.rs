@@ -1,5 +1,5 @@
-//! The outbox as rows: batches whose late or rejected readings are to be copied to the dead letters, and where those stood
-//! that could not be copied when it was their step.
+//! The outbox as rows: batches with late or rejected records that have to be copied to the dead letters, and the offsets of
+//! those that could not be copied.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,29 +8,29 @@ use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::window::Window;
 use rusqlite::types::ValueRef;
 
-use super::bytes::{Bytes, Malformed, put, put_signed};
-use super::row::{Table, Typed, blob, count, int, of_count, of_optional, optional, small};
-use crate::error::Wrong;
+use super::column::{
+    Malformed, Numbers, Typed, blob, count, int, of_count, of_optional, optional, put, put_signed, small, text,
+};
+use super::row::Table;
+use crate::error::DbError;
 
-/// Where dead batches stand.
 pub(super) const DEAD: Table<7> =
     Table { name: "dead", columns: ["id", "partition", "first", "next", "digest", "late", "records"] };
 
-/// Where lost ones stand.
 pub(super) const LOST: Table<7> =
     Table { name: "dead_lost", columns: ["id", "partition", "cause", "first", "next", "batches", "records"] };
 
 /// Why letters could not be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LostCause {
-    /// The log's retention had cut their records before.
+    /// The log's retention had deleted their records before.
     Cut,
     /// The broker of the topic of dead letters took none so large.
     TooLarge,
 }
 
 impl LostCause {
-    /// Its name, in reports.
+    /// Its name in reports and in the store.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cut => "cut",
@@ -52,13 +52,13 @@ pub struct LostBatch {
     pub records: u64,
 }
 
-/// Where letters stood that could not be copied: of a batch, or of several, between which there was none without.
+/// The offsets of a batch whose letters could not be copied, or of neighbouring ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostRange {
     /// Of which partition.
     pub partition: PartitionId,
-    /// Why; `None` where a version before had not noted it.
-    pub cause: Option<LostCause>,
+    /// Why.
+    pub cause: LostCause,
     /// From the first of these batches to the last.
     pub range: SourceRange,
     /// How many they are.
@@ -67,16 +67,17 @@ pub struct LostRange {
     pub records: u64,
 }
 
-/// Joins what is lost of batches that follow each other, for the same cause. `settled` are the batches that are done with, the
-/// lost ones among them, by partition and first offset: where one was copied, or was lost for another cause, ranges end.
-pub(super) fn join(lost: &[LostBatch], settled: &BTreeSet<(PartitionId, i64)>) -> Vec<LostRange> {
+/// Joins what is lost of batches that follow each other, for the same cause. `done` are the batches that leave the
+/// outbox, the lost ones among them, by partition and first offset: a range ends where one was copied, or was lost for another
+/// cause.
+pub(super) fn join(lost: &[LostBatch], done: &BTreeSet<(PartitionId, i64)>) -> Vec<LostRange> {
     let mut ranges: Vec<LostRange> = Vec::new();
     let mut open: BTreeMap<(PartitionId, LostCause), usize> = BTreeMap::new();
     for LostBatch { partition, cause, range, records } in lost {
         let last = open.get(&(*partition, *cause)).and_then(|place| ranges.get_mut(*place));
         let follows = |last: &&mut LostRange| {
             let between = (*partition, last.range.next)..(*partition, range.first.max(last.range.next));
-            range.first >= last.range.next && settled.range(between).next().is_none()
+            range.first >= last.range.next && done.range(between).next().is_none()
         };
         match last.filter(follows) {
             Some(last) => {
@@ -86,7 +87,7 @@ pub(super) fn join(lost: &[LostBatch], settled: &BTreeSet<(PartitionId, i64)>) -
             }
             None => {
                 open.insert((*partition, *cause), ranges.len());
-                let (partition, cause, range, records) = (*partition, Some(*cause), *range, *records);
+                let (partition, cause, range, records) = (*partition, *cause, *range, *records);
                 ranges.push(LostRange { partition, cause, range, batches: 1, records });
             }
         }
@@ -106,7 +107,7 @@ pub struct Waiting {
 /// The row of a dead batch; `late` is room for its windows.
 pub(super) fn encode<'a>(id: u64, batch: &DeadBatch, late: &'a mut Vec<u8>) -> [ValueRef<'a>; 7] {
     late.clear();
-    put(late, batch.late.len() as u128);
+    put(late, batch.late.len() as u64);
     let mut before = 0;
     for window in &batch.late {
         put_signed(late, i128::from(window.0) - i128::from(before));
@@ -123,40 +124,34 @@ pub(super) fn encode<'a>(id: u64, batch: &DeadBatch, late: &'a mut Vec<u8>) -> [
     ]
 }
 
-/// Reads the row of a dead batch.
-pub(super) fn decode(values: [ValueRef<'_>; 7]) -> Result<(u64, DeadBatch), Wrong> {
+pub(super) fn decode(values: [ValueRef<'_>; 7]) -> Result<(u64, DeadBatch), DbError> {
     let decoded = |[id, partition, first, next, digest, late, records]: [ValueRef<'_>; 7]| {
         let range = SourceRange { first: int(first)?, next: int(next)? };
         let (late, records) = (take_late(blob(late)?)?, count(records)?);
         let digest = optional(digest)?.map(i64::cast_unsigned);
         Ok((count(id)?, DeadBatch { partition: small(partition)?, range, digest, late, records }))
     };
-    decoded(values).map_err(|Malformed| DEAD.damaged("a row is malformed"))
+    decoded(values).map_err(DEAD.malformed())
 }
 
 fn take_late(blob: &[u8]) -> Typed<Vec<Window>> {
-    let mut bytes = Bytes(blob);
-    let length: usize = bytes.unsigned()?;
+    let mut numbers = Numbers(blob);
+    let length: usize = numbers.unsigned()?;
     let mut late = Vec::with_capacity(length.min(blob.len()));
     let mut before = 0_i128;
     for _ in 0..length {
-        before = before.checked_add(bytes.signed()?).ok_or(Malformed)?;
+        before = before.checked_add(numbers.signed()?).ok_or(Malformed)?;
         late.push(Window(i64::try_from(before).map_err(|_| Malformed)?));
     }
-    bytes.end()?;
+    numbers.end()?;
     Ok(late)
 }
 
-/// The row of a lost range.
 pub(super) fn encode_lost(id: u64, lost: &LostRange) -> [ValueRef<'static>; 7] {
-    let cause = lost.cause.map(|cause| match cause {
-        LostCause::Cut => 0,
-        LostCause::TooLarge => 1,
-    });
     [
         of_count(id),
         ValueRef::Integer(i64::from(lost.partition)),
-        of_optional(cause),
+        ValueRef::Text(lost.cause.name().as_bytes()),
         ValueRef::Integer(lost.range.first),
         ValueRef::Integer(lost.range.next),
         of_count(lost.batches),
@@ -164,20 +159,16 @@ pub(super) fn encode_lost(id: u64, lost: &LostRange) -> [ValueRef<'static>; 7] {
     ]
 }
 
-/// Reads the row of a lost range.
-pub(super) fn decode_lost(values: [ValueRef<'_>; 7]) -> Result<LostRange, Wrong> {
+pub(super) fn decode_lost(values: [ValueRef<'_>; 7]) -> Result<LostRange, DbError> {
     let decoded = |[_, partition, cause, first, next, batches, records]: [ValueRef<'_>; 7]| {
-        let cause = match optional(cause)? {
-            None => None,
-            Some(0) => Some(LostCause::Cut),
-            Some(1) => Some(LostCause::TooLarge),
-            Some(_) => return Err(Malformed),
-        };
+        let cause = text(cause)?;
+        let cause = [LostCause::Cut, LostCause::TooLarge].into_iter().find(|one| one.name() == cause);
+        let cause = cause.ok_or(Malformed)?;
         let range = SourceRange { first: int(first)?, next: int(next)? };
         let (batches, records) = (count(batches)?, count(records)?);
         Ok(LostRange { partition: small(partition)?, cause, range, batches, records })
     };
-    decoded(values).map_err(|Malformed| LOST.damaged("a row is malformed"))
+    decoded(values).map_err(LOST.malformed())
 }
 
 #[cfg(test)]
@@ -188,8 +179,8 @@ mod tests {
         LostBatch { partition, cause, range: SourceRange { first, next }, records: 2 }
     }
 
-    fn joined(lost: &[LostBatch], settled: &[(PartitionId, i64)]) -> Vec<(PartitionId, i64, i64, u64)> {
-        let ranges = join(lost, &settled.iter().copied().collect());
+    fn joined(lost: &[LostBatch], done: &[(PartitionId, i64)]) -> Vec<(PartitionId, i64, i64, u64)> {
+        let ranges = join(lost, &done.iter().copied().collect());
         assert_eq!(ranges.iter().map(|range| range.records).sum::<u64>(), 2 * lost.len() as u64);
         ranges.iter().map(|lost| (lost.partition, lost.range.first, lost.range.next, lost.batches)).collect()
     }

@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use super::files::{FileId, beside};
-use super::head::Head;
 use super::lock::Lock;
-use crate::error::{Doing, StoreFault, Wrong};
+use super::manifest::Manifest;
+use crate::error::{DbError, Error, Operation};
 
-/// What a consumer's right to write hangs on.
+/// Proves that a consumer may still write.
 #[derive(Debug, Clone)]
 pub(super) struct Fence {
     path: PathBuf,
@@ -18,39 +18,37 @@ pub(super) struct Fence {
 }
 
 impl Fence {
-    pub(super) fn new(path: &Path, lock: &Lock, database: FileId, epoch: u64) -> Result<Self, Wrong> {
+    pub(super) fn new(path: &Path, lock: &Lock, database: FileId, epoch: u64) -> Result<Self, DbError> {
         let lock = lock.id().map_err(|source| failed(&beside(path, ".lock"), source))?;
         Ok(Self { path: path.to_owned(), epoch, lock, database })
     }
 
-    /// The epoch that is its own.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The head, read by `read` in a transaction, if this consumer may still write. Of two things that are wrong the one that
-    /// tells more is said.
-    pub(super) fn pass(&self, read: impl FnOnce() -> Result<Head, Wrong>) -> Result<Head, Wrong> {
+    /// The manifest, read by `read` in a transaction, if this consumer may still write.
+    pub(super) fn pass(&self, read: impl FnOnce() -> Result<Manifest, DbError>) -> Result<Manifest, DbError> {
         let lock = beside(&self.path, ".lock");
         let locked = FileId::at(&lock).map_err(|source| failed(&lock, source))?;
         if locked.is_some_and(|there| there != self.lock) {
-            return Err(Wrong::Fenced);
+            return Err(DbError::Fenced);
         }
-        let head = read()?;
-        if head.epoch != self.epoch {
-            return Err(Wrong::Fenced);
+        let manifest = read()?;
+        if manifest.epoch != self.epoch {
+            return Err(DbError::Fenced);
         }
         let database = FileId::at(&self.path).map_err(|source| failed(&self.path, source))?;
         if database != Some(self.database) {
-            return Err(Wrong::Gone("its database"));
+            return Err(DbError::Gone("its database"));
         }
         if locked.is_none() {
-            return Err(Wrong::Gone("its lock file"));
+            return Err(DbError::Gone("its lock file"));
         }
-        Ok(head)
+        Ok(manifest)
     }
 }
 
-fn failed(path: &Path, source: std::io::Error) -> Wrong {
-    Wrong::Fault(StoreFault::Io { path: path.to_owned(), doing: Doing::Commit, source })
+fn failed(path: &Path, source: std::io::Error) -> DbError {
+    DbError::Store(Error::Io { path: path.to_owned(), operation: Operation::Commit, source })
 }

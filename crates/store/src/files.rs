@@ -8,7 +8,7 @@ use std::{fs, io};
 use isotherm_model::settings::Fingerprint;
 use isotherm_model::time::{Millis, Utc};
 
-use crate::error::{Doing, StoreFault};
+use crate::error::{Error, Operation};
 
 /// The file beside `path` with this ending.
 pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -21,16 +21,16 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 const EMPTY_LOG: u64 = 32;
 
 /// Where a store really stands: of a link what it leads to, so that lock and log are the same by every name.
-pub(super) fn settle(path: &Path) -> Result<PathBuf, StoreFault> {
+pub(super) fn canonicalize(path: &Path) -> Result<PathBuf, Error> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let failed = |source| StoreFault::Io { path: absolute.clone(), doing: Doing::Open, source };
+    let failed = |source| Error::Io { path: absolute.clone(), operation: Operation::Open, source };
     match fs::canonicalize(&absolute) {
         Ok(path) => return Ok(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
     if let Ok(to) = fs::read_link(&absolute) {
-        return Err(StoreFault::Dangling { path: absolute, to });
+        return Err(Error::Dangling { path: absolute, to });
     }
     match (absolute.parent().map(fs::canonicalize), absolute.file_name()) {
         (Some(Ok(folder)), Some(name)) => Ok(folder.join(name)),
@@ -66,11 +66,11 @@ impl FileId {
     }
 }
 
-/// Whether a file begins as a database does that carries this mark of an application, whatever else is wrong with it.
-pub(super) fn is_marked(path: &Path, application: i32) -> io::Result<bool> {
+/// The mark of the application in a database's header, whatever else is wrong with the file; `None` if it is too short.
+pub(super) fn application_id(path: &Path) -> io::Result<Option<i32>> {
     let mut start = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, 72), &mut start)?;
-    Ok(start.get(68..72) == Some(&application.to_be_bytes()))
+    Ok(start.get(68..72).and_then(|id| id.try_into().ok()).map(i32::from_be_bytes))
 }
 
 /// A path as it stands in a URI.
@@ -93,23 +93,23 @@ pub(super) fn has_log(path: &Path) -> bool {
 }
 
 /// What stands there if the database is missing, and something of it is left.
-pub(super) fn without_database(path: &Path) -> Result<(), StoreFault> {
+pub(super) fn without_database(path: &Path) -> Result<(), Error> {
     let log = beside(path, "-wal");
     let mut magic = Vec::new();
     match fs::File::open(&log).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, 4), &mut magic)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(StoreFault::Io { path: log, doing: Doing::Open, source }),
+        Err(source) => return Err(Error::Io { path: log, operation: Operation::Open, source }),
         Ok(_) => {}
     }
     // With either order of bytes; one that was never written is empty.
     if !matches!(*magic, [] | [0x37, 0x7f, 0x06, 0x82 | 0x83]) {
-        return Err(StoreFault::NotAStore { path: log, why: "no write-ahead log of a database".to_owned() });
+        return Err(Error::NotAStore { path: log, why: "no write-ahead log of a database".to_owned() });
     }
     if !has_log(path) {
         return Ok(());
     }
     let what = "the database is missing, its write-ahead log is there".to_owned();
-    Err(StoreFault::Damaged { path: path.to_owned(), table: "the file", what })
+    Err(Error::Damaged { path: path.to_owned(), table: "the file", what })
 }
 
 /// Removes a file; one that is not there is no error.
@@ -171,8 +171,8 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// If the environment names none.
-pub fn data_dir() -> Result<PathBuf, StoreFault> {
-    dirs::data_dir().ok_or(StoreFault::NoDataFolder)
+pub fn data_dir() -> Result<PathBuf, Error> {
+    dirs::data_dir().ok_or(Error::NoDataFolder)
 }
 
 /// Where the store of a topic stands if nobody says otherwise: one for each cluster, topic and configuration.

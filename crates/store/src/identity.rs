@@ -1,24 +1,20 @@
 //! What a store is of: a topic and the settings it is read with; and the run that it holds.
 
 use isotherm_model::settings::{Fingerprint, Settings};
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use rusqlite::Connection;
-use rusqlite::types::ValueRef;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::bytes::Malformed;
 use super::files::now_text;
-use super::row::{Table, Typed, blob, count, int, of_count, text};
-use crate::error::Wrong;
+use super::row::Table;
+use crate::error::DbError;
 
-/// Where it stands.
-pub(super) const IDENTITY: Table<8> = Table {
-    name: "identity",
-    columns: ["id", "topic", "cluster", "settings", "fingerprint", "window_millis", "run", "created"],
-};
+const IDENTITY: Table<2> = Table { name: "identity", columns: ["id", "value"] };
 
 /// What a store is to be of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Subject {
     /// The topic's name.
     pub topic: String,
@@ -27,6 +23,7 @@ pub struct Subject {
     /// The text that the settings' fingerprint is a digest of ([`Settings::fingerprint`]).
     pub settings: String,
     /// The digest of the settings.
+    #[serde(with = "FingerprintValue")]
     pub fingerprint: Fingerprint,
     /// The length of windows, in milliseconds.
     pub window: Millis,
@@ -86,11 +83,13 @@ fn quoted(stored: &str, asked: &str) -> (String, String) {
 }
 
 /// What a store is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Identity {
     /// Topic and settings.
     pub subject: Subject,
     /// The run: made with the store, the same over all restarts.
+    #[serde(with = "uuid_text")]
     pub run: Uuid,
     /// When the store was made, as text, for information only.
     pub created: String,
@@ -104,42 +103,31 @@ impl Identity {
         Self { subject: subject.clone(), run, created }
     }
 
-    /// Reads it.
-    pub(super) fn read(connection: &Connection) -> Result<Self, Wrong> {
-        let identity = IDENTITY.one(connection, "WHERE id = 1", [], |values, _| {
-            Self::decode(values).map_err(|Malformed| IDENTITY.damaged("the row is malformed"))
-        })?;
-        identity.ok_or_else(|| IDENTITY.damaged("its row is missing"))
+    pub(super) fn read(connection: &Connection) -> Result<Self, DbError> {
+        IDENTITY.only(connection)
     }
 
-    fn decode([_, topic, cluster, settings, fingerprint, window, run, created]: [ValueRef<'_>; 8]) -> Typed<Self> {
-        Ok(Self {
-            subject: Subject {
-                topic: text(topic)?.to_owned(),
-                cluster: text(cluster)?.to_owned(),
-                settings: text(settings)?.to_owned(),
-                fingerprint: Fingerprint(count(fingerprint)?),
-                window: int(window)?,
-            },
-            run: Uuid::from_slice(blob(run)?).map_err(|_| Malformed)?,
-            created: text(created)?.to_owned(),
-        })
+    pub(super) fn write(&self, connection: &Connection) -> Result<(), DbError> {
+        IDENTITY.write_only(connection, self)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Fingerprint")]
+struct FingerprintValue(u64);
+
+/// As text.
+mod uuid_text {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use uuid::Uuid;
+
+    pub(super) fn serialize<S: Serializer>(id: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
     }
 
-    /// Writes it, once.
-    pub(super) fn insert(&self, connection: &Connection) -> Result<(), Wrong> {
-        let Self { subject, run, created } = self;
-        let row = [
-            ValueRef::Integer(1),
-            ValueRef::Text(subject.topic.as_bytes()),
-            ValueRef::Text(subject.cluster.as_bytes()),
-            ValueRef::Text(subject.settings.as_bytes()),
-            of_count(subject.fingerprint.0),
-            ValueRef::Integer(subject.window),
-            ValueRef::Blob(run.as_bytes()),
-            ValueRef::Text(created.as_bytes()),
-        ];
-        IDENTITY.insert(connection, row).map(drop)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

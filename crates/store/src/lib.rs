@@ -1,25 +1,27 @@
 //! A store in one SQLite file. `docs/store.md` says what it promises, and what each table holds.
 //!
-//! One concern a file: `open` is the order in which a consumer comes to a store, `schema` opens and makes the
-//! database, `migrations` bring it from one format to the next, `lock` keeps others out, `fence` whoever was displaced, `identity` says what it is of; `row` checks rows and digests tables, `head` is the row that everything must add up to; `accounts`, `groups`,
-//! `window` and `dead` are the codecs of rows, for both sides; `write` is a commit, `read` and `windows` are what comes
-//! back; `reader` and `outbox` are for those who use the store beside its consumer.
+//! From the bottom up: `column` reads values and `row` checks rows and digests tables; `identity`, `manifest`, `partitions`,
+//! `ranges`, `groups`, `window` and `dead` are the rows of each table, for both sides; `write` is a commit, `read` and
+//! `windows` give back what was committed; `lock` and `fence` keep other consumers from writing; `schema` makes and opens
+//! the database, `open` is the order in which a consumer does all that; `reader` and `outbox` are for those who use the
+//! store beside its consumer.
 
-mod accounts;
-mod bytes;
+mod column;
 mod compact;
 mod dead;
-pub mod error;
+mod error;
 mod fence;
 mod files;
 mod groups;
-mod head;
+mod holder;
 mod identity;
 mod lock;
+mod manifest;
 pub mod memory;
-mod migrations;
 mod open;
 mod outbox;
+mod partitions;
+mod ranges;
 mod read;
 mod reader;
 mod row;
@@ -37,40 +39,42 @@ use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use rusqlite::Connection;
 
 pub use self::dead::{LostBatch, LostCause, LostRange, Waiting};
+use self::error::DbError;
+pub use self::error::{Error, Operation, Reason};
 use self::fence::Fence;
 pub use self::files::{data_dir, default_path, now};
-use self::head::Head;
+pub use self::holder::Holder;
 pub use self::identity::{Identity, Subject};
-use self::lock::Lock;
-pub use self::lock::{Holder, Timing, holder, timing};
+use self::lock::{Lock, holder_of};
+pub use self::lock::{Timing, holder, timing};
+use self::manifest::Manifest;
 pub use self::outbox::Outbox;
 pub use self::reader::{Overview, Snapshot, StoreReader};
 pub use self::windows::Windows;
-use crate::error::{Doing, StoreFault, Wrong};
 
-/// See [`Options::patience`].
-const PATIENCE: Duration = Duration::from_secs(20);
+/// See [`Options::busy_timeout`].
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// How long closed windows are kept, counted back from the end of the newest one; `None` for ever.
     pub keep: Option<Duration>,
-    /// Whether to go on in the place of a consumer that holds the store.
+    /// Whether to displace a consumer that holds the store.
     pub take_over: bool,
     /// Whether to throw away what is stored.
     pub reset: bool,
     /// The size of the database's pages in bytes, when it is made: a power of two from 512 to 65,536.
     pub page_size: u32,
-    /// How long to wait for a lock of SQLite's own: a checkpoint, or the copier of dead letters, holds them for moments.
-    pub patience: Duration,
-    /// What to tell those who look at the run from outside.
+    /// How long to wait for SQLite's own lock: a checkpoint, or the dead letters' worker, holds it for moments.
+    pub busy_timeout: Duration,
+    /// What `why` is to say of the run.
     pub timing: Option<Timing>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep: None, take_over: false, reset: false, page_size: 4096, patience: PATIENCE, timing: None }
+        Self { keep: None, take_over: false, reset: false, page_size: 4096, busy_timeout: BUSY_TIMEOUT, timing: None }
     }
 }
 
@@ -84,7 +88,7 @@ pub struct SqliteStore {
     keep: Option<Duration>,
     /// Whether the database itself, without its log, says that it has been used.
     checkpointed: bool,
-    /// Let go of after the connection is closed.
+    /// Released after the connection is closed.
     _lock: Lock,
 }
 
@@ -93,9 +97,9 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// A [`StoreFault`] if the file is no store, is in use, is of something else than `subject`, of a newer format, damaged,
+    /// An [`Error`] if the file is no store, is in use, is of something else than `subject`, of a newer format, damaged,
     /// or cannot be read and written.
-    pub fn open(path: &Path, subject: &Subject, options: Options) -> Result<Self, StoreFault> {
+    pub fn open(path: &Path, subject: &Subject, options: Options) -> Result<Self, Error> {
         open::open(path, subject, options)
     }
 
@@ -104,12 +108,11 @@ impl SqliteStore {
         &self.identity
     }
 
-    /// Where it stands.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The epoch of this consumer: nobody has opened the store to write after it, as long as its commits succeed.
+    /// The epoch of this consumer. As long as its commits succeed, no other consumer has opened the store since.
     pub fn epoch(&self) -> u64 {
         self.fence.epoch()
     }
@@ -124,8 +127,8 @@ impl SqliteStore {
         self.connection.execute_batch(sql)
     }
 
-    /// Brings what has been committed into the database, until that has succeeded once: then it no longer reads as one that has
-    /// never been used, whatever becomes of its log. Best effort: somebody who reads can be in the way, and it is tried again.
+    /// Checkpoints the write-ahead log, until that has succeeded once: from then on a store that has lost its log does not look
+    /// new. A reader can be in the way; then the next commit tries again.
     fn checkpoint(&mut self) {
         if self.checkpointed {
             return;
@@ -133,7 +136,7 @@ impl SqliteStore {
         let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         let pragma = "PRAGMA wal_checkpoint(PASSIVE)";
         let done: Result<(i64, i64, i64), _> = self.connection.query_row(pragma, [], row);
-        let used = Head::read(&self.connection).is_ok_and(|head| head.commits > 0);
+        let used = Manifest::read(&self.connection).is_ok_and(|manifest| manifest.commits > 0);
         self.checkpointed = used && done.is_ok_and(|(busy, log, copied)| busy == 0 && log == copied);
     }
 
@@ -141,20 +144,20 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// A [`StoreFault`] if the store cannot be opened once more, or if another consumer has taken it over.
-    pub fn outbox(&self) -> Result<Outbox, StoreFault> {
+    /// An [`Error`] if the store cannot be opened once more, or if another consumer has taken it over.
+    pub fn outbox(&self) -> Result<Outbox, Error> {
         Outbox::open(self.path.clone(), self.fence.clone(), &self.identity)
     }
 
-    fn fault(&self, doing: Doing) -> impl Fn(Wrong) -> StoreFault + use<> {
+    fn fault(&self, operation: Operation) -> impl Fn(DbError) -> Error + use<> {
         let path = self.path.clone();
-        move |wrong| wrong.at(&path, doing, || Holder::of(&path))
+        move |error| error.at(&path, operation, || holder_of(&path))
     }
 }
 
 impl Store for SqliteStore {
     fn load(&mut self) -> Result<Option<ResumeState>, StoreError> {
-        let fault = self.fault(Doing::Read);
+        let fault = self.fault(Operation::Read);
         let mut load = || {
             let transaction = self.connection.transaction()?;
             read::saved(&transaction)
@@ -163,10 +166,10 @@ impl Store for SqliteStore {
     }
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StoreError> {
-        let fault = self.fault(Doing::Commit);
+        let fault = self.fault(Operation::Commit);
         let keep = self.keep;
-        let committed = write::transact(&mut self.connection, &self.fence, |connection, head| {
-            write::commit(connection, head, commit, keep)?;
+        let committed = write::transact(&mut self.connection, &self.fence, |connection, manifest| {
+            write::commit(connection, manifest, commit, keep)?;
             Ok(())
         });
         committed.map_err(fault)?;

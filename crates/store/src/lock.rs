@@ -1,36 +1,25 @@
 //! One consumer at a time: a lock of the operating system on `PATH.lock`, whose text says who holds it. It ends with its
-//! process, however that ends. Whoever takes a store over puts a new lock file in its place; the epoch in the head then
-//! keeps the other one from writing.
+//! process, however that ends. A consumer that takes a store over puts a new lock file in its place; the epoch in the manifest
+//! then keeps the other one from writing.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use isotherm_model::settings::{DurationText, parse_duration};
-use isotherm_model::time;
-use isotherm_model::window::Millis;
+use isotherm_model::duration::{DurationText, parse_duration};
 
-use super::files::{FileId, beside, now_text, random, settle};
-use crate::error::{Doing, StoreFault, Wrong};
-
-/// Who holds a lock, as far as its text says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Holder(Option<String>);
-
-impl std::fmt::Display for Holder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.as_deref().unwrap_or("by whom is not known"))
-    }
-}
+use super::files::{FileId, beside, canonicalize, now_text, random};
+use super::holder::Holder;
+use crate::error::{DbError, Error, Operation};
 
 /// What a run was given that its store does not hold, since a later run may be given something else: how long windows
-/// stay open, and how long a partition must be quiet. For those who look at the run from outside.
+/// stay open, and how long a partition must be idle. For `why`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// How long after its end a window stays open.
     pub grace: Duration,
-    /// How long a partition must be quiet to hold nothing back.
+    /// How long a partition must be idle not to block the watermark.
     pub idle: Duration,
 }
 
@@ -45,51 +34,32 @@ impl Timing {
     }
 }
 
-impl Holder {
-    /// Since when, as far as the text says.
-    pub fn since(&self) -> Option<Millis> {
-        let (_, since) = self.0.as_deref()?.rsplit_once(" since ")?;
-        time::parse(since.as_bytes())
-    }
-
-    /// This process.
-    fn this() -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-        let host = host.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
-        let host = host.as_deref().map(str::trim).filter(|host| !host.is_empty()).unwrap_or("this host");
-        let now = now_text();
-        Self(Some(format!("by process {} on {host} since {now}", std::process::id())))
-    }
-
-    /// Who holds the store's lock, as far as its file says.
-    pub(super) fn of(path: &Path) -> Self {
-        let text = text(path);
-        let line = text.lines().next().map(str::trim).filter(|line| !line.is_empty());
-        Self(line.map(|line| line.chars().filter(|c| !c.is_control()).collect()))
-    }
-}
-
 /// The text of a lock's file; empty if it cannot be read.
-fn text(path: &Path) -> String {
+fn lock_text(path: &Path) -> String {
     const MOST: u64 = 400;
     let mut text = String::new();
     let read = File::open(beside(path, ".lock")).and_then(|file| file.take(MOST).read_to_string(&mut text));
     if read.is_ok() { text } else { String::new() }
 }
 
+/// Who holds the lock of the store at `path`, or held it last, as far as its file says.
+pub(super) fn holder_of(path: &Path) -> Holder {
+    Holder::parse(&lock_text(path))
+}
+
 /// What the run was given that uses the store at `path`, or else the last one that did; `None` if the lock's file does not
 /// say.
 pub fn timing(path: &Path) -> Option<Timing> {
-    text(&settle(path).ok()?).lines().nth(1).and_then(Timing::parse)
+    lock_text(&canonicalize(path).ok()?).lines().nth(1).and_then(Timing::parse)
 }
 
 /// Who uses the store at `path` to write it; `None` if nobody does.
 ///
 /// # Errors
 ///
-/// A [`StoreFault`] if the lock's file cannot be looked at.
-pub fn holder(path: &Path) -> Result<Option<Holder>, StoreFault> {
-    let path = &settle(path)?;
+/// An [`Error`] if the lock's file cannot be looked at.
+pub fn holder(path: &Path) -> Result<Option<Holder>, Error> {
+    let path = &canonicalize(path)?;
     let place = beside(path, ".lock");
     let looked = match File::open(&place) {
         Ok(file) => file.try_lock_shared(),
@@ -98,8 +68,8 @@ pub fn holder(path: &Path) -> Result<Option<Holder>, StoreFault> {
     };
     match looked {
         Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(Some(Holder::of(path))),
-        Err(TryLockError::Error(source)) => Err(StoreFault::Io { path: place, doing: Doing::Read, source }),
+        Err(TryLockError::WouldBlock) => Ok(Some(holder_of(path))),
+        Err(TryLockError::Error(source)) => Err(Error::Io { path: place, operation: Operation::Read, source }),
     }
 }
 
@@ -112,9 +82,9 @@ pub(super) struct Lock {
 
 impl Lock {
     /// Takes the lock of the store at `path`, if nobody holds it.
-    pub(super) fn take(path: &Path) -> Result<Self, StoreFault> {
+    pub(super) fn take(path: &Path) -> Result<Self, Error> {
         let place = beside(path, ".lock");
-        let failed = |source| StoreFault::Io { path: place.clone(), doing: Doing::Open, source };
+        let failed = |source| Error::Io { path: place.clone(), operation: Operation::Open, source };
         loop {
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place);
             let mut lock = Self { file: open.map_err(failed)?, path: place.clone() };
@@ -124,7 +94,7 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => match lock.file.try_lock_shared() {
                     Ok(()) => continue,
                     Err(TryLockError::WouldBlock) => {
-                        return Err(StoreFault::Locked { path: path.to_owned(), holder: Holder::of(path) });
+                        return Err(Error::Locked { path: path.to_owned(), holder: holder_of(path) });
                     }
                     Err(TryLockError::Error(error)) => return Err(failed(error)),
                 },
@@ -140,9 +110,9 @@ impl Lock {
 
     /// Puts a new lock in the place of whoever's stands there, and then does what is to be done with it. If that fails, the
     /// other one stands there again.
-    pub(super) fn displace(path: &Path, then: impl FnOnce() -> Result<(), Wrong>) -> Result<Self, Wrong> {
+    pub(super) fn displace(path: &Path, then: impl FnOnce() -> Result<(), DbError>) -> Result<Self, DbError> {
         let place = beside(path, ".lock");
-        let failed = |source| Wrong::Fault(StoreFault::Io { path: place.clone(), doing: Doing::Open, source });
+        let failed = |source| DbError::Store(Error::Io { path: place.clone(), operation: Operation::Open, source });
         let number = random();
         let [unique, old] = ["new", "old"].map(|what| beside(&place, &format!(".{what}-{number:016x}")));
         let lock = Self::signed(&unique, &place).map_err(failed);
@@ -181,10 +151,9 @@ impl Lock {
     }
 
     fn sign(&mut self) -> io::Result<()> {
-        let Holder(text) = Holder::this();
         self.file.set_len(0)?;
         self.file.rewind()?;
-        self.file.write_all(format!("{}\n", text.unwrap_or_default()).as_bytes())?;
+        self.file.write_all(format!("{}\n", Holder::this_process(&now_text())).as_bytes())?;
         self.file.flush()
     }
 
@@ -205,6 +174,7 @@ impl Lock {
 
 #[cfg(test)]
 mod tests {
+
     use super::*;
 
     #[test]
@@ -219,7 +189,7 @@ mod tests {
             assert_eq!(timing(&path), None, "the one before is not this one");
             lock.note(given(grace)).expect("it can be written");
             assert_eq!(timing(&path), Some(given(grace)));
-            let held = Holder::of(&path).to_string();
+            let held = holder_of(&path).to_string();
             assert!(held.contains(" since ") && !held.contains("grace"), "{held}");
             drop(lock);
             assert_eq!(timing(&path), Some(given(grace)), "it stays when nobody holds it");
@@ -237,7 +207,7 @@ mod tests {
         let lock = Lock::take(&path).expect("free");
         let held = holder(&path).expect("it can be looked at").expect("it is held");
         assert!(held.to_string().contains(&format!("by process {} on ", std::process::id())), "{held}");
-        assert!(matches!(Lock::take(&path), Err(StoreFault::Locked { .. })));
+        assert!(matches!(Lock::take(&path), Err(Error::Locked { .. })));
         let now = crate::now();
         assert!(held.since().is_some_and(|since| (now - 600_000..=now).contains(&since)), "{held} at {now}");
         assert_eq!(timing(&path), None, "it was not said");
@@ -259,7 +229,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("a.db");
         let names = || std::fs::read_dir(folder.path()).map(|entries| entries.count()).expect("it can be read");
-        let fails = || Err(Wrong::Unsound("a full disk".to_owned()));
+        let fails = || Err(DbError::Unsound("a full disk".to_owned()));
         assert!(Lock::displace(&path, fails).is_err());
         let lock = Lock::take(&path).expect("free");
         assert!(Lock::displace(&path, fails).is_err());

@@ -1,5 +1,5 @@
-//! How a consumer comes to a store. Everything that can refuse comes before anything is taken from a consumer that runs:
-//! a take-over looks at the whole of the store first, and then takes lock and epoch in one transaction.
+//! The order in which a consumer opens a store. Everything that can refuse comes before anything is taken from a running
+//! consumer: a take-over reads the whole store first, and then takes lock and epoch in one transaction.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,53 +8,52 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::fence::Fence;
 use super::files::{self, FileId};
-use super::head::Head;
 use super::identity::{Identity, Subject};
-use super::lock::{self, Holder, Lock};
-use super::migrations::{self, MIGRATIONS};
+use super::lock::{self, Lock, holder_of};
+use super::manifest::Manifest;
 use super::schema::{self, Access};
 use super::{compact, read};
-use crate::error::{Doing, StoreFault, Wrong};
+use crate::error::{DbError, Error, Operation};
 use crate::{Options, SqliteStore};
 
 /// See [`SqliteStore::open`].
-pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<SqliteStore, StoreFault> {
-    let Options { keep, take_over, reset: anew, page_size, patience, timing } = options;
-    let io = |source| StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source };
+pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<SqliteStore, Error> {
+    let Options { keep, take_over, reset: anew, page_size, busy_timeout, timing } = options;
+    let io = |source| Error::Io { path: path.to_owned(), operation: Operation::Open, source };
     if let Some(folder) = std::path::absolute(path).map_err(io)?.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
     }
-    let path = &files::settle(path)?;
+    let path = &files::canonicalize(path)?;
     let holder = lock::holder(path)?;
-    // Before anything is touched.
     if anew {
         removable(path)?
     } else {
-        looked(path).map(drop)?
+        exists(path).map(drop)?
     }
-    let mut claim = if take_over { None } else { Some(Lock::take(path)?) };
+    let mut held = if take_over { None } else { Some(Lock::take(path)?) };
     // A consumer that hangs may keep the database locked: then its name helps.
     let named = |mut fault| {
-        if let StoreFault::Busy { holder: named, .. } = &mut fault {
+        if let Error::Busy { holder: named, .. } = &mut fault {
             named.clone_from(&holder);
         }
         fault
     };
-    let fault = |wrong: Wrong| named(wrong.at(path, Doing::Open, || Holder::of(path)));
+    let fault = |error: DbError| named(error.at(path, Operation::Open, || holder_of(path)));
     if anew {
-        reset(path, &mut claim, patience).map_err(named)?;
+        reset(path, &mut held, busy_timeout).map_err(named)?;
     }
-    if !looked(path)? {
-        let lock = match claim.take() {
+    if !exists(path)? {
+        let lock = match held.take() {
             Some(lock) => lock,
             None => Lock::displace(path, || Ok(())).map_err(fault)?,
         };
         schema::create(path, &Identity::new(subject), page_size, &lock)?;
-        claim = Some(lock);
+        held = Some(lock);
     }
-    let (mut connection, identity, fence) = raise(path, &mut claim, Some(subject), patience).map_err(fault)?;
+    let (mut connection, identity, fence) =
+        acquire_epoch(path, &mut held, Some(subject), busy_timeout).map_err(fault)?;
     compact::compact(&mut connection, &fence).map_err(fault)?;
-    match claim {
+    match held {
         Some(mut lock) => {
             if let Some(timing) = timing {
                 lock.note(timing).map_err(io)?;
@@ -64,12 +63,12 @@ pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<S
             store.checkpoint();
             Ok(store)
         }
-        None => Err(fault(Wrong::Fenced)),
+        None => Err(fault(DbError::Fenced)),
     }
 }
 
-/// Whether there is a store; an error if there is something else, or something of one.
-fn looked(path: &Path) -> Result<bool, StoreFault> {
+/// Whether there is a store; an error if there is something else, or only a part of one.
+fn exists(path: &Path) -> Result<bool, Error> {
     let there = schema::inspect(path)?;
     if !there {
         files::without_database(path)?;
@@ -77,115 +76,102 @@ fn looked(path: &Path) -> Result<bool, StoreFault> {
     Ok(there)
 }
 
-/// Whether what stands there may be removed: nothing, or a store in whatever state, but nothing else.
-fn removable(path: &Path) -> Result<(), StoreFault> {
-    match looked(path) {
-        Ok(_) | Err(StoreFault::Damaged { .. }) => Ok(()),
+/// Whether the path may be cleared: nothing is there, or a store in whatever state.
+fn removable(path: &Path) -> Result<(), Error> {
+    match exists(path) {
+        Ok(_) | Err(Error::Damaged { .. } | Error::OlderFormat { .. }) => Ok(()),
         Err(fault) => Err(fault),
     }
 }
 
-/// Opens a store that is there, and raises its epoch: from then on nobody else's commit succeeds. Without a lock in `claim`
-/// the one of whoever has the store is displaced, and then in `claim`; if this fails, he goes on.
-fn raise(
+/// Opens a store that is there, and raises its epoch: from then on nobody else's commit succeeds. If `held`
+/// has no lock, the lock of the consumer that has the store is displaced and put there. If this fails, that consumer goes on.
+fn acquire_epoch(
     path: &Path,
-    claim: &mut Option<Lock>,
+    held: &mut Option<Lock>,
     subject: Option<&Subject>,
-    patience: Duration,
-) -> Result<(Connection, Identity, Fence), Wrong> {
+    busy_timeout: Duration,
+) -> Result<(Connection, Identity, Fence), DbError> {
     let file = identify(path)?;
     let mut connection = schema::plain(path, Access::Write)?;
     // As far as the file goes; its header is read below.
     let writable = !connection.is_readonly("main")?;
-    connection.busy_timeout(patience)?;
-    schema::settle(&connection)?;
+    connection.busy_timeout(busy_timeout)?;
+    schema::configure(&connection)?;
     if writable && connection.is_readonly("main")? {
-        return Err(Wrong::damaged("the file", "its header says that it must not be written"));
+        return Err(DbError::damaged("the file", "its header says that it must not be written"));
     }
-    let current = schema::is_current(&connection, path, MIGRATIONS)?;
-    if !current && subject.is_none() {
-        // What is thrown away need not be brought to another format.
-        let (found, ours) = (migrations::format(&connection)?, MIGRATIONS.len() as i64);
-        return Err(Wrong::Fault(StoreFault::OtherFormat { path: path.to_owned(), found, ours }));
-    }
-    let displaces = claim.is_none();
+    schema::check_format(&connection, path)?;
+    let displaces = held.is_none();
     if displaces {
-        // Before anybody is waited for who would have to be ended: it may not even be his store that is meant. Nor does anybody
-        // make way for one who then finds that he cannot go on.
+        // Validate before taking the lock: otherwise we could wait for, or displace, a consumer of another store.
         let transaction = connection.transaction()?;
-        match current {
-            true => check(&transaction, path, subject).map(drop)?,
-            // The identity is the same in all formats.
-            false => identity(&transaction, path, subject).map(drop)?,
-        }
-        if current && subject.is_some() {
+        check(&transaction, path, subject)?;
+        if subject.is_some() {
             read::saved(&transaction)?;
         }
     }
     schema::set_wal(&connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    migrations::steps(&transaction, MIGRATIONS)?;
-    let (identity, mut head) = check(&transaction, path, subject)?;
-    if displaces && !current {
-        read::saved(&transaction)?;
-    }
-    head.epoch = head.epoch.checked_add(1).ok_or_else(|| Wrong::damaged("head", "there are no further epochs"))?;
-    head.write(&transaction)?;
+    let (identity, mut manifest) = check(&transaction, path, subject)?;
+    manifest.epoch =
+        manifest.epoch.checked_add(1).ok_or_else(|| DbError::damaged("manifest", "there are no further epochs"))?;
+    manifest.write(&transaction)?;
     let commit = || {
         // Another store can have been put there since.
         if identify(path)? != file {
-            return Err(Wrong::Fenced);
+            return Err(DbError::Fenced);
         }
         Ok(transaction.commit()?)
     };
-    match claim {
-        None => *claim = Some(Lock::displace(path, commit)?),
+    match held {
+        None => *held = Some(Lock::displace(path, commit)?),
         // Of two that take a store over at once, the one whose lock stands goes on.
         Some(lock) if lock.is_in_place() => commit()?,
-        Some(_) => return Err(Wrong::Fenced),
+        Some(_) => return Err(DbError::Fenced),
     }
-    let lock = claim.as_ref().ok_or(Wrong::Fenced)?;
-    let fence = Fence::new(path, lock, file, head.epoch)?;
+    let lock = held.as_ref().ok_or(DbError::Fenced)?;
+    let fence = Fence::new(path, lock, file, manifest.epoch)?;
     Ok((connection, identity, fence))
 }
 
 /// Everything by which a store can be refused.
-fn check(connection: &Connection, path: &Path, subject: Option<&Subject>) -> Result<(Identity, Head), Wrong> {
+fn check(connection: &Connection, path: &Path, subject: Option<&Subject>) -> Result<(Identity, Manifest), DbError> {
     schema::verify(connection)?;
     let identity = identity(connection, path, subject)?;
-    Ok((identity, Head::read(connection)?))
+    Ok((identity, Manifest::read(connection)?))
 }
 
 /// What a store is of; an error if that is not what is asked for.
-fn identity(connection: &Connection, path: &Path, subject: Option<&Subject>) -> Result<Identity, Wrong> {
+fn identity(connection: &Connection, path: &Path, subject: Option<&Subject>) -> Result<Identity, DbError> {
     let identity = Identity::read(connection)?;
     if let Some((what, stored, asked)) = subject.and_then(|asked| asked.difference(&identity.subject)) {
-        return Err(Wrong::Fault(StoreFault::OtherIdentity { path: path.to_owned(), what, stored, asked }));
+        return Err(DbError::Store(Error::OtherIdentity { path: path.to_owned(), what, stored, asked }));
     }
     Ok(identity)
 }
 
-fn identify(path: &Path) -> Result<FileId, Wrong> {
+fn identify(path: &Path) -> Result<FileId, DbError> {
     let found = FileId::at(path);
-    let found = found.map_err(|source| StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source });
-    found.map_err(Wrong::Fault)?.ok_or(Wrong::Gone("its database"))
+    let found = found.map_err(|source| Error::Io { path: path.to_owned(), operation: Operation::Open, source });
+    found.map_err(DbError::Store)?.ok_or(DbError::Gone("its database"))
 }
 
-/// Removes all files but the lock, which is in `claim` afterwards. Whoever had the store is fenced first: by the epoch, and
-/// by his lock. Of a damaged store the lock must do.
-pub(super) fn reset(path: &Path, claim: &mut Option<Lock>, patience: Duration) -> Result<(), StoreFault> {
-    let fault = |wrong: Wrong| wrong.at(path, Doing::Open, || Holder::of(path));
+/// Removes all files but the lock, which is in `held` afterwards. A consumer that has the store is fenced first, by the epoch
+/// and the lock; if the store is damaged or of another format, by the lock alone.
+pub(super) fn reset(path: &Path, held: &mut Option<Lock>, busy_timeout: Duration) -> Result<(), Error> {
+    let fault = |error: DbError| error.at(path, Operation::Open, || holder_of(path));
     if schema::inspect(path).unwrap_or(true) {
-        match raise(path, claim, None, patience).map_err(fault) {
-            Ok(_) | Err(StoreFault::Damaged { .. } | StoreFault::OtherFormat { .. }) => {}
+        match acquire_epoch(path, held, None, busy_timeout).map_err(fault) {
+            Ok(_) | Err(Error::Damaged { .. } | Error::NewerFormat { .. }) => {}
             Err(fault) => return Err(fault),
         }
     }
-    if claim.is_none() {
-        *claim = Some(Lock::displace(path, || Ok(())).map_err(fault)?);
+    if held.is_none() {
+        *held = Some(Lock::displace(path, || Ok(())).map_err(fault)?);
     }
-    if !claim.as_ref().is_some_and(Lock::is_in_place) {
-        return Err(fault(Wrong::Fenced));
+    if !held.as_ref().is_some_and(Lock::is_in_place) {
+        return Err(fault(DbError::Fenced));
     }
-    files::remove_all(path).map_err(|source| StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source })
+    files::remove_all(path).map_err(|source| Error::Io { path: path.to_owned(), operation: Operation::Open, source })
 }

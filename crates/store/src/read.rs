@@ -1,49 +1,50 @@
-//! What was committed, read back: every row by its check, every table by the head's digest of it.
+//! What was committed, read back: every row by its check, every table by the manifest's digest of it.
 //!
-//! All of it is to be read within one transaction, the head first.
+//! All of it is to be read within one transaction, the manifest first.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use isotherm_engine::commit::ResumeState;
 use isotherm_engine::ledger::{Account, DataLoss, KeyedRange, RangeKey, Ranges};
-use isotherm_engine::results::{GroupResult, Totals};
+use isotherm_engine::results::Totals;
 use isotherm_engine::sensors::Sensors;
 use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry};
 use isotherm_model::partial::PartitionId;
+use isotherm_model::rejection::Rejection;
+use isotherm_model::window::Window;
 use rusqlite::Connection;
 
-use super::accounts::{Counts, GAPS, PARTITIONS, PartitionRow, RANGES, decode_gap, decode_range};
-use super::bytes::Malformed;
 use super::dead::{self, DEAD, LOST, LostRange, Waiting};
-use super::groups::{self, GROUPS, SENSORS};
-use super::head::Head;
+use super::groups::{self, GROUPS, SENSORS, Statistics};
+use super::manifest::Manifest;
+use super::partitions::{Counts, PARTITIONS, PartitionRow};
+use super::ranges::{DATA_LOSSES, RANGES, decode_data_loss, decode_range};
 use super::row::{Digest, Table};
-use super::window::average;
-use crate::error::Wrong;
+use crate::error::DbError;
 
 /// Everything that a run needs to go on; `None` before the first commit.
-pub(super) fn saved(connection: &Connection) -> Result<Option<ResumeState>, Wrong> {
-    let head = Head::read(connection)?;
-    let partitions = partitions(connection, &head)?;
-    let accounts = accounts(connection, &head, &partitions)?;
-    let groups = groups(connection, &head)?;
-    let sensors = sensors(connection, &head, &groups)?;
+pub(super) fn saved(connection: &Connection) -> Result<Option<ResumeState>, DbError> {
+    let manifest = Manifest::read(connection)?;
+    let partitions = partitions(connection, &manifest)?;
+    let accounts = accounts(connection, &manifest, &partitions)?;
+    let groups = groups(connection, &manifest)?;
+    let sensors = sensors(connection, &manifest, &groups)?;
     // What is not needed to go on is looked at all the same: better now than in the middle of a run.
-    outbox(connection, &head)?;
-    lost(connection, &head)?;
+    outbox(connection, &manifest)?;
+    lost(connection, &manifest)?;
     let partitions = partitions.into_iter().map(|row| (row.partition, row.state)).collect();
-    Ok((head.commits > 0).then_some(ResumeState { topic: head.topic, partitions, accounts, groups, sensors }))
+    Ok((manifest.commits > 0).then_some(ResumeState { topic: manifest.topic, partitions, accounts, groups, sensors }))
 }
 
-/// A whole table, as the head says that it is.
+/// A whole table, as the manifest says that it is.
 fn table<const N: usize, T>(
     connection: &Connection,
     table: &Table<N>,
     order: &str,
     expected: Digest,
-    decode: impl Fn([rusqlite::types::ValueRef<'_>; N]) -> Result<T, Wrong>,
-) -> Result<Vec<T>, Wrong> {
+    decode: impl Fn([rusqlite::types::ValueRef<'_>; N]) -> Result<T, DbError>,
+) -> Result<Vec<T>, DbError> {
     let (mut all, mut digest) = (Vec::new(), Digest::default());
     table.each(connection, order, [], |values, check| {
         digest.add(check);
@@ -59,8 +60,8 @@ fn table<const N: usize, T>(
 }
 
 /// Partitions, ascending.
-pub(super) fn partitions(connection: &Connection, head: &Head) -> Result<Vec<PartitionRow>, Wrong> {
-    let all = table(connection, &PARTITIONS, "ORDER BY partition", head.partitions, PartitionRow::decode)?;
+pub(super) fn partitions(connection: &Connection, manifest: &Manifest) -> Result<Vec<PartitionRow>, DbError> {
+    let all = table(connection, &PARTITIONS, "ORDER BY partition", manifest.partitions, PartitionRow::decode)?;
     match all.is_sorted_by(|a, b| a.partition < b.partition) {
         true => Ok(all),
         false => Err(PARTITIONS.damaged("its rows are out of order")),
@@ -72,22 +73,22 @@ pub(super) fn states(rows: &[PartitionRow]) -> BTreeMap<PartitionId, PartitionSt
     rows.iter().map(|row| (row.partition, row.state)).collect()
 }
 
-/// The ranges and gaps of a partition.
+/// The ranges and data losses of a partition.
 #[derive(Debug, Default)]
 struct Lists {
-    late: Vec<KeyedRange<isotherm_model::window::Window>>,
-    rejected: Vec<KeyedRange<isotherm_model::rejection::Rejection>>,
+    late: Vec<KeyedRange<Window>>,
+    rejected: Vec<KeyedRange<Rejection>>,
     data_losses: Vec<DataLoss>,
 }
 
 /// The accounts of all partitions.
 pub(super) fn accounts(
     connection: &Connection,
-    head: &Head,
+    manifest: &Manifest,
     partitions: &[PartitionRow],
-) -> Result<BTreeMap<PartitionId, Account>, Wrong> {
+) -> Result<BTreeMap<PartitionId, Account>, DbError> {
     let mut lists: BTreeMap<PartitionId, Lists> = BTreeMap::new();
-    for range in table(connection, &RANGES, "ORDER BY partition, kind, place", head.ranges, decode_range)? {
+    for range in table(connection, &RANGES, "ORDER BY partition, kind, place", manifest.ranges, decode_range)? {
         let lists = lists.entry(range.partition).or_default();
         let place = match range.range.key {
             RangeKey::Late(window) => push(&mut lists.late, range.range.keyed(|_| window)),
@@ -97,23 +98,24 @@ pub(super) fn accounts(
             return Err(RANGES.damaged("a list has a hole"));
         }
     }
-    for (partition, place, gap) in table(connection, &GAPS, "ORDER BY partition, place", head.data_losses, decode_gap)?
-    {
-        if push(&mut lists.entry(partition).or_default().data_losses, gap) as u64 != place {
-            return Err(GAPS.damaged("a list has a hole"));
+    let order = "ORDER BY partition, place";
+    for (partition, place, loss) in table(connection, &DATA_LOSSES, order, manifest.data_losses, decode_data_loss)? {
+        if push(&mut lists.entry(partition).or_default().data_losses, loss) as u64 != place {
+            return Err(DATA_LOSSES.damaged("a list has a hole"));
         }
     }
     let mut accounts = BTreeMap::new();
     for row in partitions {
         let own = lists.remove(&row.partition).unwrap_or_default();
-        let Counts { ranges, data_losses, .. } = row.counts.unwrap_or_default();
-        if [own.late.len() as u64, own.rejected.len() as u64] != ranges {
+        let counts = row.account.unwrap_or_default();
+        if [own.late.len() as u64, own.rejected.len() as u64] != counts.ranges() {
             return Err(RANGES.damaged(format!("the ranges of partition {} are not all there", row.partition)));
         }
-        if own.data_losses.len() as u64 != data_losses {
-            return Err(GAPS.damaged(format!("the data_losses of partition {} are not all there", row.partition)));
+        if own.data_losses.len() as u64 != counts.data_losses {
+            let what = format!("the data losses of partition {} are not all there", row.partition);
+            return Err(DATA_LOSSES.damaged(what));
         }
-        if let Some(counts) = row.counts {
+        if let Some(counts) = row.account {
             accounts.insert(row.partition, account(counts, own));
         }
     }
@@ -123,43 +125,42 @@ pub(super) fn accounts(
     }
 }
 
-/// Appends, and answers where to.
+/// Appends, and returns the place.
 fn push<T>(list: &mut Vec<T>, item: T) -> usize {
     list.push(item);
     list.len() - 1
 }
 
 fn account(counts: Counts, lists: Lists) -> Account {
-    let [late, rejected] = counts.unlisted;
     Account {
         read: counts.read,
         counted: counts.counted,
         late: counts.late,
         rejected: counts.rejected,
-        late_ranges: Ranges::restored(lists.late, late),
-        rejected_ranges: Ranges::restored(lists.rejected, rejected),
+        late_ranges: Ranges::restored(lists.late, counts.late_unlisted),
+        rejected_ranges: Ranges::restored(lists.rejected, counts.rejected_unlisted),
         restored: counts.restored,
         data_losses: lists.data_losses,
     }
 }
 
 /// Groups, in the order of their numbers.
-pub(super) fn groups(connection: &Connection, head: &Head) -> Result<Vec<GroupState>, Wrong> {
-    let all = table(connection, &GROUPS, "ORDER BY id", head.groups, groups::decode)?;
+pub(super) fn groups(connection: &Connection, manifest: &Manifest) -> Result<Vec<GroupState>, DbError> {
+    let all = table(connection, &GROUPS, "ORDER BY id", manifest.groups, groups::decode)?;
     match all.iter().zip(0..).all(|(group, id)| group.id == id) {
         true => Ok(all),
         false => Err(GROUPS.damaged("their numbers have a hole")),
     }
 }
 
-/// Who reported from where; it must be what the groups and the head count.
-fn sensors(connection: &Connection, head: &Head, groups: &[GroupState]) -> Result<Sensors, Wrong> {
+/// The run's sensors; there must be as many as the groups and the manifest count.
+fn sensors(connection: &Connection, manifest: &Manifest, groups: &[GroupState]) -> Result<Sensors, DbError> {
     let (mut sensors, mut digest) = (Sensors::default(), Digest::default());
     let mut counts = vec![0_u64; groups.len()];
     SENSORS.each(connection, "ORDER BY id", [], |[_, members], check| {
         digest.add(check);
-        if digest.rows > head.sensors.rows {
-            return head.sensors.expect(digest, SENSORS.name);
+        if digest.rows > manifest.sensors.rows {
+            return manifest.sensors.expect(digest, SENSORS.name);
         }
         for member in groups::members(members)? {
             let count = usize::try_from(member.group).ok().and_then(|group| counts.get_mut(group));
@@ -171,74 +172,65 @@ fn sensors(connection: &Connection, head: &Head, groups: &[GroupState]) -> Resul
         }
         Ok(())
     })?;
-    head.sensors.expect(digest, SENSORS.name)?;
+    manifest.sensors.expect(digest, SENSORS.name)?;
     let all = groups.iter().zip(&counts).all(|(group, count)| group.sensors == *count);
-    if !all || sensors.count() != head.topic.sensors || counts.iter().sum::<u64>() != head.members {
+    if !all || sensors.count() != manifest.topic.sensors || counts.iter().sum::<u64>() != manifest.members {
         return Err(SENSORS.damaged("they are not as many as the groups count"));
     }
     Ok(sensors)
 }
 
-/// Who reported from where, chunk by chunk.
-pub(super) fn sightings(
+/// The run's sensors, chunk by chunk.
+pub(super) fn sensor_entries(
     connection: &Connection,
-    head: &Head,
+    manifest: &Manifest,
     mut each: impl FnMut(Vec<SensorEntry>) -> ControlFlow<()>,
-) -> Result<(), Wrong> {
+) -> Result<(), DbError> {
     let (mut digest, mut stopped) = (Digest::default(), false);
     SENSORS.until(connection, "ORDER BY id", [], |[_, members], check| {
         digest.add(check);
-        if digest.rows > head.sensors.rows {
-            return head.sensors.expect(digest, SENSORS.name).map(|()| false);
+        if digest.rows > manifest.sensors.rows {
+            return manifest.sensors.expect(digest, SENSORS.name).map(|()| false);
         }
         stopped = each(groups::members(members)?.collect()).is_break();
         Ok(!stopped)
     })?;
-    if stopped { Ok(()) } else { head.sensors.expect(digest, SENSORS.name) }
+    if stopped { Ok(()) } else { manifest.sensors.expect(digest, SENSORS.name) }
 }
 
 /// The whole run so far.
-pub(super) fn totals(connection: &Connection, head: &Head) -> Result<Totals, Wrong> {
-    let mut totals = Totals { sensors: head.topic.sensors, ..Totals::default() };
-    for counts in partitions(connection, head)?.iter().filter_map(|row| row.counts) {
+pub(super) fn totals(connection: &Connection, manifest: &Manifest) -> Result<Totals, DbError> {
+    let mut totals = Totals { sensors: manifest.topic.sensors, ..Totals::default() };
+    for counts in partitions(connection, manifest)?.iter().filter_map(|row| row.account) {
         totals.messages = totals.messages.saturating_add(counts.read);
         totals.counted = totals.counted.saturating_add(counts.counted);
         totals.late = totals.late.saturating_add(counts.late);
         totals.rejected.merge(&counts.rejected);
     }
-    for GroupState { name, stats, sensors, .. } in groups(connection, head)? {
-        let avg = average(stats.sum, stats.count).map_err(|Malformed| GROUPS.damaged("a group without a reading"))?;
-        totals.groups.push(GroupResult {
-            group: name,
-            messages: stats.count,
-            sensors,
-            sum: stats.sum,
-            avg,
-            min: stats.min,
-            max: stats.max,
-        });
+    for GroupState { name, stats, sensors, .. } in groups(connection, manifest)? {
+        totals.groups.push(Statistics { group: &name, stats, sensors }.into_result(GROUPS.name)?);
     }
     totals.groups.sort_unstable_by(|a, b| a.group.cmp(&b.group));
     Ok(totals)
 }
 
 /// The oldest dead batches of the outbox, with their numbers.
-pub(super) fn dead(connection: &Connection, head: &Head, most: u64) -> Result<Vec<(u64, DeadBatch)>, Wrong> {
+pub(super) fn dead(connection: &Connection, manifest: &Manifest, most: u64) -> Result<Vec<(u64, DeadBatch)>, DbError> {
     let mut batches = Vec::new();
-    each_dead(connection, head, most, |id, batch| batches.push((id, batch)))?;
+    each_dead(connection, manifest, most, |id, batch| batches.push((id, batch)))?;
     Ok(batches)
 }
 
 /// Looks through the outbox, which can be long: nothing of it is kept.
-fn outbox(connection: &Connection, head: &Head) -> Result<(), Wrong> {
-    each_dead(connection, head, u64::MAX, |_, _| ())
+fn outbox(connection: &Connection, manifest: &Manifest) -> Result<(), DbError> {
+    each_dead(connection, manifest, u64::MAX, |_, _| ())
 }
 
 /// How many batches of each partition are in the outbox, and how many late and rejected records in these. Needs no memory
 /// for the batches, however many there are.
-pub(super) fn waiting(connection: &Connection, head: &Head) -> Result<BTreeMap<PartitionId, Waiting>, Wrong> {
+pub(super) fn waiting(connection: &Connection, manifest: &Manifest) -> Result<BTreeMap<PartitionId, Waiting>, DbError> {
     let mut waiting: BTreeMap<PartitionId, Waiting> = BTreeMap::new();
-    each_dead(connection, head, u64::MAX, |_, batch| {
+    each_dead(connection, manifest, u64::MAX, |_, batch| {
         let of = waiting.entry(batch.partition).or_default();
         of.batches = of.batches.saturating_add(1);
         of.records = of.records.saturating_add(batch.records);
@@ -249,19 +241,19 @@ pub(super) fn waiting(connection: &Connection, head: &Head) -> Result<BTreeMap<P
 /// The oldest dead batches of the outbox, one by one.
 fn each_dead(
     connection: &Connection,
-    head: &Head,
+    manifest: &Manifest,
     most: u64,
     mut each: impl FnMut(u64, DeadBatch),
-) -> Result<(), Wrong> {
-    if head.dead_next.checked_sub(head.dead_first) != Some(head.dead.rows) {
+) -> Result<(), DbError> {
+    if manifest.dead_next.checked_sub(manifest.dead_first) != Some(manifest.dead.rows) {
         return Err(DEAD.damaged("their numbers are not those that were given"));
     }
-    let most = most.min(head.dead.rows);
+    let most = most.min(manifest.dead.rows);
     let mut digest = Digest::default();
-    let from = (head.dead_first.cast_signed(), most.cast_signed());
+    let from = (manifest.dead_first.cast_signed(), most.cast_signed());
     DEAD.each(connection, "WHERE id >= ?1 ORDER BY id LIMIT ?2", from, |values, check| {
         let (id, batch) = dead::decode(values)?;
-        if id != head.dead_first.saturating_add(digest.rows) {
+        if id != manifest.dead_first.saturating_add(digest.rows) {
             return Err(DEAD.damaged("a row is missing"));
         }
         digest.add(check);
@@ -271,10 +263,10 @@ fn each_dead(
     if digest.rows != most {
         return Err(DEAD.damaged("rows are missing"));
     }
-    if most == head.dead.rows { head.dead.expect(digest, DEAD.name) } else { Ok(()) }
+    if most == manifest.dead.rows { manifest.dead.expect(digest, DEAD.name) } else { Ok(()) }
 }
 
 /// Where letters stood that could not be copied.
-pub(super) fn lost(connection: &Connection, head: &Head) -> Result<Vec<LostRange>, Wrong> {
-    table(connection, &LOST, "ORDER BY id", head.lost, dead::decode_lost)
+pub(super) fn lost(connection: &Connection, manifest: &Manifest) -> Result<Vec<LostRange>, DbError> {
+    table(connection, &LOST, "ORDER BY id", manifest.lost, dead::decode_lost)
 }

@@ -1,4 +1,4 @@
-//! Reading a store, also while a consumer writes it. A [`Snapshot`] stands still: its answers belong together.
+//! Reads a store, also while a consumer writes it. The answers of a [`Snapshot`] are of one moment.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -9,19 +9,18 @@ use isotherm_engine::ledger::Account;
 use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry, TopicState};
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
 use super::dead::{LostRange, Waiting};
-use super::head::Head;
+use super::holder::Holder;
 use super::identity::Identity;
-use super::lock::Holder;
-use super::migrations::{self, MIGRATIONS};
+use super::manifest::Manifest;
 use super::schema::Access;
 use super::windows::Windows;
 use super::{files, read, schema, windows};
-use crate::error::{Doing, StoreFault, Wrong};
+use crate::error::{DbError, Error, Operation};
 
 /// A store, open to be read.
 #[derive(Debug)]
@@ -29,11 +28,11 @@ pub struct StoreReader {
     path: PathBuf,
     connection: Connection,
     identity: Identity,
-    /// What the files were like, if nothing tells whether somebody writes them.
-    frozen: Option<Stamp>,
+    /// The files' stamp, where no lock would show that a consumer writes them.
+    frozen: Option<FileStamp>,
 }
 
-/// How much a store holds, and where it stands.
+/// How much a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overview {
     /// How often a consumer has opened it to write.
@@ -61,8 +60,8 @@ impl StoreReader {
     ///
     /// # Errors
     ///
-    /// A [`StoreFault`] if there is none, if it is of another format, or if it is damaged.
-    pub fn open(path: &Path) -> Result<Self, StoreFault> {
+    /// An [`Error`] if there is none, if it is of another format, or if it is damaged.
+    pub fn open(path: &Path) -> Result<Self, Error> {
         Self::open_by(path, connect)
     }
 
@@ -70,28 +69,25 @@ impl StoreReader {
     pub(super) fn open_by(
         path: &Path,
         connect: fn(&Path) -> Result<(Connection, bool), rusqlite::Error>,
-    ) -> Result<Self, StoreFault> {
-        let path = files::settle(path)?;
+    ) -> Result<Self, Error> {
+        let path = files::canonicalize(path)?;
         if !schema::inspect(&path)? {
             files::without_database(&path)?;
-            return Err(StoreFault::Missing { path });
+            return Err(Error::Missing { path });
         }
-        let before = Stamp::of(&path);
+        let before = FileStamp::of(&path);
         let open = || {
             let (mut connection, frozen) = connect(&path)?;
             let transaction = connection.transaction()?;
-            if !schema::is_current(&transaction, &path, MIGRATIONS)? {
-                let (found, ours) = (migrations::format(&transaction)?, MIGRATIONS.len() as i64);
-                return Err(Wrong::Fault(StoreFault::OtherFormat { path: path.clone(), found, ours }));
-            }
+            schema::check_format(&transaction, &path)?;
             schema::verify(&transaction)?;
             let identity = Identity::read(&transaction)?;
-            Head::read(&transaction)?;
+            Manifest::read(&transaction)?;
             drop(transaction);
             Ok((connection, identity, frozen))
         };
         let (connection, identity, frozen) =
-            open().map_err(|wrong: Wrong| wrong.at(&path, Doing::Open, Holder::default))?;
+            open().map_err(|error: DbError| error.at(&path, Operation::Open, Holder::default))?;
         Ok(Self { path, connection, identity, frozen: frozen.then_some(before) })
     }
 
@@ -100,31 +96,28 @@ impl StoreReader {
         &self.identity
     }
 
-    /// Where it stands.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The store as it is now, for as many questions as are to be answered together. As long as it is held, what is written
-    /// meanwhile takes room on the disk in addition.
+    /// The store as it is now. While a snapshot is held, what a consumer writes takes extra room on the disk.
     ///
     /// # Errors
     ///
-    /// A [`StoreFault`] if it cannot be read, or cannot be trusted.
-    pub fn snapshot(&mut self) -> Result<Snapshot<'_>, StoreFault> {
+    /// An [`Error`] if it cannot be read, or cannot be trusted.
+    pub fn snapshot(&mut self) -> Result<Snapshot<'_>, Error> {
         let Self { path, connection, frozen, .. } = self;
-        let fault = |wrong: Wrong| fault(wrong, path, frozen.as_ref());
+        let fault = |error: DbError| fault(error, path, frozen.as_ref());
         let transaction = connection.transaction().map_err(|error| fault(error.into()))?;
-        let head = Head::read(&transaction).map_err(fault)?;
-        Ok(Snapshot { path, frozen: frozen.as_ref(), transaction, head })
+        let manifest = Manifest::read(&transaction).map_err(fault)?;
+        Ok(Snapshot { path, frozen: frozen.as_ref(), transaction, manifest })
     }
 }
 
 impl Drop for StoreReader {
     fn drop(&mut self) {
         if files::has_log(&self.path) {
-            // Whoever reads does not bring what a consumer has left in its log into the database. Best effort: it would be
-            // the same store.
+            // A reader leaves a killed consumer's log as it is. If this fails, the store stays the same all the same.
             let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
     }
@@ -141,7 +134,7 @@ fn connect(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
         if connection.is_readonly("main")? {
             return Ok(None);
         }
-        schema::settle(&connection)?;
+        schema::configure(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
         Ok(Some(connection))
     };
@@ -155,22 +148,21 @@ fn connect(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
     Ok((schema::connect(path, Access::Frozen)?, true))
 }
 
-/// By what it shows that a database has been written.
+/// Shows whether a database has been written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp(Option<(u64, SystemTime)>, bool);
+struct FileStamp(Option<(u64, SystemTime)>, bool);
 
-impl Stamp {
+impl FileStamp {
     fn of(path: &Path) -> Self {
         let database = std::fs::metadata(path).and_then(|file| Ok((file.len(), file.modified()?)));
         Self(database.ok(), files::has_log(path))
     }
 }
 
-/// A fault of reading.
-fn fault(wrong: Wrong, path: &Path, frozen: Option<&Stamp>) -> StoreFault {
+fn fault(error: DbError, path: &Path, frozen: Option<&FileStamp>) -> Error {
     match frozen {
-        Some(before) if Stamp::of(path) != *before => StoreFault::Changed { path: path.to_owned() },
-        _ => wrong.at(path, Doing::Read, Holder::default),
+        Some(before) if FileStamp::of(path) != *before => Error::Changed { path: path.to_owned() },
+        _ => error.at(path, Operation::Read, Holder::default),
     }
 }
 
@@ -178,64 +170,66 @@ fn fault(wrong: Wrong, path: &Path, frozen: Option<&Stamp>) -> StoreFault {
 #[derive(Debug)]
 pub struct Snapshot<'a> {
     path: &'a Path,
-    frozen: Option<&'a Stamp>,
+    frozen: Option<&'a FileStamp>,
     transaction: Transaction<'a>,
-    head: Head,
+    manifest: Manifest,
 }
 
 /// Each answer is an error if the rows that it is taken from cannot be read, or are not what was written.
-#[expect(clippy::missing_errors_doc, reason = "stands above, for all of them")]
+#[expect(clippy::missing_errors_doc, reason = "the comment above says it for all of them")]
 impl Snapshot<'_> {
-    fn answer<T>(&self, ask: impl FnOnce(&Connection, &Head) -> Result<T, Wrong>) -> Result<T, StoreFault> {
-        ask(&self.transaction, &self.head).map_err(|wrong| fault(wrong, self.path, self.frozen))
+    fn answer<T>(&self, ask: impl FnOnce(&Connection, &Manifest) -> Result<T, DbError>) -> Result<T, Error> {
+        ask(&self.transaction, &self.manifest).map_err(|error| fault(error, self.path, self.frozen))
     }
 
-    /// Where the store stands.
+    /// How much it holds.
     pub fn overview(&self) -> Overview {
-        let Head { epoch, commits, topic, first, last, dropped, windows, dead, lost, .. } = self.head;
+        let Manifest { epoch, commits, topic, first, last, dropped, windows, dead, lost, .. } = self.manifest;
         let (windows, dead, lost) = (windows.rows, dead.rows, lost.rows);
         Overview { epoch, commits, topic, windows, dropped, first, last, dead, lost }
     }
 
     /// The topic at the last commit.
     pub fn topic(&self) -> TopicState {
-        self.head.topic
+        self.manifest.topic
     }
 
     /// Partitions.
-    pub fn partitions(&self) -> Result<BTreeMap<PartitionId, PartitionState>, StoreFault> {
-        self.answer(|connection, head| Ok(read::states(&read::partitions(connection, head)?)))
+    pub fn partitions(&self) -> Result<BTreeMap<PartitionId, PartitionState>, Error> {
+        self.answer(|connection, manifest| Ok(read::states(&read::partitions(connection, manifest)?)))
     }
 
-    /// The accounts of all records, with their ranges and gaps.
-    pub fn accounts(&self) -> Result<BTreeMap<PartitionId, Account>, StoreFault> {
-        self.answer(|connection, head| read::accounts(connection, head, &read::partitions(connection, head)?))
+    /// The accounts of all records, with their ranges and data losses.
+    pub fn accounts(&self) -> Result<BTreeMap<PartitionId, Account>, Error> {
+        self.answer(|connection, manifest| {
+            read::accounts(connection, manifest, &read::partitions(connection, manifest)?)
+        })
     }
 
     /// Groups, in the order of their numbers.
-    pub fn groups(&self) -> Result<Vec<GroupState>, StoreFault> {
+    pub fn groups(&self) -> Result<Vec<GroupState>, Error> {
         self.answer(read::groups)
     }
 
     /// The sensors of the run, each with the number of the group that it reported from, some at a time, as long as `each`
     /// says so. That they are those that were committed is known at the end, when this succeeds.
-    pub fn sensors(&self, each: impl FnMut(Vec<SensorEntry>) -> ControlFlow<()>) -> Result<(), StoreFault> {
-        self.answer(|connection, head| read::sightings(connection, head, each))
+    pub fn sensors(&self, each: impl FnMut(Vec<SensorEntry>) -> ControlFlow<()>) -> Result<(), Error> {
+        self.answer(|connection, manifest| read::sensor_entries(connection, manifest, each))
     }
 
     /// The whole run so far, open windows included.
-    pub fn totals(&self) -> Result<Totals, StoreFault> {
+    pub fn totals(&self) -> Result<Totals, Error> {
         self.answer(read::totals)
     }
 
     /// Closed windows, ascending by start, one by one, as long as `each` says so. Each that comes is what was committed; that
     /// none is missing between two of them is known when the second comes, and at the end when this succeeds.
-    pub fn windows(&self, which: Windows, each: impl FnMut(WindowResult) -> ControlFlow<()>) -> Result<(), StoreFault> {
-        self.answer(|connection, head| windows::windows(connection, head, which, each))
+    pub fn windows(&self, which: Windows, each: impl FnMut(WindowResult) -> ControlFlow<()>) -> Result<(), Error> {
+        self.answer(|connection, manifest| windows::windows(connection, manifest, which, each))
     }
 
     /// The newest closed window.
-    pub fn latest(&self) -> Result<Option<WindowResult>, StoreFault> {
+    pub fn latest(&self) -> Result<Option<WindowResult>, Error> {
         let mut latest = None;
         self.windows(Windows::Newest(1), |window| {
             latest = Some(window);
@@ -244,18 +238,18 @@ impl Snapshot<'_> {
         Ok(latest)
     }
 
-    /// The oldest batches that are still to be copied to the dead letters, at most so many, with their numbers.
-    pub fn dead(&self, most: u64) -> Result<Vec<(u64, DeadBatch)>, StoreFault> {
-        self.answer(|connection, head| read::dead(connection, head, most))
+    /// The oldest batches that have not been copied to the dead letters yet, at most `most`, with their numbers.
+    pub fn dead(&self, most: u64) -> Result<Vec<(u64, DeadBatch)>, Error> {
+        self.answer(|connection, manifest| read::dead(connection, manifest, most))
     }
 
     /// How much is still to be copied to the dead letters, by partition. Needs no memory for each batch.
-    pub fn waiting(&self) -> Result<BTreeMap<PartitionId, Waiting>, StoreFault> {
+    pub fn waiting(&self) -> Result<BTreeMap<PartitionId, Waiting>, Error> {
         self.answer(read::waiting)
     }
 
     /// Where letters stood that could not be copied to the dead letters.
-    pub fn lost(&self) -> Result<Vec<LostRange>, StoreFault> {
+    pub fn lost(&self) -> Result<Vec<LostRange>, Error> {
         self.answer(read::lost)
     }
 }

@@ -1,17 +1,17 @@
 //! Rows that say whether they are what was written: each ends with a `check`, the XXH3-64 of its table's name and all
-//! of its values. And digests of whole tables: a row can vanish from a damaged tree, or come back, without SQLite noticing.
+//! of its values. And digests of whole tables: a damaged tree can lose a row, or bring one back, without SQLite noticing.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Params, params_from_iter};
-use xxhash_rust::xxh3::Xxh3;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::bytes::Malformed;
-use crate::error::Wrong;
+use super::column::{Malformed, text};
+use crate::error::DbError;
 
 /// A table, as far as reading and writing its rows goes.
 #[derive(Debug)]
 pub(super) struct Table<const N: usize> {
-    /// Its name.
     pub(super) name: &'static str,
     /// Its columns without `check`, the primary key first.
     pub(super) columns: [&'static str; N],
@@ -19,36 +19,87 @@ pub(super) struct Table<const N: usize> {
 
 /// A row's check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Check(pub(super) i64);
+pub(super) struct Check(i64);
+
+impl Check {
+    pub(super) fn value(self) -> ValueRef<'static> {
+        ValueRef::Integer(self.0)
+    }
+}
+
+/// Computes a row's check: over the table's name and a zero, then each value as a byte for its type and eight bytes,
+/// little-endian: the integer, or the number of bytes that follow.
+pub(super) struct Hasher(Vec<u8>);
+
+impl Hasher {
+    pub(super) fn new(table: &str) -> Self {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(table.as_bytes());
+        bytes.push(0);
+        Self(bytes)
+    }
+
+    pub(super) fn add(&mut self, values: &[ValueRef<'_>]) {
+        for value in values {
+            let (kind, number, bytes): (u8, u64, &[u8]) = match value {
+                ValueRef::Null => (0, 0, &[]),
+                ValueRef::Integer(number) => (1, number.cast_unsigned(), &[]),
+                ValueRef::Real(number) => (2, number.to_bits(), &[]),
+                ValueRef::Text(bytes) => (3, bytes.len() as u64, bytes),
+                ValueRef::Blob(bytes) => (4, bytes.len() as u64, bytes),
+            };
+            self.0.push(kind);
+            self.0.extend_from_slice(&number.to_le_bytes());
+            self.0.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn check(&self) -> Check {
+        Check(xxh3_64(&self.0).cast_signed())
+    }
+}
 
 impl<const N: usize> Table<N> {
     /// A fault of a row of it.
-    pub(super) fn damaged(&self, what: impl Into<String>) -> Wrong {
-        Wrong::damaged(self.name, what)
+    pub(super) fn damaged(&self, what: impl Into<String>) -> DbError {
+        DbError::damaged(self.name, what)
     }
 
-    /// `SELECT` of all columns; `rest` is what follows the name under which the table stands.
-    fn select(&self, place: &str, rest: &str) -> String {
-        format!("SELECT {}, \"check\" FROM {place} {rest}", self.columns.join(", "))
+    /// A row whose values are not those that the table holds.
+    pub(super) fn malformed(&self) -> impl Fn(Malformed) -> DbError + use<N> {
+        let table = self.name;
+        move |Malformed| DbError::damaged(table, "a row is malformed")
     }
 
-    fn write(&self, verb: &str, connection: &Connection, values: [ValueRef<'_>; N]) -> Result<Check, Wrong> {
-        let check = self.check(&values);
+    fn write(&self, verb: &str, connection: &Connection, values: [ValueRef<'_>; N]) -> Result<Check, DbError> {
+        let mut hash = Hasher::new(self.name);
+        hash.add(&values);
+        self.write_checked(verb, connection, values, hash.check())
+    }
+
+    /// Writes a row with a check that covers more than its own values.
+    pub(super) fn write_checked(
+        &self,
+        verb: &str,
+        connection: &Connection,
+        values: [ValueRef<'_>; N],
+        check: Check,
+    ) -> Result<Check, DbError> {
         let places = vec!["?"; N + 1].join(", ");
         let columns = self.columns.join(", ");
         let statement = format!("{verb} INTO {} ({columns}, \"check\") VALUES ({places})", self.name);
-        let all = values.into_iter().chain([ValueRef::Integer(check.0)]).map(ToSqlOutput::Borrowed);
+        let all = values.into_iter().chain([check.value()]).map(ToSqlOutput::Borrowed);
         connection.prepare_cached(&statement)?.execute(params_from_iter(all))?;
         Ok(check)
     }
 
     /// Writes a row that is not there.
-    pub(super) fn insert(&self, connection: &Connection, values: [ValueRef<'_>; N]) -> Result<Check, Wrong> {
+    pub(super) fn insert(&self, connection: &Connection, values: [ValueRef<'_>; N]) -> Result<Check, DbError> {
         self.write("INSERT", connection, values)
     }
 
     /// Writes a row in the place of the one of its key.
-    pub(super) fn replace(&self, connection: &Connection, values: [ValueRef<'_>; N]) -> Result<Check, Wrong> {
+    pub(super) fn replace(&self, connection: &Connection, values: [ValueRef<'_>; N]) -> Result<Check, DbError> {
         self.write("INSERT OR REPLACE", connection, values)
     }
 
@@ -58,8 +109,8 @@ impl<const N: usize> Table<N> {
         connection: &Connection,
         rest: &str,
         params: impl Params,
-        mut each: impl FnMut([ValueRef<'_>; N], Check) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+        mut each: impl FnMut([ValueRef<'_>; N], Check) -> Result<(), DbError>,
+    ) -> Result<(), DbError> {
         self.until(connection, rest, params, |values, check| each(values, check).map(|()| true))
     }
 
@@ -69,32 +120,36 @@ impl<const N: usize> Table<N> {
         connection: &Connection,
         rest: &str,
         params: impl Params,
-        each: impl FnMut([ValueRef<'_>; N], Check) -> Result<bool, Wrong>,
-    ) -> Result<(), Wrong> {
-        self.until_in(self.name, connection, rest, params, each)
+        mut each: impl FnMut([ValueRef<'_>; N], Check) -> Result<bool, DbError>,
+    ) -> Result<(), DbError> {
+        self.until_hashed(connection, rest, params, |values, hash, stored| each(values, self.expect(hash, stored)?))
     }
 
-    /// The same of a table that stands under another name than that of its rows' checks.
-    pub(super) fn until_in(
+    /// Whether a row's check is the one that was computed of it.
+    pub(super) fn expect(&self, hash: &Hasher, stored: ValueRef<'_>) -> Result<Check, DbError> {
+        let check = hash.check();
+        if stored == check.value() { Ok(check) } else { Err(self.damaged("a row is not what was written")) }
+    }
+
+    /// Reads rows one by one, not yet checked: `each` gets the values, the hash of them, and the check that is stored.
+    pub(super) fn until_hashed(
         &self,
-        place: &str,
         connection: &Connection,
         rest: &str,
         params: impl Params,
-        mut each: impl FnMut([ValueRef<'_>; N], Check) -> Result<bool, Wrong>,
-    ) -> Result<(), Wrong> {
-        let mut statement = connection.prepare_cached(&self.select(place, rest))?;
+        mut each: impl FnMut([ValueRef<'_>; N], &mut Hasher, ValueRef<'_>) -> Result<bool, DbError>,
+    ) -> Result<(), DbError> {
+        let select = format!("SELECT {}, \"check\" FROM {} {rest}", self.columns.join(", "), self.name);
+        let mut statement = connection.prepare_cached(&select)?;
         let mut rows = statement.query(params)?;
         while let Some(row) = rows.next()? {
             let mut values = [ValueRef::Null; N];
             for (at, value) in values.iter_mut().enumerate() {
                 *value = row.get_ref(at)?;
             }
-            let check = self.check(&values);
-            if row.get_ref(N)? != ValueRef::Integer(check.0) {
-                return Err(self.damaged("a row is not what was written"));
-            }
-            if !each(values, check)? {
+            let mut hash = Hasher::new(self.name);
+            hash.add(&values);
+            if !each(values, &mut hash, row.get_ref(N)?)? {
                 break;
             }
         }
@@ -107,8 +162,8 @@ impl<const N: usize> Table<N> {
         connection: &Connection,
         rest: &str,
         params: impl Params,
-        mut read: impl FnMut([ValueRef<'_>; N], Check) -> Result<T, Wrong>,
-    ) -> Result<Option<T>, Wrong> {
+        mut read: impl FnMut([ValueRef<'_>; N], Check) -> Result<T, DbError>,
+    ) -> Result<Option<T>, DbError> {
         let mut found = None;
         self.until(connection, rest, params, |values, check| {
             found = Some(read(values, check)?);
@@ -116,36 +171,37 @@ impl<const N: usize> Table<N> {
         })?;
         Ok(found)
     }
+}
 
-    /// The fixed encoding: the table's name and a zero; each value as a byte for its type and eight bytes, little-endian:
-    /// the integer, or the number of bytes that follow.
-    pub(super) fn check(&self, values: &[ValueRef<'_>; N]) -> Check {
-        let mut hash = Xxh3::new();
-        hash.update(self.name.as_bytes());
-        hash.update(&[0]);
-        for value in values {
-            let (kind, number, bytes): (u8, u64, &[u8]) = match value {
-                ValueRef::Null => (0, 0, &[]),
-                ValueRef::Integer(number) => (1, number.cast_unsigned(), &[]),
-                ValueRef::Real(number) => (2, number.to_bits(), &[]),
-                ValueRef::Text(bytes) => (3, bytes.len() as u64, bytes),
-                ValueRef::Blob(bytes) => (4, bytes.len() as u64, bytes),
-            };
-            let mut fixed = [kind; 9];
-            for (place, byte) in fixed.iter_mut().skip(1).zip(number.to_le_bytes()) {
-                *place = byte;
-            }
-            hash.update(&fixed);
-            hash.update(bytes);
-        }
-        Check(hash.digest().cast_signed())
+/// Tables whose rows are a key and one self-describing value, as JSON.
+impl Table<2> {
+    pub(super) fn encode<T: Serialize>(&self, value: &T) -> Result<String, DbError> {
+        serde_json::to_string(value).map_err(|error| self.damaged(error.to_string()))
+    }
+
+    /// Reads a value whose check is right. So what it says was meant: members that are unknown here are a newer version's.
+    pub(super) fn decode<T: DeserializeOwned>(&self, value: ValueRef<'_>) -> Result<T, DbError> {
+        let value = text(value).map_err(self.malformed())?;
+        serde_json::from_str(value).map_err(|error| DbError::Newer { table: self.name, what: error.to_string() })
+    }
+
+    /// The row of a table that has one.
+    pub(super) fn only<T: DeserializeOwned>(&self, connection: &Connection) -> Result<T, DbError> {
+        let row = self.one(connection, "WHERE id = 1", [], |[_, value], _| self.decode(value))?;
+        row.ok_or_else(|| self.damaged("its row is missing"))
+    }
+
+    /// Writes the row of a table that has one.
+    pub(super) fn write_only<T: Serialize>(&self, connection: &Connection, value: &T) -> Result<(), DbError> {
+        let value = self.encode(value)?;
+        self.replace(connection, [ValueRef::Integer(1), ValueRef::Text(value.as_bytes())]).map(drop)
     }
 }
 
 /// A digest of a table: how many rows, and the sum of their checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Digest {
-    /// Rows.
     pub(super) rows: u64,
     /// The wrapping sum of their checks.
     pub(super) sum: i64,
@@ -173,7 +229,7 @@ impl Digest {
     }
 
     /// Whether the rows that were read are all that were written.
-    pub(super) fn expect(self, read: Self, table: &'static str) -> Result<(), Wrong> {
+    pub(super) fn expect(self, read: Self, table: &'static str) -> Result<(), DbError> {
         if self == read {
             return Ok(());
         }
@@ -181,59 +237,6 @@ impl Digest {
             true => format!("some of its {} rows are older or newer than the rest of the store", self.rows),
             false => format!("{} rows where {} were written", read.rows, self.rows),
         };
-        Err(Wrong::damaged(table, what))
+        Err(DbError::damaged(table, what))
     }
-}
-
-/// A value that is not of its column's type: a row of ours never has one.
-pub(super) type Typed<T> = Result<T, Malformed>;
-
-/// An integer.
-pub(super) fn int(value: ValueRef<'_>) -> Typed<i64> {
-    optional(value)?.ok_or(Malformed)
-}
-
-/// An integer, or none.
-pub(super) fn optional(value: ValueRef<'_>) -> Typed<Option<i64>> {
-    match value {
-        ValueRef::Null => Ok(None),
-        ValueRef::Integer(number) => Ok(Some(number)),
-        _ => Err(Malformed),
-    }
-}
-
-/// An integer that fits `T`.
-pub(super) fn small<T: TryFrom<i64>>(value: ValueRef<'_>) -> Typed<T> {
-    T::try_from(int(value)?).map_err(|_| Malformed)
-}
-
-/// A count: 64 bits without a sign, kept in 64 bits with one.
-pub(super) fn count(value: ValueRef<'_>) -> Typed<u64> {
-    int(value).map(i64::cast_unsigned)
-}
-
-/// A text.
-pub(super) fn text(value: ValueRef<'_>) -> Typed<&str> {
-    match value {
-        ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_err(|_| Malformed),
-        _ => Err(Malformed),
-    }
-}
-
-/// A blob.
-pub(super) fn blob(value: ValueRef<'_>) -> Typed<&[u8]> {
-    match value {
-        ValueRef::Blob(bytes) => Ok(bytes),
-        _ => Err(Malformed),
-    }
-}
-
-/// The column of a count.
-pub(super) fn of_count(count: u64) -> ValueRef<'static> {
-    ValueRef::Integer(count.cast_signed())
-}
-
-/// The column of an integer, or none.
-pub(super) fn of_optional(number: Option<i64>) -> ValueRef<'static> {
-    number.map_or(ValueRef::Null, ValueRef::Integer)
 }

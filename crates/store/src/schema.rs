@@ -4,16 +4,23 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::PATIENCE;
+use super::BUSY_TIMEOUT;
 use super::files::{self, remove_all, remove_log, remove_unfinished, sync_folder, unfinished};
-use super::head::Head;
 use super::identity::Identity;
-use super::lock::{Holder, Lock};
-use super::migrations::{MIGRATIONS, Step, format, migrate};
-use crate::error::{Doing, StoreFault, Wrong};
+use super::lock::{Lock, holder_of};
+use super::manifest::Manifest;
+use crate::error::{DbError, Error, Operation};
 
-/// In the header of every store: `ISOT`.
-const APPLICATION_ID: i32 = 0x4953_4f54;
+/// In the header of every store: `ISTO`.
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"ISTO");
+
+/// What stores of older versions have there.
+const OLDER_ID: i32 = i32::from_be_bytes(*b"ISOT");
+
+/// The format of stores, in the header as SQLite's `user_version`.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = include_str!("schema.sql");
 
 /// The write-ahead log is cut to this length when it has been checkpointed.
 const WAL_BYTES: i64 = 64 << 20;
@@ -32,7 +39,7 @@ pub(super) enum Access {
 /// Opens the database file, not to make it.
 pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, rusqlite::Error> {
     let connection = plain(path, access)?;
-    settle(&connection)?;
+    configure(&connection)?;
     Ok(connection)
 }
 
@@ -47,11 +54,11 @@ pub(super) fn plain(path: &Path, access: Access) -> Result<Connection, rusqlite:
         Access::Frozen => Connection::open_with_flags(format!("file:{}?immutable=1", files::uri(path)), flags)?,
         Access::Write | Access::Read => Connection::open_with_flags(path, flags)?,
     };
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     Ok(connection)
 }
 
-pub(super) fn settle(connection: &Connection) -> Result<(), rusqlite::Error> {
+pub(super) fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Where fsync alone does not reach the disk (macOS).
@@ -64,17 +71,18 @@ pub(super) fn settle(connection: &Connection) -> Result<(), rusqlite::Error> {
 
 /// Looks whether there is a store at `path`, and leaves everything as it is. `false` if there is nothing. What is called
 /// damaged carries the mark of a store.
-pub(super) fn inspect(path: &Path) -> Result<bool, StoreFault> {
-    let foreign = |why: &str| StoreFault::NotAStore { path: path.to_owned(), why: why.to_owned() };
+pub(super) fn inspect(path: &Path) -> Result<bool, Error> {
+    let foreign = |why: &str| Error::NotAStore { path: path.to_owned(), why: why.to_owned() };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(source) => return Err(StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source }),
+        Err(source) => return Err(Error::Io { path: path.to_owned(), operation: Operation::Open, source }),
         Ok(found) if !found.is_file() => return Err(foreign("it is no file")),
         Ok(found) if found.len() == 0 => return Err(foreign("it is empty")),
         Ok(_) => {}
     }
     let known = |id| match id {
         APPLICATION_ID => Ok(true),
+        OLDER_ID => Err(Error::OlderFormat { path: path.to_owned() }),
         id => Err(foreign(&format!("a SQLite database of another application, {id}"))),
     };
     if let Ok(id) = application_id(path, Access::Frozen) {
@@ -82,13 +90,15 @@ pub(super) fn inspect(path: &Path) -> Result<bool, StoreFault> {
     }
     // It is damaged, or is being written at this moment. Only now its own first bytes are looked at: closing a file lets go
     // of all locks that this process has on it.
-    let marked = files::is_marked(path, APPLICATION_ID);
-    if !marked.map_err(|source| StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source })? {
-        return Err(foreign("no SQLite database, or not a whole one"));
+    let mark = files::application_id(path);
+    match mark.map_err(|source| Error::Io { path: path.to_owned(), operation: Operation::Open, source })? {
+        Some(APPLICATION_ID) => {}
+        Some(OLDER_ID) => return Err(Error::OlderFormat { path: path.to_owned() }),
+        _ => return Err(foreign("no SQLite database, or not a whole one")),
     }
     match application_id(path, Access::Read) {
         Ok(id) => known(id),
-        Err(error) => Err(Wrong::from(error).at(path, Doing::Open, Default::default)),
+        Err(error) => Err(DbError::from(error).at(path, Operation::Open, Default::default)),
     }
 }
 
@@ -98,34 +108,36 @@ fn application_id(path: &Path, access: Access) -> Result<i32, rusqlite::Error> {
 
 /// Makes a store beside its place, and puts it there when it is whole: what stands at `path` is never half a store. The
 /// lock is held.
-pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lock) -> Result<(), StoreFault> {
-    let io = |source| StoreFault::Io { path: path.to_owned(), doing: Doing::Open, source };
+pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lock) -> Result<(), Error> {
+    let io = |source| Error::Io { path: path.to_owned(), operation: Operation::Open, source };
     remove_unfinished(path).map_err(io)?;
     let new = unfinished(path);
     let make = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&new, flags)?;
         connection.pragma_update(None, "page_size", page_size)?;
-        settle(&connection)?;
+        configure(&connection)?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-        migrate(&mut connection, MIGRATIONS)?;
         let transaction = connection.transaction()?;
-        identity.insert(&transaction)?;
-        Head::default().write(&transaction)?;
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        identity.write(&transaction)?;
+        Manifest::default().write(&transaction)?;
         transaction.commit()?;
         set_wal(&connection)?;
-        connection.close().map_err(|(_, error)| Wrong::from(error))
+        connection.close().map_err(|(_, error)| DbError::from(error))
     };
     let place = || {
         // Whoever has taken the store over makes one of his own.
         if !lock.is_in_place() {
-            return Err(Wrong::Fenced.at(path, Doing::Open, || Holder::of(path)));
+            return Err(DbError::Fenced.at(path, Operation::Open, || holder_of(path)));
         }
         // Without their database these hold nothing.
         remove_log(path).map_err(io)?;
         std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(io)
     };
-    let made = make().map_err(|wrong: Wrong| wrong.at(path, Doing::Open, Default::default)).and_then(|()| place());
+    let made =
+        make().map_err(|error: DbError| error.at(path, Operation::Open, Default::default)).and_then(|()| place());
     if made.is_err() {
         // Best effort: the first error is the one that tells.
         let _ = remove_all(&new);
@@ -134,38 +146,40 @@ pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lo
 }
 
 /// Has the database write ahead, so that it can be read at the same time.
-pub(super) fn set_wal(connection: &Connection) -> Result<(), Wrong> {
+pub(super) fn set_wal(connection: &Connection) -> Result<(), DbError> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     match mode.as_str() {
         "wal" => Ok(()),
-        mode => Err(Wrong::damaged(
+        mode => Err(DbError::damaged(
             "the file",
             format!("its journal is `{mode}`: its folder cannot hold a write-ahead log"),
         )),
     }
 }
 
-/// Whether a store is of the newest format; an error if it is of one that is not known.
-pub(super) fn is_current(connection: &Connection, path: &Path, migrations: &[Step]) -> Result<bool, Wrong> {
-    let (found, ours) = (format(connection)?, migrations.len() as i64);
-    match found {
-        1.. if found <= ours => Ok(found == ours),
-        1.. => Err(Wrong::Fault(StoreFault::OtherFormat { path: path.to_owned(), found, ours })),
-        _ => Err(Wrong::damaged("the file", format!("it says that its format is {found}"))),
+/// An error if a store is of another format than this one.
+pub(super) fn check_format(connection: &Connection, path: &Path) -> Result<(), DbError> {
+    match connection.pragma_query_value(None, "user_version", |row| row.get(0))? {
+        FORMAT => Ok(()),
+        found @ 1.. => {
+            let found = format!("format {found}");
+            Err(DbError::Store(Error::NewerFormat { path: path.to_owned(), found }))
+        }
+        found => Err(DbError::damaged("the file", format!("it says that its format is {found}"))),
     }
 }
 
-/// Looks whether the tables are those that the migrations make.
-pub(super) fn verify(connection: &Connection) -> Result<(), Wrong> {
-    let mut plain = Connection::open_in_memory()?;
-    migrate(&mut plain, MIGRATIONS)?;
+/// Looks whether the tables are those that a store is made with.
+pub(super) fn verify(connection: &Connection) -> Result<(), DbError> {
+    let plain = Connection::open_in_memory()?;
+    plain.execute_batch(SCHEMA)?;
     if tables(connection)? == tables(&plain)? {
         return Ok(());
     }
-    Err(Wrong::damaged("the file", "its tables are not those that it was made with"))
+    Err(DbError::damaged("the file", "its tables are not those that it was made with"))
 }
 
-fn tables(connection: &Connection) -> Result<Vec<[String; 4]>, Wrong> {
+fn tables(connection: &Connection) -> Result<Vec<[String; 4]>, DbError> {
     let sql = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema ORDER BY 1, 2, 3";
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))?;

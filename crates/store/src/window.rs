@@ -1,180 +1,162 @@
-//! A closed window as a row. Each names the one that closed before it, so that a missing one is noticed.
+//! A closed window as rows: one for itself, one for each of its groups. Its check covers all of them. Windows are numbered
+//! from 0 in the order in which they closed, so that a missing one is noticed.
 
 use isotherm_engine::results::{ClosedBy, GroupResult, WindowResult};
-use isotherm_model::fixed::{self, Fixed};
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Params, params_from_iter};
 
-use super::bytes::{Bytes, Malformed, put, put_signed};
-use super::row::{Check, Table, Typed, blob, count, int, of_count, of_optional, optional, small};
-use crate::error::Wrong;
+use super::column::{Malformed, Numbers, Typed, blob, count, of_count, put, put_signed, small, text};
+use super::groups::Statistics;
+use super::row::{Check, Hasher, Table};
+use crate::error::DbError;
 
-/// Where they stand.
-pub(super) const WINDOWS: Table<8> = Table {
-    name: "windows",
-    columns: ["start", "\"end\"", "closed_by", "messages", "sensors", "previous", "merged", "\"groups\""],
+pub(super) const WINDOWS: Table<7> = Table {
+    name: "closed_windows",
+    columns: ["start", "\"end\"", "number", "closed_by", "messages", "sensors", "positions"],
 };
 
-/// A row.
+/// The table of the windows' groups.
+const GROUPS: &str = "window_groups";
+
+/// In front of a window's positions: each partition has this many numbers. The number after it is how many partitions.
+const NUMBERS_OF_A_PARTITION: u64 = 1;
+
+/// A window that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct WindowRow {
-    /// The window.
+pub(super) struct StoredWindow {
+    pub(super) number: u64,
     pub(super) window: WindowResult,
-    /// The start of the one that closed before it.
-    pub(super) previous: Option<Millis>,
+    pub(super) check: Check,
 }
 
 /// Writes a window that is not there yet.
-pub(super) fn insert(
-    connection: &Connection,
-    window: &WindowResult,
-    previous: Option<Millis>,
-    scratch: &mut [Vec<u8>; 2],
-) -> Result<Check, Wrong> {
-    let [merged, groups] = scratch;
-    merged.clear();
-    groups.clear();
-    put_merged(merged, &window.positions);
-    put_groups(groups, &window.groups);
-    let closed_by = match window.closed_by {
-        ClosedBy::Watermark => 0,
-        ClosedBy::Idle => 1,
-        ClosedBy::End => 2,
-    };
+pub(super) fn insert(connection: &Connection, window: &WindowResult, number: u64) -> Result<Check, DbError> {
+    if !window.groups.is_sorted_by(|a, b| a.group < b.group) {
+        return Err(DbError::Unsound(format!("groups of the window that starts at {} are out of order", window.start)));
+    }
+    let positions = put_positions(&window.positions);
+    let closed_by = window.closed_by.to_string();
     let row = [
         ValueRef::Integer(window.start),
         ValueRef::Integer(window.end),
-        ValueRef::Integer(closed_by),
+        of_count(number),
+        ValueRef::Text(closed_by.as_bytes()),
         of_count(window.messages),
         of_count(window.sensors),
-        of_optional(previous),
-        ValueRef::Blob(merged),
-        ValueRef::Blob(groups),
+        ValueRef::Blob(&positions),
     ];
-    WINDOWS.insert(connection, row)
+    let mut hash = Hasher::new(WINDOWS.name);
+    hash.add(&row);
+    let mut insert = connection.prepare_cached("INSERT INTO window_groups VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut room = String::new();
+    for group in &window.groups {
+        let values = Statistics::of_result(group).encode(&mut room);
+        hash.add(&values);
+        for (place, value) in (1..).zip([of_count(number)].into_iter().chain(values)) {
+            insert.raw_bind_parameter(place, rusqlite::types::ToSqlOutput::Borrowed(value))?;
+        }
+        insert.raw_execute()?;
+    }
+    WINDOWS.write_checked("INSERT", connection, row, hash.check())
 }
 
-/// Reads a row.
-pub(super) fn decode(values: [ValueRef<'_>; 8]) -> Result<WindowRow, Wrong> {
-    decoded(values).map_err(|Malformed| WINDOWS.damaged("a row is malformed"))
+/// Reads windows one by one, each of them checked with its groups, as long as `each` says so.
+pub(super) fn until(
+    connection: &Connection,
+    rest: &str,
+    params: impl Params,
+    mut each: impl FnMut(StoredWindow) -> Result<bool, DbError>,
+) -> Result<(), DbError> {
+    let groups_of = format!("SELECT * FROM {GROUPS} WHERE window = ?1 ORDER BY \"group\"");
+    let mut groups_of = connection.prepare_cached(&groups_of)?;
+    WINDOWS.until_hashed(connection, rest, params, |values, hash, stored| {
+        let mut groups = Vec::new();
+        let mut rows = groups_of.query(params_from_iter([small::<i64>(values[2]).map_err(WINDOWS.malformed())?]))?;
+        while let Some(row) = rows.next()? {
+            let mut values = [ValueRef::Null; 7];
+            for (at, value) in (1..).zip(&mut values) {
+                *value = row.get_ref(at)?;
+            }
+            hash.add(&values);
+            groups.push(Statistics::decode(GROUPS, values)?.into_result(GROUPS)?);
+        }
+        drop(rows);
+        let check = WINDOWS.expect(hash, stored)?;
+        let (number, window) = decode(values, groups).map_err(WINDOWS.malformed())?;
+        each(StoredWindow { number, window, check })
+    })
 }
 
-fn decoded(
-    [start, end, closed_by, messages, sensors, previous, merged, groups]: [ValueRef<'_>; 8],
-) -> Typed<WindowRow> {
-    let closed_by = match int(closed_by)? {
-        0 => ClosedBy::Watermark,
-        1 => ClosedBy::Idle,
-        2 => ClosedBy::End,
-        _ => return Err(Malformed),
-    };
+/// The window that starts at this time.
+pub(super) fn at(connection: &Connection, start: i64) -> Result<Option<StoredWindow>, DbError> {
+    let mut found = None;
+    until(connection, "WHERE start = ?1", [start], |window| {
+        found = Some(window);
+        Ok(false)
+    })?;
+    Ok(found)
+}
+
+/// Deletes windows with their groups: those from this number and start on, before that number and start.
+pub(super) fn delete(
+    connection: &Connection,
+    (from, before): (&StoredWindow, &StoredWindow),
+    groups: usize,
+) -> Result<(), DbError> {
+    let windows = before.number.saturating_sub(from.number);
+    let mut delete = connection.prepare_cached("DELETE FROM closed_windows WHERE start >= ?1 AND start < ?2")?;
+    let deleted = delete.execute((from.window.start, before.window.start))?;
+    let mut delete = connection.prepare_cached("DELETE FROM window_groups WHERE window >= ?1 AND window < ?2")?;
+    let numbers = (from.number.cast_signed(), before.number.cast_signed());
+    if deleted as u64 != windows || delete.execute(numbers)? != groups {
+        return Err(WINDOWS.damaged("rows vanish when they are read again"));
+    }
+    Ok(())
+}
+
+fn decode(values: [ValueRef<'_>; 7], groups: Vec<GroupResult>) -> Typed<(u64, WindowResult)> {
+    let [start, end, number, closed_by, messages, sensors, positions] = values;
+    let by = text(closed_by)?;
+    let closed_by = [ClosedBy::Watermark, ClosedBy::Idle, ClosedBy::End].into_iter().find(|one| one.to_string() == by);
     let window = WindowResult {
         start: small(start)?,
         end: small(end)?,
-        closed_by,
+        closed_by: closed_by.ok_or(Malformed)?,
         messages: count(messages)?,
         sensors: count(sensors)?,
-        groups: take_groups(blob(groups)?)?,
-        positions: take_merged(blob(merged)?)?,
+        groups,
+        positions: take_positions(blob(positions)?)?,
     };
-    Ok(WindowRow { window, previous: optional(previous)? })
-}
-
-/// Where a window lies, and after which one it comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Edges {
-    pub(super) start: Millis,
-    pub(super) end: Millis,
-    /// The start of the one that closed before it.
-    pub(super) previous: Option<Millis>,
-}
-
-/// Reads these of a row.
-pub(super) fn edges([start, end, _, _, _, previous, ..]: [ValueRef<'_>; 8]) -> Result<Edges, Wrong> {
-    let edges = || Ok(Edges { start: int(start)?, end: int(end)?, previous: optional(previous)? });
-    edges().map_err(|Malformed| WINDOWS.damaged("a row is malformed"))
+    Ok((count(number)?, window))
 }
 
 /// Partitions ascend: each as the distance from the one before.
-fn put_merged(out: &mut Vec<u8>, merged: &[(PartitionId, i64)]) {
-    put(out, merged.len() as u128);
+fn put_positions(positions: &[(PartitionId, i64)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, NUMBERS_OF_A_PARTITION);
+    put(&mut out, positions.len() as u64);
     let mut before = 0;
-    for (partition, offset) in merged {
-        put_signed(out, i128::from(*partition) - i128::from(before));
-        put_signed(out, i128::from(*offset));
+    for (partition, position) in positions {
+        put_signed(&mut out, i128::from(*partition) - i128::from(before));
+        put_signed(&mut out, i128::from(*position));
         before = *partition;
     }
+    out
 }
 
-fn take_merged(blob: &[u8]) -> Typed<Vec<(PartitionId, i64)>> {
-    let mut bytes = Bytes(blob);
-    let length: usize = bytes.unsigned()?;
-    let mut merged = Vec::with_capacity(length.min(blob.len()));
-    let mut before = 0_i64;
-    for _ in 0..length {
-        before = before.checked_add(bytes.signed()?).ok_or(Malformed)?;
-        merged.push((PartitionId::try_from(before).map_err(|_| Malformed)?, bytes.signed()?));
-    }
-    bytes.end()?;
-    Ok(merged)
-}
-
-/// Names ascend: each as the number of bytes that it shares with the one before, and the others. The greatest value as
-/// the distance from the least; the average is computed again.
-fn put_groups(out: &mut Vec<u8>, groups: &[GroupResult]) {
-    put(out, groups.len() as u128);
-    let mut before: &[u8] = &[];
-    for group in groups {
-        let name = group.group.as_bytes();
-        let shared = before.iter().zip(name).take_while(|(a, b)| a == b).count();
-        let own = name.get(shared..).unwrap_or_default();
-        put(out, shared as u128);
-        put(out, own.len() as u128);
-        out.extend_from_slice(own);
-        put(out, u128::from(group.messages));
-        put(out, u128::from(group.sensors));
-        put_signed(out, group.sum);
-        put_signed(out, i128::from(group.min.micros()));
-        put_signed(out, i128::from(group.max.micros()) - i128::from(group.min.micros()));
-        before = name;
-    }
-}
-
-fn take_groups(blob: &[u8]) -> Typed<Vec<GroupResult>> {
-    let mut bytes = Bytes(blob);
-    let length: usize = bytes.unsigned()?;
-    let mut groups = Vec::with_capacity(length.min(blob.len()));
-    let mut name = Vec::new();
-    for _ in 0..length {
-        let (shared, own): (usize, usize) = (bytes.unsigned()?, bytes.unsigned()?);
-        if shared > name.len() {
-            return Err(Malformed);
-        }
-        name.truncate(shared);
-        name.extend_from_slice(bytes.take(own)?);
-        let (messages, sensors, sum) = (bytes.unsigned()?, bytes.unsigned()?, bytes.signed()?);
-        let least: i64 = bytes.signed()?;
-        let greatest = i128::from(least).checked_add(bytes.signed()?).ok_or(Malformed)?;
-        groups.push(GroupResult {
-            group: String::from_utf8(name.clone()).map_err(|_| Malformed)?,
-            messages,
-            sensors,
-            sum,
-            avg: average(sum, messages)?,
-            min: Fixed::from_micros(least),
-            max: Fixed::from_micros(i64::try_from(greatest).map_err(|_| Malformed)?),
-        });
-    }
-    bytes.end()?;
-    Ok(groups)
-}
-
-/// As [`Stats::average`](isotherm_model::stats::Stats::average) gives it.
-pub(super) fn average(sum: i128, messages: u64) -> Typed<Fixed> {
-    if messages == 0 {
+fn take_positions(blob: &[u8]) -> Typed<Vec<(PartitionId, i64)>> {
+    let mut numbers = Numbers(blob);
+    if numbers.unsigned::<u64>()? != NUMBERS_OF_A_PARTITION {
         return Err(Malformed);
     }
-    Ok(fixed::average(sum, messages).unwrap_or_default())
+    let length: usize = numbers.unsigned()?;
+    let mut positions = Vec::with_capacity(length.min(blob.len()));
+    let mut before = 0_i64;
+    for _ in 0..length {
+        before = before.checked_add(numbers.signed()?).ok_or(Malformed)?;
+        positions.push((PartitionId::try_from(before).map_err(|_| Malformed)?, numbers.signed()?));
+    }
+    numbers.end()?;
+    Ok(positions)
 }

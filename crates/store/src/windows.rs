@@ -1,29 +1,28 @@
-//! Closed windows, read in order: the chain from each to the one before it, and the head's first and last, show that
-//! none is missing.
+//! Closed windows, read in order. Their numbers, and the manifest's first and last, show that none is missing.
 
 use std::ops::ControlFlow;
 
 use isotherm_engine::results::WindowResult;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::head::Head;
+use super::manifest::Manifest;
 use super::row::Digest;
-use super::window::{WINDOWS, decode};
-use crate::error::Wrong;
+use super::window::{self, StoredWindow, WINDOWS};
+use crate::error::DbError;
 
 /// Which windows. They always come ascending by start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Windows {
     /// All that are kept.
     All,
-    /// The newest so many.
+    /// The newest ones, this many.
     Newest(u64),
     /// Those that start at `from` or later, and before `to`.
     Starting {
-        /// The least start.
+        /// The earliest start.
         from: Millis,
-        /// The least start that is too late.
+        /// The earliest start that is too late.
         to: Millis,
     },
 }
@@ -33,66 +32,62 @@ pub enum Windows {
 /// A window that is missing is noticed when the one after it, or the end, comes: what was read before is right all the same.
 pub(super) fn windows(
     connection: &Connection,
-    head: &Head,
+    manifest: &Manifest,
     which: Windows,
     mut each: impl FnMut(WindowResult) -> ControlFlow<()>,
-) -> Result<(), Wrong> {
-    let (Some(first), Some(last)) = (head.first, head.last) else {
-        return head.windows.expect(Digest::default(), WINDOWS.name);
+) -> Result<(), DbError> {
+    let missing = || WINDOWS.damaged("a window is missing");
+    let (Some(first), Some(last)) = (manifest.first, manifest.last) else {
+        return manifest.windows.expect(Digest::default(), WINDOWS.name);
     };
-    let rows = head.windows.rows;
-    let (from, to, expected) = match which {
-        Windows::All => (first, None, Some(rows)),
+    let (oldest, end) = (manifest.dropped, manifest.next_window());
+    // Where to begin, and the number there if it is known.
+    let (begin, mut next) = match which {
+        Windows::Starting { from, to } if from > last || to <= from || to <= first => return Ok(()),
         Windows::Newest(0) => return Ok(()),
-        Windows::Newest(most) if most >= rows => (first, None, Some(rows)),
-        Windows::Newest(most) => (nth_newest(connection, last, most)?.max(first), None, Some(most)),
-        Windows::Starting { from, to } => (from.max(first), Some(to), None),
+        Windows::Newest(n) if n < manifest.windows.rows => {
+            let sql = "SELECT start FROM closed_windows WHERE start <= ?1 ORDER BY start DESC LIMIT 1 OFFSET ?2";
+            (start(connection, sql, (last, (n - 1).cast_signed()))?.ok_or_else(missing)?, Some(end - n))
+        }
+        // The window before the first one shows that none is missing between.
+        Windows::Starting { from, .. } if from > first => {
+            let sql = "SELECT start FROM closed_windows WHERE start < ?1 ORDER BY start DESC LIMIT 1";
+            (start(connection, sql, [from])?.ok_or_else(missing)?, None)
+        }
+        Windows::All | Windows::Newest(_) | Windows::Starting { .. } => (first, Some(oldest)),
     };
-    if from > last || to.is_some_and(|to| to <= from) {
-        return Ok(());
-    }
+    let (from, to) = match which {
+        Windows::Starting { from, to } => (from, to),
+        Windows::All | Windows::Newest(_) => (begin, Millis::MAX),
+    };
     let (mut before, mut digest, mut whole) = (None, Digest::default(), false);
-    let range = "WHERE start >= ?1 AND start <= ?2 ORDER BY start";
-    WINDOWS.until(connection, range, (from, last), |values, check| {
-        let row = decode(values)?;
-        let start = row.window.start;
-        let follows = match before {
-            Some(before) => row.previous == Some(before) && start > before,
-            None if start == first => row.previous.is_some() == (head.dropped > 0),
-            None => row.previous.is_some_and(|previous| previous >= first && previous < from),
-        };
-        if !follows || start < from {
-            return Err(WINDOWS.damaged("a window is missing"));
+    window::until(connection, "WHERE start >= ?1 AND start <= ?2 ORDER BY start", (begin, last), |stored| {
+        let StoredWindow { number, window, check } = stored;
+        let follows = next.is_none_or(|next| number == next) && (oldest..end).contains(&number);
+        let ends = (window.start == last) == (number.saturating_add(1) == end);
+        if !follows || !ends || before.map_or(window.start != begin, |before| window.start <= before) {
+            return Err(missing());
         }
-        (before, whole) = (Some(start), start == last);
-        if to.is_some_and(|to| start >= to) {
-            whole = true;
-            return Ok(false);
-        }
+        (before, next, whole) = (Some(window.start), Some(number.saturating_add(1)), window.start == last);
         digest.add(check);
-        if each(row.window).is_break() {
+        if window.start >= to || (window.start >= from && each(window).is_break()) {
             whole = true;
+            next = None;
             return Ok(false);
         }
         Ok(true)
     })?;
-    if !whole {
-        return Err(WINDOWS.damaged("the newest windows are missing"));
-    }
-    // Whoever was stopped before the end has not seen them all.
-    match expected {
-        Some(expected) if before == Some(last) && digest.rows != expected => {
-            Err(WINDOWS.damaged(format!("{} windows where {expected} were written", digest.rows)))
+    match (whole, which, next) {
+        (false, ..) => Err(WINDOWS.damaged("the newest windows are missing")),
+        // All have been read.
+        (true, Windows::All, Some(_)) => manifest.windows.expect(digest, WINDOWS.name),
+        (true, Windows::Newest(n), Some(_)) if n >= manifest.windows.rows => {
+            manifest.windows.expect(digest, WINDOWS.name)
         }
-        Some(expected) if before == Some(last) && expected == rows => head.windows.expect(digest, WINDOWS.name),
         _ => Ok(()),
     }
 }
 
-/// The start of the `nth` window from the newest one on; the chain then shows whether it is that.
-fn nth_newest(connection: &Connection, last: Millis, nth: u64) -> Result<Millis, Wrong> {
-    let sql = "SELECT start FROM windows WHERE start <= ?1 ORDER BY start DESC LIMIT 1 OFFSET ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    let start = statement.query_row((last, nth.saturating_sub(1).cast_signed()), |row| row.get(0)).optional()?;
-    start.ok_or_else(|| WINDOWS.damaged("windows are missing"))
+fn start(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Option<Millis>, DbError> {
+    Ok(connection.prepare_cached(sql)?.query_row(params, |row| row.get(0)).optional()?)
 }

@@ -1,4 +1,4 @@
-//! A commit as rows. All of it stands in one transaction with the head, which counts and sums what is written.
+//! Writes a commit as rows, in one transaction with the manifest, which counts and sums what is written.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,14 +9,15 @@ use isotherm_engine::state::SensorEntry;
 use isotherm_model::partial::PartitionId;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::accounts::{Counts, GAPS, PARTITIONS, PartitionRow, RANGES, encode_gap, encode_range, kind};
 use super::fence::Fence;
 use super::groups::{CHUNK, GROUPS, SENSORS, put_members};
-use super::head::Head;
+use super::manifest::Manifest;
+use super::partitions::{Counts, PartitionRow};
+use super::ranges::{DATA_LOSSES, RANGES, encode_data_loss, encode_range, kind};
 use super::row::{Check, Table};
-use super::window::Edges;
+use super::window::WINDOWS;
 use super::{dead, groups, window};
-use crate::error::Wrong;
+use crate::error::DbError;
 
 /// The most windows that retention drops with a commit.
 pub(super) const DROPPED_AT_ONCE: u64 = 500;
@@ -25,12 +26,12 @@ pub(super) const DROPPED_AT_ONCE: u64 = 500;
 pub(super) fn transact<T>(
     connection: &mut Connection,
     fence: &Fence,
-    change: impl FnOnce(&Connection, &mut Head) -> Result<T, Wrong>,
-) -> Result<T, Wrong> {
+    change: impl FnOnce(&Connection, &mut Manifest) -> Result<T, DbError>,
+) -> Result<T, DbError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut head = fence.pass(|| Head::read(&transaction))?;
-    let answer = change(&transaction, &mut head)?;
-    head.write(&transaction)?;
+    let mut manifest = fence.pass(|| Manifest::read(&transaction))?;
+    let answer = change(&transaction, &mut manifest)?;
+    manifest.write(&transaction)?;
     transaction.commit()?;
     Ok(answer)
 }
@@ -38,19 +39,19 @@ pub(super) fn transact<T>(
 /// Writes a commit.
 pub(super) fn commit(
     connection: &Connection,
-    head: &mut Head,
+    manifest: &mut Manifest,
     commit: &Commit<'_>,
     keep: Option<Duration>,
-) -> Result<(), Wrong> {
-    head.commits = head.commits.saturating_add(1);
-    head.topic = commit.topic;
-    write_partitions(connection, head, commit)?;
-    write_groups(connection, head, commit)?;
-    write_sensors(connection, head, commit.sensors)?;
-    write_windows(connection, head, commit)?;
-    write_dead(connection, head, commit)?;
+) -> Result<(), DbError> {
+    manifest.commits = manifest.commits.saturating_add(1);
+    manifest.topic = commit.topic;
+    write_partitions(connection, manifest, commit)?;
+    write_groups(connection, manifest, commit)?;
+    write_sensors(connection, manifest, commit.sensors)?;
+    write_windows(connection, manifest, commit)?;
+    write_dead(connection, manifest, commit)?;
     if let Some(keep) = keep {
-        drop_windows(connection, head, keep)?;
+        drop_windows(connection, manifest, keep)?;
     }
     Ok(())
 }
@@ -61,11 +62,11 @@ fn check_of<const N: usize>(
     table: &Table<N>,
     rest: &str,
     params: impl rusqlite::Params,
-) -> Result<Option<Check>, Wrong> {
+) -> Result<Option<Check>, DbError> {
     table.one(connection, rest, params, |_, check| Ok(check))
 }
 
-fn write_partitions(connection: &Connection, head: &mut Head, commit: &Commit<'_>) -> Result<(), Wrong> {
+fn write_partitions(connection: &Connection, manifest: &mut Manifest, commit: &Commit<'_>) -> Result<(), DbError> {
     let mut ranges: HashMap<PartitionId, Vec<&RangeState>> = HashMap::new();
     for range in &commit.ranges {
         ranges.entry(range.partition).or_default().push(range);
@@ -74,28 +75,27 @@ fn write_partitions(connection: &Connection, head: &mut Head, commit: &Commit<'_
     for (partition, state) in &commit.partitions {
         let account = commit.ledger.account(*partition);
         accounts = accounts.saturating_sub(usize::from(account.is_some()));
-        let row = PartitionRow { partition: *partition, state: *state, counts: account.map(Counts::from) };
+        let row = PartitionRow { partition: *partition, state: *state, account: account.map(Counts::from) };
         let old = PartitionRow::find(connection, *partition)?;
-        let before = old.and_then(|(old, _)| old.counts).unwrap_or_default();
-        let after = row.counts.unwrap_or_default();
+        let before = old.and_then(|(old, _)| old.account).unwrap_or_default();
+        let after = row.account.unwrap_or_default();
         if old.is_none_or(|(old, _)| old != row) {
-            let check = PARTITIONS.replace(connection, row.encode())?;
-            head.partitions.replace(old.map(|(_, check)| check), check);
+            let check = row.write(connection)?;
+            manifest.partitions.replace(old.map(|(_, check)| check), check);
         }
         let changed = ranges.remove(partition).unwrap_or_default();
-        write_ranges(connection, head, &changed, before.ranges, after.ranges)?;
-        let gaps = account.map_or(&[][..], |account| &account.data_losses);
-        for (place, gap) in
-            (before.data_losses..).zip(gaps.iter().skip(usize::try_from(before.data_losses).unwrap_or(usize::MAX)))
-        {
-            head.data_losses.add(GAPS.insert(connection, encode_gap(*partition, place, gap))?);
+        write_ranges(connection, manifest, &changed, before.ranges(), after.ranges())?;
+        let losses = account.map_or(&[][..], |account| &account.data_losses);
+        let known = usize::try_from(before.data_losses).unwrap_or(usize::MAX);
+        for (place, loss) in (before.data_losses..).zip(losses.iter().skip(known)) {
+            manifest.data_losses.add(DATA_LOSSES.insert(connection, encode_data_loss(*partition, place, loss))?);
         }
         if after.data_losses < before.data_losses {
-            return Err(Wrong::Unsound(format!("partition {partition} has fewer gaps than before")));
+            return Err(DbError::Unsound(format!("partition {partition} has fewer data losses than before")));
         }
     }
     if accounts > 0 || !ranges.is_empty() {
-        return Err(Wrong::Unsound("the ledger names a partition that is not among those committed".to_owned()));
+        return Err(DbError::Unsound("the ledger names a partition that is not among those committed".to_owned()));
     }
     Ok(())
 }
@@ -103,11 +103,11 @@ fn write_partitions(connection: &Connection, head: &mut Head, commit: &Commit<'_
 /// Ranges that have grown have a row, the new ones are to follow those without a hole.
 fn write_ranges(
     connection: &Connection,
-    head: &mut Head,
+    manifest: &mut Manifest,
     changed: &[&RangeState],
     before: [u64; 2],
     after: [u64; 2],
-) -> Result<(), Wrong> {
+) -> Result<(), DbError> {
     let [mut late, mut rejected] = before;
     for range in changed {
         let of_kind = kind(&range.range.key);
@@ -115,46 +115,50 @@ fn write_ranges(
         let place = u64::from(range.place);
         if place == *next {
             *next += 1;
-            head.ranges.add(RANGES.insert(connection, encode_range(range))?);
+            manifest.ranges.add(RANGES.insert(connection, encode_range(range))?);
         } else if place < *next {
             let key = (range.partition, i64::from(of_kind == 1), range.place);
             let old = check_of(connection, &RANGES, "WHERE partition = ?1 AND kind = ?2 AND place = ?3", key)?;
             let old = old.ok_or_else(|| RANGES.damaged("a row is missing"))?;
-            head.ranges.replace(Some(old), RANGES.replace(connection, encode_range(range))?);
+            manifest.ranges.replace(Some(old), RANGES.replace(connection, encode_range(range))?);
         } else {
-            return Err(Wrong::Unsound(format!("range {place} of partition {} follows none", range.partition)));
+            return Err(DbError::Unsound(format!("range {place} of partition {} follows none", range.partition)));
         }
     }
     if [late, rejected] == after {
         return Ok(());
     }
-    Err(Wrong::Unsound(format!(
+    Err(DbError::Unsound(format!(
         "the ledger lists {after:?} ranges of a partition where {:?} were committed",
         [late, rejected]
     )))
 }
 
-fn write_groups(connection: &Connection, head: &mut Head, commit: &Commit<'_>) -> Result<(), Wrong> {
+fn write_groups(connection: &Connection, manifest: &mut Manifest, commit: &Commit<'_>) -> Result<(), DbError> {
     for group in &commit.groups {
-        let mut sum = [0; 16];
-        let row = groups::encode(group, &mut sum);
+        let mut room = String::new();
+        let row = groups::encode(group, &mut room);
         let id = u64::from(group.id);
-        if id > head.groups.rows {
-            return Err(Wrong::Unsound(format!("group {id} follows none")));
+        if id > manifest.groups.rows {
+            return Err(DbError::Unsound(format!("group {id} follows none")));
         }
-        if id == head.groups.rows {
-            head.groups.add(GROUPS.insert(connection, row)?);
+        if id == manifest.groups.rows {
+            manifest.groups.add(GROUPS.insert(connection, row)?);
         } else {
             let old = check_of(connection, &GROUPS, "WHERE id = ?1", [group.id])?;
             let old = old.ok_or_else(|| GROUPS.damaged("a row is missing"))?;
-            head.groups.replace(Some(old), GROUPS.replace(connection, row)?);
+            manifest.groups.replace(Some(old), GROUPS.replace(connection, row)?);
         }
     }
     Ok(())
 }
 
 /// Appends a chunk (or several, if it is a large one).
-pub(super) fn write_sensors(connection: &Connection, head: &mut Head, sensors: &[SensorEntry]) -> Result<(), Wrong> {
+pub(super) fn write_sensors(
+    connection: &Connection,
+    manifest: &mut Manifest,
+    sensors: &[SensorEntry],
+) -> Result<(), DbError> {
     use rusqlite::types::ValueRef;
     if sensors.is_empty() {
         return Ok(());
@@ -163,73 +167,64 @@ pub(super) fn write_sensors(connection: &Connection, head: &mut Head, sensors: &
     let mut blob = Vec::new();
     for (id, chunk) in (last.unwrap_or(0).saturating_add(1)..).zip(sensors.chunks(CHUNK)) {
         put_members(&mut blob, chunk);
-        head.sensors.add(SENSORS.insert(connection, [ValueRef::Integer(id), ValueRef::Blob(&blob)])?);
-        head.members = head.members.saturating_add(chunk.len() as u64);
+        manifest.sensors.add(SENSORS.insert(connection, [ValueRef::Integer(id), ValueRef::Blob(&blob)])?);
+        manifest.members = manifest.members.saturating_add(chunk.len() as u64);
     }
     Ok(())
 }
 
-fn write_windows(connection: &Connection, head: &mut Head, commit: &Commit<'_>) -> Result<(), Wrong> {
-    let mut scratch = [Vec::new(), Vec::new()];
+fn write_windows(connection: &Connection, manifest: &mut Manifest, commit: &Commit<'_>) -> Result<(), DbError> {
     for window in commit.windows {
-        if head.last.is_some_and(|last| window.start <= last) {
+        if manifest.last.is_some_and(|last| window.start <= last) {
             let what = format!("the window that starts at {} closes after a later one", window.start);
-            return Err(Wrong::Unsound(what));
+            return Err(DbError::Unsound(what));
         }
-        head.windows.add(window::insert(connection, window, head.last, &mut scratch)?);
-        head.last = Some(window.start);
-        head.first = head.first.or(head.last);
+        manifest.windows.add(window::insert(connection, window, manifest.next_window())?);
+        manifest.last = Some(window.start);
+        manifest.first = manifest.first.or(manifest.last);
     }
     Ok(())
 }
 
-fn write_dead(connection: &Connection, head: &mut Head, commit: &Commit<'_>) -> Result<(), Wrong> {
+fn write_dead(connection: &Connection, manifest: &mut Manifest, commit: &Commit<'_>) -> Result<(), DbError> {
     let mut late = Vec::new();
     for batch in commit.dead {
-        head.dead.add(dead::DEAD.insert(connection, dead::encode(head.dead_next, batch, &mut late))?);
-        head.dead_next = head.dead_next.saturating_add(1);
+        manifest.dead.add(dead::DEAD.insert(connection, dead::encode(manifest.dead_next, batch, &mut late))?);
+        manifest.dead_next = manifest.dead_next.saturating_add(1);
     }
     Ok(())
 }
 
 /// Drops the oldest windows, a few at a time, that ended `keep` before the newest one did.
-fn drop_windows(connection: &Connection, head: &mut Head, keep: Duration) -> Result<(), Wrong> {
-    let (Some(first), Some(last)) = (head.first, head.last) else {
+fn drop_windows(connection: &Connection, manifest: &mut Manifest, keep: Duration) -> Result<(), DbError> {
+    let (Some(first), Some(last)) = (manifest.first, manifest.last) else {
         return Ok(());
     };
-    let table = &window::WINDOWS;
-    // What is not as it was written drops nothing, and is not dropped.
-    let newest = table.one(connection, "WHERE start = ?1", [last], |values, _| Ok(window::edges(values)?.end))?;
-    let newest = newest.ok_or_else(|| table.damaged("the newest window is missing"))?;
-    let oldest = newest.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-    let (mut next, mut before, mut digest, mut dropped) = (None, None, head.windows, 0_u64);
+    // Only rows that are as they were written say what to drop, and only such rows are dropped.
+    let newest = window::at(connection, last)?.ok_or_else(|| WINDOWS.damaged("the newest window is missing"))?;
+    let oldest = newest.window.end.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+    let (mut from, mut next, mut digest, mut groups) = (None, None, manifest.windows, 0);
+    let mut number = manifest.dropped;
     let range = (first, DROPPED_AT_ONCE.cast_signed() + 1);
-    table.until(connection, "WHERE start >= ?1 ORDER BY start LIMIT ?2", range, |values, check| {
-        let Edges { start, end, previous } = window::edges(values)?;
-        let follows = if before.is_none() { start == first } else { previous == before };
-        if !follows {
-            return Err(table.damaged("a window is missing"));
+    window::until(connection, "WHERE start >= ?1 ORDER BY start LIMIT ?2", range, |stored| {
+        let starts = from.is_some() || stored.window.start == first;
+        if !starts || stored.number != number {
+            return Err(WINDOWS.damaged("a window is missing"));
         }
-        if end >= oldest || dropped == DROPPED_AT_ONCE {
-            next = Some(start);
+        if stored.window.end >= oldest || number.saturating_sub(manifest.dropped) == DROPPED_AT_ONCE {
+            next = Some(stored);
             return Ok(false);
         }
-        digest.remove(check);
-        dropped += 1;
-        before = Some(start);
+        digest.remove(stored.check);
+        groups += stored.window.groups.len();
+        number = number.saturating_add(1);
+        from.get_or_insert(stored);
         Ok(true)
     })?;
-    let Some(next) = next else {
-        return Err(table.damaged("a window is missing"));
-    };
-    if dropped > 0 {
-        let mut delete = connection.prepare_cached("DELETE FROM windows WHERE start >= ?1 AND start < ?2")?;
-        if delete.execute((first, next))? as u64 != dropped {
-            return Err(table.damaged("rows vanish when they are read again"));
-        }
-        head.first = Some(next);
-        head.windows = digest;
-        head.dropped = head.dropped.saturating_add(dropped);
+    let next = next.ok_or_else(|| WINDOWS.damaged("a window is missing"))?;
+    if let Some(from) = from {
+        window::delete(connection, (&from, &next), groups)?;
+        (manifest.first, manifest.dropped, manifest.windows) = (Some(next.window.start), next.number, digest);
     }
     Ok(())
 }

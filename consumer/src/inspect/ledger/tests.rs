@@ -15,7 +15,7 @@ fn range<K>(key: K, first: i64, next: i64, records: u64) -> KeyedRange<K> {
 }
 
 fn lost(cause: LostCause, first: i64, next: i64, records: u64) -> LostRange {
-    LostRange { partition: 1, cause: Some(cause), range: SourceRange { first, next }, batches: 1, records }
+    LostRange { partition: 1, cause, range: SourceRange { first, next }, batches: 1, records }
 }
 
 struct Store {
@@ -60,7 +60,7 @@ impl Store {
     }
 
     fn report(&self) -> LedgerReport {
-        report(&Stored {
+        report(&LedgerInput {
             topic: "sensors",
             run: "7f8c1d1e-9a51-4d0e-8a5b-0d9a4f4f1c55",
             settings: &self.settings,
@@ -106,7 +106,7 @@ fn a_store_without_faults_has_a_short_ledger() {
     (store.waiting, store.lost) = (BTreeMap::new(), Vec::new());
     let text = store.text();
     assert_eq!(text.lines().count(), 6, "{text}");
-    for line in ["partition  read to  read  counted  late  rejected  replayed  in gaps", "all"] {
+    for line in ["partition  position  read  counted  late  rejected  restored  lost", "all"] {
         assert!(text.contains(line), "{text}");
     }
 }

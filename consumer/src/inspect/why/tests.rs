@@ -68,7 +68,7 @@ impl Case {
     }
 
     fn report(&self) -> WhyReport {
-        report(&Known {
+        report(&WhyInput {
             topic: "sensors",
             window: WindowSize::default(),
             timing: self.timing,
@@ -107,8 +107,8 @@ fn a_partition_that_was_read_is_waited_for_until_it_is_quiet() {
     let case = Case::new();
     assert_eq!(case.holders(), [1]);
     case.says(&[
-        "partition 1 has read all of its log and is waited for until it is quiet for 10s, or has a reading of 2026-11-22T10:00:04Z or later",
-        "the newest reading is of 2026-11-22T10:00:09.250Z: the window closes when all who hold it back are quiet",
+        "partition 1 has read all of its log and is waited for until it is idle for 10s, or has a reading of 2026-11-22T10:00:04Z or later",
+        "the newest reading is of 2026-11-22T10:00:09.250Z: the window closes when all partitions that block it are idle",
     ]);
     assert_eq!(case.report().window.map(|window| window.missing), Some(Some(1_500)));
 }
@@ -121,7 +121,7 @@ fn a_partition_that_the_watermark_has_passed_holds_nothing_back() {
     case.partitions.insert(3, partition(70, Some(2_499)));
     let case = case.end(3, Ok(70));
     assert_eq!((states(&case), case.holders()), (vec![CaughtUp, CaughtUp, Idle, Idle], vec![1]));
-    // What has more to read is no longer quiet.
+    // What has more to read is no longer idle.
     let case = case.end(3, Ok(71)).end(2, Ok(5));
     assert_eq!(case.holders(), [1, 2, 3]);
     // Without a watermark none was passed.
@@ -149,7 +149,7 @@ fn if_nobody_else_is_left_it_is_the_passed_ones_again() {
     let case = case.end(2, Ok(70));
     assert_eq!(case.holders(), [2], "something late has come of it");
     case.says(&[
-        "partition 2 has read all of its log and is waited for until it is quiet for 10s",
+        "partition 2 has read all of its log and is waited for until it is idle for 10s",
         "the newest reading",
     ]);
 }
@@ -172,7 +172,7 @@ fn event_time_that_goes_on_by_itself_is_said_with_when_it_gets_there() {
     case.partitions = [(1, partition(400, Some(2_500)))].into();
     case.log = log([(1, 400)]);
     case.state.newest = Some(START + 2_500);
-    // 1.5 s are missing, but nobody is quiet before 10 s.
+    // 1.5 s are missing, but nobody is idle before 10 s.
     case.says(&["partition 1 has read all", "the window closes 10s after that reading came, at the earliest"]);
     case.state.oldest_open = Some(START + 57_000);
     case.says(&["partition 1 has read all", "the window closes 58.5s after that reading came, at the earliest"]);
@@ -180,11 +180,11 @@ fn event_time_that_goes_on_by_itself_is_said_with_when_it_gets_there() {
     case.says(&["partition 1 has read all", "the window closes 58.5s after the consumer's start, at the earliest"]);
     case.consumer = None;
     case.says(&["no consumer", "partition 1 has read all", "closes 58.5s after the next start, at the earliest"]);
-    // The watermark has gone on beyond the only reading: it is quiet.
+    // The watermark has gone on beyond the only reading: it is idle.
     case.consumer = started(120);
     case.state.watermark = Some(START + 20_000);
     assert!(case.holders().is_empty());
-    case.says(&["all partitions are quiet, and event time goes on by itself from the newest reading, of 2026-11-22T10:00:02.500Z"]);
+    case.says(&["all partitions are idle, and event time goes on by itself from the newest reading, of 2026-11-22T10:00:02.500Z"]);
 }
 
 #[test]
@@ -267,10 +267,7 @@ fn a_cluster_that_does_not_answer_is_said_and_the_store_told_all_the_same() {
     let mut case = Case::new();
     case.log = Err("connection refused".to_owned());
     assert_eq!(case.holders(), [1, 2]);
-    case.says(&[
-        "partition 1 holds it back; whether there is more to read of it is not known",
-        "partition 2 holds it back",
-    ]);
+    case.says(&["partition 1 blocks it; whether there is more to read of it is not known", "partition 2 blocks it"]);
     let text = text(&case.report()).join("\n");
     assert!(
         text.contains("The cluster at 127.0.0.1:9003 does not say how much there is to read: connection refused"),
@@ -278,7 +275,7 @@ fn a_cluster_that_does_not_answer_is_said_and_the_store_told_all_the_same() {
     );
     // One leader alone.
     let case = Case::new().end(1, Err("nobody leads it"));
-    case.says(&["partition 1 holds it back; whether there is more to read of it is not known (nobody leads it)"]);
+    case.says(&["partition 1 blocks it; whether there is more to read of it is not known (nobody leads it)"]);
 }
 
 #[test]
@@ -308,7 +305,7 @@ fn a_window_that_nobody_holds_back_closes_when_the_consumer_goes_on() {
     let mut case = Case::new();
     case.partitions = [(0, partition(620, Some(9_250)))].into();
     case.log = log([(0, 620)]);
-    case.says(&["no partition holds it back any longer"]);
+    case.says(&["no partition blocks it any longer"]);
 }
 
 #[test]

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use isotherm_model::settings::DurationText;
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::duration::DurationText;
+use isotherm_model::time::{Millis, Utc};
 use isotherm_store::Timing;
 use isotherm_terminal::progress::thousands;
 
-use super::{Known, MOST_TEXT, distance};
+use super::{MOST_TEXT, WhyInput, distance};
 use crate::results::why::{OpenWindow, PartitionWhy, ReadState, WhyReport};
 use crate::sinks::table::format::foreign;
 
 /// Everything that is to be said, in the order of its weight.
-pub(super) fn because(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
+pub(super) fn because(known: &WhyInput<'_>, report: &WhyReport) -> Vec<String> {
     let mut because = Vec::new();
     let Some(window) = report.window else {
         because.extend(nothing_open(known, report));
@@ -33,9 +32,9 @@ pub(super) fn because(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
     let holders: Vec<_> = report.partitions.iter().filter(|partition| partition.blocks_watermark).collect();
     because.extend(holders.iter().map(|holder| words(known, holder, window)));
     if holders.iter().all(|holder| holder.state == ReadState::CaughtUp) {
-        let quiet = when_quiet(known, report, window, holders.is_empty());
-        let goes_on = "no partition holds it back any longer: it closes as soon as the consumer goes on";
-        because.extend(quiet.or((holders.is_empty() && known.consumer.is_some()).then(|| goes_on.to_owned())));
+        let idle = when_idle(known, report, window, holders.is_empty());
+        let goes_on = "no partition blocks it any longer: it closes as soon as the consumer goes on";
+        because.extend(idle.or((holders.is_empty() && known.consumer.is_some()).then(|| goes_on.to_owned())));
     }
     because.extend(next_start(known, report));
     because
@@ -47,7 +46,7 @@ fn stops(report: &WhyReport) -> impl Iterator<Item = &PartitionWhy> {
     report.partitions.iter().filter(move |partition| stops(partition.state))
 }
 
-fn nothing_open(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
+fn nothing_open(known: &WhyInput<'_>, report: &WhyReport) -> Vec<String> {
     let mut because = vec!["nothing is open: every window that holds readings has closed".to_owned()];
     let to_read = report.partitions.iter().filter(|partition| partition.lag.is_some_and(|lag| lag > 0));
     because.extend(to_read.map(|partition| {
@@ -62,7 +61,7 @@ fn nothing_open(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
 }
 
 /// What the consumer was given, if it is not what was asked with.
-fn given(known: &Known<'_>) -> Vec<String> {
+fn given(known: &WhyInput<'_>) -> Vec<String> {
     let (Some(_), Some(given)) = (known.consumer, known.given) else {
         return Vec::new();
     };
@@ -77,7 +76,7 @@ fn given(known: &Known<'_>) -> Vec<String> {
     differ.filter(|(_, given, asked)| given != asked).map(|(what, given, asked)| one(what, given, asked)).collect()
 }
 
-fn not_running(known: &Known<'_>, report: &WhyReport) -> String {
+fn not_running(known: &WhyInput<'_>, report: &WhyReport) -> String {
     // Of a log that is not the one, or no longer the whole, nothing is read.
     let read = |state| matches!(state, ReadState::CatchingUp | ReadState::CaughtUp | ReadState::Unknown);
     let again = report.partitions.iter().filter(|partition| read(partition.state)).fold(0_u64, |sum, partition| {
@@ -92,7 +91,7 @@ fn not_running(known: &Known<'_>, report: &WhyReport) -> String {
 }
 
 /// The watermark has passed what closes the window.
-fn passed(known: &Known<'_>, window: OpenWindow) -> String {
+fn passed(known: &WhyInput<'_>, window: OpenWindow) -> String {
     let grace = known.timing.grace;
     // The run itself says so: it has started with a shorter grace, and first refills what is open.
     if known.given.is_some_and(|given| given.grace == grace) {
@@ -123,7 +122,7 @@ fn stopped(partition: &PartitionWhy) -> String {
 }
 
 /// What a partition that holds the window back is waited for.
-fn words(known: &Known<'_>, holder: &PartitionWhy, window: OpenWindow) -> String {
+fn words(known: &WhyInput<'_>, holder: &PartitionWhy, window: OpenWindow) -> String {
     let PartitionWhy { partition, state, watermark, lag, error, .. } = holder;
     let none = if watermark.is_none() { " (none of its readings has been accepted so far)" } else { "" };
     let error = foreign(error.as_deref().unwrap_or_default(), MOST_TEXT);
@@ -144,7 +143,7 @@ fn words(known: &Known<'_>, holder: &PartitionWhy, window: OpenWindow) -> String
                 format!("; the consumer was started {}s ago, and counts from there", age.as_secs())
             });
             format!(
-                "partition {partition} has read all of its log and is waited for until it is quiet for {}, or has a reading of \
+                "partition {partition} has read all of its log and is waited for until it is idle for {}, or has a reading of \
                  {} or later{none}{since}",
                 DurationText(known.timing.idle),
                 Utc(window.closes_at)
@@ -152,16 +151,14 @@ fn words(known: &Known<'_>, holder: &PartitionWhy, window: OpenWindow) -> String
         }
         ReadState::Unknown => {
             let reason = if error.is_empty() { String::new() } else { format!(" ({error})") };
-            format!(
-                "partition {partition} holds it back; whether there is more to read of it is not known{reason}{none}"
-            )
+            format!("partition {partition} blocks it; whether there is more to read of it is not known{reason}{none}")
         }
         ReadState::Cut | ReadState::Shorter | ReadState::Gone => stopped(holder),
     }
 }
 
-/// What happens once all partitions are quiet.
-fn when_quiet(known: &Known<'_>, report: &WhyReport, window: OpenWindow, quiet: bool) -> Option<String> {
+/// What happens once all partitions are idle.
+fn when_idle(known: &WhyInput<'_>, report: &WhyReport, window: OpenWindow, idle: bool) -> Option<String> {
     let settled = |partition: &PartitionWhy| matches!(partition.state, ReadState::CaughtUp | ReadState::Idle);
     if !report.partitions.iter().all(settled) {
         return None;
@@ -169,11 +166,11 @@ fn when_quiet(known: &Known<'_>, report: &WhyReport, window: OpenWindow, quiet: 
     let newest = report.newest?;
     let more = window.closes_at.saturating_sub(newest);
     if more <= 0 {
-        let words = "the window closes when all who hold it back are quiet";
-        return (!quiet).then(|| format!("the newest reading is of {}: {words}", Utc(newest)));
+        let words = "the window closes when all partitions that block it are idle";
+        return (!idle).then(|| format!("the newest reading is of {}: {words}", Utc(newest)));
     }
-    let when = if quiet { "all partitions are quiet, and" } else { "when all partitions are quiet," };
-    // Nobody is quiet sooner, and event time does not go faster.
+    let when = if idle { "all partitions are idle, and" } else { "when all partitions are idle," };
+    // Nobody is idle sooner, and event time does not go faster.
     let after = seconds(more.max(report.idle));
     let since = match (known.consumer, known.just_started()) {
         (None, _) => "the next start",
@@ -188,7 +185,7 @@ fn when_quiet(known: &Known<'_>, report: &WhyReport, window: OpenWindow, quiet: 
 }
 
 /// What the next start is refused for, though this run goes on.
-fn next_start(known: &Known<'_>, report: &WhyReport) -> Vec<String> {
+fn next_start(known: &WhyInput<'_>, report: &WhyReport) -> Vec<String> {
     if known.consumer.is_none() {
         return Vec::new();
     }

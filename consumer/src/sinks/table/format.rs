@@ -1,7 +1,6 @@
 //! Makes numbers, times and foreign text readable.
 
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::time::{Millis, Utc};
 
 /// Millionths with exactly this many decimals (at most 6), rounded half away from zero.
 pub(super) fn decimal(micros: i128, decimals: u32) -> String {

@@ -15,11 +15,11 @@ use tokio::time::timeout;
 use super::super::plan::ReadStart;
 use super::super::topic::Message;
 use super::*;
-use crate::log::memory::{MemoryBatch, MemoryLog};
-use crate::log::OwnedRecord;
+use crate::log::memory::MemoryLog;
+use crate::log::{OwnedBatch, OwnedRecord};
 
 /// A batch of `count` records that ends at `next`.
-fn batch(first: i64, count: i64, next: i64) -> MemoryBatch {
+fn batch(first: i64, count: i64, next: i64) -> OwnedBatch {
     let record = |number: i64| OwnedRecord {
         timestamp: Some(1_767_323_045_000 + number),
         key: None,
@@ -29,11 +29,11 @@ fn batch(first: i64, count: i64, next: i64) -> MemoryBatch {
         .into(),
     };
     let records = (first..first + count).map(record).collect();
-    MemoryBatch { first, next, base_timestamp: Some(1_767_323_045_000), records }
+    OwnedBatch { first, next, base_timestamp: Some(1_767_323_045_000), records }
 }
 
 /// What the module gives for a batch: its value and the digest of its bytes.
-fn module(batch: &MemoryBatch) -> (Partial, u64) {
+fn module(batch: &OwnedBatch) -> (Partial, u64) {
     let records = batch.records.iter().map(|record| Record { timestamp: record.timestamp, value: &record.value });
     let partial = combine(&Settings::default(), batch.first, batch.base_timestamp, records);
     let digest = codec::digest(&codec::encode(&partial).expect("sound"));
@@ -99,7 +99,7 @@ impl Rig {
         (position, end)
     }
 
-    async fn expect(&mut self, batch: &MemoryBatch) {
+    async fn expect(&mut self, batch: &OwnedBatch) {
         let (partial, digest) = module(batch);
         let (next, partial) = (partial.source.next, Box::new(partial));
         assert_eq!(self.next().await, Event::Partial { partition: 3, partial, digest });
@@ -148,7 +148,7 @@ async fn another_log_behind_a_new_connection_is_refused() {
     let mut rig = Rig::new(log, BEGINNING);
     rig.next().await;
     rig.expect(&batch(0, 3, 3)).await;
-    let other = MemoryBatch { records: batch(2, 3, 5).records, ..batch(3, 3, 6) };
+    let other = OwnedBatch { records: batch(2, 3, 5).records, ..batch(3, 3, 6) };
     rig.log.get().batches.insert(3, other);
     rig.expect(&batch(3, 3, 6)).await;
     let error = rig.error().await;

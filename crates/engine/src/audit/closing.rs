@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 
 use isotherm_model::stats::SensorHash;
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::time::{Millis, Utc};
 
-use super::account::{self, Scope};
-use super::count::{Extent, Figures, Verdict};
+use super::count::{Comparison, Statistics};
 use super::findings::{Findings, ReadAgain, of, optional};
-use super::sound::{self, Sums, at_most};
-use super::{Audit, Reread};
+use super::ranges::Scope;
+use super::{Audit, PartitionReplay, account};
 use crate::results::Totals;
 use crate::state::{LastBatch, SensorEntry, TopicState};
 
@@ -22,7 +20,7 @@ const CLOCK_ERROR: Millis = 24 * 60 * 60 * 1_000;
 pub struct Closing {
     audit: Audit,
     /// The run, as it was counted again.
-    run: Figures,
+    run: Statistics,
     /// By group's number, sensors that are stored, and how many of them were not seen again.
     groups: Vec<(u64, u64)>,
     /// All that are stored.
@@ -34,8 +32,8 @@ pub struct Closing {
 }
 
 impl Closing {
-    pub(super) fn new(audit: Audit) -> Self {
-        let (run, groups) = (audit.run.figures(), vec![(0, 0); audit.stored.groups.len()]);
+    fn new(audit: Audit) -> Self {
+        let (run, groups) = (audit.run.statistics(), vec![(0, 0); audit.stored.groups.len()]);
         Self { audit, run, groups, all: HashSet::new(), more: HashSet::new(), odd: 0 }
     }
 
@@ -63,7 +61,7 @@ impl Closing {
 
     /// The end: all sensors have been taken.
     pub fn finish(mut self) -> Findings {
-        let whole = self.audit.partitions.values().all(Reread::is_whole);
+        let whole = self.audit.partitions.values().all(PartitionReplay::is_whole);
         self.audit.check_open(whole);
         self.audit.check_clock(whole);
         self.audit.check_partitions();
@@ -73,59 +71,16 @@ impl Closing {
         self.audit.findings
     }
 
-    /// The totals against what was counted again, and against the windows.
+    /// The totals against what was counted again.
     fn compare_totals(&mut self, whole: bool) {
         let audit = &mut self.audit;
         let Totals { sensors, groups, .. } = &audit.stored.totals;
-        let counted = audit.stored.accounts.values().fold(0, |sum: u64, account| sum.saturating_add(account.counted));
-        let findings = &mut audit.findings;
-        let told = whole && audit.unknown.is_empty();
-        if !told {
-            sound::groups("totals", counted, *sensors, groups, findings);
-        }
         let messages = groups.iter().fold(0, |sum: u64, group| sum.saturating_add(group.messages));
-        let figures = Figures { messages, sensors: *sensors, groups: groups.clone() };
-        let missing = counted.saturating_sub(self.run.messages);
-        let extent = if told { Extent::Whole } else { Extent::Part { missing } };
-        if figures.compare("totals", &self.run, extent, findings) == Verdict::Less {
-            let why = "what can still be told gives a part of them; the rest is as much as can be missing, and fits the windows";
-            findings.skip("totals by group", why);
+        let totals = Statistics { messages, sensors: *sensors, groups: groups.clone() };
+        let told = whole && audit.unknown == 0;
+        if totals.compare("totals", &self.run, told, &mut audit.findings) == Comparison::Part {
+            audit.findings.skip("totals by group", "a part of their input can no longer be told");
         }
-        let mut unnamed = audit.more.clone();
-        for (group, more) in figures.more(&self.run) {
-            if let Some(in_windows) = unnamed.remove(group).filter(|in_windows| *in_windows > more) {
-                let what = format!("windows: group {group}: readings that the log no longer gives");
-                findings.differ(what, in_windows, format!("at most {more}, as in the totals"));
-            }
-            let unknown = audit.unknown.get(group).copied().unwrap_or(0);
-            if whole && more > unknown {
-                let what = format!("totals: group {group}: readings that may have been late");
-                findings.differ(what, more, at_most(unknown));
-            }
-        }
-        for (group, in_windows) in unnamed {
-            let what = format!("windows: group {group}: readings that the log no longer gives");
-            findings.differ(what, in_windows, "none, as in the totals");
-        }
-        let gaps = audit.stored.accounts.values().flat_map(|account| &account.data_losses);
-        let lost = gaps.fold(0, |sum: u64, gap| {
-            let offsets = u64::try_from(gap.range.next.saturating_sub(gap.range.first)).unwrap_or(0);
-            sum.saturating_add(offsets.saturating_sub(gap.lost))
-        });
-        if told && lost == 0 {
-            // Windows and totals have all been compared with the log.
-            return;
-        }
-        let mut sums = Sums::default();
-        std::mem::swap(&mut sums, &mut audit.kept);
-        audit.ahead.values().for_each(|ahead| sums.add_counted(&ahead.counted));
-        sums.add_sums(&audit.dropped.0);
-        let open = audit
-            .partitions
-            .values()
-            .fold(lost, |sum, reread| sum.saturating_add(reread.cut(reread.state.restore_from, reread.state.position)));
-        let in_none = if audit.stored.dropped > 0 && !told { u64::MAX } else { open };
-        sums.compare(groups, in_none, findings);
     }
 
     /// The set of sensors against the one that was counted again.
@@ -142,7 +97,7 @@ impl Closing {
             let counted = place.ok().and_then(|place| self.run.groups.get(place));
             let most = group.sensors.saturating_sub(counted.map_or(0, |counted| counted.sensors));
             if *more > most {
-                findings.differ(format!("{what}: not in the log"), more, at_most(most));
+                findings.differ(format!("{what}: not in the log"), more, format!("at most {most}"));
             }
         }
         for (group, missing) in self.audit.run.left().filter(|(_, missing)| *missing > 0) {
@@ -152,32 +107,33 @@ impl Closing {
 }
 
 impl Audit {
+    /// Everything has been read, every window compared. The sensors come next.
+    pub fn close(self) -> Closing {
+        Closing::new(self)
+    }
+
     /// Each partition and its account.
     fn check_partitions(&mut self) {
-        for (partition, reread) in &self.partitions {
-            let Reread { state, from, position, account: recount, last, watermark, .. } = reread;
+        for (partition, replay) in &self.partitions {
+            let PartitionReplay { state, from, position, account: recount, last, watermark, .. } = replay;
             let findings = &mut self.findings;
-            if !reread.can_stand_at(state.position) {
-                findings.differ(of(*partition, "merged offset"), state.position, position);
+            if !replay.can_stand_at(state.position) {
+                findings.differ(of(*partition, "position"), state.position, position);
             }
             let in_log = state.last.is_some_and(|last| last.first >= *from);
-            if in_log || last.is_some() || reread.is_whole() {
+            if in_log || last.is_some() || replay.is_whole() {
                 let said = |last: Option<LastBatch>| {
                     last.map_or("none".to_owned(), |LastBatch { first, digest }| format!("{digest:016x} at {first}"))
                 };
                 let what = of(*partition, "digest of the last batch");
-                match (state.last, last) {
-                    // Nor is another log noticed by the next run, until it has merged a batch.
-                    (None, Some(_)) => findings.skip(what, "the store has none, as one that an older version made"),
-                    (stored, last) => findings.compare(what, said(stored), said(*last)),
-                }
+                findings.compare(what, said(state.last), said(*last));
             }
-            if (reread.is_whole() && state.watermark != *watermark) || state.watermark < *watermark {
+            if (replay.is_whole() && state.watermark != *watermark) || state.watermark < *watermark {
                 let (stored, recomputed) = (optional(state.watermark.map(Utc)), optional(watermark.map(Utc)));
                 findings.differ(of(*partition, "newest event time"), stored, recomputed);
             }
             // A run that goes on reads from there. Earlier costs time, later loses readings.
-            let first = self.ahead.values().filter_map(|ahead| ahead.firsts.get(partition)).min();
+            let first = self.pending.values().filter_map(|pending| pending.firsts.get(partition)).min();
             let most = first.map_or(state.position, |first| state.position.min(*first));
             if state.restore_from > most || state.restore_from < state.start {
                 findings.differ(
@@ -188,7 +144,8 @@ impl Audit {
             }
             let stored = self.stored.accounts.get(partition).cloned().unwrap_or_default();
             let name = |window| Utc(self.size.start(window)).to_string();
-            account::compare(*partition, &stored, recount, Scope::new(state, *from), name, findings);
+            let scope = Scope { start: state.start, position: state.position };
+            account::compare(*partition, &stored, recount, (scope, replay.is_whole()), name, findings);
             let (partition, from, to, records) = (*partition, *from, *position, recount.read);
             findings.partitions.push(ReadAgain { partition, from, to, records });
         }
@@ -199,7 +156,7 @@ impl Audit {
 
     /// What has not been compared must be what is open.
     fn check_open(&mut self, whole: bool) {
-        let (open, oldest) = (self.ahead.len() as u64, self.ahead.first_key_value());
+        let (open, oldest) = (self.pending.len() as u64, self.pending.first_key_value());
         self.findings.windows.open = open;
         let topic = self.stored.topic;
         // A run that was stopped while it read open windows again had not found all of them.
@@ -217,16 +174,16 @@ impl Audit {
     fn check_clock(&mut self, whole: bool) {
         let TopicState { watermark, closed_until, newest, .. } = self.stored.topic;
         let findings = &mut self.findings;
-        let again = self.partitions.values().filter_map(|reread| reread.watermark).max();
+        let again = self.partitions.values().filter_map(|replay| replay.watermark).max();
         if (whole && newest != again) || newest < again {
             findings.differ("newest event time", optional(newest.map(Utc)), optional(again.map(Utc)));
         }
-        let of_partitions = self.partitions.values().filter_map(|reread| reread.state.watermark).max();
+        let of_partitions = self.partitions.values().filter_map(|replay| replay.state.watermark).max();
         if !whole && newest != of_partitions {
             let by = format!("{}, by partition", optional(of_partitions.map(Utc)));
             findings.differ("newest event time", optional(newest.map(Utc)), by);
         }
-        // It goes on by itself while all partitions are quiet, and for no longer than there is a run.
+        // It goes on by itself while all partitions are idle, but for no longer than the run lasts.
         let known = if whole { again } else { newest };
         let most = known
             .zip(self.stored.age)
@@ -247,16 +204,15 @@ impl Audit {
         let windows = self.findings.windows;
         if let Some((first, last)) = windows.unverifiable_from_to {
             let what = format!("{} windows from {} to {}", windows.unverifiable, Utc(first), Utc(last));
-            self.findings
-                .skip(what, "a part of the log that they may have counted is gone; the rest does not contradict them");
+            self.findings.skip(what, "the log no longer holds all of their input");
         }
         self.findings.windows.dropped = self.stored.dropped;
-        let again = self.dropped.1.len();
-        let told = whole && self.unknown.is_empty();
+        let again = self.dropped.len();
+        let told = whole && self.unknown == 0;
         if again > self.stored.dropped || (told && again != self.stored.dropped) {
             self.findings.differ("windows that were dropped", self.stored.dropped, again);
         }
-        if let Some(first) = self.fates.dropped_before {
+        if let Some(first) = self.classifier.dropped_before {
             let what = format!("{} windows before {}", self.stored.dropped, Utc(self.size.start(first)));
             let why = "the store has dropped them (--keep); who was late for them is taken from its own ledger";
             self.findings.skip(what, why);

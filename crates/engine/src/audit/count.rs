@@ -1,12 +1,12 @@
-//! Statistics counted the plain way: by group, with sets of sensors. Slower than the materializer's tallies and another
-//! code, so that what both say is said twice.
+//! Statistics counted the plain way: by group, with sets of sensors. This code is slower than the materializer's tallies and
+//! independent of it, so that agreement means something.
 
 use std::collections::{BTreeMap, HashSet};
 
 use isotherm_model::partial::Cell;
 use isotherm_model::stats::{SensorHash, Stats};
 
-use super::findings::Findings;
+use super::findings::{Findings, micros};
 use crate::results::GroupResult;
 
 /// The statistics of any number of readings.
@@ -46,13 +46,8 @@ impl Counted {
         self.groups.iter().map(|(name, group)| (&**name, group.sensors.len() as u64))
     }
 
-    /// By group, what the values come to.
-    pub(super) fn stats(&self) -> impl Iterator<Item = (&str, &Stats)> {
-        self.groups.iter().map(|(name, group)| (&**name, &group.stats))
-    }
-
-    /// What it comes to. Cost: linear in groups and sensors.
-    pub(super) fn figures(&self) -> Figures {
+    /// The numbers. Cost: linear in groups and sensors.
+    pub(super) fn statistics(&self) -> Statistics {
         let mut all: HashSet<SensorHash> = HashSet::new();
         let mut groups = Vec::with_capacity(self.groups.len());
         for (name, Group { stats, sensors }) in &self.groups {
@@ -74,44 +69,31 @@ impl Counted {
             _ => all.len() as u64,
         };
         let messages = groups.iter().fold(0, |sum: u64, group| sum.saturating_add(group.messages));
-        Figures { messages, sensors, groups }
+        Statistics { messages, sensors, groups }
     }
 }
 
 /// The numbers of a window, or of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Figures {
+pub(super) struct Statistics {
     pub(super) messages: u64,
     pub(super) sensors: u64,
     /// Ascending by name.
     pub(super) groups: Vec<GroupResult>,
 }
 
-/// Of what the recomputed numbers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
-    /// Of all that the stored ones are of.
-    Whole,
-    /// Of what can still be read of it, or still be told.
-    Part {
-        /// So many readings can be missing.
-        missing: u64,
-    },
-}
-
 /// How the numbers compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// They are equal.
+pub(super) enum Comparison {
     Same,
-    /// The recomputed ones are of a part, and no more than a part of the stored ones can be.
-    Less,
+    /// The stored ones are more than what the rest of the log gives: they cannot be verified.
+    Part,
     /// They differ as they must not; the findings say how.
     Different,
 }
 
 /// The groups of two lists, each ascending by name, side by side.
-pub(super) fn side_by_side<'a>(
+fn side_by_side<'a>(
     left: &'a [GroupResult],
     right: &'a [GroupResult],
 ) -> impl Iterator<Item = (Option<&'a GroupResult>, Option<&'a GroupResult>)> {
@@ -129,66 +111,40 @@ pub(super) fn side_by_side<'a>(
     })
 }
 
-impl Figures {
-    /// Compares `self`, which is stored, with what was recomputed.
-    pub(super) fn compare(&self, what: &str, recomputed: &Self, extent: Extent, findings: &mut Findings) -> Verdict {
+impl Statistics {
+    /// Compares `self`, which is stored, with what was recomputed. `whole` says whether all input was there; otherwise a group
+    /// with more readings than were recomputed is left alone.
+    pub(super) fn compare(&self, what: &str, recomputed: &Self, whole: bool, findings: &mut Findings) -> Comparison {
         if self == recomputed {
-            return Verdict::Same;
+            return Comparison::Same;
         }
         let before = findings.different();
-        let more = self.messages.saturating_sub(recomputed.messages);
-        let missing = match extent {
-            Extent::Whole => 0,
-            Extent::Part { missing } => missing.min(more),
-        };
-        findings.within(format!("{what}: messages"), self.messages, recomputed.messages, extent.missing());
-        findings.within(format!("{what}: sensors"), self.sensors, recomputed.sensors, missing);
+        findings.compare_part(format!("{what}: messages"), self.messages, recomputed.messages, whole);
+        findings.compare_part(format!("{what}: sensors"), self.sensors, recomputed.sensors, whole);
         for (stored, counted) in side_by_side(&self.groups, &recomputed.groups) {
+            let group = |group: &GroupResult| format!("{what}: group {}", group.group);
+            let readings = |group: &GroupResult| format!("{} readings", group.messages);
             match (stored, counted) {
-                (Some(stored), Some(counted)) if stored == counted => {}
-                (Some(stored), Some(counted)) if missing == 0 || stored.messages <= counted.messages => {
-                    same(what, stored, counted, findings);
+                (Some(stored), Some(counted)) if whole || stored.messages <= counted.messages => {
+                    same(&group(stored), stored, counted, findings);
                 }
-                (Some(stored), counted) if missing > 0 => super::sound::part(what, stored, counted, findings),
-                (Some(stored), _) => {
-                    findings.differ(format!("{what}: group {}", stored.group), readings(stored), "none");
-                }
-                (None, Some(counted)) => {
-                    findings.differ(format!("{what}: group {}", counted.group), "none", readings(counted));
-                }
-                (None, None) => {}
+                (Some(stored), None) if whole => findings.differ(group(stored), readings(stored), "none"),
+                (None, Some(counted)) => findings.differ(group(counted), "none", readings(counted)),
+                (Some(_), _) | (None, None) => {}
             }
         }
-        if findings.different() > before { Verdict::Different } else { Verdict::Less }
-    }
-
-    /// By group, how many readings there are more than were recomputed.
-    pub(super) fn more<'a>(&'a self, recomputed: &'a Self) -> impl Iterator<Item = (&'a str, u64)> {
-        side_by_side(&self.groups, &recomputed.groups).filter_map(|(stored, counted)| {
-            let stored = stored?;
-            let more = stored.messages.saturating_sub(counted.map_or(0, |counted| counted.messages));
-            (more > 0).then_some((stored.group.as_str(), more))
-        })
-    }
-}
-
-impl Extent {
-    fn missing(self) -> u64 {
-        match self {
-            Self::Whole => 0,
-            Self::Part { missing } => missing,
+        match (findings.different() > before, whole) {
+            (true, _) => Comparison::Different,
+            // The same but for their order.
+            (false, true) => Comparison::Same,
+            (false, false) => Comparison::Part,
         }
     }
-}
-
-pub(super) fn readings(group: &GroupResult) -> String {
-    format!("{} readings", group.messages)
 }
 
 /// All readings of a group have been counted again: all of its numbers must be equal.
 fn same(what: &str, stored: &GroupResult, counted: &GroupResult, findings: &mut Findings) {
-    let name = |number: &str| format!("{what}: group {}: {number}", stored.group);
-    let micros = super::findings::micros;
+    let name = |number: &str| format!("{what}: {number}");
     findings.compare(name("messages"), stored.messages, counted.messages);
     findings.compare(name("sensors"), stored.sensors, counted.sensors);
     findings.compare(name("sum"), micros(stored.sum), micros(counted.sum));

@@ -4,8 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use isotherm_model::fixed::Micros;
 use isotherm_model::partial::PartitionId;
-use isotherm_model::time::Utc;
-use isotherm_model::window::Millis;
+use isotherm_model::time::{Millis, Utc};
 use serde::Serialize;
 
 /// How many differences are named. What comes later is counted.
@@ -38,7 +37,7 @@ pub struct Windows {
     pub verified: u64,
     /// Recomputed, and another.
     pub different: u64,
-    /// What is left of the log gives no more than a part of it.
+    /// Retention has deleted a part of their input.
     pub unverifiable: u64,
     /// The start of the first and of the last one that is unverifiable.
     #[serde(skip)]
@@ -64,7 +63,7 @@ pub struct ReadAgain {
 
 /// A verification in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Verdict {
     /// Everything has been recomputed, and is the same.
     Same,
     /// Nothing differs, and something could not be recomputed, or not wholly.
@@ -73,7 +72,7 @@ pub enum Outcome {
     Different,
 }
 
-impl Display for Outcome {
+impl Display for Verdict {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Same => "same",
@@ -104,12 +103,12 @@ impl Findings {
         self.different() == 0
     }
 
-    /// The one word for it.
-    pub fn outcome(&self) -> Outcome {
+    /// What it comes to.
+    pub fn verdict(&self) -> Verdict {
         match (self.is_clean(), self.unverifiable.is_empty()) {
-            (false, _) => Outcome::Different,
-            (true, false) => Outcome::Incomplete,
-            (true, true) => Outcome::Same,
+            (false, _) => Verdict::Different,
+            (true, false) => Verdict::Incomplete,
+            (true, true) => Verdict::Same,
         }
     }
 
@@ -135,13 +134,10 @@ impl Findings {
         }
     }
 
-    /// Notes a difference unless `stored` is `least` or up to `more` above.
-    pub(super) fn within(&mut self, what: impl Into<String>, stored: u64, least: u64, more: u64) {
-        let most = least.saturating_add(more);
-        if more == 0 {
-            self.compare(what, stored, least);
-        } else if stored < least || stored > most {
-            self.differ(what, stored, format!("{least} to {most}"));
+    /// Notes a difference of something of which perhaps only a part was recomputed: the whole can only be more.
+    pub(super) fn compare_part(&mut self, what: impl Into<String>, stored: u64, recomputed: u64, whole: bool) {
+        if whole || stored < recomputed {
+            self.compare(what, stored, recomputed);
         }
     }
 

@@ -1,81 +1,68 @@
 //! The audit: what a store says against batches of the log. Pure: batches and windows in, findings out.
 //!
-//! Of the store nothing is trusted but where each window closed: the offsets that had been merged by then, where
-//! partitions begin and end, up to when windows are closed, and which gaps were accepted. From these follows for each cell
-//! of each batch whether it counted or was late:
+//! Of the store nothing is trusted but the positions at which each window closed, where partitions begin and end, up to when
+//! windows are closed, and which data losses were accepted. From these follows for each cell of each batch whether it counted
+//! or was late:
 //!
 //! - A window that has a row counts the batches below its offsets, and no other.
 //! - A window without one that is not over yet is open, and counts all.
 //! - A window without one that is over held nothing when it closed: whatever comes for it is late.
-//! - A window that the store has dropped had closed before the first batch that the ledger lists as late for it (`fate`).
+//! - A window that the store has dropped had closed before the first batch that the ledger lists as late for it (`classifier`).
 //!
 //! Windows close in the order of their starts and their offsets never go back. So the log is read once, up to the offsets
 //! of each window in turn, and only the windows that lie ahead of it take memory. `closing` compares the rest in the end.
 
 mod account;
+mod classifier;
 mod closing;
 mod count;
-mod fate;
 pub mod findings;
 mod ranges;
-mod sound;
 mod stored;
 
 use std::collections::BTreeMap;
 
 use isotherm_model::partial::{Aggregate, PartitionId, SourceRange};
-use isotherm_model::time::Utc;
-use isotherm_model::window::{Millis, Window, WindowSize};
+use isotherm_model::time::{Millis, Utc};
+use isotherm_model::window::{Window, WindowSize};
 
 use self::account::Recount;
-use self::closing::Closing;
-use self::count::{Counted, Extent, Figures, Verdict};
-pub use self::fate::Rows;
-use self::fate::{Fate, Fates};
+use self::classifier::{Classifier, Outcome};
+use self::count::{Comparison, Counted, Statistics};
 use self::findings::{Findings, of, optional, window_name};
-use self::sound::Sums;
-pub use self::stored::Stored;
+pub use self::stored::{Stored, WindowSet};
 use crate::results::{ClosedBy, WindowResult};
 use crate::state::{LastBatch, PartitionState};
 
 /// A partition that is read again.
 #[derive(Debug, Clone)]
-struct Reread {
+struct PartitionReplay {
     state: PartitionState,
     from: i64,
     /// Where the next batch begins.
     position: i64,
-    /// Where the records of the last batch end. What lies between is a hole: a run passes it when it has found it, so that
-    /// a merged offset may be either.
+    /// Where the records of the last batch end. What lies between is an offset gap: a run passes it when it has found it, so
+    /// that its position may be either.
     records_end: i64,
     account: Recount,
     last: Option<LastBatch>,
     watermark: Option<Millis>,
 }
 
-impl Reread {
+impl PartitionReplay {
     fn is_whole(&self) -> bool {
         self.from <= self.state.start
     }
 
-    /// Whether a run that has merged what was read again can stand at this offset.
+    /// Whether this can be the position of a run that has read the same.
     fn can_stand_at(&self, offset: i64) -> bool {
         offset == self.position || offset == self.records_end
-    }
-
-    /// How many offsets between these two the log no longer holds.
-    fn cut(&self, first: i64, next: i64) -> u64 {
-        if self.is_whole() {
-            return 0;
-        }
-        let (first, next) = (first.max(self.state.start), next.min(self.from));
-        u64::try_from(next.saturating_sub(first)).unwrap_or(0)
     }
 }
 
 /// A window that has not been compared.
 #[derive(Debug, Clone, Default)]
-struct Ahead {
+struct PendingWindow {
     counted: Counted,
     /// By partition, where the first batch that it counts begins.
     firsts: BTreeMap<PartitionId, i64>,
@@ -86,24 +73,20 @@ struct Ahead {
 pub struct Audit {
     size: WindowSize,
     stored: Stored,
-    fates: Fates,
-    partitions: BTreeMap<PartitionId, Reread>,
-    ahead: BTreeMap<Window, Ahead>,
+    classifier: Classifier,
+    partitions: BTreeMap<PartitionId, PartitionReplay>,
+    pending: BTreeMap<Window, PendingWindow>,
     run: Counted,
-    /// What counted into windows that the store has dropped, and which these are.
-    dropped: (Sums, Rows),
-    /// By group, readings of which nobody can tell whether they counted.
-    unknown: BTreeMap<Box<str>, u64>,
-    /// What the windows of the store add up to.
-    kept: Sums,
-    /// By group, readings that these have more than the rest of the log gives.
-    more: BTreeMap<String, u64>,
+    /// Dropped windows that readings counted into.
+    dropped: WindowSet,
+    /// Readings of dropped windows that may be counted or late.
+    unknown: u64,
     /// The last window that was compared.
     compared: Option<Window>,
     /// Where it ends.
     compared_end: Option<Millis>,
-    /// The offsets at which it had closed.
-    merged: BTreeMap<PartitionId, i64>,
+    /// The positions at which it had closed.
+    positions: BTreeMap<PartitionId, i64>,
     findings: Findings,
 }
 
@@ -117,50 +100,48 @@ impl Audit {
             let begin = stored.begin(*partition, state);
             let from = from.get(partition).copied().unwrap_or(state.position).min(state.position).max(state.start);
             let why = if begin > state.start && from <= begin {
-                "the log no longer held it when a gap was accepted"
+                "the log no longer held it, and the data loss was accepted"
             } else {
-                "the log's retention has cut it"
+                "the log's retention has deleted it"
             };
             if from > state.start {
                 findings.skip(of(*partition, format_args!("offsets {} to {from}", state.start)), why);
             }
             let (account, last) = (Recount::default(), None);
             let (state, watermark) = (*state, None);
-            let reread = Reread { state, from, position: from, records_end: from, account, last, watermark };
-            partitions.insert(*partition, reread);
+            let replay = PartitionReplay { state, from, position: from, records_end: from, account, last, watermark };
+            partitions.insert(*partition, replay);
         }
         Self {
             size,
-            fates: Fates::new(size, &stored),
+            classifier: Classifier::new(size, &stored),
             stored,
             partitions,
-            ahead: BTreeMap::new(),
+            pending: BTreeMap::new(),
             run: Counted::default(),
-            dropped: (Sums::default(), Rows::default()),
-            unknown: BTreeMap::new(),
-            kept: Sums::default(),
-            more: BTreeMap::new(),
+            dropped: WindowSet::default(),
+            unknown: 0,
             compared: None,
             compared_end: None,
-            merged: BTreeMap::new(),
+            positions: BTreeMap::new(),
             findings,
         }
     }
 
     /// Up to where a partition has been read.
     pub fn position(&self, partition: PartitionId) -> Option<i64> {
-        self.partitions.get(&partition).map(|reread| reread.position)
+        self.partitions.get(&partition).map(|replay| replay.position)
     }
 
     /// Whether the store says that the last batch of a partition begins here.
     pub fn is_last(&self, partition: PartitionId, first: i64) -> bool {
-        let last = self.partitions.get(&partition).and_then(|reread| reread.state.last);
+        let last = self.partitions.get(&partition).and_then(|replay| replay.state.last);
         last.is_some_and(|last| last.first == first)
     }
 
     /// Where the run stopped reading each partition.
     pub fn ends(&self) -> Vec<(PartitionId, i64)> {
-        self.partitions.iter().map(|(partition, reread)| (*partition, reread.state.position)).collect()
+        self.partitions.iter().map(|(partition, replay)| (*partition, replay.state.position)).collect()
     }
 
     /// Takes the next batch of a partition: the range and the aggregate of its partial, and where it ends by its header.
@@ -172,24 +153,24 @@ impl Audit {
         aggregate: &Aggregate,
         digest: u64,
     ) {
-        let Some(reread) = self.partitions.get_mut(&partition) else {
+        let Some(replay) = self.partitions.get_mut(&partition) else {
             return;
         };
-        if source.first != reread.position {
+        if source.first != replay.position {
             let what = of(partition, "where a batch begins");
-            self.findings.differ(what, reread.position, source.first);
+            self.findings.differ(what, replay.position, source.first);
         }
-        let refill = reread.state.restore_from;
+        let refill = replay.state.restore_from;
         if source.first < refill && refill < source.next {
             let batch = format!("{} or {}, where a batch begins and ends", source.first, source.next);
             self.findings.differ(of(partition, "where open windows begin"), refill, batch);
         }
-        (reread.position, reread.records_end) = (next.max(source.next), source.next);
+        (replay.position, replay.records_end) = (next.max(source.next), source.next);
         if source.next > source.first {
-            reread.last = Some(LastBatch { first: source.first, digest });
+            replay.last = Some(LastBatch { first: source.first, digest });
         }
-        reread.watermark = reread.watermark.max(aggregate.newest);
-        let account = &mut reread.account;
+        replay.watermark = replay.watermark.max(aggregate.newest);
+        let account = &mut replay.account;
         account.read = account.read.saturating_add(aggregate.records);
         account.rejected.merge(&aggregate.rejected);
         for (reason, records) in aggregate.rejected.iter() {
@@ -197,33 +178,29 @@ impl Audit {
         }
         for (key, cell) in &aggregate.cells {
             let count = cell.stats.count;
-            let fate = self.fates.of(partition, source.first, key.window, self.compared);
-            match fate {
-                Fate::Counted | Fate::Dropped => {
+            let outcome = self.classifier.of(partition, source.first, key.window, self.compared);
+            match outcome {
+                Outcome::Counted | Outcome::Dropped => {
                     account.counted = account.counted.saturating_add(count);
                     self.run.add(&key.group, cell);
                 }
-                Fate::Late => {
+                Outcome::Late => {
                     account.late = account.late.saturating_add(count);
                     account.late_ranges.add(key.window, source, count);
                 }
-                Fate::Unknown => {
+                Outcome::Unknown => {
                     account.either = account.either.saturating_add(count);
-                    let unknown = self.unknown.entry(key.group.clone()).or_default();
-                    *unknown = unknown.saturating_add(count);
+                    self.unknown = self.unknown.saturating_add(count);
                 }
             }
-            match fate {
-                Fate::Counted => {
-                    let ahead = self.ahead.entry(key.window).or_default();
-                    ahead.counted.add(&key.group, cell);
-                    ahead.firsts.entry(partition).or_insert(source.first);
+            match outcome {
+                Outcome::Counted => {
+                    let pending = self.pending.entry(key.window).or_default();
+                    pending.counted.add(&key.group, cell);
+                    pending.firsts.entry(partition).or_insert(source.first);
                 }
-                Fate::Dropped => {
-                    self.dropped.0.add(&key.group, &cell.stats);
-                    self.dropped.1.push(key.window);
-                }
-                Fate::Late | Fate::Unknown => {}
+                Outcome::Dropped => self.dropped.push(key.window),
+                Outcome::Late | Outcome::Unknown => {}
             }
         }
     }
@@ -239,84 +216,72 @@ impl Audit {
             let until = optional(self.stored.topic.closed_until.map(Utc));
             self.findings.differ(format!("{what}: closed"), "yes", format!("no, windows are closed until {until}"));
         }
-        let missing = self.check_offsets(&what, &stored.positions);
+        let whole = self.check_offsets(&what, &stored.positions);
         self.check_closed_by(&what, stored);
-        let counted = self.ahead.remove(&window).unwrap_or_default().counted.figures();
+        let counted = self.pending.remove(&window).unwrap_or_default().counted.statistics();
         // Windows before it that no reading was counted into have no row, and nothing that waits.
         self.compared = self.compared.max(Some(window));
         self.compared_end = self.compared_end.max(Some(stored.end));
-        self.kept.add_window(stored);
-        let figures = Figures { messages: stored.messages, sensors: stored.sensors, groups: stored.groups.clone() };
-        let extent = missing.map_or(Extent::Whole, |missing| Extent::Part { missing });
-        if missing.is_some() {
-            sound::groups(&what, stored.messages, stored.sensors, &stored.groups, &mut self.findings);
-        }
-        if missing.is_none() && counted.messages == 0 {
+        let statistics =
+            Statistics { messages: stored.messages, sensors: stored.sensors, groups: stored.groups.clone() };
+        let comparison = if whole && counted.messages == 0 {
             self.findings.differ(&what, format!("{} readings", stored.messages), "no such window");
-        } else if figures.compare(&what, &counted, extent, &mut self.findings) == Verdict::Less {
-            for (group, more) in figures.more(&counted) {
-                let all = self.more.entry(group.to_owned()).or_default();
-                *all = all.saturating_add(more);
-            }
-            if self.findings.different() == before {
-                let windows = &mut self.findings.windows;
-                windows.unverifiable = windows.unverifiable.saturating_add(1);
-                let first = windows.unverifiable_from_to.map_or(stored.start, |(first, _)| first);
-                windows.unverifiable_from_to = Some((first, stored.start));
-                return;
-            }
-        }
+            Comparison::Different
+        } else {
+            statistics.compare(&what, &counted, whole, &mut self.findings)
+        };
         let differs = self.findings.different() > before;
         let windows = &mut self.findings.windows;
-        let place = if differs { &mut windows.different } else { &mut windows.verified };
+        let place = match comparison {
+            _ if differs => &mut windows.different,
+            Comparison::Part => {
+                let first = windows.unverifiable_from_to.map_or(stored.start, |(first, _)| first);
+                windows.unverifiable_from_to = Some((first, stored.start));
+                &mut windows.unverifiable
+            }
+            Comparison::Same | Comparison::Different => &mut windows.verified,
+        };
         *place = place.saturating_add(1);
     }
 
-    /// How many readings that a window counts may no longer be there, and whether its offsets can be true. `None` if all of
-    /// them are there.
-    fn check_offsets(&mut self, what: &str, merged: &[(PartitionId, i64)]) -> Option<u64> {
-        let (mut whole, mut missing) = (true, 0_u64);
-        let (before, mut named) = (self.merged.len(), 0);
-        for (partition, offset) in merged {
+    /// Looks whether a window's offsets can be true. Returns whether the log holds everything below them.
+    fn check_offsets(&mut self, what: &str, positions: &[(PartitionId, i64)]) -> bool {
+        let mut whole = true;
+        let (before, mut named) = (self.positions.len(), 0);
+        for (partition, offset) in positions {
             let what = |of: &str| format!("{what}: {of} of partition {partition}");
-            let Some(reread) = self.partitions.get(partition) else {
+            let Some(replay) = self.partitions.get(partition) else {
                 self.findings.differ(what("offset"), offset, "no such partition");
                 continue;
             };
-            if let Some(before) = self.merged.get(partition).filter(|before| *before > offset) {
+            if let Some(before) = self.positions.get(partition).filter(|before| *before > offset) {
                 self.findings.differ(what("offset"), offset, format!("at least {before}, as before"));
             }
-            let PartitionState { start, position: merged, .. } = reread.state;
-            if *offset < start || *offset > merged {
-                self.findings.differ(what("offset"), offset, format!("{start} to {merged}"));
-            } else if *offset > reread.from && !reread.can_stand_at(*offset) {
-                self.findings.differ(what("batch boundary"), offset, reread.position);
+            let PartitionState { start, position, .. } = replay.state;
+            if *offset < start || *offset > position {
+                self.findings.differ(what("offset"), offset, format!("{start} to {position}"));
+            } else if *offset > replay.from && !replay.can_stand_at(*offset) {
+                self.findings.differ(what("batch boundary"), offset, replay.position);
             }
-            whole &= reread.is_whole() || *offset <= start;
-            missing = missing.saturating_add(reread.cut(start, *offset));
-            named += usize::from(self.merged.contains_key(partition));
-            let place = self.merged.entry(*partition).or_insert(*offset);
+            whole &= replay.is_whole() || *offset <= start;
+            named += usize::from(self.positions.contains_key(partition));
+            let place = self.positions.entry(*partition).or_insert(*offset);
             *place = (*place).max(*offset);
         }
         if named < before {
             let offsets = format!("of {named} of the partitions that an earlier window names");
             self.findings.differ(format!("{what}: offsets"), offsets, format!("of all {before}"));
         }
-        (!whole).then_some(missing)
+        whole
     }
 
     /// A watermark is the newest event time of some partition: one that closed a window had been read by then.
     fn check_closed_by(&mut self, what: &str, stored: &WindowResult) {
-        let newest = self.partitions.values().filter_map(|reread| reread.watermark).max();
-        let known = self.partitions.values().all(Reread::is_whole);
+        let newest = self.partitions.values().filter_map(|replay| replay.watermark).max();
+        let known = self.partitions.values().all(PartitionReplay::is_whole);
         if known && stored.closed_by == ClosedBy::Watermark && newest.is_none_or(|newest| newest < stored.end) {
             let newest = format!("not by one: the newest event time was {}", optional(newest.map(Utc)));
             self.findings.differ(format!("{what}: closed by"), "watermark", newest);
         }
-    }
-
-    /// Everything has been read, every window compared. The sensors come next.
-    pub fn close(self) -> Closing {
-        Closing::new(self)
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use isotherm_model::partial::SourceRange;
 
-use super::account::Scope;
 use super::findings::Findings;
 use crate::ledger::{KeyedRange, MAX_RANGES, Ranges};
 
@@ -40,15 +39,22 @@ impl<K: Copy + Ord> List<K> {
     }
 }
 
+/// Which offsets the run has read of a partition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope {
+    pub(super) start: i64,
+    pub(super) position: i64,
+}
+
 /// A stored list of ranges, and the one that was listed again.
-pub(super) struct Both<'a, K> {
+pub(super) struct Compared<'a, K> {
     /// What list it is.
     pub(super) what: String,
     pub(super) stored: &'a Ranges<K>,
     pub(super) again: &'a List<K>,
 }
 
-impl<K: Copy + Ord> Both<'_, K> {
+impl<K: Copy + Ord> Compared<'_, K> {
     /// What must hold whatever is left of the log: `records` are in the account, and stand where the partition has been read.
     pub(super) fn check(&self, records: u64, scope: Scope, findings: &mut Findings) {
         let what = &self.what;
@@ -70,58 +76,23 @@ impl<K: Copy + Ord> Both<'_, K> {
         }
     }
 
-    /// Compares them. `told` says whether all that the list may name can be told.
-    pub(super) fn compare(&self, scope: Scope, told: bool, name: impl Fn(K) -> String, findings: &mut Findings) {
-        let (what, whole) = (&self.what, scope.is_whole() && told);
-        if !whole && (self.stored.unlisted() > 0 || self.again.unlisted > 0) {
-            findings.skip(what, "the list is full, and which ranges came first can no longer be told");
-            return;
-        }
+    /// Compares them: all that either may name has been read.
+    pub(super) fn compare(&self, name: impl Fn(K) -> String, findings: &mut Findings) {
+        let what = &self.what;
         let unlisted = (self.stored.unlisted(), self.again.unlisted);
         findings.compare(format!("{what}: records that are not listed"), unlisted.0, unlisted.1);
-        let line = |range: &KeyedRange<K>| Line {
-            range: (range.range.first.max(scope.from), range.range.next),
-            key: range.key,
-            records: range.records,
-            cut: u64::try_from(scope.from.saturating_sub(range.range.first)).unwrap_or(0),
-        };
-        let left = |line: &Line<K>| line.range.1 > scope.from;
-        let mut stored: Vec<_> = self.stored.listed().iter().map(line).filter(left).collect();
-        let mut again: Vec<_> = self.again.listed.iter().map(line).filter(left).collect();
-        if !whole {
-            stored.sort_unstable();
-            again.sort_unstable();
-        }
-        let say = |line: Option<&Line<K>>| match line {
-            Some(Line { range: (first, next), key, records, .. }) => {
+        let say = |range: Option<&KeyedRange<K>>| match range {
+            Some(KeyedRange { key, range: SourceRange { first, next }, records }) => {
                 format!("{}: {records} in {first} to {next}", name(*key))
             }
             None => "none".to_owned(),
         };
+        let (stored, again) = (self.stored.listed(), &self.again.listed);
         for place in 0..stored.len().max(again.len()) {
             let (stored, again) = (stored.get(place), again.get(place));
-            let same = stored.zip(again).is_some_and(|(stored, again)| stored.is(again));
-            if !same {
+            if stored != again {
                 findings.differ(format!("{what}: range {place}"), say(stored), say(again));
             }
         }
-    }
-}
-
-/// A range as it is compared: where nothing has been cut, all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Line<K> {
-    range: (i64, i64),
-    key: K,
-    records: u64,
-    /// How many of its offsets the log no longer holds.
-    cut: u64,
-}
-
-impl<K: Copy + Ord> Line<K> {
-    /// Whether this stored range is what was listed again.
-    fn is(&self, again: &Self) -> bool {
-        let records = again.records..=again.records.saturating_add(self.cut);
-        (self.range, self.key) == (again.range, again.key) && records.contains(&self.records)
     }
 }

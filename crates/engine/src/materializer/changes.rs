@@ -8,7 +8,7 @@ use super::tally::Tally;
 use crate::names::{GroupId, Names};
 use crate::state::{DeadBatch, GroupState, SensorEntry};
 
-/// What the next commit has to say, besides what it says each time.
+/// What the next commit writes besides what each commit writes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
     any: bool,
@@ -18,7 +18,7 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Something has changed.
+    /// Notes a change.
     pub(super) fn note(&mut self) {
         self.any = true;
     }
@@ -30,7 +30,7 @@ impl Changes {
     }
 
     /// Records of a batch are late or rejected.
-    pub(super) fn bury(&mut self, batch: DeadBatch) {
+    pub(super) fn enqueue(&mut self, batch: DeadBatch) {
         self.dead.push(batch);
     }
 

@@ -1,20 +1,20 @@
-//! One partition's clock: its place in the log, its watermark, and whether it holds the topic's watermark back.
+//! One partition's clock: its position in the log, its watermark, and its phase.
 //!
-//! What quiet means is decided here; `docs/semantics.md` says why.
+//! This file decides when a partition is idle; `docs/semantics.md` says why.
 
 use std::time::Duration;
 
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use crate::state::{LastBatch, PartitionState};
 use crate::view::PartitionPhase;
 
-/// However short `idle` is, a partition's end cannot be asked for much more often.
-const LEAST_FRESHNESS: Duration = Duration::from_millis(500);
+/// Sources cannot ask for a partition's end much more often than this, however short `idle` is.
+const MIN_FRESHNESS: Duration = Duration::from_millis(500);
 
-/// However short `idle` is, a broker that takes so long to answer is slow and not away: if it began `idle` anew, a partition
-/// of one that is always slow would never fall quiet.
-const LEAST_INTERRUPTION: Duration = Duration::from_secs(2);
+/// However short `idle` is, an answer that takes this long comes from a slow broker, not from one that was away. If each slow answer
+/// restarted the idle time, a partition of a slow broker would never become idle.
+const MIN_INTERRUPTION: Duration = Duration::from_secs(2);
 
 /// What is known of one partition's place and time.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Clock {
     pub(super) found: bool,
     /// The offset that comes next; `None` before the first attachment. Below `merged` while open windows are refilled.
     pub(super) next: Option<i64>,
-    /// What a store said of it; `None` in a run that has not been committed before.
+    /// What the store said of it; `None` in a run that has not committed before.
     pub(super) saved: Option<PartitionState>,
     /// Where reading began in this run.
     start: i64,
@@ -32,7 +32,7 @@ pub(super) struct Clock {
     position: i64,
     /// The last batch that was merged.
     last: Option<LastBatch>,
-    /// A batch that must come again as it was, or it is not the log that was read.
+    /// A batch that must come again unchanged; otherwise this is another log.
     pub(super) known: Option<LastBatch>,
     /// The offset after the last record, as far as known.
     pub(super) end: i64,
@@ -42,15 +42,15 @@ pub(super) struct Clock {
     pub(super) watermark: Option<Millis>,
     /// When its end was last asked for, with an answer.
     heard: Duration,
-    /// Since when its end has been known without interruption. While it was not, nobody could write to it either: that
-    /// nothing came says nothing.
+    /// Since when its end has been known without interruption. While the end was unknown, producers could not write either, so
+    /// silence proves nothing.
     known_since: Duration,
-    /// When its watermark last rose in this run. What does not raise it tells nothing new of event time: a stream of records
-    /// that are rejected, or of a clock that stands or was set back, must not hold anything back for ever.
+    /// When its watermark last rose in this run. Records that do not raise it say nothing new of event time: rejected ones, or those
+    /// of a clock that stopped or was set back, must not block the topic for ever.
     last_rise: Option<Duration>,
     /// When its last accepted reading came.
     last_accepted: Option<Duration>,
-    /// When it first had been read to its end.
+    /// When it was first read to its end.
     first_caught_up: Option<Duration>,
 }
 
@@ -60,7 +60,7 @@ impl Clock {
         self.attached
     }
 
-    /// A partition of a run that goes on.
+    /// A partition as the store says it.
     pub(super) fn restored(saved: PartitionState) -> Self {
         Self {
             saved: Some(saved),
@@ -73,7 +73,7 @@ impl Clock {
         }
     }
 
-    /// Takes the partition's place and end. `target` sets where the run ends for it.
+    /// Sets position and end, and in a bounded run the target.
     pub(super) fn attach(&mut self, position: i64, end: i64, until_end: bool, now: Duration) {
         self.attached = true;
         self.known_since = now;
@@ -86,7 +86,7 @@ impl Clock {
             self.target = until_end.then_some(end);
             self.position = self.position.max(position);
             self.known = self.known.filter(|known| known.first >= position);
-            // What the log no longer holds is not to be looked for again by the run after this one.
+            // The next run must not look for a batch that the log no longer holds.
             self.last = self.last.filter(|last| last.first >= position);
             if let Some(saved) = &mut self.saved {
                 saved.restore_from = saved.restore_from.max(position);
@@ -96,19 +96,18 @@ impl Clock {
         self.reach(end, now);
     }
 
-    /// The connection is there again, but nothing more is wanted of it than to know where it ends.
+    /// The connection is back. The partition is at its target: only its end is of interest.
     pub(super) fn reattach(&mut self, end: i64, now: Duration) {
         self.attached = true;
         (self.known_since, self.heard) = (now, now);
         self.reach(end, now);
     }
 
-    /// Whether nothing of it has ever been read, neither now nor in a run before.
+    /// Whether nothing of it has been read, in this run or an earlier one.
     pub(super) fn is_untouched(&self) -> bool {
         self.saved.is_none() && self.last.is_none() && self.next.is_none_or(|next| next == self.start)
     }
 
-    /// Whether it has been read to where the run ends for it.
     pub(super) fn is_at_target(&self) -> bool {
         self.target.zip(self.next).is_some_and(|(target, next)| next >= target.max(self.position))
     }
@@ -126,13 +125,13 @@ impl Clock {
         }
     }
 
-    /// What a commit says of it; `first` is the lowest offset of a batch that an open window holds readings of.
+    /// Its state for a commit; `first` is the lowest offset of a batch that an open window holds readings of.
     pub(super) fn state(&self, first: Option<i64>) -> Option<PartitionState> {
         if self.next.is_none() {
             return self.saved;
         }
         let restore_from = match self.saved {
-            // What has not been read again yet is not known to be in an open window, but may be.
+            // A batch that has not been read again may hold readings of an open window.
             Some(saved) if self.is_restoring() => saved.restore_from,
             _ => first.unwrap_or(self.position),
         };
@@ -145,12 +144,11 @@ impl Clock {
         })
     }
 
-    /// The connection is lost.
     pub(super) fn detach(&mut self) {
         self.attached = false;
     }
 
-    /// Takes a newer end. An older answer that comes late lowers nothing.
+    /// Sets a newer end. An older answer that comes late lowers nothing.
     pub(super) fn set_end(&mut self, end: i64, now: Duration, idle: Duration) {
         if now.saturating_sub(self.heard) > interruption(idle) {
             self.known_since = now;
@@ -159,19 +157,18 @@ impl Clock {
         self.reach(end, now);
     }
 
-    /// It reaches at least so far.
     fn reach(&mut self, end: i64, now: Duration) {
         self.end = self.end.max(end);
         self.note_caught_up(now);
     }
 
-    /// A batch that had been merged before was read again, up to `next`.
+    /// A batch below the position was read again, up to `next`.
     pub(super) fn mark_restored(&mut self, next: i64, now: Duration) {
         self.next = Some(next);
         self.reach(next, now);
     }
 
-    /// No record stands before `next`. If everything before has been merged, the next batch is merged from there.
+    /// Skips an offset gap: no record is left before `next`.
     pub(super) fn skip(&mut self, next: i64, now: Duration) {
         self.next = Some(next);
         self.position = self.position.max(next);
@@ -202,14 +199,14 @@ impl Clock {
         }
     }
 
-    /// How it stands at `now`; `leave_open` in a run that leaves windows open at its end.
+    /// Its phase at `now`; `leave_open` in a run that leaves windows open at its end.
     pub(super) fn phase(&self, now: Duration, idle: Duration, leave_open: bool) -> PartitionPhase {
         let Some(next) = self.next else {
             return PartitionPhase::Discovered;
         };
         if self.is_at_target() {
             let is_idle = self.may_become_idle() && self.is_idle(now, idle);
-            // Of whom nothing new came between two runs is idle, however short the runs are.
+            // A partition without a new reading since the last run is idle, however short the runs are.
             if leave_open && self.last_rise.is_some() && !is_idle {
                 PartitionPhase::HoldingOpen
             } else {
@@ -228,31 +225,31 @@ impl Clock {
         }
     }
 
-    /// Whether it is known that there is nothing more to be read of it now.
+    /// Whether it is attached and read to its known end.
     pub(super) fn may_become_idle(&self) -> bool {
         self.attached && self.next.is_some_and(|next| next >= self.end)
     }
 
-    /// Whether it has been quiet for `idle`, as far as that is known.
+    /// Whether its watermark has not risen for `idle`, and its end is known well enough to say so.
     fn is_idle(&self, now: Duration, idle: Duration) -> bool {
         let since = self.last_rise.max(self.first_caught_up).map(|since| since.max(self.known_since));
         since.is_some_and(|since| now.saturating_sub(since) >= idle)
-            // A partition of which nothing has been heard may have had readings since.
+            // Without a recent end, readings may be waiting that nobody knows of.
             && now.saturating_sub(self.heard) <= freshness(idle)
     }
 
-    /// Whether readings come, raise they its watermark or not.
+    /// Whether readings arrive, whether or not they raise its watermark.
     pub(super) fn is_live(&self, now: Duration, idle: Duration) -> bool {
         self.last_accepted.is_some_and(|last| now.saturating_sub(last) < idle)
     }
 }
 
-/// How old the knowledge of a partition's end may be for it to count as quiet.
+/// The greatest age of a known end at which the partition can count as idle.
 fn freshness(idle: Duration) -> Duration {
-    (idle / 2).max(LEAST_FRESHNESS)
+    (idle / 2).max(MIN_FRESHNESS)
 }
 
-/// For how long nothing may be heard of a partition's end before what was known of it counts no more.
+/// How long an end may go unconfirmed before the idle time restarts.
 fn interruption(idle: Duration) -> Duration {
-    (idle / 2).max(LEAST_INTERRUPTION)
+    (idle / 2).max(MIN_INTERRUPTION)
 }

@@ -5,71 +5,65 @@ use isotherm_model::settings::Fingerprint;
 
 /// An event that would make a number wrong.
 ///
-/// The materializer stands as it stood before. A source may connect again at the merged offset and go on; what is
-/// refused a second time ends the run.
+/// The materializer has not changed. A source may reconnect at the position and go on; a second refusal ends the run.
+/// The message says what is wrong; the command line adds what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// An event of a partition that was never found.
-    #[error(
-        "partition {partition} was never found in the topic, but something came from it; this is a fault of the \
-         source: report it"
-    )]
+    #[error("partition {partition} was never found in the topic, but something came from it: a fault of the source")]
     Unknown {
         /// Which.
         partition: PartitionId,
     },
     /// A partial or an end of a partition that is not attached.
-    #[error(
-        "partition {partition} is not attached, but something came from it; this is a fault of the source: report it"
-    )]
+    #[error("partition {partition} is not attached, but something came from it: a fault of the source")]
     NotAttached {
         /// Which.
         partition: PartitionId,
     },
-    /// Records are missing between the merged offset and the partial.
+    /// Records are missing between the position and the partial.
     #[error(
         "partition {partition}: offset {expected} was to come next, but the partial begins at {found}: {} records are \
-         missing; run again: with a store it goes on at offset {expected}, and says what to do if the log no longer holds it",
+         missing",
         .found.saturating_sub(*.expected)
     )]
     Missing {
         /// Which.
         partition: PartitionId,
-        /// The merged offset.
+        /// The position.
         expected: i64,
         /// Where the partial begins.
         found: i64,
     },
-    /// The partial begins with records that have been merged.
+    /// The partial begins with records that have been counted.
     #[error(
         "partition {partition}: offset {expected} was to come next, but the partial begins at {found}: its first \
-         records have been counted before; read again from offset {expected}"
+         records have been counted before"
     )]
     Overlap {
         /// Which.
         partition: PartitionId,
-        /// The merged offset.
+        /// The position.
         expected: i64,
         /// Where the partial begins.
         found: i64,
     },
-    /// The partition was attached anew at another offset than the merged one.
+    /// The partition was attached again at another offset than the position.
     #[error(
-        "partition {partition} was attached anew at offset {position}, but {merged} comes next; attach it at {merged}"
+        "partition {partition} was attached again at offset {position}, but offset {merged} comes next: a fault of the source"
     )]
     Reattached {
         /// Which.
         partition: PartitionId,
-        /// The merged offset.
+        /// The position.
         merged: i64,
         /// Where it was attached.
         position: i64,
     },
     /// The log begins beyond the offset at which reading is to go on.
     #[error(
-        "partition {partition} begins at offset {position}, but this run is to go on at {resume}: the log no longer holds \
-         what lies between; go on without it with --accept-data-loss, which enters the gap in the ledger, or begin anew with \
-         --reset"
+        "partition {partition} begins at offset {position}, but this run must go on at {resume}: the log no longer holds \
+         the records between them"
     )]
     Behind {
         /// Which.
@@ -81,9 +75,8 @@ pub enum Fault {
     },
     /// The log is not the one that was read before.
     #[error(
-        "partition {partition}: at offset {offset} stands another batch than the one that was counted: the topic was \
-         deleted and made again, restored, or is another cluster's; read it with a store of its own (--store PATH), or \
-         begin anew with --reset"
+        "partition {partition}: the batch at offset {offset} is not the one that was counted: the topic was deleted and made \
+         again, restored, or is another cluster's"
     )]
     OtherLog {
         /// Which.
@@ -94,7 +87,7 @@ pub enum Fault {
     /// The topic lacks a partition that it had before.
     #[error(
         "the topic has no partition {partition}, which it had before: it was deleted and made again, or is another \
-         cluster's; read it with a store of its own (--store PATH), or begin anew with --reset"
+         cluster's"
     )]
     Vanished {
         /// Which.
@@ -103,8 +96,7 @@ pub enum Fault {
     /// The partition ends before the offset up to which it has been read.
     #[error(
         "partition {partition} ends at offset {end}, before offset {position}, up to which it has been read: its log lost \
-         records, or the topic was deleted and made again, restored, or is another cluster's; read it with a store of its \
-         own (--store PATH), or begin anew with --reset"
+         records, or the topic was deleted and made again, restored, or is another cluster's"
     )]
     EndsBefore {
         /// Which.
@@ -115,10 +107,7 @@ pub enum Fault {
         end: i64,
     },
     /// The partial was made by another version of the module.
-    #[error(
-        "partition {partition}, offset {offset}: the module on the cluster is version {found}, this consumer is version \
-         {ours}; run `isotherm-consumer deploy --replace` of this version, or the consumer of version {found}"
-    )]
+    #[error("partition {partition}, offset {offset}: the partial was made by version {found}, this is version {ours}")]
     OtherVersion {
         /// Of which partition.
         partition: PartitionId,
@@ -131,8 +120,8 @@ pub enum Fault {
     },
     /// The partial was made with other settings.
     #[error(
-        "partition {partition}, offset {offset}: the module works with settings of fingerprint {found}, this topology's \
-         is {ours}; run `isotherm-consumer deploy --replace`, so that the module on the cluster and this consumer agree"
+        "partition {partition}, offset {offset}: the partial was made with settings of fingerprint {found}, this topology's is \
+         {ours}"
     )]
     OtherSettings {
         /// Of which partition.
@@ -147,8 +136,7 @@ pub enum Fault {
     /// The partial contradicts itself: its counts do not add up, or are more than its offsets.
     #[error(
         "partition {partition}: the partial for offsets {first} to {next} says {records} records, of which {counted} \
-         counted and {rejected} were rejected; the module on the cluster is not sound: run \
-         `isotherm-consumer deploy --replace`"
+         counted and {rejected} were rejected: whoever made it is not sound"
     )]
     Unsound {
         /// Of which partition.

@@ -1,4 +1,4 @@
-//! Partials: what is refused, what is counted into windows, run and ledger, and what only refills open windows.
+//! Partials: which are refused, which are counted, and which only restore open windows.
 
 use isotherm_model::partial::{Aggregate, Partial, PartitionId, SourceRange};
 
@@ -20,20 +20,20 @@ impl Materializer {
             return Ok(());
         }
         let (position, known) = (clock.position().unwrap_or(expected), clock.known);
-        // What was read before began a batch where the run goes on: where none begins, another log stands.
+        // A batch began at this offset when the log was read before. If none begins there now, it is another log.
         let within = found < expected && partial.source.next > expected;
         if within && (known.is_some() || clock.is_restoring()) && self.is_ours(&partial) {
             return Err(Fault::OtherLog { partition, offset: expected });
         }
         self.check(partition, expected, &partial)?;
         let Partial { source, aggregate, .. } = partial;
-        // A batch without records can stand before the one that begins at the same offset, and may not come again.
+        // A batch without records may precede the batch at the same offset, and may not come again.
         let empty = source.next == source.first;
         let other = |known: LastBatch| match source.first == known.first {
             true => digest != known.digest && !empty,
             false => source.next > known.first,
         };
-        // A merged offset is the end of a batch: where it is none, another log stands.
+        // A batch ended at the position. If none ends there now, it is another log.
         let across = source.first < position && source.next > position;
         if across || known.is_some_and(other) {
             return Err(Fault::OtherLog { partition, offset: source.first });
@@ -54,7 +54,7 @@ impl Materializer {
         Ok(())
     }
 
-    /// Goes on behind offsets that no record stands at. What was merged, and by what it is known again, stays as it is.
+    /// Skips an offset gap. It changes neither the counts nor the batch by which the log is recognized.
     pub(super) fn offset_gap(&mut self, partition: PartitionId, next: i64) -> Result<(), Fault> {
         let now = self.clocks.now();
         let Some(clock) = self.clock(partition)? else {
@@ -66,8 +66,7 @@ impl Materializer {
         if clock.is_at_target() || next <= comes {
             return Ok(());
         }
-        // A merged offset is the end of a batch, and so is what stands before the batch that must come again: neither lies
-        // within a hole.
+        // The position is the end of a batch, and so is the start of the batch that must come again. Neither lies within an offset gap.
         let across = clock.is_restoring() && clock.position().is_some_and(|position| next > position);
         if across || clock.known.is_some_and(|known| known.first < next) {
             return Err(Fault::OtherLog { partition, offset: comes });
@@ -77,7 +76,7 @@ impl Materializer {
         Ok(())
     }
 
-    /// Counts a batch that had been merged before into the windows that are still open, and into nothing else.
+    /// Counts a batch below the position into the windows that are still open, and into nothing else.
     pub(super) fn restore(&mut self, partition: PartitionId, source: SourceRange, aggregate: Aggregate) {
         let account = self.ledger.accounts.entry(partition).or_default();
         account.restored = account.restored.saturating_add(aggregate.records);
@@ -90,7 +89,7 @@ impl Materializer {
         }
     }
 
-    /// Whether this version of the module made it, with the settings it was given.
+    /// Whether this version made the partial, with the settings of this run.
     fn is_ours(&self, partial: &Partial) -> bool {
         partial.version == self.options.version && partial.fingerprint == self.options.fingerprint
     }
@@ -125,7 +124,7 @@ impl Materializer {
         Ok(())
     }
 
-    /// Merges a checked partial. A cell is late if its window was closed before this partial came.
+    /// Merges a checked partial. A cell is late if its window closed before this partial came.
     pub(super) fn merge(&mut self, partition: PartitionId, source: SourceRange, digest: u64, aggregate: Aggregate) {
         self.changes.note();
         let (digest, records) = (Some(digest), aggregate.rejected.total());
@@ -149,14 +148,14 @@ impl Materializer {
             } else {
                 account.counted = account.counted.saturating_add(count);
                 let group = self.names.id(&key.group);
-                // Whoever is not new to the window and group is not new to the run and group either.
+                // A sensor that is not new to the group in the window is not new to the group in the run.
                 let new = self.open.tally(key.window, partition, source.first, self.seed).add(group, cell);
                 let new = self.run.add(group, new);
                 self.changes.count(group, &new.sensors);
             }
         }
         if self.options.dead_letters && dead.records > 0 {
-            self.changes.bury(dead);
+            self.changes.enqueue(dead);
         }
     }
 }

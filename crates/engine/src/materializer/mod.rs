@@ -1,11 +1,11 @@
-//! The materializer: partials become windows, totals and the ledger. Pure: events in, effects out.
+//! The materializer: partials become windows, totals and the ledger. Events in, effects out.
 //!
-//! No clock, I/O, thread or async lives here, so that a whole run can be replayed from a list of events. What the
-//! words mean stands in `docs/semantics.md`; each sentence there has a test in `tests/`.
+//! `docs/semantics.md` says what the words mean; each sentence there has a test in `tests/`.
 //!
-//! The way of an event, one module a step: what it says of a partition is noted (`partitions`), or its partial is checked
-//! (`fault`) and merged (`merge`) into open windows (`open`, `tally`, `sensors`) or as late (`ledger`), its partition's clock moves
-//! (`clock`) and the topic's watermark (`watermark`), windows close, and whoever is far ahead waits (`catch_up`). `changes` is what the next commit says.
+//! One module handles each step of an event. `partitions` records what a source says of a partition. `merge` checks a partial
+//! (`fault` says why one is refused) and adds it to open windows (`open`, `tally`) or to the ledger as late. `clock` moves the
+//! partition's time, `watermark` the topic's. Then windows close, and `alignment` pauses partitions that are far ahead.
+//! `changes` collects what the next commit writes.
 
 mod alignment;
 mod changes;
@@ -25,7 +25,8 @@ use std::time::Duration;
 
 use isotherm_model::partial::{ModuleVersion, PartitionId};
 use isotherm_model::settings::Fingerprint;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::WindowSize;
 
 use self::alignment::Alignment;
 use self::changes::Changes;
@@ -50,15 +51,15 @@ pub struct Options {
     pub window: WindowSize,
     /// How long after its end a window stays open. Cut to milliseconds.
     pub grace: Duration,
-    /// How long a caught-up partition must be quiet to hold nothing back.
+    /// How long the watermark of a caught-up partition must not rise before the partition is idle and blocks nothing.
     pub idle: Duration,
-    /// Whether the run ends where each partition ended when it was first attached.
+    /// Whether the run is bounded: it ends where each partition ended when it was first attached.
     pub until_end: bool,
-    /// Whether windows that are open at that end stay open, for a run that goes on.
+    /// Whether a bounded run leaves windows open at its end, for a later run with the same store.
     pub leave_open: bool,
-    /// Whether to go on where the log no longer holds what is to be read.
+    /// Whether the run goes on where retention has deleted records that it needs.
     pub accept_data_loss: bool,
-    /// Whether commits are to name the batches that hold late or rejected records.
+    /// Whether commits name the batches that hold late or rejected records.
     pub dead_letters: bool,
     /// The module version that partials must be of.
     pub version: ModuleVersion,
@@ -66,7 +67,7 @@ pub struct Options {
     pub fingerprint: Fingerprint,
 }
 
-/// Partials in, windows out. See the module's text.
+/// Turns partials into windows. See the module's text.
 #[derive(Debug, Clone)]
 pub struct Materializer {
     options: Options,
@@ -80,23 +81,23 @@ pub struct Materializer {
     changes: Changes,
     /// Where the run began.
     start: RunStart,
-    /// What a store said of open windows: it stays so until they are refilled.
+    /// The oldest open window and the number of open windows, by the store; they hold until the run has restored them.
     saved_open: (Option<Millis>, u64),
     finished: bool,
 }
 
 impl Materializer {
-    /// A run that has not begun.
+    /// A run that begins at the start of its topic.
     pub fn new(options: Options) -> Self {
         Self::resume(options, ResumeState::default())
     }
 
-    /// A run that goes on where a store says. Open windows are empty at first: the log is their journal. Each partition is
-    /// to be attached at [`PartitionState::resume`](crate::store::PartitionState::resume); what comes below its merged offset
-    /// refills the windows that are open and changes nothing else, and nothing closes until that is done.
+    /// A run that goes on from a store. The store does not hold open windows: the log is their journal. The source attaches
+    /// each partition at [`PartitionState::resume`](crate::state::PartitionState::resume). Batches below the position restore open
+    /// windows and change nothing else, and no window closes until all of them are restored.
     ///
-    /// This is exact: a window that is open now was open whenever a batch was merged, so that none of its readings was late;
-    /// all of them stand in batches from that offset on, and every one of these comes again, once.
+    /// This is exact. A window that is open now was open whenever a batch was merged, so none of its readings was late. All of
+    /// them are in batches from that offset on, and each of these batches comes again, once.
     pub fn resume(options: Options, saved: ResumeState) -> Self {
         let grace = i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX);
         let seed = saved.sensors.seed();
@@ -116,7 +117,7 @@ impl Materializer {
         }
     }
 
-    /// Takes an event, and answers with what is to be done, in this order. After `Finished` every event is ignored.
+    /// Handles an event, and returns what the caller must do, in this order. After `Finished` it ignores every event.
     ///
     /// Cost: linear in the partitions; for a partial also in its cells and their sensors; for a close also in the
     /// groups of the run and of the windows that close.
@@ -138,7 +139,7 @@ impl Materializer {
             Event::OffsetGap { partition, next } => self.offset_gap(partition, next)?,
             Event::Tick { now } => self.clocks.tick(now),
             Event::Stop => return Ok(vec![self.finish()]),
-            // Windows that are not refilled cannot be closed.
+            // A window that is not restored cannot close.
             Event::Finish if self.is_restoring() => {}
             Event::Finish => return Ok(self.end_run()),
         }
@@ -155,24 +156,24 @@ impl Materializer {
         &self.ledger
     }
 
-    /// By partition, ascending, the offset that comes next: everything below has been merged.
+    /// By partition, ascending, the next offset to process.
     pub fn positions(&self) -> Vec<(PartitionId, i64)> {
         let partitions = self.clocks.partitions.iter();
         partitions.filter_map(|(partition, clock)| Some((*partition, clock.position()?))).collect()
     }
 
-    /// Whether open windows still lack what has to be read again after a restart.
+    /// Whether open windows still lack batches that must be read again after a restart.
     pub fn is_restoring(&self) -> bool {
         self.clocks.is_restoring()
     }
 
-    /// How much there is to commit: new sensors, changed ranges and the like, in rows.
+    /// How many rows the next commit writes: new sensors, changed ranges and so on.
     pub fn uncommitted(&self) -> usize {
         self.changes.rows()
     }
 
-    /// Everything that has changed since the last commit, with the windows that have closed since then. Borrowed, so that
-    /// nothing can happen in between. Cost: linear in partitions, open windows and what has changed.
+    /// Everything that has changed since the last commit, with the windows that have closed since. The commit borrows the
+    /// materializer, so that no event can come in between. Cost: linear in partitions, open windows and what has changed.
     pub fn commit<'a>(&'a self, windows: &'a [&'a WindowResult]) -> Commit<'a> {
         let firsts = self.open.firsts();
         let state = |(partition, clock): (&PartitionId, &Clock)| {
@@ -204,7 +205,7 @@ impl Materializer {
         }
     }
 
-    /// The last [`Materializer::commit`] has become lasting.
+    /// Marks the last [`Materializer::commit`] as stored.
     pub fn committed(&mut self) {
         self.changes.clear();
         self.ledger.committed();
@@ -235,7 +236,7 @@ impl Materializer {
         self.clocks.partitions.iter().map(view).collect()
     }
 
-    /// After each event: the run ends, or windows close; then whoever is far ahead waits.
+    /// After each event: the run ends, or windows close and partitions far ahead are paused.
     fn settle(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
         if self.options.until_end && self.clocks.all_at_target() {

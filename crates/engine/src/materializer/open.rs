@@ -1,9 +1,10 @@
-//! Open windows: what has been counted and may still change.
+//! Open windows: their numbers may still change.
 
 use std::collections::BTreeMap;
 
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::{Millis, Window, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::{Window, WindowSize};
 
 use super::tally::Tally;
 use crate::names::Names;
@@ -30,12 +31,12 @@ struct OpenWindow {
 }
 
 impl OpenWindows {
-    /// None. Grace in milliseconds.
+    /// No open window. Grace is in milliseconds.
     pub(super) fn new(size: WindowSize, grace: Millis, closed_until: Option<Millis>) -> Self {
         Self { size, grace, closed_until, windows: BTreeMap::new() }
     }
 
-    /// Whether the window is closed, whether or not it ever held a reading.
+    /// Whether the window is closed; it may never have held a reading.
     pub(super) fn is_closed(&self, window: Window) -> bool {
         self.closed_until.is_some_and(|until| self.size.end(window) <= until)
     }
@@ -45,7 +46,7 @@ impl OpenWindows {
         self.closed_until
     }
 
-    /// The tally of a window that is not closed, to count readings of a batch; it opens if it holds nothing yet.
+    /// The tally of a window that is not closed, to count readings of a batch. Opens the window if need be.
     pub(super) fn tally(&mut self, window: Window, partition: PartitionId, first: i64, seed: HashSeed) -> &mut Tally {
         let open = self
             .windows
@@ -58,15 +59,14 @@ impl OpenWindows {
     /// By partition, the lowest offset of a batch that an open window holds readings of. Cost: linear in the open windows
     /// and their partitions.
     pub(super) fn firsts(&self) -> BTreeMap<PartitionId, i64> {
-        let mut least = BTreeMap::new();
+        let mut firsts = BTreeMap::new();
         for (partition, first) in self.windows.values().flat_map(|open| &open.firsts) {
-            let place = least.entry(*partition).or_insert(*first);
+            let place = firsts.entry(*partition).or_insert(*first);
             *place = (*place).min(*first);
         }
-        least
+        firsts
     }
 
-    /// How many are open.
     pub(super) fn len(&self) -> usize {
         self.windows.len()
     }
@@ -98,7 +98,7 @@ impl OpenWindows {
         self.size.end(window).saturating_add(self.grace)
     }
 
-    /// Moves on to this watermark. Whether a window is over by it.
+    /// Sets the watermark. Returns whether it closes a window.
     pub(super) fn advance(&mut self, watermark: Option<Millis>) -> bool {
         self.closed_until = self.closed_until.max(watermark.map(|watermark| watermark.saturating_sub(self.grace)));
         self.windows.first_key_value().is_some_and(|(window, _)| self.is_closed(*window))

@@ -1,4 +1,4 @@
-//! What a source tells of partitions: which ones there are, where each is read from, and where it ends.
+//! What a source says of partitions: which there are, where each is read from, and where it ends.
 
 use isotherm_model::partial::{PartitionId, SourceRange};
 
@@ -9,7 +9,7 @@ use crate::ledger::DataLoss;
 
 impl Materializer {
     pub(super) fn found(&mut self, partition: PartitionId) {
-        // The end that such a run reads to is that of the partitions that were there when it began.
+        // A bounded run reads the partitions that existed when it began, to the ends they had then.
         if !(self.options.until_end && self.clocks.listed()) {
             self.clocks.partitions.entry(partition).or_default().found = true;
         }
@@ -25,12 +25,12 @@ impl Materializer {
             return Err(Fault::Vanished { partition: there });
         }
         self.clocks.list();
-        // Whatever comes to be known of them later: these are those that were there.
+        // These partitions existed when the run began; later lists do not change that.
         self.start.partitions = self.start.partitions.or(u32::try_from(self.clocks.partitions.len()).ok());
         Ok(())
     }
 
-    /// The partition's clock; `None` for one that this run leaves alone.
+    /// The partition's clock; `None` for a partition that this run ignores.
     pub(super) fn clock(&mut self, partition: PartitionId) -> Result<Option<&mut Clock>, Fault> {
         let left_alone = self.options.until_end && self.clocks.listed();
         match self.clocks.partitions.get_mut(&partition) {
@@ -44,12 +44,12 @@ impl Materializer {
         let Some(clock) = self.clock(partition)? else {
             return Ok(());
         };
-        // What lies beyond the end of the run is of no interest, wherever reading goes on.
+        // The run needs nothing beyond its target, so the position does not matter.
         if clock.is_at_target() {
             clock.reattach(end, now);
             return Ok(());
         }
-        // Where nothing has been read, nothing is missed: the log's beginning has moved on.
+        // Nothing has been read of it, so nothing is missed if its log begins later now.
         let moved = clock.is_untouched() && clock.next.is_some_and(|before| before < position);
         if let Some(merged) = clock.next.filter(|merged| *merged != position && !moved) {
             return Err(Fault::Reattached { partition, merged, position });

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use isotherm_model::partial::PartitionId;
-use isotherm_model::window::Millis;
+use isotherm_model::time::Millis;
 
 use super::clock::Clock;
 use crate::commit::ResumeState;
@@ -14,7 +14,7 @@ use crate::results::ClosedBy;
 use crate::state::LastBatch;
 use crate::view::PartitionPhase;
 
-/// The newest reading of the topic, and when it came.
+/// The newest reading of the topic, and when it arrived.
 #[derive(Debug, Clone, Copy)]
 struct Newest {
     time: Millis,
@@ -31,18 +31,17 @@ pub(super) struct Clocks {
     listed: bool,
     watermark: Option<Millis>,
     newest: Option<Newest>,
-    /// The least of the partitions' first watermarks so far: where a partition without one is taken to stand.
+    /// The least of the partitions' first watermarks: assumed for a partition that has none.
     floor: Option<Millis>,
 }
 
 impl Clocks {
-    /// No partition, no time.
     pub(super) fn new(idle: Duration, leave_open: bool) -> Self {
         let (partitions, now) = (BTreeMap::new(), Duration::ZERO);
         Self { partitions, idle, leave_open, now, listed: false, watermark: None, newest: None, floor: None }
     }
 
-    /// A run that goes on. Event time goes on from the newest reading as if it had come just now.
+    /// The clocks as a store says them. Event time goes on from the newest reading as if it had just arrived.
     pub(super) fn restored(idle: Duration, leave_open: bool, saved: &ResumeState) -> Self {
         let clocks = saved.partitions.iter().map(|(partition, state)| (*partition, Clock::restored(*state)));
         Self {
@@ -59,7 +58,7 @@ impl Clocks {
         self.newest.map(|newest| newest.time)
     }
 
-    /// Whether some partition is, or is to be, read again to refill open windows.
+    /// Whether a partition is restoring open windows, or will.
     pub(super) fn is_restoring(&self) -> bool {
         self.partitions.values().any(Clock::is_restoring)
     }
@@ -89,7 +88,6 @@ impl Clocks {
         self.watermark
     }
 
-    /// How a partition stands.
     pub(super) fn phase(&self, clock: &Clock) -> PartitionPhase {
         clock.phase(self.now, self.idle, self.leave_open)
     }
@@ -112,9 +110,8 @@ impl Clocks {
         }
     }
 
-    /// Raises the topic's watermark as far as its holders allow. Answers what windows say that are over by it now, `None` if
-    /// nothing may close. `last_close` is the watermark that closes the last window that is open. Cost: linear in the
-    /// partitions.
+    /// Raises the topic's watermark as far as the partitions that block it allow. Returns what closes windows now, or `None` if no window
+    /// may close. `last_close` is the watermark that closes the last open window. Cost: linear in the partitions.
     pub(super) fn advance(&mut self, last_close: Option<Millis>) -> Option<ClosedBy> {
         if !self.listed || self.is_restoring() {
             return None;
@@ -123,28 +120,28 @@ impl Clocks {
         for clock in self.partitions.values() {
             let standing = self.phase(clock);
             if standing.blocks_watermark() {
-                // Whatever a store says of one that is not heard from yet: nothing closes.
+                // A store may know a watermark of a partition whose end is unknown; still no window closes.
                 let own = clock.watermark.filter(|_| standing != PartitionPhase::Discovered);
                 least = Some(least.map_or(own, |least| least.min(own)));
             }
         }
         let (reached, by) = match least {
             Some(held) => (held, ClosedBy::Watermark),
-            // Readings that come are behind event time by now: were it to run away from them, they would be late for longer.
+            // The readings that arrive are behind event time. If event time went further, more of them would be late.
             None if self.is_live() => (self.event_time().min(last_close), ClosedBy::Idle),
             None => (self.event_time(), ClosedBy::Idle),
         };
         self.watermark = self.watermark.max(reached);
-        // Also where it has not risen: a run that goes on may have a shorter grace than the one before it.
+        // Also if it has not risen: this run may have a shorter grace than the run before it.
         reached.map(|_| by)
     }
 
-    /// Whether readings of any partition come.
+    /// Whether readings arrive in any partition.
     fn is_live(&self) -> bool {
         self.partitions.values().any(|clock| clock.is_live(self.now, self.idle))
     }
 
-    /// Event time when nobody holds it back: it goes on from the newest reading at the monotonic pace.
+    /// Event time when no partition blocks it: it advances from the newest reading as monotonic time does.
     fn event_time(&self) -> Option<Millis> {
         self.newest.map(|newest| {
             let passed = self.now.saturating_sub(newest.came).as_millis();
@@ -152,15 +149,14 @@ impl Clocks {
         })
     }
 
-    /// Where a partition stands in event time: its watermark, or, as long as it has none, the topic's, or the least
-    /// first watermark of any partition.
+    /// A partition's place in event time: its watermark; without one the topic's, or the least first watermark of any partition.
     pub(super) fn place(&self, clock: &Clock) -> Option<Millis> {
-        // What is read again can be of any open window.
+        // A restored batch can belong to any open window.
         let own = clock.watermark.filter(|_| !clock.is_restoring());
         own.or(self.watermark).or(self.floor)
     }
 
-    /// Whether every partition has been read to its target (with `until_end`).
+    /// Whether every partition of a bounded run has been read to its target.
     pub(super) fn all_at_target(&self) -> bool {
         self.listed && self.partitions.values().all(Clock::is_at_target)
     }

@@ -220,15 +220,16 @@ fn keep_distinct(sensors: &mut [SensorHash], range: Range<usize>, mut kept: usiz
     if let Some(range) = sensors.get_mut(range.clone()) {
         range.sort_unstable();
     }
-    let first = kept;
+    let mut last = None;
     for i in range {
-        if let Some(sensor) = sensors.get(i).copied()
-            && (kept == first || sensors.get(kept - 1) != Some(&sensor))
-            && let Some(slot) = sensors.get_mut(kept)
+        let sensor = sensors.get(i).copied();
+        if sensor != last
+            && let (Some(slot), Some(sensor)) = (sensors.get_mut(kept), sensor)
         {
             *slot = sensor;
             kept += 1;
         }
+        last = sensor;
     }
     kept
 }

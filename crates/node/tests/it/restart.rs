@@ -217,7 +217,7 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
     let folder = TempDir::new().unwrap();
     let (_reader, mut writer) = UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();
-    while writer.write(&[b'x']).is_ok() {}
+    while writer.write(b"x").is_ok() {}
     writer.set_nonblocking(false).unwrap();
     let mut command = command(folder.path(), "");
     let mut child = command.env("RUST_LOG", "trace").stderr(OwnedFd::from(writer)).spawn().unwrap();

@@ -6,12 +6,14 @@ use isotherm_engine::commit::Store;
 use isotherm_model::settings::Settings;
 use isotherm_model::window::WindowSize;
 use rusqlite::Connection;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::super::files::beside;
+use super::super::row::Hasher;
+use super::place::unwrapped;
 use super::world::{Place, SMALL, World, expect, open, options, subject};
-use crate::error::StoreFault;
-use crate::migrations::{Step, migrate};
-use crate::{Options, SqliteStore, StoreReader, Subject, schema};
+use crate::Error;
+use crate::{Options, SqliteStore, StoreReader, Subject};
 
 fn take_over() -> Options {
     Options { take_over: true, ..options() }
@@ -62,9 +64,8 @@ fn a_store_of_something_else_is_refused_and_left_alone() {
     ];
     for (other, text) in others {
         let error = SqliteStore::open(&place.path, &other, options()).unwrap_err();
-        assert!(matches!(error, StoreFault::OtherIdentity { .. }), "{error:?}");
-        let said = error.to_string();
-        assert!(said.contains(text) && said.contains("--store") && said.contains("--reset"), "{said}");
+        assert!(matches!(error, Error::OtherIdentity { .. }), "{error:?}");
+        assert!(error.to_string().contains(text), "{error}");
     }
     expect(&world, &place.path);
 }
@@ -74,10 +75,10 @@ fn a_second_consumer_is_told_who_holds_the_store() {
     let place = Place::new();
     let first = open(&place.path).unwrap();
     let error = open(&place.path).unwrap_err();
-    assert!(matches!(error, StoreFault::Locked { .. }), "{error:?}");
+    assert!(matches!(error, Error::Locked { .. }), "{error:?}");
     let said = error.to_string();
-    assert!(said.contains(&format!("by process {} on ", std::process::id())) && said.contains("--take-over"), "{said}");
-    assert!(matches!(SqliteStore::open(&place.path, &subject(), reset()), Err(StoreFault::Locked { .. })));
+    assert!(said.contains(&format!("by process {} on ", std::process::id())), "{said}");
+    assert!(matches!(SqliteStore::open(&place.path, &subject(), reset()), Err(Error::Locked { .. })));
     drop(first);
     open(&place.path).unwrap();
 }
@@ -92,17 +93,16 @@ fn whoever_is_taken_over_writes_nothing_more() {
     let mut heir = SqliteStore::open(&place.path, &subject(), take_over()).unwrap();
     assert_eq!((zombie.epoch(), heir.epoch()), (1, 2));
     assert_eq!(world.difference_saved(heir.load().unwrap().as_ref()), None);
-    let error = world.clone().go_on(2, SMALL, &mut zombie).unwrap_err();
-    let error: &StoreFault = error.downcast_ref().expect("a fault of the store");
-    assert!(matches!(error, StoreFault::Fenced { .. }), "{error:?}");
+    let error = unwrapped(world.clone().go_on(2, SMALL, &mut zombie).unwrap_err());
+    assert!(matches!(error, Error::Fenced { .. }), "{error:?}");
     assert!(error.to_string().contains("took the store"), "{error}");
-    assert!(matches!(outbox.oldest(9), Err(StoreFault::Fenced { .. })));
-    assert!(matches!(outbox.settle(0, &[]), Err(StoreFault::Fenced { .. })));
+    assert!(matches!(outbox.oldest(9), Err(Error::Fenced { .. })));
+    assert!(matches!(outbox.mark_done(0, &[]), Err(Error::Fenced { .. })));
     expect(&world, &place.path);
 
     // The zombie's end lets nobody in, and its lock was another one.
     drop((zombie, outbox));
-    assert!(matches!(open(&place.path), Err(StoreFault::Locked { .. })));
+    assert!(matches!(open(&place.path), Err(Error::Locked { .. })));
     world.go_on(3, SMALL, &mut heir).unwrap();
     expect(&world, &place.path);
     drop(heir);
@@ -118,10 +118,9 @@ fn reset_removes_the_store_and_fences_whoever_had_it() {
     let run = zombie.identity().run;
     let fresh = SqliteStore::open(&place.path, &subject(), Options { reset: true, ..take_over() }).unwrap();
     assert_ne!(fresh.identity().run, run);
-    let error = world.clone().go_on(2, SMALL, &mut zombie).unwrap_err();
-    let error: &StoreFault = error.downcast_ref().expect("a fault of the store");
-    assert!(matches!(error, StoreFault::Fenced { .. }), "{error:?}");
-    assert!(matches!(zombie.outbox(), Err(StoreFault::Fenced { .. })));
+    let error = unwrapped(world.clone().go_on(2, SMALL, &mut zombie).unwrap_err());
+    assert!(matches!(error, Error::Fenced { .. }), "{error:?}");
+    assert!(matches!(zombie.outbox(), Err(Error::Fenced { .. })));
     drop((zombie, fresh));
     expect(&World::default(), &place.path);
     // Also where there is nothing.
@@ -130,7 +129,7 @@ fn reset_removes_the_store_and_fences_whoever_had_it() {
         expect(&World::default(), &place.path);
         std::fs::remove_file(&place.path).unwrap();
     }
-    assert!(matches!(StoreReader::open(&place.path), Err(StoreFault::Missing { .. })));
+    assert!(matches!(StoreReader::open(&place.path), Err(Error::Missing { .. })));
     assert_eq!(place.files(), ["store.db.lock"]);
 }
 
@@ -153,7 +152,7 @@ fn a_file_that_is_no_store_is_left_alone() {
             SqliteStore::open(&place.path, &subject(), reset()).unwrap_err(),
             StoreReader::open(&place.path).unwrap_err(),
         ];
-        assert!(errors.iter().all(|error| matches!(error, StoreFault::NotAStore { .. })), "{errors:?}");
+        assert!(errors.iter().all(|error| matches!(error, Error::NotAStore { .. })), "{errors:?}");
         assert_eq!(std::fs::read(&place.path).unwrap(), before);
         assert_eq!(place.files(), ["store.db"]);
     }
@@ -165,8 +164,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     drop(open(&place.path).unwrap());
     Connection::open(&place.path).unwrap().pragma_update(None, "user_version", 77).unwrap();
     for error in [open(&place.path).unwrap_err(), StoreReader::open(&place.path).unwrap_err()] {
-        assert!(matches!(error, StoreFault::OtherFormat { found: 77, .. }), "{error:?}");
-        assert!(error.to_string().contains("newer"), "{error}");
+        assert!(matches!(&error, Error::NewerFormat { found, .. } if found == "format 77"), "{error:?}");
     }
     let version: i64 =
         Connection::open(&place.path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
@@ -174,25 +172,43 @@ fn a_newer_format_is_refused_and_left_alone() {
 }
 
 #[test]
-fn migrations_go_on_from_where_a_store_stands() {
-    let mut connection = Connection::open_in_memory().unwrap();
-    let first: Step = |transaction| Ok(transaction.execute_batch("CREATE TABLE a (x); INSERT INTO a VALUES (1)")?);
-    let second: Step =
-        |transaction| Ok(transaction.execute_batch("ALTER TABLE a ADD COLUMN y; UPDATE a SET y = x + 1")?);
-    let wrong: Step = |transaction| Ok(transaction.execute_batch("INSERT INTO a VALUES (7); nonsense")?);
-    let steps = [first, second];
-    migrate(&mut connection, &steps[..1]).unwrap();
-    let path = std::path::Path::new("p");
-    assert!(!schema::is_current(&connection, path, &steps).unwrap());
-    // A step that fails leaves the store as it was.
-    assert!(migrate(&mut connection, &[first, wrong]).is_err());
-    migrate(&mut connection, &steps).unwrap();
-    migrate(&mut connection, &steps).unwrap();
-    assert!(schema::is_current(&connection, path, &steps).unwrap());
-    let rows: (i64, i64, i64) = connection
-        .query_row("SELECT count(*), max(x), max(y) FROM a", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .unwrap();
-    assert_eq!(rows, (1, 1, 2));
+fn members_of_a_newer_version_are_refused_not_ignored() {
+    let (place, mut world) = (Place::new(), World::default());
+    (0..9).for_each(|seed| world.go_on(seed, SMALL, &mut open(&place.path).unwrap()).unwrap());
+    for table in ["identity", "manifest", "partitions"] {
+        // As a newer version writes it: with a check that is right.
+        let copy = place.copy();
+        let connection = Connection::open(&copy.path).unwrap();
+        let select = format!("SELECT * FROM {table} LIMIT 1");
+        let (id, value): (i64, String) =
+            connection.query_row(&select, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let value = value.replacen('{', "{\"further\":1,", 1);
+        let mut hash = Hasher::new(table);
+        hash.add(&[ValueRef::Integer(id), ValueRef::Text(value.as_bytes())]);
+        let update = format!("UPDATE {table} SET value = ?2, \"check\" = ?3 WHERE rowid = ?1");
+        let check = ToSqlOutput::Borrowed(hash.check().value());
+        connection.execute(&update, (id, &value, check)).unwrap();
+        let error = open(&copy.path).and_then(|mut store| Ok(store.load().map_err(unwrapped)?)).unwrap_err();
+        let named = |found: &String| found.contains(table) && found.contains("further");
+        assert!(matches!(&error, Error::NewerFormat { found, .. } if named(found)), "{error:?}");
+    }
+}
+
+#[test]
+fn a_store_of_an_older_version_is_refused_until_it_is_reset() {
+    // All that is looked at of it is its mark, `ISOT`.
+    let place = Place::new();
+    let old = Connection::open(&place.path).unwrap();
+    old.execute_batch("PRAGMA application_id = 0x49534f54; PRAGMA user_version = 2; CREATE TABLE head (x)").unwrap();
+    drop(old);
+    let before = std::fs::read(&place.path).unwrap();
+    for result in [open(&place.path).map(drop), StoreReader::open(&place.path).map(drop)] {
+        assert!(matches!(result, Err(Error::OlderFormat { .. })), "{result:?}");
+    }
+    assert!(matches!(SqliteStore::open(&place.path, &subject(), take_over()), Err(Error::OlderFormat { .. })));
+    assert_eq!(std::fs::read(&place.path).unwrap(), before);
+    drop(SqliteStore::open(&place.path, &subject(), reset()).unwrap());
+    expect(&World::default(), &place.path);
 }
 
 #[test]

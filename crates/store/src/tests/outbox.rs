@@ -7,7 +7,7 @@ use isotherm_model::partial::SourceRange;
 use rusqlite::Connection;
 
 use super::world::{Place, SMALL, World, expect, open};
-use crate::error::StoreFault;
+use crate::Error;
 use crate::{LostBatch, LostCause, LostRange};
 
 #[test]
@@ -25,15 +25,15 @@ fn batches_leave_in_order_and_once() {
     let lost = LostBatch { partition: 7, cause, range, records: 2 };
     // Twice: the second time it is known.
     for _ in 0..2 {
-        outbox.settle(2, &[lost]).unwrap();
+        outbox.mark_done(2, &[lost]).unwrap();
     }
     world.dead.drain(..3);
-    world.lost.push(LostRange { partition: 7, cause: Some(cause), range, batches: 1, records: 2 });
+    world.lost.push(LostRange { partition: 7, cause, range, batches: 1, records: 2 });
     assert_eq!(outbox.oldest(u64::MAX).unwrap(), world.dead);
     expect(&world, &place.path);
-    assert!(matches!(outbox.settle(world.dead_next, &[]), Err(StoreFault::Unsound { .. })));
+    assert!(matches!(outbox.mark_done(world.dead_next, &[]), Err(Error::Unsound { .. })));
 
-    outbox.settle(world.dead_next - 1, &[]).unwrap();
+    outbox.mark_done(world.dead_next - 1, &[]).unwrap();
     world.dead.clear();
     expect(&world, &place.path);
     drop((store, outbox));
@@ -61,17 +61,17 @@ fn an_outbox_that_is_not_what_was_written_is_noticed_before_anything_is_copied_o
         "ATTACH '{}' AS other; REPLACE INTO dead SELECT * FROM other.dead WHERE id = 1; DETACH other",
         other.path.display()
     ));
-    let damaged = |fault: &StoreFault| matches!(fault, StoreFault::Damaged { table: "dead", .. });
+    let damaged = |fault: &Error| matches!(fault, Error::Damaged { table: "dead", .. });
     let loaded = store.load();
     assert!(matches!(&loaded, Err(error) if error.downcast_ref().is_some_and(damaged)), "{loaded:?}");
     let oldest = outbox.oldest(u64::MAX);
     assert!(oldest.as_ref().is_err_and(damaged), "{oldest:?}");
-    let settled = outbox.settle(world.dead_next - 1, &[]);
+    let settled = outbox.mark_done(world.dead_next - 1, &[]);
     assert!(settled.as_ref().is_err_and(damaged), "{settled:?}");
 
     // A row that is not sound is not taken out.
     run("UPDATE dead SET records = records + 1 WHERE id = 2");
-    let settled = outbox.settle(2, &[]);
+    let settled = outbox.mark_done(2, &[]);
     assert!(settled.as_ref().is_err_and(damaged), "{settled:?}");
     let rows: i64 =
         Connection::open(&place.path).unwrap().query_row("SELECT count(*) FROM dead", [], |row| row.get(0)).unwrap();
@@ -91,7 +91,7 @@ fn a_copier_and_a_consumer_work_side_by_side() {
             let more = commits.recv().is_ok();
             for (id, batch) in outbox.oldest(u64::MAX).unwrap() {
                 copied.push((id, batch));
-                outbox.settle(id, &[]).unwrap();
+                outbox.mark_done(id, &[]).unwrap();
             }
             if !more {
                 return copied;

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use isotherm_engine::commit::StoreError;
 use isotherm_model::settings::Settings;
 
-use crate::error::StoreFault;
+use crate::Error;
 use crate::{Options, SqliteStore, Subject};
 
 /// A store's path in a folder that goes away.
@@ -18,6 +19,13 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         Self { folder, path }
+    }
+
+    /// A copy of the database alone, as if its log had been lost.
+    pub(super) fn copy(&self) -> Self {
+        let copy = Self::new();
+        std::fs::copy(&self.path, &copy.path).unwrap();
+        copy
     }
 
     /// The names of the files in it.
@@ -38,6 +46,11 @@ pub(super) fn options() -> Options {
     Options { page_size: 1024, ..Options::default() }
 }
 
-pub(super) fn open(path: &Path) -> Result<SqliteStore, StoreFault> {
+pub(super) fn open(path: &Path) -> Result<SqliteStore, Error> {
     SqliteStore::open(path, &subject(), options())
+}
+
+/// The store's own error.
+pub(super) fn unwrapped(error: StoreError) -> Error {
+    error.downcast().expect("an error of the store")
 }

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::super::files::beside;
 use super::super::schema::{self, Access};
 use super::world::{Place, SMALL, World, ask, ask_reader, expect, open, options, subject};
-use crate::error::StoreFault;
+use crate::Error;
 use crate::{Options, SqliteStore, StoreReader, holder};
 
 fn reset() -> Options {
@@ -27,7 +27,7 @@ fn a_link_is_the_store_that_it_leads_to() {
     for link in [&links.path, &through] {
         let mut store = open(&place.path).unwrap();
         let error = open(link).unwrap_err();
-        assert!(matches!(error, StoreFault::Locked { .. }), "{error:?}");
+        assert!(matches!(error, Error::Locked { .. }), "{error:?}");
         assert!(holder(link).unwrap().is_some());
         world.go_on(world.commits, SMALL, &mut store).unwrap();
         expect(&world, link);
@@ -54,7 +54,7 @@ fn a_link_to_nothing_is_no_place_for_a_store() {
         holder(&links.path).unwrap_err(),
     ];
     for error in errors {
-        assert!(matches!(error, StoreFault::Dangling { .. }), "{error:?}");
+        assert!(matches!(error, Error::Dangling { .. }), "{error:?}");
         assert!(error.to_string().contains(&place.path.display().to_string()), "{error}");
     }
     assert_eq!((links.files(), place.files()), (vec!["store.db".to_owned()], vec![]));
@@ -82,7 +82,7 @@ fn nobody_elses_file_is_removed() {
         fs::write(beside(&place.path, "-wal"), text).unwrap();
         for options in [options(), reset()] {
             let error = SqliteStore::open(&place.path, &subject(), options).unwrap_err();
-            assert!(matches!(error, StoreFault::NotAStore { .. }) && error.to_string().contains("-wal"), "{error:?}");
+            assert!(matches!(error, Error::NotAStore { .. }) && error.to_string().contains("-wal"), "{error:?}");
         }
         assert_eq!(fs::read(beside(&place.path, "-wal")).unwrap(), text.as_bytes());
     }
@@ -94,7 +94,7 @@ fn an_empty_log_without_its_database_is_no_hindrance() {
     for log in [&[][..], &[&[0x37, 0x7f, 0x06, 0x82][..], &[0; 28]].concat()] {
         fs::write(beside(&place.path, "-wal"), log).unwrap();
         fs::write(beside(&place.path, "-shm"), [7; 32 << 10]).unwrap();
-        assert!(matches!(StoreReader::open(&place.path), Err(StoreFault::Missing { .. })));
+        assert!(matches!(StoreReader::open(&place.path), Err(Error::Missing { .. })));
         drop(open(&place.path).unwrap());
         expect(&World::default(), &place.path);
         fs::remove_file(&place.path).unwrap();
@@ -142,7 +142,7 @@ fn the_database_of_somebody_else_is_not_even_opened_to_write() {
     drop(other);
     let before = fs::read(&place.path).unwrap();
     let errors = [open(&place.path).unwrap_err(), StoreReader::open(&place.path).unwrap_err()];
-    assert!(errors.iter().all(|error| matches!(error, StoreFault::NotAStore { .. })), "{errors:?}");
+    assert!(errors.iter().all(|error| matches!(error, Error::NotAStore { .. })), "{errors:?}");
     assert_eq!(place.files(), ["store.db"]);
     assert_eq!(fs::read(&place.path).unwrap(), before);
 }
@@ -180,7 +180,7 @@ fn a_closed_store_can_be_read_where_nothing_can_be_written() {
             let known = [&before, &world].into_iter().any(|world| world.difference(&answers).is_none());
             assert!(known, "{:?}", world.difference(&answers));
         }
-        Err(fault) => assert!(matches!(fault, StoreFault::Changed { .. }), "{fault:?}"),
+        Err(fault) => assert!(matches!(fault, Error::Changed { .. }), "{fault:?}"),
     }
 }
 
@@ -192,8 +192,7 @@ fn a_store_that_has_been_used_does_not_read_as_unused_when_its_log_is_lost() {
     let first = world.clone();
     (2..5).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
     // As after a kill, and without the log.
-    let copy = Place::new();
-    std::fs::copy(&place.path, &copy.path).unwrap();
+    let copy = place.copy();
     expect(&first, &copy.path);
     expect(&world, &place.path);
 }
@@ -204,13 +203,9 @@ fn whoever_reads_holds_up_no_more_than_the_first_commits() {
     let mut store = open(&place.path).unwrap();
     let mut reader = Connection::open(&place.path).unwrap();
     let look = reader.transaction().unwrap();
-    look.query_row("SELECT count(*) FROM head", [], |_| Ok(())).unwrap();
+    look.query_row("SELECT count(*) FROM manifest", [], |_| Ok(())).unwrap();
     world.go_on(1, SMALL, &mut store).unwrap();
-    let alone = || {
-        let copy = Place::new();
-        std::fs::copy(&place.path, &copy.path).unwrap();
-        copy
-    };
+    let alone = || place.copy();
     expect(&World::default(), &alone().path);
     drop(look);
     world.go_on(2, SMALL, &mut store).unwrap();
@@ -228,8 +223,7 @@ fn whoever_reads_holds_up_no_more_than_the_first_commits() {
         .unwrap();
     }
     let next = open(&killed.path).unwrap();
-    let copy = Place::new();
-    std::fs::copy(&killed.path, &copy.path).unwrap();
+    let copy = killed.copy();
     expect(&world, &copy.path);
     drop(next);
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use isotherm_engine::results::WindowResult;
 use rusqlite::Connection;
 
+use super::place::unwrapped;
 use super::world::{Place, SMALL, Size, World, expect, open, options, subject};
-use crate::error::StoreFault;
+use crate::Error;
 use crate::{Options, SqliteStore, StoreReader, Windows};
 
-fn read(reader: &mut StoreReader, which: Windows) -> Result<Vec<WindowResult>, StoreFault> {
+fn read(reader: &mut StoreReader, which: Windows) -> Result<Vec<WindowResult>, Error> {
     let mut windows = Vec::new();
     reader.snapshot()?.windows(which, |window| {
         windows.push(window);
@@ -64,10 +65,9 @@ fn a_window_that_is_missing_is_noticed_by_every_question_across_it() {
     drop(store);
     let all = &world.windows;
     for missing in 0..all.len() {
-        let copy = Place::new();
-        std::fs::copy(&place.path, &copy.path).unwrap();
+        let copy = place.copy();
         let gone = all[missing].start;
-        Connection::open(&copy.path).unwrap().execute("DELETE FROM windows WHERE start = ?1", [gone]).unwrap();
+        Connection::open(&copy.path).unwrap().execute("DELETE FROM closed_windows WHERE start = ?1", [gone]).unwrap();
         let mut reader = StoreReader::open(&copy.path).unwrap();
         let across = [
             Windows::All,
@@ -78,7 +78,7 @@ fn a_window_that_is_missing_is_noticed_by_every_question_across_it() {
         ];
         for which in across {
             let answer = read(&mut reader, which);
-            assert!(matches!(answer, Err(StoreFault::Damaged { table: "windows", .. })), "{which:?}: {answer:?}");
+            assert!(matches!(answer, Err(Error::Damaged { table: "closed_windows", .. })), "{which:?}: {answer:?}");
         }
         let later = Windows::Newest((all.len() - missing - 1) as u64);
         if missing + 1 < all.len() {
@@ -135,9 +135,8 @@ fn a_window_never_comes_twice() {
     let mut back = world.clone();
     back.windows.clear();
     let size = Size { windows: 40, sensors: 0 };
-    let error = back.go_on(11, size, &mut store).unwrap_err();
-    let error: &StoreFault = error.downcast_ref().expect("a fault of the store");
-    assert!(matches!(error, StoreFault::Unsound { .. }), "{error:?}");
+    let error = unwrapped(back.go_on(11, size, &mut store).unwrap_err());
+    assert!(matches!(error, Error::Unsound { .. }), "{error:?}");
     expect(&world, &place.path);
 }
 
@@ -150,7 +149,7 @@ fn retention_drops_nothing_by_a_row_that_is_not_what_was_written() {
     let (first, last) = (world.windows[0].start, world.windows[world.windows.len() - 1].start);
     let rows = || -> i64 {
         let connection = Connection::open(&place.path).unwrap();
-        connection.query_row("SELECT count(*) FROM windows", [], |row| row.get(0)).unwrap()
+        connection.query_row("SELECT count(*) FROM closed_windows", [], |row| row.get(0)).unwrap()
     };
     let before = rows();
     for (start, change, back) in [
@@ -159,28 +158,26 @@ fn retention_drops_nothing_by_a_row_that_is_not_what_was_written() {
         (first, "\"end\" - 1099511627776", "\"end\" + 1099511627776"),
     ] {
         let set = |value: &str| {
-            let sql = format!("UPDATE windows SET \"end\" = {value} WHERE start = ?1");
+            let sql = format!("UPDATE closed_windows SET \"end\" = {value} WHERE start = ?1");
             Connection::open(&place.path).unwrap().execute(&sql, [start]).unwrap();
         };
         set(change);
-        let error = world.clone().go_on(50, SMALL, &mut store).unwrap_err();
-        let error: &StoreFault = error.downcast_ref().expect("a fault of the store");
-        assert!(matches!(error, StoreFault::Damaged { table: "windows", .. }), "{error:?}");
+        let error = unwrapped(world.clone().go_on(50, SMALL, &mut store).unwrap_err());
+        assert!(matches!(error, Error::Damaged { table: "closed_windows", .. }), "{error:?}");
         assert_eq!(rows(), before);
         set(back);
     }
     // Nor does a check that is damaged become one of what is left.
     let old = world.windows[0].end + 86_400_000;
     let set = |change: &str| {
-        let sql = format!("UPDATE windows SET \"check\" = \"check\" {change} WHERE start = ?1");
+        let sql = format!("UPDATE closed_windows SET \"check\" = \"check\" {change} WHERE start = ?1");
         Connection::open(&place.path).unwrap().execute(&sql, [first]).unwrap();
     };
     set("+ 1");
     let mut later = world.clone();
     later.windows.last_mut().unwrap().end = old + 9_000;
-    let error = later.go_on(51, Size { windows: 40, sensors: 0 }, &mut store).unwrap_err();
-    let error: &StoreFault = error.downcast_ref().expect("a fault of the store");
-    assert!(matches!(error, StoreFault::Damaged { table: "windows", .. }), "{error:?}");
+    let error = unwrapped(later.go_on(51, Size { windows: 40, sensors: 0 }, &mut store).unwrap_err());
+    assert!(matches!(error, Error::Damaged { table: "closed_windows", .. }), "{error:?}");
     set("- 1");
     expect(&world, &place.path);
     world.go_on(52, SMALL, &mut store).unwrap();

@@ -14,14 +14,14 @@ use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::rejection::Rejection;
 use isotherm_model::stats::Stats;
-use isotherm_model::window::{Millis, Window};
+use isotherm_model::time::Millis;
+use isotherm_model::window::Window;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 pub(super) use super::place::{Place, open, options, subject};
-use crate::error::StoreFault;
-use crate::{LostRange, StoreReader, Waiting, Windows};
+use crate::{Error, LostRange, StoreReader, Waiting, Windows};
 
 /// What is stored, or is to be.
 #[derive(Debug, Clone, Default)]
@@ -335,11 +335,11 @@ pub(super) struct Answers {
 }
 
 /// Asks all of it at once.
-pub(super) fn ask(path: &Path) -> Result<Answers, StoreFault> {
+pub(super) fn ask(path: &Path) -> Result<Answers, Error> {
     ask_reader(&mut StoreReader::open(path)?)
 }
 
-pub(super) fn ask_reader(reader: &mut StoreReader) -> Result<Answers, StoreFault> {
+pub(super) fn ask_reader(reader: &mut StoreReader) -> Result<Answers, Error> {
     let snapshot = reader.snapshot()?;
     let overview = snapshot.overview();
     let mut windows = Vec::new();

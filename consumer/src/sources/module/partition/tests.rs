@@ -158,7 +158,7 @@ impl ResponseStream for ScriptedStream {
 
 /// What the command line says of an error.
 fn said(error: &SourceError) -> String {
-    crate::hints::text(error, Some("127.0.0.1:9003"))
+    crate::render::source_hints::text(error, Some("127.0.0.1:9003"))
 }
 
 fn module_error(error: &SourceError) -> &ModuleError {

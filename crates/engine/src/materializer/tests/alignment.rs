@@ -1,4 +1,4 @@
-//! Flow control: who waits for whom, that memory stays bounded, and that nobody waits for ever.
+//! Watermark alignment: which partitions pause, that memory stays bounded, and that no pause lasts for ever.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ const PAUSE_0: [Effect; 1] = [Effect::Pause { partition: 0 }];
 const RESUME_0: [Effect; 1] = [Effect::Resume { partition: 0 }];
 
 #[test]
-fn more_than_ten_windows_and_grace_ahead_with_a_backlog_it_waits() {
+fn more_than_ten_windows_and_grace_ahead_with_a_backlog_it_pauses() {
     let mut run = Run::attached(options(), &[100, 100]);
     run.reading(1, 0);
     assert_eq!(run.reading(0, 31_000), []);
@@ -22,7 +22,7 @@ fn more_than_ten_windows_and_grace_ahead_with_a_backlog_it_waits() {
 }
 
 #[test]
-fn a_partition_without_a_watermark_is_taken_to_stand_where_the_first_one_began() {
+fn a_partition_without_a_watermark_counts_as_if_it_were_where_the_first_one_began() {
     let mut run = Run::attached(options(), &[100, 100]);
     assert_eq!(run.reading(0, 1_000_000), []);
     assert_eq!(run.reading(0, 1_031_000), []);
@@ -32,7 +32,7 @@ fn a_partition_without_a_watermark_is_taken_to_stand_where_the_first_one_began()
 }
 
 #[test]
-fn who_has_no_backlog_does_not_wait() {
+fn without_a_backlog_it_does_not_pause() {
     let mut run = Run::attached(options(), &[2, 100]);
     run.reading(1, 0);
     run.reading(0, 0);
@@ -41,7 +41,7 @@ fn who_has_no_backlog_does_not_wait() {
 }
 
 #[test]
-fn it_goes_on_when_the_slowest_falls_quiet() {
+fn it_resumes_when_the_slowest_becomes_idle() {
     let mut run = Run::attached(options(), &[100, 1]);
     run.reading(1, 0);
     assert_eq!(run.reading(0, 100_000), PAUSE_0);
@@ -52,7 +52,7 @@ fn it_goes_on_when_the_slowest_falls_quiet() {
 }
 
 #[test]
-fn it_goes_on_when_the_slowest_reaches_its_target() {
+fn it_resumes_when_the_slowest_reaches_its_target() {
     let mut run = Run::attached(Options { until_end: true, ..options() }, &[100, 2]);
     run.reading(1, 0);
     assert_eq!(run.reading(0, 100_000), PAUSE_0);
@@ -62,7 +62,7 @@ fn it_goes_on_when_the_slowest_reaches_its_target() {
 }
 
 #[test]
-fn while_one_is_lost_whoever_is_far_ahead_waits_with_or_without_a_backlog() {
+fn while_one_is_detached_those_far_ahead_pause_with_or_without_a_backlog() {
     let mut run = Run::attached(options(), &[1, 1]);
     run.reading(1, 0);
     run.event(Event::Detached { partition: 1 });
@@ -71,7 +71,7 @@ fn while_one_is_lost_whoever_is_far_ahead_waits_with_or_without_a_backlog() {
 }
 
 #[test]
-fn it_waits_for_one_whose_connection_is_lost() {
+fn it_pauses_for_one_whose_connection_is_lost() {
     let mut run = Run::attached(options(), &[100, 100]);
     run.reading(1, 0);
     run.event(Event::Detached { partition: 1 });
@@ -81,7 +81,7 @@ fn it_waits_for_one_whose_connection_is_lost() {
 }
 
 #[test]
-fn a_lost_connection_ends_the_pause_and_a_new_one_may_be_paused_anew() {
+fn a_lost_connection_ends_the_pause_and_a_new_one_may_be_paused_again() {
     let mut run = Run::attached(options(), &[100, 100]);
     run.reading(1, 0);
     assert_eq!(run.reading(0, 100_000), PAUSE_0);
@@ -101,8 +101,8 @@ fn backlogs() -> impl Strategy<Value = Vec<Vec<i64>>> {
     proptest::collection::vec(times, 1..5)
 }
 
-/// How many windows more may be open because a partition was read before another one that begins earlier had been heard
-/// from: each may read as far from its own beginning as from that of the earliest.
+/// How many more windows may be open because a partition was read before another one that begins earlier: each may read as far from
+/// its own beginning as from that of the earliest.
 fn apart(logs: &[Vec<i64>]) -> usize {
     let from = |first: &i64| first.div_euclid(3_000)..=(first + 36_000).div_euclid(3_000);
     let windows: BTreeSet<i64> = logs.iter().filter_map(|log| log.first()).flat_map(from).collect();
@@ -111,10 +111,10 @@ fn apart(logs: &[Vec<i64>]) -> usize {
 }
 
 proptest! {
-    /// However partitions are read, as long as pauses are heeded: every record is read, at no time do more windows
-    /// stand open than the span of catch-up holds, and only a quiet partition is ever waited for in vain.
+    /// In whichever order partitions are read, as long as pauses are respected: every record is read, and the number of open windows
+    /// stays bounded by the span of the alignment.
     #[test]
-    fn catch_up_ends_with_bounded_windows(logs in backlogs(), picks in proptest::collection::vec(any::<u16>(), 64)) {
+    fn catching_up_ends_with_bounded_windows(logs in backlogs(), picks in proptest::collection::vec(any::<u16>(), 64)) {
         let ends: Vec<i64> = logs.iter().map(|log| log.len() as i64).collect();
         let mut run = Run::attached(options(), &ends);
         let (mut paused, mut read, mut turn) = (BTreeSet::new(), vec![0; logs.len()], 0);
@@ -127,7 +127,7 @@ proptest! {
                     break;
                 }
                 let effects = run.pass(10_000);
-                prop_assert!(effects.iter().any(|effect| matches!(effect, Effect::Resume { .. })), "everybody waits");
+                prop_assert!(effects.iter().any(|effect| matches!(effect, Effect::Resume { .. })), "all are paused, for ever");
                 effects
             } else {
                 let p = ready[picks[turn % picks.len()] as usize % ready.len()];

@@ -31,7 +31,7 @@ fn a_window_that_never_held_a_reading_is_closed_all_the_same() {
 fn late_readings_count_in_no_window_group_or_set_of_sensors() {
     let mut run = Run::attached(options(), &[100]);
     run.reading(0, 60_000);
-    run.batch(0, &[Reading { sensor: 9, group: "ZZ", time: 0, micros: 0 }], &[]);
+    run.batch(0, &[Reading::new(9, "ZZ", 0, 0)], &[]);
     let totals = run.totals();
     assert_eq!((totals.messages, totals.sensors, totals.groups.len()), (2, 1, 1));
 }

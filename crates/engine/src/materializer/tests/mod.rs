@@ -1,4 +1,4 @@
-//! Tests of the materializer: each sentence of `docs/semantics.md`, and laws against a plain reference.
+//! Tests of the materializer: each sentence of `docs/semantics.md`, and laws against the plain reference.
 
 mod alignment;
 mod audit;
@@ -6,6 +6,7 @@ mod faults;
 mod ledger;
 mod offset_gaps;
 mod properties;
+#[path = "../../../tests/reference/mod.rs"]
 mod reference;
 mod resume;
 mod until_end;
@@ -16,12 +17,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use isotherm_model::fixed::Fixed;
-use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, PartitionId, SourceRange};
-use isotherm_model::rejection::{RejectedCounts, RejectedHash, Rejection};
+use isotherm_model::partial::{CellKey, ModuleVersion, Partial, PartitionId, SourceRange};
+use isotherm_model::rejection::Rejection;
 use isotherm_model::settings::Fingerprint;
-use isotherm_model::stats::Stats;
-use isotherm_model::window::{Millis, WindowSize};
+use isotherm_model::time::Millis;
+use isotherm_model::window::WindowSize;
 
+use self::reference::log::{Batch, Log, Reading};
 use super::fault::Fault;
 use super::{Materializer, Options};
 use crate::event::{Effect, Event};
@@ -45,39 +47,29 @@ pub(super) fn options() -> Options {
     }
 }
 
-/// An accepted reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reading {
-    pub(super) sensor: u64,
-    pub(super) group: &'static str,
-    pub(super) time: Millis,
-    pub(super) micros: i64,
-}
-
 /// A reading of sensor 1 in AK, of one degree.
 pub(super) fn at(time: Millis) -> Reading {
-    Reading { sensor: 1, group: "AK", time, micros: 1_000_000 }
+    Reading::new(1, "AK", time, 1_000_000)
+}
+
+/// A log of these batches, in which each begins where the one before it ends. Batches without records are left out.
+pub(super) fn log(partitions: Vec<Vec<Batch>>) -> Log {
+    let place = |batches: Vec<Batch>| {
+        let mut next = 0;
+        let place = |batch: Batch| {
+            let batch = Batch::new(next, batch.readings, batch.rejected);
+            next = batch.next;
+            batch
+        };
+        batches.into_iter().filter(|batch| batch.records() > 0).map(place).collect()
+    };
+    let partitions = partitions.into_iter().map(place).collect();
+    Log { partitions, window: WindowSize::default(), fingerprint: FINGERPRINT }
 }
 
 /// What a batch with these records, from offset `first` on, becomes.
 pub(super) fn partial(first: i64, readings: &[Reading], rejected: &[Rejection]) -> Partial {
-    let (size, mut cells) = (WindowSize::default(), BTreeMap::<CellKey, Cell>::new());
-    for reading in readings {
-        let key = CellKey { window: size.window_of(reading.time), group: reading.group.into() };
-        let cell = Cell { stats: Stats::of(Fixed::from_micros(reading.micros)), sensors: vec![reading.sensor] };
-        cells.entry(key).and_modify(|old| old.merge(&cell)).or_insert(cell);
-    }
-    let mut counts = RejectedCounts::default();
-    rejected.iter().for_each(|reason| counts.count(*reason));
-    let records = (readings.len() + rejected.len()) as u64;
-    Partial {
-        version: ModuleVersion::CURRENT,
-        fingerprint: FINGERPRINT,
-        source: SourceRange { first, next: first + records as i64 },
-        base_timestamp: None,
-        rejected_hash: RejectedHash::NONE,
-        aggregate: Aggregate { records, newest: readings.iter().map(|r| r.time).max(), rejected: counts, cells },
-    }
+    log(Vec::new()).partial(&Batch::new(first, readings.to_vec(), rejected.to_vec()))
 }
 
 /// A run under test: keeps what was published, and checks the invariants after each event.

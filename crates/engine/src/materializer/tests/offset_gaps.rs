@@ -1,4 +1,4 @@
-//! Batches that end further on than their records reach.
+//! Offset gaps: batches that end further on than their records.
 
 use super::*;
 use crate::commit::ResumeState;
@@ -18,7 +18,7 @@ fn state(run: &Run) -> PartitionState {
     commit.partitions.first().expect("it has been attached").1
 }
 
-/// A run that goes on: merged up to `merged`, its last batch at `last` of digest 7, open windows from `refill` on.
+/// A run that resumes: at position `merged`, its last batch at `last` with digest 7, open windows from `restore_from` on.
 fn restored(restore_from: i64, last: i64, merged: i64, end: i64) -> Run {
     let last = Some(LastBatch { first: last, digest: 7 });
     let partition = PartitionState { start: 0, position: merged, restore_from, watermark: Some(5_000), last };
@@ -31,7 +31,7 @@ fn restored(restore_from: i64, last: i64, merged: i64, end: i64) -> Run {
 }
 
 #[test]
-fn a_hole_moves_the_merged_offset_and_no_count() {
+fn an_offset_gap_moves_the_position_and_no_count() {
     let mut run = Run::attached(options(), &[12]);
     run.event(batch_at(0, &[at(0), at(1)], 7));
     let before = (run.totals(), run.materializer.ledger().clone(), state(&run));
@@ -43,15 +43,15 @@ fn a_hole_moves_the_merged_offset_and_no_count() {
     assert!(run.materializer.uncommitted() > 0, "it is to be committed");
     let after = state(&run);
     assert_eq!(after, PartitionState { position: 10, ..before.2 });
-    assert_eq!(after.resume(), 0, "the batch before the hole is still the one to know the log by");
-    let fault = run.try_event(batch_at(2, &[at(2)], 8)).expect_err("nothing stands there");
+    assert_eq!(after.resume(), 0, "the log is still known by the batch before the offset gap");
+    let fault = run.try_event(batch_at(2, &[at(2)], 8)).expect_err("there is no record");
     assert_eq!(fault, Fault::Overlap { partition: 0, expected: 10, found: 2 });
     run.event(batch_at(10, &[at(2), at(3)], 8));
     assert_eq!((run.totals().messages, run.materializer.positions()), (4, vec![(0, 12)]));
 }
 
 #[test]
-fn a_hole_goes_forward_only_and_needs_an_attached_partition() {
+fn an_offset_gap_goes_forward_only_and_needs_an_attached_partition() {
     let mut run = Run::new(options(), 1);
     assert_eq!(run.try_event(offset_gap(0, 5)), Err(Fault::NotAttached { partition: 0 }));
     assert_eq!(run.try_event(offset_gap(7, 5)), Err(Fault::Unknown { partition: 7 }));
@@ -67,7 +67,7 @@ fn a_hole_goes_forward_only_and_needs_an_attached_partition() {
 }
 
 #[test]
-fn a_hole_at_the_end_of_the_log_ends_the_backlog() {
+fn an_offset_gap_at_the_end_of_the_log_ends_the_backlog() {
     let mut run = Run::attached(options(), &[10]);
     run.event(batch_at(0, &[at(0), at(1)], 7));
     assert!(!run.materializer.view().caught_up);
@@ -82,7 +82,7 @@ fn a_hole_at_the_end_of_the_log_ends_the_backlog() {
 }
 
 #[test]
-fn a_hole_at_the_end_of_the_run_finishes_it() {
+fn an_offset_gap_at_the_end_of_the_run_finishes_it() {
     let mut run = Run::attached(Options { until_end: true, ..options() }, &[10]);
     run.event(batch_at(0, &[at(0)], 7));
     let effects = run.event(offset_gap(0, 10));
@@ -92,7 +92,7 @@ fn a_hole_at_the_end_of_the_run_finishes_it() {
 
 #[test]
 fn while_windows_are_restored_an_offset_gap_moves_the_position_alone() {
-    // 0 to 2, a hole to 10, 10 to 12, a hole to 20.
+    // 0 to 2, an offset gap to 10, 10 to 12, an offset gap to 20.
     let mut run = restored(0, 10, 20, 20);
     run.event(batch_at(0, &[at(6_000), at(6_001)], 6));
     run.event(offset_gap(0, 10));
@@ -109,8 +109,8 @@ fn while_windows_are_restored_an_offset_gap_moves_the_position_alone() {
 }
 
 #[test]
-fn a_hole_that_was_found_after_the_last_commit_is_found_again() {
-    // Committed when the batch was merged, and not yet what lies behind it.
+fn an_offset_gap_that_was_found_after_the_last_commit_is_found_again() {
+    // Committed when the batch was merged, before the offset gap behind it was found.
     let mut run = restored(0, 0, 2, 12);
     run.event(batch_at(0, &[at(6_000), at(6_001)], 7));
     assert!(!run.materializer.is_restoring());
@@ -121,10 +121,10 @@ fn a_hole_that_was_found_after_the_last_commit_is_found_again() {
 }
 
 #[test]
-fn a_hole_across_what_was_merged_is_of_another_log() {
+fn an_offset_gap_across_the_position_is_of_another_log() {
     let mut run = restored(0, 10, 20, 40);
     run.event(batch_at(0, &[at(6_000), at(6_001)], 6));
-    // Across the merged offset; across the batch that is to come again.
+    // Across the position; across the batch that must come again.
     for next in [21, 11] {
         assert_eq!(run.try_event(offset_gap(0, next)), Err(Fault::OtherLog { partition: 0, offset: 2 }), "to {next}");
     }

@@ -1,29 +1,29 @@
 //! Laws: the materializer equals the plain reference at each step of random histories; what is not late does not depend
-//! on order, batches or partitions; a history gives the same effects each time.
+//! on order, batches or partitions; no event that a source may invent breaks a count.
+
+use std::rc::Rc;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::reference::{Batch, Happening, Reference, groups};
+use super::reference::expected::Expected;
+use super::reference::model::Model;
+use super::reference::results::{Account, groups};
 use super::*;
 
 const GROUPS: [&str; 4] = ["AK", "CA", "TX", "WY"];
 
 fn reading(times: std::ops::Range<i64>) -> impl Strategy<Value = Reading> {
     let value = prop_oneof![-50_000_000_i64..120_000_000, -3_i64..3, Just(i64::MAX), Just(i64::MIN)];
-    (0_u64..12, 0..GROUPS.len(), times, value).prop_map(|(sensor, group, time, micros)| Reading {
-        sensor,
-        group: GROUPS[group],
-        time,
-        micros,
-    })
+    (0_u64..12, 0..GROUPS.len(), times, value)
+        .prop_map(|(sensor, group, time, micros)| Reading::new(sensor, GROUPS[group], time, micros))
 }
 
 /// A batch whose times are relative to its partition's clock.
 pub(super) fn batch() -> impl Strategy<Value = Batch> {
     let rejected = prop_oneof![Just(Rejection::NotJson), Just(Rejection::BadTime), Just(Rejection::Future)];
     (proptest::collection::vec(reading(-7_000..2_000), 0..6), proptest::collection::vec(rejected, 0..2))
-        .prop_map(|(readings, rejected)| Batch { readings, rejected })
+        .prop_map(|(readings, rejected)| Batch::new(0, readings, rejected))
 }
 
 /// What may happen next, if it can.
@@ -59,88 +59,98 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+/// How many offsets behind a batch hold no record, and whether the run finds that out at once, or when the next batch comes.
+type OffsetGaps = [(i64, bool)];
+
+pub(super) fn offset_gaps() -> impl Strategy<Value = Vec<(i64, bool)>> {
+    proptest::collection::vec((prop_oneof![3 => Just(0_i64), 2 => 1_i64..6], any::<bool>()), 1..40)
+}
+
 #[derive(Default)]
 struct Partition {
     attached: bool,
     time: i64,
-    log: Vec<Batch>,
+    batches: Vec<Batch>,
     read: usize,
+    /// The end of an offset gap that the run has not found out yet.
+    gap_end: Option<i64>,
 }
 
 impl Partition {
-    fn offset(&self, batches: usize) -> i64 {
-        self.log[..batches].iter().map(Batch::len).sum()
+    fn position(&self) -> i64 {
+        let Some(last) = self.read.checked_sub(1).map(|last| &self.batches[last]) else { return 0 };
+        if self.gap_end.is_some() { last.records_end } else { last.next }
+    }
+
+    fn end(&self) -> i64 {
+        self.batches.last().map_or(0, |batch| batch.next)
     }
 }
 
-/// Makes a sound history of wishes: each is left out where it cannot happen.
-pub(super) fn history(ops: Vec<Op>) -> Vec<Happening> {
-    let (mut partitions, mut happenings, mut now) = (Vec::<Partition>::new(), vec![], Duration::ZERO);
-    // In the end everything that was written is read, and all fall quiet.
+/// Makes a log, and a sound history of reading it, of wishes: each is left out where it cannot happen.
+pub(super) fn history(ops: Vec<Op>, gaps: &OffsetGaps) -> (Log, Vec<Event>) {
+    let (mut partitions, mut events, mut now) = (Vec::<Partition>::new(), vec![], Duration::ZERO);
+    let log_of = |partitions| Log { partitions, ..log(Vec::new()) };
+    // In the end everything that was written is read, and all become idle.
     let read_all = (0..4).flat_map(|index| std::iter::repeat_n(Op::Read(index), 40));
     let end = std::iter::once(Op::List).chain((0..4).map(Op::Attach)).chain(read_all);
     let end = end.chain([Op::Pass(9_999), Op::Pass(1), Op::Pass(5_000)]);
     for op in std::iter::once(Op::Find).chain(ops).chain(end) {
-        let pick = |index: usize| index % partitions.len().max(1);
+        let pick = |index: usize| (index % partitions.len().max(1), (index % partitions.len().max(1)) as u32);
         match op {
             Op::Find if partitions.len() < 4 => {
-                happenings.push(Happening::Other(Event::Found { partition: partitions.len() as u32 }));
+                events.push(Event::Found { partition: partitions.len() as u32 });
                 partitions.push(Partition::default());
             }
             Op::Find => {}
-            Op::List => happenings.push(Happening::Other(Event::Listed)),
+            Op::List => events.push(Event::Listed),
             Op::Attach(index) => {
-                let (partition, p) = (pick(index) as u32, pick(index));
-                let p = &mut partitions[p];
-                p.attached = true;
-                let (position, end) = (p.offset(p.read), p.offset(p.log.len()));
-                happenings.push(Happening::Other(Event::Attached { partition, position, end }));
+                let (index, partition) = pick(index);
+                partitions[index].attached = true;
+                let (position, end) = (partitions[index].position(), partitions[index].end());
+                events.push(Event::Attached { partition, position, end });
             }
             Op::Detach(index) => {
-                let p = pick(index);
-                partitions[p].attached = false;
-                happenings.push(Happening::Other(Event::Detached { partition: p as u32 }));
+                let (index, partition) = pick(index);
+                partitions[index].attached = false;
+                events.push(Event::Detached { partition });
             }
-            Op::Write(index, mut batches, step) => {
-                let p = pick(index);
-                let p = &mut partitions[p];
+            Op::Write(index, batches, step) => {
+                let (index, _) = pick(index);
+                let p = &mut partitions[index];
                 p.time += step;
-                batches.iter_mut().flat_map(|batch| &mut batch.readings).for_each(|reading| reading.time += p.time);
-                p.log.extend(batches);
+                for batch in batches {
+                    let mut batch = Batch::new(p.end(), batch.readings, batch.rejected).later(p.time);
+                    batch.next += gaps[p.batches.len() % gaps.len()].0;
+                    p.batches.push(batch);
+                }
             }
             Op::AskEnd(index) => {
-                let p = pick(index);
-                if partitions[p].attached {
-                    let end = partitions[p].offset(partitions[p].log.len());
-                    happenings.push(Happening::Other(Event::End { partition: p as u32, end }));
+                let (index, partition) = pick(index);
+                if partitions[index].attached {
+                    events.push(Event::End { partition, end: partitions[index].end() });
                 }
             }
             Op::Read(index) => {
-                let (partition, p) = (pick(index) as u32, pick(index));
-                let p = &mut partitions[p];
-                if p.attached && p.read < p.log.len() {
-                    let (first, batch) = (p.offset(p.read), p.log[p.read].clone());
-                    p.read += 1;
-                    happenings.push(Happening::Batch { partition, first, batch });
+                let (index, partition) = pick(index);
+                let p = &mut partitions[index];
+                let Some(batch) = p.batches.get(p.read).filter(|_| p.attached) else { continue };
+                events.extend(p.gap_end.take().map(|next| Event::OffsetGap { partition, next }));
+                let mut read = log_of(Vec::new()).events(partition, batch);
+                events.extend(read.next());
+                match gaps[p.read % gaps.len()] {
+                    (_, true) => events.extend(read),
+                    (wide, false) => p.gap_end = (wide > 0).then_some(batch.next),
                 }
+                p.read += 1;
             }
             Op::Pass(millis) => {
                 now += Duration::from_millis(millis);
-                happenings.push(Happening::Other(Event::Tick { now }));
+                events.push(Event::Tick { now });
             }
         }
     }
-    happenings
-}
-
-fn late_ranges(run: &Run) -> BTreeMap<(u32, i64), Vec<(SourceRange, u64)>> {
-    let mut ranges = BTreeMap::<_, Vec<_>>::new();
-    for (partition, account) in run.materializer.ledger().accounts() {
-        for range in account.late_ranges.listed() {
-            ranges.entry((partition, range.key.0)).or_default().push((range.range, range.records));
-        }
-    }
-    ranges
+    (log_of(partitions.into_iter().map(|partition| partition.batches).collect()), events)
 }
 
 /// Windows and totals, without what depends on the way that they came.
@@ -148,7 +158,7 @@ type Outcome = (Vec<(i64, u64, u64, Vec<crate::results::GroupResult>)>, Totals);
 
 /// Reads these partitions of batches until the end, in the order that `picks` says.
 fn until_end(logs: &[Vec<Batch>], picks: &[Index]) -> Outcome {
-    let ends: Vec<i64> = logs.iter().map(|log| log.iter().map(Batch::len).sum()).collect();
+    let ends: Vec<i64> = logs.iter().map(|log| log.iter().map(|batch| batch.records() as i64).sum()).collect();
     // With an hour of grace nothing is late.
     let mut run =
         Run::new(Options { until_end: true, grace: Duration::from_secs(3_600), ..options() }, logs.len() as u32);
@@ -225,20 +235,41 @@ proptest! {
     }
 
     #[test]
-    fn equals_the_reference_at_each_step(ops in proptest::collection::vec(op(), 1..120)) {
+    fn equals_the_reference_at_each_step(
+        ops in proptest::collection::vec(op(), 1..120),
+        gaps in prop_oneof![2 => Just(vec![(0, true)]), 1 => offset_gaps()],
+    ) {
         let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
-        let mut reference = Reference::default();
-        let (mut closed, mut told) = (std::collections::BTreeSet::new(), vec![]);
-        let happenings = history(ops);
-        for happening in &happenings {
-            let effects = run.event(happening.event());
-            prop_assert_eq!(&effects, &reference.step(happening), "after {:?}", happening);
-            prop_assert_eq!(run.totals(), reference.totals());
-            prop_assert_eq!(late_ranges(&run), reference.late_ranges());
-            for window in windows(&effects) {
+        let (log, events) = history(ops, &gaps);
+        let mut model = Model::new(options(), &Expected::new(Rc::new(log)));
+        let mut closed = std::collections::BTreeSet::new();
+        for event in events {
+            let (decision, effects) = (model.handle(&event), run.event(event.clone()));
+            let windows: Vec<WindowResult> = decision.windows.iter().map(|window| (**window).clone()).collect();
+            for window in &windows {
                 prop_assert!(closed.insert(window.start), "{} closed twice", window.start);
             }
-            told.push(effects);
+            let close = Effect::Close { windows, totals: Box::new(model.expected.totals()) };
+            let flow = decision.flow.iter().map(|(partition, pause)| match *pause {
+                true => Effect::Pause { partition: *partition },
+                false => Effect::Resume { partition: *partition },
+            });
+            let expected: Vec<_> = Some(close).filter(|_| !decision.windows.is_empty()).into_iter().chain(flow).collect();
+            prop_assert_eq!(&effects, &expected, "after {:?}", event);
+            prop_assert_eq!(run.totals(), model.expected.totals());
+            let view = run.materializer.view();
+            let phases: Vec<_> = view.partitions.iter().map(|partition| (partition.partition, partition.phase)).collect();
+            prop_assert_eq!((view.watermark, phases), (model.expected.watermark, model.phases()), "after {:?}", event);
+            let open: Vec<_> = model.expected.open.keys().map(|end| model.expected.window(*end, ClosedBy::End)).collect();
+            prop_assert_eq!(view.open_windows.len(), open.len());
+            for (window, expected) in view.open_windows.into_iter().zip(open) {
+                let of = (window.start, window.end, window.messages, window.sensors, window.groups);
+                let wanted = (expected.start, expected.end, expected.messages, expected.sensors, expected.groups);
+                prop_assert_eq!(of, wanted);
+            }
+            for (partition, account) in run.materializer.ledger().accounts() {
+                prop_assert_eq!(Account::from(account), model.expected.account(partition));
+            }
         }
     }
 
@@ -249,7 +280,7 @@ proptest! {
         picks in proptest::collection::vec(any::<Index>(), 1..20),
         partitions in 1_usize..5,
     ) {
-        let one = Batch { readings: readings.iter().map(|(r, ..)| *r).collect(), rejected: vec![] };
+        let one = Batch::new(0, readings.iter().map(|(r, ..)| *r).collect(), vec![]);
         let whole = until_end(&[vec![one.clone()]], &picks);
         prop_assert_eq!(&whole.1.groups, &groups(&one.readings));
         let mut shuffled: Vec<_> = readings.iter().zip(order).collect();
@@ -259,7 +290,7 @@ proptest! {
             let log = &mut logs[partition.index(partitions)];
             match log.last_mut() {
                 Some(batch) if !new_batch => batch.readings.push(*reading),
-                _ => log.push(Batch { readings: vec![*reading], rejected: vec![] }),
+                _ => log.push(Batch::new(0, vec![*reading], vec![])),
             }
         }
         prop_assert_eq!(until_end(&logs, &picks), whole);

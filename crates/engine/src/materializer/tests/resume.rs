@@ -1,10 +1,9 @@
-//! A run that goes on from what was committed equals one that never stopped.
+//! A run that resumes from a commit equals one that never stopped.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::properties::batch;
-use super::reference::Batch;
 use super::*;
 use crate::commit::ResumeState;
 use crate::ledger::DataLoss;
@@ -23,62 +22,31 @@ pub(super) fn apply(before: &ResumeState, materializer: &Materializer, windows: 
             None => saved.groups.push(group),
         }
     }
-    for sighting in commit.sensors {
-        saved.sensors.insert(sighting.sensor, sighting.group);
+    for entry in commit.sensors {
+        saved.sensors.insert(entry.sensor, entry.group);
     }
     saved
 }
 
-/// The log of one partition: batches, each with its first offset.
-pub(super) struct Log(pub(super) Vec<(i64, Batch)>);
-
-impl Log {
-    pub(super) fn new(batches: Vec<Batch>) -> Self {
-        let mut next = 0;
-        let place = |batch: Batch| {
-            let first = next;
-            next += batch.len();
-            (first, batch)
-        };
-        Self(batches.into_iter().filter(|batch| batch.len() > 0).map(place).collect())
-    }
-
-    fn end(&self) -> i64 {
-        self.0.last().map_or(0, |(first, batch)| first + batch.len())
-    }
-
-    /// The batch that begins here, as its event.
-    fn at(&self, partition: u32, offset: i64) -> Option<Event> {
-        let (first, batch) = self.0.iter().find(|(first, _)| *first == offset)?;
-        let partial = Box::new(partial(*first, &batch.readings, &batch.rejected));
-        Some(Event::Partial { partition, partial, digest: digest(*first) })
-    }
-}
-
-/// The digest of the batch that begins here.
-pub(super) fn digest(first: i64) -> u64 {
-    first.cast_unsigned() ^ 0x5eed
-}
-
-/// What a whole history of runs has said.
+/// What a whole history of runs has published.
 #[derive(Default)]
-pub(super) struct Said {
+pub(super) struct Published {
     pub(super) windows: Vec<WindowResult>,
     pub(super) totals: Totals,
 }
 
-/// Reads the logs to their ends in the order of `picks`, stopping and going on after each of `stops` partials: what had not
+/// Reads the log to its end in the order of `picks`, stopping and going on after each of `stops` partials: what had not
 /// been committed is forgotten. A commit follows every `every`-th partial, and `look` sees what it left.
 pub(super) fn read(
     options: &Options,
-    logs: &[Log],
+    log: &Log,
     picks: &[Index],
     stops: &[usize],
     every: usize,
-    look: &mut dyn FnMut(&ResumeState, &Said),
-) -> Said {
+    look: &mut dyn FnMut(&ResumeState, &Published),
+) -> Published {
     let mut saved = ResumeState::default();
-    let mut said = Said::default();
+    let mut published = Published::default();
     let mut stops = stops.iter().copied();
     loop {
         let mut left = stops.next();
@@ -87,15 +55,17 @@ pub(super) fn read(
             materializer: Materializer::resume(Options { leave_open: !last, ..options.clone() }, saved.clone()),
             now: Duration::ZERO,
         };
-        for (partition, _) in (0_u32..).zip(logs) {
+        let ends = log.partitions.iter().map(|batches| batches.last().map_or(0, |batch| batch.next));
+        let ends: Vec<i64> = ends.collect();
+        for (partition, _) in (0..).zip(&ends) {
             run.event(Event::Found { partition });
         }
         let mut effects = run.event(Event::Listed);
-        let mut at = vec![0; logs.len()];
-        for (partition, log) in (0_u32..).zip(logs) {
+        let mut at = vec![0; ends.len()];
+        for (partition, end) in (0..).zip(&ends) {
             let position = saved.partitions.get(&partition).map_or(0, |state| state.resume());
             at[partition as usize] = position;
-            effects.extend(run.attach(partition, position, log.end()));
+            effects.extend(run.attach(partition, position, *end));
         }
         let (mut closed, mut handled, mut turn) = (vec![], 0, 0);
         loop {
@@ -109,12 +79,12 @@ pub(super) fn read(
                 let windows: Vec<_> = closed.iter().collect();
                 saved = apply(&saved, &run.materializer, &windows);
                 run.materializer.committed();
-                said.windows.append(&mut closed);
-                said.totals = run.totals();
-                look(&saved, &said);
+                published.windows.append(&mut closed);
+                published.totals = run.totals();
+                look(&saved, &published);
             }
             if over && last {
-                return said;
+                return published;
             }
             if over || left.as_mut().is_some_and(|left| *left == 0) {
                 break;
@@ -122,14 +92,13 @@ pub(super) fn read(
             if let Some(left) = &mut left {
                 *left -= 1;
             }
-            let ready: Vec<usize> = (0..logs.len()).filter(|p| at[*p] < logs[*p].end()).collect();
+            let ready: Vec<usize> = (0..ends.len()).filter(|p| at[*p] < ends[*p]).collect();
             let partition = ready[picks[turn % picks.len()].index(ready.len())];
             turn += 1;
-            let event = logs[partition].at(partition as u32, at[partition]).expect("resumed at a batch boundary");
-            if let Event::Partial { partial, .. } = &event {
-                at[partition] = partial.source.next;
-            }
-            effects = run.event(event);
+            let batch = log.partitions[partition].iter().find(|batch| batch.first == at[partition]);
+            let batch = batch.expect("resumed at a batch boundary");
+            at[partition] = batch.next;
+            effects = log.events(partition as u32, batch).flat_map(|event| run.event(event)).collect();
             handled += 1;
         }
     }
@@ -150,12 +119,12 @@ proptest! {
         stops in proptest::collection::vec(0_usize..12, 0..6),
         every in 1_usize..4,
     ) {
-        let logs: Vec<Log> = logs.into_iter().map(Log::new).collect();
-        let read = |stops: &[usize], every| read(&until_end(), &logs, &picks, stops, every, &mut |_, _| {});
+        let log = log(logs);
+        let read = |stops: &[usize], every| read(&until_end(), &log, &picks, stops, every, &mut |_, _| {});
         let (whole, parts) = (read(&[], 1), read(&stops, every));
         prop_assert_eq!(&parts.totals, &whole.totals);
         let plain = |window: &WindowResult| (window.start, window.messages, window.sensors, window.groups.clone());
-        let of = |said: &Said| said.windows.iter().map(plain).collect::<Vec<_>>();
+        let of = |published: &Published| published.windows.iter().map(plain).collect::<Vec<_>>();
         prop_assert_eq!(of(&parts), of(&whole));
     }
 }
@@ -181,7 +150,7 @@ fn again(offset: i64, time: Millis, digest: u64) -> Event {
 }
 
 #[test]
-fn what_is_read_again_refills_open_windows_and_counts_nowhere_else() {
+fn what_is_read_again_restores_open_windows_and_counts_nowhere_else() {
     let saved = committed(&options(), &[0, 3_000, 9_000, 9_500]);
     let state = saved.partitions[&0];
     assert_eq!((state.position, state.restore_from, state.resume()), (4, 2, 2), "only the window from 9 s is open");
@@ -190,7 +159,7 @@ fn what_is_read_again_refills_open_windows_and_counts_nowhere_else() {
     run.attach(0, 2, 4);
     assert!(run.materializer.is_restoring());
     run.event(again(2, 9_000, 0));
-    assert_eq!(run.event(Event::Finish), [], "a window that is not whole is not closed");
+    assert_eq!(run.event(Event::Finish), [], "a window that is not restored is not closed");
     run.event(again(3, 9_500, 0));
     assert!(!run.materializer.is_restoring());
     assert_eq!(run.totals(), before);
@@ -214,7 +183,7 @@ fn nothing_closes_while_any_partition_is_read_again() {
     run.attach(0, 0, 2);
     run.attach(1, 0, 3);
     run.event(again(0, 0, 0));
-    // Partition 0 moves on past the window that partition 1 is still to refill.
+    // Partition 0 moves on past the window that partition 1 has not restored.
     assert_eq!(closed(&run.event(again(1, 20_000, 0))), []);
 }
 
@@ -254,7 +223,7 @@ fn another_log_is_known_by_its_last_batch() {
     assert_eq!(run.try_event(Event::Listed), Ok(Vec::new()));
 }
 
-/// What is stored of a run over so many partitions, of which it has come to the first one.
+/// What is stored of a run over `partitions` partitions that has attached the first one.
 fn saved_of(partitions: u32) -> ResumeState {
     let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
     (0..partitions).for_each(|partition| drop(run.event(Event::Found { partition })));
@@ -279,7 +248,7 @@ fn a_batch_without_records_before_the_last_one_is_not_taken_for_it() {
 }
 
 #[test]
-fn what_the_log_no_longer_holds_is_a_gap_that_has_to_be_accepted() {
+fn what_the_log_no_longer_holds_is_data_loss_that_must_be_accepted() {
     let saved = committed(&options(), &[0, 1, 2]);
     let mut run = resumed(options(), saved.clone());
     let behind = run.try_event(Event::Attached { partition: 0, position: 5, end: 9 });
@@ -295,32 +264,32 @@ fn what_the_log_no_longer_holds_is_a_gap_that_has_to_be_accepted() {
 }
 
 #[test]
-fn a_gap_is_accepted_once() {
+fn data_loss_is_accepted_once() {
     // All of them are in windows that are open.
     let saved = committed(&Options { grace: Duration::from_secs(60), ..options() }, &[0, 1, 2]);
-    for (start, merged, refill) in [(1, 3, 1), (3, 3, 3), (5, 5, 5)] {
+    for (start, position, restore_from) in [(1, 3, 1), (3, 3, 3), (5, 5, 5)] {
         let options = Options { grace: Duration::from_secs(60), ..options() };
         let mut run = resumed(Options { accept_data_loss: true, ..options.clone() }, saved.clone());
         run.attach(0, start, 9);
-        // It stops in the midst of it.
+        // It stops before it has read all of it again.
         let saved = apply(&saved, &run.materializer, &[]);
         let state = saved.partitions[&0];
         assert_eq!(
             (state.position, state.restore_from, state.resume()),
-            (merged, refill, start),
+            (position, restore_from, start),
             "the log begins at {start}"
         );
         let mut run = resumed(options, saved);
         run.attach(0, start, 9);
-        let gaps = &run.materializer.ledger().account(0).expect("read before").data_losses;
-        let gap =
+        let losses = &run.materializer.ledger().account(0).expect("read before").data_losses;
+        let loss =
             DataLoss { range: SourceRange { first: 0, next: start }, lost: start.saturating_sub(3).max(0) as u64 };
-        assert_eq!(gaps[..], [gap], "the log begins at {start}");
+        assert_eq!(losses[..], [loss], "the log begins at {start}");
     }
 }
 
 #[test]
-fn a_log_that_was_cut_to_where_nothing_is_missing_is_no_gap() {
+fn a_log_that_was_cut_to_where_nothing_is_missing_is_no_data_loss() {
     let mut run = Run::attached(options(), &[3]);
     for time in [0, 3_000, 6_000] {
         run.reading(0, time);
@@ -342,13 +311,13 @@ fn a_log_that_was_cut_to_where_nothing_is_missing_is_no_gap() {
 }
 
 #[test]
-fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_heard_from() {
+fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_attached() {
     let mut run = Run::attached(options(), &[1, 1]);
     run.reading(1, 60_000);
     run.reading(0, 10_000);
     let mut saved = apply(&ResumeState::default(), &run.materializer, &[]);
     for state in saved.partitions.values_mut() {
-        // As after a gap: nothing is to be read again.
+        // As after data loss: nothing is read again.
         (state.restore_from, state.last) = (state.position, None);
     }
     let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
@@ -356,7 +325,7 @@ fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_heard_from() {
     run.event(Event::Found { partition: 1 });
     run.event(Event::Listed);
     run.attach(0, 1, 2);
-    assert_eq!(run.reading(0, 50_000), [], "partition 1 is not heard from");
+    assert_eq!(run.reading(0, 50_000), [], "partition 1 is not attached");
     assert_eq!(run.materializer.view().watermark, Some(10_000));
     run.attach(1, 1, 1);
     assert_eq!(run.materializer.view().watermark, Some(50_000));

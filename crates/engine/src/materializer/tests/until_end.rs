@@ -23,15 +23,15 @@ fn when_all_are_at_their_targets_all_windows_close_with_end_and_the_run_is_over(
 }
 
 #[test]
-fn a_partition_at_its_target_holds_nothing_back_and_what_comes_beyond_is_dropped() {
+fn a_partition_at_its_target_blocks_nothing_and_what_comes_beyond_is_dropped() {
     let mut run = Run::attached(until_end(), &[1, 100]);
     run.reading(0, 0);
     run.event(Event::End { partition: 0, end: 50 });
     assert_eq!(run.reading(0, 1), []);
     assert_eq!((run.totals().messages, run.materializer.positions()[0]), (1, (0, 1)));
     assert_eq!(closed(&run.reading(1, 60_000)), [(0, ClosedBy::Watermark)]);
-    let gap = Event::Partial { partition: 0, partial: Box::new(partial(30, &[at(0)], &[])), digest: 0 };
-    assert_eq!(run.event(gap), [], "beyond, nothing is looked at");
+    let beyond = Event::Partial { partition: 0, partial: Box::new(partial(30, &[at(0)], &[])), digest: 0 };
+    assert_eq!(run.event(beyond), [], "nothing beyond the target is read");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_target_stays_through_a_reconnect() {
 }
 
 #[test]
-fn quiet_does_not_end_it_short_of_its_target() {
+fn idle_time_does_not_end_it_before_its_target() {
     let mut run = Run::attached(until_end(), &[2]);
     run.reading(0, 0);
     assert_eq!(run.pass(3_600_000), []);
@@ -82,7 +82,7 @@ fn empty_partitions_end_at_once_and_not_before_the_list_is_complete() {
 }
 
 #[test]
-fn who_has_passed_its_target_may_come_back_anywhere() {
+fn a_partition_beyond_its_target_may_be_attached_anywhere() {
     let mut run = Run::attached(until_end(), &[1, 5]);
     run.reading(0, 0);
     run.event(Event::Partial { partition: 0, partial: Box::new(partial(1, &[at(0)], &[])), digest: 0 });
@@ -145,12 +145,16 @@ fn in_whichever_order_partitions_are_read_nothing_is_late_in_the_next_run() {
 }
 
 #[test]
-fn who_leaves_windows_open_falls_quiet_and_nobody_waits_for_ever() {
+fn a_partition_that_holds_windows_open_becomes_idle_and_no_pause_lasts_for_ever() {
     let mut run = Run::attached(left_open(), &[1, 3]);
     run.reading(1, 0);
     assert_eq!(run.reading(0, 0), [Effect::Pause { partition: 0 }], "nothing more is wanted of it");
     assert_eq!(run.materializer.view().partitions[0].phase, PartitionPhase::HoldingOpen);
-    assert_eq!(run.reading(1, 100_000), [Effect::Pause { partition: 1 }], "it may fall quiet, and windows are memory");
+    assert_eq!(
+        run.reading(1, 100_000),
+        [Effect::Pause { partition: 1 }],
+        "partition 0 may become idle, and open windows take memory"
+    );
     assert_eq!(run.pass(9_999), []);
     let effects = run.pass(1);
     assert_eq!(closed(&effects), [(0, ClosedBy::Watermark)]);
@@ -159,7 +163,7 @@ fn who_leaves_windows_open_falls_quiet_and_nobody_waits_for_ever() {
 }
 
 #[test]
-fn who_cannot_fall_quiet_holds_back_to_the_end_but_is_not_waited_for() {
+fn a_partition_that_cannot_become_idle_blocks_to_the_end_but_pauses_no_other() {
     let more = Event::End { partition: 0, end: 2 };
     for what in [more, Event::Detached { partition: 0 }] {
         let mut run = Run::attached(left_open(), &[1, 3]);

@@ -1,4 +1,4 @@
-//! Who holds the watermark back, and how event time goes on.
+//! Which partitions block the watermark, and how event time goes on.
 
 use super::*;
 use crate::results::ClosedBy::{Idle, Watermark};
@@ -27,7 +27,7 @@ fn nothing_closes_before_all_partitions_are_listed() {
 }
 
 #[test]
-fn a_partition_whose_end_is_unknown_holds_everything_back() {
+fn a_partition_whose_end_is_unknown_blocks_everything() {
     let mut run = Run::new(options(), 2);
     run.attach(0, 0, 2);
     run.reading(0, 0);
@@ -37,11 +37,11 @@ fn a_partition_whose_end_is_unknown_holds_everything_back() {
     run.attach(1, 0, 0);
     assert_eq!(phase(&run, 1), PartitionPhase::CaughtUp, "an empty partition is caught up at once");
     assert_eq!(run.pass(9_999), []);
-    assert_eq!(closed(&run.pass(1)), [(0, Idle), (60, Idle)], "and quiet after `idle`");
+    assert_eq!(closed(&run.pass(1)), [(0, Idle), (60, Idle)], "and idle after `idle`");
 }
 
 #[test]
-fn the_topics_watermark_is_the_least_of_those_that_hold_it_back() {
+fn the_topics_watermark_is_the_least_of_those_that_block_it() {
     let mut run = Run::attached(options(), &[100, 100]);
     run.reading(0, 0);
     assert_eq!(closed(&run.reading(0, 60_000)), [], "partition 1 has a backlog and no watermark");
@@ -52,7 +52,7 @@ fn the_topics_watermark_is_the_least_of_those_that_hold_it_back() {
 }
 
 #[test]
-fn a_backlog_holds_back_however_quiet_it_is() {
+fn a_backlog_blocks_however_long_nothing_comes() {
     let mut run = Run::attached(options(), &[100, 1]);
     run.reading(1, 60_000);
     run.reading(0, 0);
@@ -63,19 +63,19 @@ fn a_backlog_holds_back_however_quiet_it_is() {
 }
 
 #[test]
-fn caught_up_and_quiet_it_holds_nothing_back() {
+fn caught_up_and_idle_it_blocks_nothing() {
     let mut run = Run::attached(options(), &[1, 100]);
     run.reading(0, 0);
     run.reading(1, 60_000);
     assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
     run.pass(9_000);
     assert_eq!(run.reading(1, 61_000), []);
-    assert_eq!(closed(&run.pass(1_000)), [(0, Watermark)], "partition 1 alone holds it back now");
+    assert_eq!(closed(&run.pass(1_000)), [(0, Watermark)], "only partition 1 blocks it now");
     assert_eq!(phase(&run, 0), PartitionPhase::Idle);
 }
 
 #[test]
-fn a_newer_reading_begins_the_quiet_anew_others_and_rejected_records_do_not() {
+fn only_a_newer_reading_restarts_the_idle_time() {
     let mut run = Run::attached(options(), &[1, 100]);
     run.reading(0, 0);
     run.pass(9_999);
@@ -86,13 +86,17 @@ fn a_newer_reading_begins_the_quiet_anew_others_and_rejected_records_do_not() {
     run.reading(0, 1);
     run.reading(0, 0);
     run.pass(1);
-    assert_eq!(phase(&run, 0), PartitionPhase::Idle, "else rubbish, or a clock that stands, would hold back for ever");
+    assert_eq!(
+        phase(&run, 0),
+        PartitionPhase::Idle,
+        "otherwise rejected records, or a clock that does not move, would block for ever"
+    );
     run.reading(0, 2);
     assert_eq!(phase(&run, 0), PartitionPhase::CaughtUp);
 }
 
 #[test]
-fn a_clock_that_stands_does_not_hold_the_other_partitions_back() {
+fn a_clock_that_does_not_move_does_not_block_the_other_partitions() {
     let mut run = Run::attached(options(), &[1, 1]);
     let mut closes = vec![];
     for second in 0..30 {
@@ -139,7 +143,7 @@ fn new_records_seen_at_the_end_are_a_backlog_again() {
 }
 
 #[test]
-fn when_all_are_quiet_event_time_goes_on_from_the_newest_reading() {
+fn when_all_are_idle_event_time_goes_on_from_the_newest_reading() {
     let mut run = Run::attached(options(), &[1, 0]);
     run.reading(0, 20_000);
     run.pass(500);
@@ -158,7 +162,7 @@ fn when_all_are_quiet_event_time_goes_on_from_the_newest_reading() {
 }
 
 #[test]
-fn a_long_window_is_not_cut_short_by_quiet() {
+fn a_long_window_is_not_cut_short_by_idle_time() {
     let hour = WindowSize::new(Duration::from_secs(3_600)).expect("an hour");
     let mut run = Run::attached(Options { window: hour, ..options() }, &[1]);
     let mut only = partial(0, &[], &[]);
@@ -192,11 +196,11 @@ fn the_watermark_never_goes_back() {
     run.reading(1, 5);
     assert_eq!(run.materializer.view().watermark, Some(60_000));
     run.reading(0, 70_000);
-    assert_eq!(run.materializer.view().watermark, Some(60_000), "but partition 1 holds it there");
+    assert_eq!(run.materializer.view().watermark, Some(60_000), "but partition 1 blocks it");
 }
 
 #[test]
-fn a_lost_connection_is_not_quiet() {
+fn a_detached_partition_is_not_idle() {
     let mut run = Run::attached(options(), &[1, 1]);
     run.reading(0, 0);
     run.reading(1, 0);
@@ -210,7 +214,7 @@ fn a_lost_connection_is_not_quiet() {
 }
 
 #[test]
-fn attached_again_with_nothing_new_it_is_quiet_after_idle() {
+fn attached_again_with_nothing_new_it_becomes_idle() {
     let mut run = Run::attached(options(), &[1]);
     run.reading(0, 0);
     assert_eq!(closed(&run.pass(20_000)), [(0, Idle)]);
@@ -229,7 +233,7 @@ fn attached_again_with_nothing_new_it_is_quiet_after_idle() {
 }
 
 #[test]
-fn a_broker_that_did_not_answer_for_a_while_makes_nobody_quiet_when_it_answers_again() {
+fn a_broker_that_answers_again_after_a_while_makes_no_partition_idle() {
     let mut run = Run::attached(options(), &[1]);
     run.reading(0, 0);
     let tick = |millis| Event::Tick { now: Duration::from_millis(millis) };
@@ -241,7 +245,7 @@ fn a_broker_that_did_not_answer_for_a_while_makes_nobody_quiet_when_it_answers_a
 }
 
 #[test]
-fn a_broker_that_is_always_slow_keeps_nobody_from_falling_quiet() {
+fn a_broker_that_is_always_slow_keeps_no_partition_from_becoming_idle() {
     let mut run = Run::attached(Options { idle: Duration::from_secs(1), ..options() }, &[1]);
     run.reading(0, 0);
     let mut closes = vec![];
@@ -264,7 +268,7 @@ fn a_tick_that_goes_back_is_ignored() {
 }
 
 #[test]
-fn who_is_not_asked_for_its_end_is_not_quiet() {
+fn a_partition_that_is_not_asked_for_its_end_is_not_idle() {
     let mut run = Run::attached(options(), &[1]);
     run.reading(0, 0);
     let tick = |seconds| Event::Tick { now: Duration::from_secs(seconds) };

@@ -4,20 +4,16 @@ use super::*;
 use crate::results::GroupResult;
 use crate::state::{LastBatch, PartitionState, RunStart, StartOffset, TopicState};
 
-fn reading(sensor: u64, group: &'static str, time: Millis, micros: i64) -> Reading {
-    Reading { sensor, group, time, micros }
-}
-
 fn group(group: &str, messages: u64, sensors: u64, sum: i128, [avg, min, max]: [i64; 3]) -> GroupResult {
     let fixed = Fixed::from_micros;
     GroupResult { group: group.to_owned(), messages, sensors, sum, avg: fixed(avg), min: fixed(min), max: fixed(max) }
 }
 
 #[test]
-fn a_window_has_its_statistics_by_group_ascending_and_the_merged_offsets() {
+fn a_window_has_its_statistics_by_group_ascending_and_the_positions() {
     let mut run = Run::attached(options(), &[100, 100]);
-    run.batch(1, &[reading(7, "WY", 100, 5), reading(8, "WY", 200, 8), reading(7, "AL", 300, -2)], &[]);
-    run.batch(0, &[reading(7, "WY", 2_999, 6), reading(7, "WY", 3_000, 1)], &[Rejection::BadTime]);
+    run.batch(1, &[Reading::new(7, "WY", 100, 5), Reading::new(8, "WY", 200, 8), Reading::new(7, "AL", 300, -2)], &[]);
+    run.batch(0, &[Reading::new(7, "WY", 2_999, 6), Reading::new(7, "WY", 3_000, 1)], &[Rejection::BadTime]);
     run.reading(1, 9_000);
     let effects = run.reading(0, 4_000);
     let [Effect::Close { windows, totals }] = effects.as_slice() else { panic!("{effects:?}") };
@@ -39,7 +35,7 @@ fn a_window_has_its_statistics_by_group_ascending_and_the_merged_offsets() {
         group("AL", 1, 1, -2, [-2, -2, -2]),
         group("WY", 4, 2, 20, [5, 1, 8]),
     ];
-    assert_eq!(totals.groups, run_groups, "totals include what stands in open windows");
+    assert_eq!(totals.groups, run_groups, "totals include open windows");
 }
 
 #[test]

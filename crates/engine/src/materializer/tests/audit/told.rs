@@ -1,5 +1,4 @@
-//! A store and its log, as the audit is told of them: whole, cut, without its oldest windows, with offset_gaps, and with numbers that
-//! are too high.
+//! A store and its log, as the audit is told of them: whole, cut, without its oldest windows, and with numbers that are too high.
 
 use super::*;
 
@@ -57,8 +56,8 @@ impl Told {
     pub(super) fn audit_from(&self, cut: &BTreeMap<PartitionId, i64>) -> Findings {
         let size = WindowSize::default();
         let mut stored = self.stored.clone();
-        stored.rows = Rows::default();
-        self.windows.iter().for_each(|window| stored.rows.push(size.window_of(window.start)));
+        stored.windows = WindowSet::default();
+        self.windows.iter().for_each(|window| stored.windows.push(size.window_of(window.start)));
         let from = stored.partitions.iter().map(|(partition, state)| {
             let begin = stored.begin(*partition, state);
             (*partition, cut.get(partition).map_or(begin, |cut| begin.max(*cut)))
@@ -102,66 +101,14 @@ fn sensor_entries(saved: &ResumeState) -> Vec<SensorEntry> {
     any.filter(|one| !all.insert(one.sensor, one.group)).collect()
 }
 
-/// The events of a history in whose log some batches end further on than their records: `offset_gaps` says how far, and whether the
-/// run finds that out at once, or when the next batch comes. `log` takes the batches.
-pub(super) fn with_offset_gaps(happenings: &[Happening], offset_gaps: &[(i64, bool)], log: &mut Batches) -> Vec<Event> {
-    // By partition, after each batch: where it ends without offset_gaps, and with them.
-    let mut ends = BTreeMap::<PartitionId, Vec<(i64, i64)>>::new();
-    let offset_gap = |number: usize| offset_gaps[number % offset_gaps.len()];
-    for happening in happenings {
-        if let Happening::Batch { partition, first, batch } = happening {
-            let ends = ends.entry(*partition).or_insert_with(|| vec![(0, 0)]);
-            let (_, start) = *ends.last().expect("it has a start");
-            ends.push((first + batch.len(), start + batch.len() + offset_gap(ends.len() - 1).0));
-        }
-    }
-    let place = |partition: &PartitionId, plain: i64| {
-        let known = ends.get(partition).and_then(|ends| ends.iter().rfind(|(end, _)| *end <= plain));
-        known.map_or(plain, |(end, with_offset_gaps)| with_offset_gaps + plain - end)
+/// The batches of a log.
+pub(super) fn batches(log: &Log) -> Batches {
+    let kept = |batch: &Batch| {
+        let partial = log.partial(batch);
+        let digest = super::reference::log::digest(&partial);
+        Kept { partial, digest, next: batch.next }
     };
-    let (mut events, mut read, mut waiting) = (vec![], BTreeMap::<PartitionId, usize>::new(), BTreeMap::new());
-    for happening in happenings {
-        let position = |partition: &PartitionId, read: &BTreeMap<PartitionId, usize>| {
-            let read = read.get(partition).copied().unwrap_or(0);
-            ends.get(partition).map_or(0, |ends| ends[read].1)
-        };
-        match happening {
-            Happening::Batch { partition, batch, .. } => {
-                let first = position(partition, &read);
-                let number = *read.entry(*partition).and_modify(|read| *read += 1).or_insert(1) - 1;
-                if let Some(next) = waiting.remove(partition) {
-                    events.push(Event::OffsetGap { partition: *partition, next });
-                }
-                let partial = partial(first, &batch.readings, &batch.rejected);
-                let (wide, at_once) = offset_gap(number);
-                let next = partial.source.next + wide;
-                log.entry(*partition).or_default().push(Kept { next, ..Kept::new(partial.clone(), digest(first)) });
-                events.push(Event::Partial {
-                    partition: *partition,
-                    partial: Box::new(partial),
-                    digest: digest(first),
-                });
-                if wide > 0 && at_once {
-                    events.push(Event::OffsetGap { partition: *partition, next });
-                } else if wide > 0 {
-                    waiting.insert(*partition, next);
-                }
-            }
-            Happening::Other(Event::Attached { partition, end, .. }) => {
-                let position = position(partition, &read);
-                let end = place(partition, *end);
-                // Where the offset_gap has not been found yet, reading goes on before it.
-                let before =
-                    waiting.get(partition).map(|_| log[partition].last().expect("a batch").partial.source.next);
-                events.push(Event::Attached { partition: *partition, position: before.unwrap_or(position), end });
-            }
-            Happening::Other(Event::End { partition, end }) => {
-                events.push(Event::End { partition: *partition, end: place(partition, *end) });
-            }
-            Happening::Other(event) => events.push(event.clone()),
-        }
-    }
-    events
+    (0..).zip(&log.partitions).map(|(partition, batches)| (partition, batches.iter().map(kept).collect())).collect()
 }
 
 /// Numbers that are higher than they can be, each alone or as they would be if a batch had been merged twice.
