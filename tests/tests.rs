@@ -23,6 +23,7 @@ mod layers;
 mod ledger;
 mod live;
 mod modules;
+mod native;
 mod outage;
 mod partitions;
 mod pipes;

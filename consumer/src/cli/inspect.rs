@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -15,9 +16,9 @@ use super::execute::{Failure, runtime};
 use super::{Place, load, stores};
 use crate::inspect::query::{OutputFormat, Printer};
 use crate::inspect::{self, InspectError};
+use crate::log::ends::{self, AskError};
+use crate::log::{self, Log, LogError};
 use crate::results;
-use crate::source::fluvio::cluster::Cluster;
-use crate::source::fluvio::ends::extents;
 use crate::topology::{StoreKind, Topology};
 
 pub(super) const QUERY_EXAMPLES: &str = "\
@@ -279,8 +280,15 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     let age = since.map(|since| sqlite::now().saturating_sub(since));
     let age = age.map(|age| Duration::from_millis(u64::try_from(age).unwrap_or(0)));
     let usual = given.unwrap_or(Timing { grace: topology.grace, idle: topology.idle });
-    let cluster = cluster(flags.store.place.cluster.as_deref(), &subject.cluster);
-    let log = runtime()?.block_on(extents(&cluster, &subject.topic, PATIENCE));
+    let log = stored_log(flags.store.place.cluster.as_deref(), &subject.cluster, &subject.topic)?;
+    let bounds = runtime()?.block_on(ends::bounds(&*log, PATIENCE)).map_err(|error| {
+        let hint = match error {
+            AskError::NoAnswer { .. } => "; see whether it runs, or name another with --cluster HOST:PORT",
+            AskError::NoTopic { .. } => "; is it another cluster? Name one with --cluster HOST:PORT",
+            AskError::TooSlow(_) => "",
+        };
+        format!("{error}{hint}")
+    });
     let report = inspect::why::report(&inspect::why::WhyInput {
         topic: &subject.topic,
         window: settings.window,
@@ -289,8 +297,8 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
         state,
         partitions: &partitions,
         consumer: holder.as_deref().map(|holder| inspect::why::Consumer { holder, age }),
-        cluster: cluster.address(),
-        log: &log.map_err(|error| error.to_string()),
+        cluster: &log.identity().address,
+        log: &bounds,
     });
     print(match flags.format {
         ReportFormat::Table => inspect::why::text(&report),
@@ -298,11 +306,11 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The cluster that a flag names, else the one that the store was last made with; by the profile if that is its, since
-/// a profile knows more than an address.
-pub(super) fn cluster(flag: Option<&str>, stored: &str) -> Cluster {
-    let usual = Cluster::at(flag);
-    if flag.is_some() || usual.address() == stored { usual } else { Cluster::at(Some(stored)) }
+/// The log of the cluster that a flag names, else that of the one that the store was last made with; by the profile if that is
+/// its, since a profile knows more than an address.
+pub(super) fn stored_log(flag: Option<&str>, stored: &str, topic: &str) -> Result<Arc<dyn Log>, LogError> {
+    let usual = log::open(flag, topic)?;
+    if flag.is_some() || usual.identity().address == stored { Ok(usual) } else { log::open(Some(stored), topic) }
 }
 
 fn print(lines: Vec<String>) -> Result<ExitCode, Failure> {

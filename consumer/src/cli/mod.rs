@@ -24,7 +24,7 @@ use isotherm_terminal::log::{self, Filter, LogFormat};
 use isotherm_terminal::stderr;
 
 pub use self::verify::{VerifyFlags, VerifyFormat};
-use crate::topology::StoreKind;
+use crate::topology::{Combine, StoreKind};
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
@@ -189,6 +189,9 @@ pub struct RunFlags {
     /// How far ahead of its record's log time a reading may be [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub max_ahead: Option<Duration>,
+    /// Where batches are combined [default: what the topology says, broker]
+    #[arg(long, value_enum, value_name = "broker|consumer")]
+    pub combine: Option<Combine>,
     /// Where to begin [default: where the store says, in an unused one `beginning`]
     #[arg(long, value_enum)]
     pub from: Option<FromFlag>,
@@ -246,9 +249,9 @@ impl Logs {
     fn start(&self) {
         let filter = match self.verbose {
             // What the client says of broken connections, we say ourselves, with what follows.
-            0 => "off,isotherm_consumer=info",
-            1 => "warn,isotherm_consumer=debug",
-            _ => "debug,isotherm_consumer=trace",
+            0 => "off,isotherm_consumer=info,isotherm_fluvio=info",
+            1 => "warn,isotherm_consumer=debug,isotherm_fluvio=debug",
+            _ => "debug,isotherm_consumer=trace,isotherm_fluvio=trace",
         };
         log::start(Filter::Default(filter), self.verbose, self.log_format);
     }
@@ -263,6 +266,9 @@ pub struct DeployFlags {
     /// How many partitions the topic is to have [default: what the topology says, 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub partitions: Option<u32>,
+    /// Where batches are combined [default: what the topology says, broker]
+    #[arg(long, value_enum, value_name = "broker|consumer")]
+    pub combine: Option<Combine>,
     /// The file of the SmartModule `window-stats`
     #[arg(long, value_name = "FILE")]
     pub module: Option<PathBuf>,

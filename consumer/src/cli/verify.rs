@@ -58,7 +58,7 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     let config = config(&flags.store)?;
     let mut tell =
         |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
-    info!("reading the log of {} again, from {}", config.store.display(), config.cluster.address());
+    info!("reading the log of {} again, from {}", config.store.display(), config.log.identity().address);
     let report = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         watch_signals(shutdown.clone())?;
@@ -93,7 +93,7 @@ fn config(flags: &StoreFlags) -> Result<Config, Failure> {
         }
     };
     let store: PathBuf = path.ok_or(InspectError::Memory { by_flag: store.is_some() })?;
-    let cluster = StoreReader::open(&store)?.identity().subject.cluster.clone();
-    let cluster = inspect::cluster(place.cluster.as_deref(), &cluster);
-    Ok(Config { store, cluster, topic: place.topic.clone(), settings })
+    let subject = StoreReader::open(&store)?.identity().subject.clone();
+    let log = inspect::stored_log(place.cluster.as_deref(), &subject.cluster, &subject.topic)?;
+    Ok(Config { store, log, topic: place.topic.clone(), settings })
 }
