@@ -188,7 +188,7 @@ fn members_of_a_newer_version_are_refused_not_ignored() {
         let update = format!("UPDATE {table} SET value = ?2, \"check\" = ?3 WHERE rowid = ?1");
         let check = ToSqlOutput::Borrowed(hash.check().value());
         connection.execute(&update, (id, &value, check)).unwrap();
-        let error = open(&copy.path).and_then(|mut store| Ok(store.load().map_err(unwrapped)?)).unwrap_err();
+        let error = open(&copy.path).and_then(|mut store| store.load().map_err(unwrapped)).unwrap_err();
         let named = |found: &String| found.contains(table) && found.contains("further");
         assert!(matches!(&error, Error::NewerFormat { found, .. } if named(found)), "{error:?}");
     }
