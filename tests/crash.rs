@@ -162,9 +162,12 @@ impl Trial {
         Running::start(&mut produce)
     }
 
-    /// A consumer with the store and the topic of dead letters of this trial.
+    /// A consumer with the store and the topic of dead letters of this trial. Each one that is killed is followed by one that has
+    /// batches combined elsewhere: at the broker, in the consumer.
     fn consume(&self, more: &[&str]) -> Running {
-        let args = [&TIMES[..], &["--dead-letters", &self.dead], more].concat();
+        let killed = self.kills.get(&Victim::Consumer).copied().unwrap_or(0);
+        let combine = if killed.is_multiple_of(2) { "broker" } else { "consumer" };
+        let args = [&TIMES[..], &["--dead-letters", &self.dead, "--combine", combine], more].concat();
         self.store.start(&self.cluster, &self.topic, &args)
     }
 

@@ -12,7 +12,7 @@ const KEYS: [&str; 3] = ["none", "sensor", "group"];
 
 /// Every number of partitions with every batch size, and with every key.
 #[track_caller]
-fn check(name: &str, consume: &[&str]) {
+pub(crate) fn check(name: &str, consume: &[&str]) {
     let cluster = Cluster::start();
     let (readings, expected) = (golden(&format!("{name}.jsonl")), golden_text(&format!("{name}.expected")));
     for (row, partitions) in [1, 2, 5].into_iter().enumerate() {

@@ -1,10 +1,7 @@
 //! Stored batches read without a module: the consumer's own partials equal, byte for byte, those of the module at the broker.
 
 use fluvio::dataplane::record::{Batch, Record};
-use isotherm_consumer::source::fluvio::batches::RawBatch;
-use isotherm_consumer::source::fluvio::cluster::Cluster as Controller;
-use isotherm_consumer::source::fluvio::raw::{RawError, RawReader};
-use isotherm_model::combine::Combiner;
+use isotherm_consumer::log::{self, BatchCombiner, LogBatch, LogError, LogReader, ReadOptions};
 use isotherm_model::settings::Settings;
 
 use crate::util::cluster::{Cluster, block_on};
@@ -13,7 +10,7 @@ use crate::util::store::Store;
 use crate::util::{golden, reading};
 
 /// All batches from the one that holds `from` on.
-async fn read(reader: &mut RawReader) -> Vec<RawBatch> {
+async fn read(reader: &mut dyn LogReader) -> Vec<LogBatch> {
     let mut batches = Vec::new();
     while let Some(batch) = reader.next().await.expect("the log can be read") {
         batches.push(batch);
@@ -24,10 +21,9 @@ async fn read(reader: &mut RawReader) -> Vec<RawBatch> {
 #[test]
 fn the_native_partials_are_those_of_the_module_for_every_compression() {
     let cluster = Cluster::start();
-    let controller = Controller::at(Some(cluster.address()));
     let readings = golden("faults.jsonl");
     let settings = Settings::default();
-    let mut combiner = Combiner::new(&settings);
+    let mut combiner = BatchCombiner::new(&settings);
     let params = settings.to_params();
     let params: Vec<(&str, &str)> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
@@ -37,19 +33,21 @@ fn the_native_partials_are_those_of_the_module_for_every_compression() {
             cluster.produce(&topic, &how);
         }
         let batches = block_on(async {
-            let mut reader = RawReader::open(&controller, &topic, 0, 0).await.expect("the node answers");
-            read(&mut reader).await
+            let log = log::open(Some(cluster.address()), &topic).expect("an address");
+            let mut reader = log.read(0, 0, ReadOptions::default()).await.expect("the node answers");
+            read(&mut *reader).await
         });
-        let values: Vec<Vec<u8>> =
-            batches.iter().flat_map(|batch| &batch.records).map(|record| record.value.to_vec()).collect();
+        let mut values: Vec<Vec<u8>> = Vec::new();
+        for batch in &batches {
+            batch.each(&mut Vec::new(), |record| values.push(record.value.to_vec())).expect("a sound batch");
+        }
         assert!(values == cluster.values(&topic, 0), "{compression}: other values than the client reads");
         let partials = cluster.transformed(&topic, 0, "window-stats", &params, batches.len());
         let partials = partials.expect("the module answers");
         assert!(batches.len() > 2, "{compression}: {} batches", batches.len());
         for (batch, partial) in batches.iter().zip(partials) {
-            let mut native = Vec::new();
-            batch.combine(&mut combiner).encode_into(&mut native);
-            assert!(native == partial, "{compression}: the batch at offset {} differs", batch.base_offset);
+            let (_, native) = combiner.encode(batch).expect("a sound batch");
+            assert!(native == partial, "{compression}: the batch at offset {} differs", batch.first);
         }
     }
 }
@@ -57,28 +55,34 @@ fn the_native_partials_are_those_of_the_module_for_every_compression() {
 #[test]
 fn reading_begins_within_a_batch_and_goes_on_after_the_node_was_killed() {
     let mut cluster = Cluster::own();
-    let controller = Controller::at(Some(cluster.address()));
     let topic = cluster.deployed("raw-killed", 1);
+    let log = log::open(Some(cluster.address()), &topic).expect("an address");
+    let open = |from| log.read(0, from, ReadOptions::default());
     // More than one answer holds.
     cluster.produce(&topic, &["60000", "--seed", "1", "--quiet", "--batch-size", "100000"]);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
-    let mut reader = runtime.block_on(RawReader::open(&controller, &topic, 0, 0)).expect("the node answers");
-    assert_eq!((reader.extent().start, reader.extent().end), (0, 60_000));
+    let mut reader = runtime.block_on(open(0)).expect("the node answers");
+    assert_eq!((reader.bounds().start, reader.bounds().end), (0, 60_000));
     let first = runtime.block_on(reader.next()).expect("the log can be read").expect("a batch");
     cluster.kill_and_restart();
-    let rest = runtime.block_on(read(&mut reader));
+    let rest = runtime.block_on(read(&mut *reader));
     let ends: Vec<i64> = rest.iter().map(|batch| batch.next).collect();
-    assert_eq!((first.base_offset, reader.position()), (0, 60_000));
-    assert_eq!(rest.iter().map(|batch| batch.records.len()).sum::<usize>(), 60_000 - first.records.len());
-    for (before, after) in std::iter::once(&first).chain(&rest).zip(&rest) {
-        assert_eq!(before.next, after.base_offset, "of {ends:?}");
+    assert_eq!((first.first, reader.position()), (0, 60_000));
+    let mut records = 0;
+    for batch in std::iter::once(&first).chain(&rest) {
+        batch.each(&mut Vec::new(), |_| records += 1).expect("a sound batch");
     }
-    let within = rest.last().map(|batch| batch.base_offset + 1).expect("several batches");
+    assert_eq!(records, 60_000);
+    for (before, after) in std::iter::once(&first).chain(&rest).zip(&rest) {
+        assert_eq!(before.next, after.first, "of {ends:?}");
+    }
+    let within = rest.last().map(|batch| batch.first + 1).expect("several batches");
     reader.seek(within, 60_000);
-    let last = runtime.block_on(read(&mut reader));
-    assert!(last == rest[rest.len() - 1..], "from {within} on: {} batches", last.len());
-    let beyond = runtime.block_on(RawReader::open(&controller, &topic, 0, 60_001));
-    assert!(matches!(beyond, Err(RawError::Shorter { offset: 60_001, end: 60_000, .. })), "{:?}", beyond.err());
+    let last = runtime.block_on(read(&mut *reader));
+    let firsts = |batches: &[LogBatch]| batches.iter().map(|batch| batch.first).collect::<Vec<_>>();
+    assert_eq!(firsts(&last), firsts(&rest[rest.len() - 1..]), "from {within} on");
+    let beyond = runtime.block_on(open(60_001));
+    assert!(matches!(beyond, Err(LogError::Shorter { offset: 60_001, end: 60_000, .. })), "{:?}", beyond.err());
 }
 
 #[test]

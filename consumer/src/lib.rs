@@ -1,13 +1,14 @@
 //! The consumer: reads partials of a topic, merges them into windows and totals, and publishes what closed.
 
 pub mod cli;
-pub mod dead_letters;
+pub mod delivery;
 pub mod deploy;
 pub mod inspect;
+pub mod log;
 pub mod render;
 pub mod results;
 pub mod run;
 pub mod sinks;
-pub mod source;
+pub mod sources;
 pub mod topology;
 pub mod verify;

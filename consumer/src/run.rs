@@ -27,11 +27,10 @@ use tracing::{error, info};
 
 use self::publisher::Publisher;
 pub use self::publisher::Undelivered;
+use crate::log;
 use crate::sinks::{Sink, SinkError};
-use crate::source::fluvio::cluster::Cluster;
-use crate::source::fluvio::{FluvioSource, Reading};
-use crate::source::{Source, SourceError};
-use crate::topology::Topology;
+use crate::sources::{ReadPlan, Source, SourceError, module, native};
+use crate::topology::{Combine, Topology};
 
 /// How often the materializer is told the time, and displays are brought up to date.
 const TICK: Duration = Duration::from_millis(100);
@@ -155,14 +154,14 @@ pub async fn run(
     sink: &mut dyn Sink,
     shutdown: CancellationToken,
 ) -> Result<Outcome, Error> {
-    let cluster = Cluster::at(config.cluster.as_deref());
-    info!("reading `{}` of the cluster at {}", config.topology.topic, cluster.address());
+    let log = log::open(config.cluster.as_deref(), &config.topology.topic).map_err(SourceError::from)?;
+    info!("reading `{}` of the cluster at {}", config.topology.topic, log.identity().address);
     let saved = match store.load()? {
         Some(_) if config.from.is_some() => return Err(Error::Used),
         Some(saved) => saved,
         None => ResumeState::beginning(config.from.unwrap_or_default()),
     };
-    let reading = Reading {
+    let plan = ReadPlan {
         start: saved.topic.start,
         fixed_partitions: config.until_end,
         resume: saved.partitions.clone(),
@@ -185,7 +184,12 @@ pub async fn run(
         stop_timeout: config.stop_timeout,
         views: config.views,
     };
-    let open = FluvioSource::open(cluster, &config.topology, reading);
+    let open = async {
+        match config.topology.combine {
+            Combine::Broker => module::open(config.cluster.as_deref(), &config.topology, plan).await,
+            Combine::Consumer => native::open(log, &config.topology, plan).await,
+        }
+    };
     let mut source = tokio::select! {
         biased;
         () = shutdown.cancelled() => {
@@ -196,7 +200,7 @@ pub async fn run(
         }
         source = open => source?,
     };
-    drive(&mut source, &mut materializer, store, sink, options, shutdown).await
+    drive(&mut *source, &mut materializer, store, sink, options, shutdown).await
 }
 
 /// What [`drive`] does of its own accord.

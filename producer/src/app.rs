@@ -75,10 +75,10 @@ fn print_completions(shell: Shell) -> Result<ExitCode, Failure> {
 fn start_log(args: &Args) {
     // The platform's crates log every lost connection as an error of theirs; the retries here say it once.
     let level = match args.verbose {
-        _ if args.quiet => "off,isotherm_producer=error",
-        0 => "off,isotherm_producer=warn",
-        1 => "off,isotherm_producer=info",
-        _ => "off,isotherm_producer=debug",
+        _ if args.quiet => "off,isotherm_producer=error,isotherm_fluvio=error",
+        0 => "off,isotherm_producer=warn,isotherm_fluvio=warn",
+        1 => "off,isotherm_producer=info,isotherm_fluvio=info",
+        _ => "off,isotherm_producer=debug,isotherm_fluvio=debug",
     };
     let filter = if args.quiet { Filter::Fixed(level) } else { Filter::Default(level) };
     log::start(filter, args.verbose, args.log_format);

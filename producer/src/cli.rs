@@ -8,7 +8,7 @@ use chrono::DateTime;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
-use fluvio_compression::Compression;
+use isotherm_fluvio::{Compression, cluster_config};
 use isotherm_terminal::log::LogFormat;
 use tracing::info;
 
@@ -17,7 +17,6 @@ use crate::config::{Config, Destination, FluvioSettings, Input, Key, KeyPointers
 use crate::error::ProduceError;
 use crate::random::Share;
 use crate::rate::Rate;
-use crate::sink::cluster_config;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -251,7 +250,7 @@ impl Args {
             return Ok(Destination::Stdout);
         }
         Ok(Destination::Fluvio(Box::new(FluvioSettings {
-            cluster: cluster_config(self.cluster.as_deref())?,
+            cluster: cluster_config(self.cluster.as_deref()).map_err(|reason| ProduceError::Profile { reason })?,
             topic: self.topic.clone(),
             batch_size: self.batch_size,
             linger: self.linger,

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fluvio::FluvioClusterConfig;
-use fluvio_compression::Compression;
+use isotherm_fluvio::{Compression, FluvioClusterConfig};
 
 use crate::clock::EventClock;
 use crate::random::Share;

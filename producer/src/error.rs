@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use isotherm_fluvio::produce::{Refusal, SendError, TopicError};
+
 use crate::summary::Summary;
 
 /// Why a run failed.
@@ -51,16 +53,38 @@ pub enum ProduceError {
     /// The sink was used after it had failed.
     #[error("nothing more can be sent, since an earlier error has ended sending; connect anew")]
     Ended,
-    /// The broker refused a batch for good, or took it and could not replicate it in time.
-    #[error(
-        "partition {partition} of topic `{topic}` did not acknowledge a batch of {messages} messages, {bytes} bytes: {reason}{hint}"
-    )]
-    Refused { topic: String, partition: u32, messages: u64, bytes: usize, reason: String, hint: &'static str },
-    #[error(
-        "partition {partition} of topic `{topic}` took no batch for {}: {reason}; see whether the cluster runs, or \
-         raise --retry-timeout", humantime::format_duration(*tried)
-    )]
-    GaveUp { topic: String, partition: u32, tried: Duration, reason: String },
+    /// The broker refused a batch for good, took it and could not have it replicated in time, or stayed away for too long.
+    #[error("{}{}", .0, hint(.0))]
+    Send(SendError),
+}
+
+/// What to do about a batch that was not acknowledged.
+fn hint(error: &SendError) -> &'static str {
+    match error {
+        SendError::GaveUp { .. } => "; see whether the cluster runs, or raise --retry-timeout",
+        SendError::Refused { refusal: Refusal::TooLarge, .. } => {
+            "; lower --batch-size, or raise the topic's segment size"
+        }
+        SendError::Refused { refusal: Refusal::NotReplicated, .. } => {
+            "; its leader has it, but not all replicas; see whether all brokers run"
+        }
+        SendError::Refused { refusal: Refusal::NotPermitted, .. } => "; see the user of the Fluvio profile",
+    }
+}
+
+impl From<SendError> for ProduceError {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
+}
+
+impl From<TopicError> for ProduceError {
+    fn from(error: TopicError) -> Self {
+        match error {
+            TopicError::Unreachable { address, reason } => Self::Unreachable { address, reason },
+            TopicError::Missing { topic, address } => Self::NoTopic { topic, address },
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

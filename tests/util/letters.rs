@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use isotherm_consumer::source::fluvio::cluster::Cluster as Controller;
-use isotherm_consumer::source::fluvio::raw::RawReader;
+use isotherm_consumer::log::{self, ReadOptions};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
@@ -28,19 +27,22 @@ pub(crate) struct Letter {
 /// All letters of a topic, as often as they are there.
 #[track_caller]
 pub(crate) fn letters(cluster: &Cluster, topic: &str, partitions: u32) -> Vec<Letter> {
-    let controller = Controller::at(Some(cluster.address()));
+    let log = log::open(Some(cluster.address()), topic).expect("an address");
     let mut letters = Vec::new();
     for partition in 0..partitions {
         let records = block_on(async {
-            let mut reader = RawReader::open(&controller, topic, partition, 0).await.expect("the node answers");
+            let mut reader = log.read(partition, 0, ReadOptions::default()).await.expect("the node answers");
             let mut records = Vec::new();
             while let Some(batch) = reader.next().await.expect("the log can be read") {
-                records.extend(batch.records);
+                let copied = batch.each(&mut Vec::new(), |record| {
+                    records.push((record.key.map(<[u8]>::to_vec), record.value.to_vec()));
+                });
+                copied.expect("a sound batch");
             }
             records
         });
-        for record in records {
-            let key = record.key.expect("a letter has a key");
+        for (key, value) in records {
+            let key = key.expect("a letter has a key");
             let key: Value = serde_json::from_slice(&key).expect("its key is JSON");
             let text = |name: &str| key[name].as_str().map(str::to_owned);
             let origin = (super::count(&key, "partition"), super::count(&key, "offset"));
@@ -48,7 +50,7 @@ pub(crate) fn letters(cluster: &Cluster, topic: &str, partitions: u32) -> Vec<Le
             assert_eq!(id, format!("{run}/{}/{}", origin.0, origin.1));
             let reason = text("reason").expect("a reason");
             assert_eq!(key["window"].is_string(), reason == "late", "{key}");
-            letters.push(Letter { reason, origin, id, window: text("window"), value: record.value.to_vec() });
+            letters.push(Letter { reason, origin, id, window: text("window"), value });
         }
     }
     letters

@@ -2,21 +2,20 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
 
 use isotherm_terminal::screen::Screen;
-use isotherm_terminal::signals::{self, INTERRUPTED};
+use isotherm_terminal::signals::INTERRUPTED;
 use isotherm_terminal::stderr;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 
+use super::flags::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command};
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command, inspect, stores, verify};
-use crate::dead_letters::{self, DeadLetters, End, Ended};
+use super::process::{Failure, USAGE, runtime, say, watch_signals};
+use super::{inspect, stores, verify};
+use crate::delivery::{self, DeadLetters, End, Ended};
 use crate::deploy;
 use crate::inspect::InspectError;
-use crate::render::hints;
+use crate::render::source_hints;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome};
 use crate::sinks::Sink;
@@ -25,17 +24,17 @@ use crate::sinks::jsonl::JsonlSink;
 use crate::sinks::progress::ProgressSink;
 use crate::sinks::table::Table;
 use crate::sinks::threaded::ThreadedSink;
-use crate::source::fluvio::cluster::Cluster;
 use crate::topology::{Topology, render};
-
-/// The exit code of wrong usage, as `clap` has it.
-const USAGE: u8 = 2;
-
-/// What ends a command before its time: what to say on standard error.
-pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Executes a parsed command line.
 pub(super) fn execute(cli: Cli) -> ExitCode {
+    let cluster = match &cli.command {
+        None => &cli.place,
+        Some(Command::Deploy(flags)) => &flags.place,
+        Some(Command::Verify(flags)) => &flags.store.place,
+        Some(_) => &cli.place,
+    };
+    let cluster = cluster.cluster.clone();
     let result = match cli.command {
         None => run(&cli),
         Some(Command::Deploy(flags)) => deploy(flags),
@@ -51,7 +50,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            stderr::write_below(format!("error: {}\n", hints::described(&*error)));
+            stderr::write_below(format!("error: {}\n", source_hints::text(&*error, cluster.as_deref())));
             let usage = error.downcast_ref::<LoadError>().is_some_and(LoadError::is_usage)
                 || error.downcast_ref::<InspectError>().is_some_and(InspectError::is_usage)
                 || error.downcast_ref::<crate::verify::Error>().is_some_and(crate::verify::Error::is_usage);
@@ -80,9 +79,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         sink = Box::new(ThreadedSink::new(sink)?);
     }
     let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
-    let letters = cli.run.dead_letters.clone().map(|letters| dead_letters::Config {
+    let letters = cli.run.dead_letters.clone().map(|letters| delivery::Config {
         letters,
-        topic: topology.topic.clone(),
         settings: topology.settings.clone(),
         drain: cli.run.drain,
     });
@@ -105,15 +103,16 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         let Some(((outbox, path), letters)) = outbox.zip(letters) else {
             return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, Ended::Sound));
         };
-        let cluster = Cluster::at(config.cluster.as_deref());
+        let address = config.cluster.as_deref();
+        let log = crate::log::open(address, &config.topology.topic)?;
         let letters = tokio::select! {
-            letters = DeadLetters::start(cluster, letters, outbox, &path) => letters?,
+            letters = DeadLetters::start(log, address, letters, outbox, &path) => letters?,
             // The run says its totals; it reads nothing.
             () = shutdown.cancelled() => {
                 return Ok((run::run(config, &mut *store, &mut *sink, shutdown).await?, Ended::Sound));
             }
         };
-        let outcome = run::run(config, &mut letters.tell(&mut *store), &mut *sink, shutdown.clone()).await;
+        let outcome = run::run(config, &mut letters.notify(&mut *store), &mut *sink, shutdown.clone()).await;
         let end = match &outcome {
             Err(_) => End::Failed,
             Ok(Outcome::Interrupted(_) | Outcome::Undelivered(_)) => End::Stopped,
@@ -152,7 +151,6 @@ fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn 
 fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     flags.logs.start();
     let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
-    let cluster = Cluster::at(flags.place.cluster.as_deref());
     // What the file says of its own topic is not said of another one.
     let declares = load::file(&flags.place)?.is_some_and(|file| file.topic == topology.topic);
     let wanted = deploy::Wanted {
@@ -172,7 +170,7 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
         let shutdown = CancellationToken::new();
         watch_signals(shutdown.clone())?;
         tokio::select! {
-            done = deploy::deploy(&cluster, &wanted, &mut tell) => done.map(|()| false),
+            done = deploy::deploy(flags.place.cluster.as_deref(), &wanted, &mut tell) => done.map(|()| false),
             () = shutdown.cancelled() => Ok(true),
         }
     })?;
@@ -207,25 +205,4 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
     out.write_all(&text)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Cancels `shutdown` at Ctrl-C or SIGTERM. If stopping takes long (for readers of results, dead letters, or a commit), the log
-/// says how to stop at once.
-pub(super) fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
-    signals::watch(shutdown, || {
-        thread::sleep(Duration::from_secs(1));
-        info!("still stopping; once more to stop at once");
-    })
-}
-
-/// One line on standard output, behind all that was logged before.
-pub(super) fn say(line: &str) -> io::Result<()> {
-    stderr::flush();
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
-}
-
-pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

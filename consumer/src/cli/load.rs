@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::inspect::StoreFlags;
-use super::{DeployFlags, Place, RunFlags};
+use super::flags::{DeployFlags, Place, RunFlags};
+use super::store_flags::StoreFlags;
 use crate::topology::{Origin, Overrides, StoreKind, Topology, TopologyError};
 
 /// The file that is read if none is named.
@@ -76,7 +76,9 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
     let topic = place.topic.clone();
     let overrides = match flags {
         Flags::None => Overrides { topic, ..Overrides::default() },
-        Flags::Deploy(flags) => Overrides { topic, partitions: flags.partitions, ..Overrides::default() },
+        Flags::Deploy(flags) => {
+            Overrides { topic, partitions: flags.partitions, combine: flags.combine, ..Overrides::default() }
+        }
         Flags::Store(flags) => Overrides {
             topic,
             window: flags.window,
@@ -92,6 +94,7 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
             idle: flags.idle,
             max_ahead: flags.max_ahead,
             store: flags.store.clone(),
+            combine: flags.combine,
         },
     };
     Ok(base.with(&overrides)?)

@@ -9,16 +9,16 @@ use isotherm_store::memory::MemoryStore;
 use isotherm_store::{Outbox, SqliteStore, StoreReader, Subject, Timing};
 use tracing::info;
 
-use super::RunFlags;
-use super::execute::{Failure, runtime};
-use crate::source::fluvio::cluster::Cluster;
-use crate::topology::{StoreKind, Topology};
-use crate::{dead_letters, run};
+use super::flags::RunFlags;
+use super::process::{Failure, runtime};
+use crate::sources::module;
+use crate::topology::{Combine, StoreKind, Topology};
+use crate::{delivery, log, run};
 
 /// The store of a run.
 pub(super) struct Opened {
     pub(super) store: Box<dyn Store>,
-    /// Where the copier of dead letters takes them from, and where that lies.
+    /// Where the worker of dead letters takes them from, and where that lies.
     pub(super) outbox: Option<(Outbox, PathBuf)>,
 }
 
@@ -27,8 +27,8 @@ pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags)
     let Some(path) = path(topology, cluster)? else {
         return memory(flags);
     };
-    let cluster = Cluster::at(cluster);
-    let subject = Subject::new(topology.topic.clone(), cluster.address(), &topology.settings);
+    let log = log::open(cluster, &topology.topic)?;
+    let subject = Subject::new(topology.topic.clone(), &log.identity().address, &topology.settings);
     let options = sqlite::Options {
         keep: flags.keep,
         take_over: flags.take_over,
@@ -37,7 +37,7 @@ pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags)
         ..sqlite::Options::default()
     };
     if flags.take_over || flags.reset {
-        runtime()?.block_on(look(&cluster, topology, flags))?;
+        runtime()?.block_on(look(cluster, topology, flags))?;
         if !flags.reset && flags.from.is_some() {
             unused(&path)?;
         }
@@ -66,15 +66,17 @@ fn memory(flags: &RunFlags) -> Result<Opened, Failure> {
 }
 
 /// Looks whether the run can begin at all: no store is thrown away, and no consumer stopped, for one that cannot.
-async fn look(cluster: &Cluster, topology: &Topology, flags: &RunFlags) -> Result<(), Failure> {
-    cluster.connect().await?;
+async fn look(cluster: Option<&str>, topology: &Topology, flags: &RunFlags) -> Result<(), Failure> {
     for topic in iter::once(&topology.topic).chain(&flags.dead_letters) {
-        cluster.require_topic(topic).await?;
+        log::open(cluster, topic)?.require().await?;
     }
     if flags.dead_letters.as_ref() == Some(&topology.topic) {
-        return Err(dead_letters::Error::Itself { topic: topology.topic.clone() }.into());
+        return Err(delivery::Error::Itself { topic: topology.topic.clone() }.into());
     }
-    Ok(cluster.require_module(&topology.module).await?)
+    if topology.combine == Combine::Broker {
+        module::require(cluster, &topology.module).await?;
+    }
+    Ok(())
 }
 
 /// Refuses a store that has been used, as the run does when it has it.
@@ -91,14 +93,15 @@ fn unused(path: &Path) -> Result<(), Failure> {
 }
 
 /// Where the store of a topology lies; `None` for memory.
-pub(super) fn path(topology: &Topology, cluster: Option<&str>) -> Result<Option<PathBuf>, isotherm_store::Error> {
+pub(super) fn path(topology: &Topology, cluster: Option<&str>) -> Result<Option<PathBuf>, Failure> {
     match &topology.store {
         StoreKind::Memory => Ok(None),
         StoreKind::File(path) => Ok(Some(path.clone())),
         StoreKind::Default => {
-            let cluster = Cluster::at(cluster);
+            let log = log::open(cluster, &topology.topic)?;
+            let address = &log.identity().address;
             let fingerprint = topology.settings.fingerprint();
-            Ok(Some(sqlite::default_path(&sqlite::data_dir()?, cluster.address(), &topology.topic, fingerprint)))
+            Ok(Some(sqlite::default_path(&sqlite::data_dir()?, address, &topology.topic, fingerprint)))
         }
     }
 }

@@ -8,12 +8,13 @@ use std::io;
 use std::path::PathBuf;
 
 use fluvio::metadata::topic::TopicSpec;
+use isotherm_fluvio::{Cluster, ClusterError};
 use tracing::debug;
 
 use self::files::FileError;
-use crate::source::SourceError;
-use crate::source::fluvio::cluster::{Cluster, ClusterError};
-use crate::topology::Topology;
+use crate::log::LogError;
+use crate::log::fluvio::{cluster, no_answer};
+use crate::topology::{Combine, Topology};
 
 /// The combiner's file.
 const COMBINER_FILE: &str = "window-stats.wasm";
@@ -22,7 +23,7 @@ const GATE: &str = "reading-gate";
 /// Its file.
 const GATE_FILE: &str = "reading-gate.wasm";
 
-/// What is to be on the cluster.
+/// What must be on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The topic, its number of partitions and whatever else a new one gets, and the combiner's name.
@@ -44,7 +45,7 @@ pub struct Wanted {
 pub enum Error {
     /// No cluster.
     #[error(transparent)]
-    Cluster(#[from] SourceError),
+    Cluster(#[from] LogError),
     /// The controller does not answer any longer.
     #[error("the cluster at {address} cannot be asked: {reason}")]
     Unreachable {
@@ -101,23 +102,32 @@ pub enum Error {
     Say(#[from] io::Error),
 }
 
-/// Creates or checks the topic, and uploads or checks the modules; `say` is told each thing that was found or done.
+/// Creates or checks the topic of the cluster at `address`, and uploads or checks the modules, which a topology that combines
+/// in the consumer needs none of; `say` is told each thing that was found or done.
 /// Nothing is done before every file has been found.
 ///
 /// # Errors
-/// Whatever is not as it should be, with what to do. What was done before stays; deploy again when it is mended.
+/// What is not as it should be, with what to do. What was done before stays: deploy again when that is repaired.
 pub async fn deploy(
-    cluster: &Cluster,
+    address: Option<&str>,
     wanted: &Wanted,
     say: &mut (dyn FnMut(&str) -> io::Result<()> + Send),
 ) -> Result<(), Error> {
+    let cluster = &cluster(address);
+    if wanted.topology.combine == Combine::Consumer {
+        cluster.connect().await.map_err(|error| no_answer(cluster, &error))?;
+        for line in topic(cluster, wanted).await? {
+            say(&line)?;
+        }
+        return Ok(say("modules: none, the consumer combines")?);
+    }
     let combiner = files::find(COMBINER_FILE, wanted.file.as_deref(), wanted.folder.as_deref())?;
-    // Someone who names a file of his own for the combiner need not have the other one.
+    // A user who names another file for the combiner need not have the other module.
     let gate = match files::find(GATE_FILE, None, wanted.folder.as_deref()) {
         Err(FileError::Missing { .. }) if wanted.file.is_some() => None,
         gate => Some(gate?),
     };
-    cluster.connect().await?;
+    cluster.connect().await.map_err(|error| no_answer(cluster, &error))?;
     for line in topic(cluster, wanted).await? {
         say(&line)?;
     }

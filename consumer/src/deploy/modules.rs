@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use fluvio::metadata::smartmodule::{SmartModuleSpec, SmartModuleWasm};
+use isotherm_fluvio::Cluster;
 use tracing::debug;
 
 use super::files::ModuleFile;
 use super::{Error, failed};
-use crate::source::fluvio::cluster::Cluster;
-use crate::source::fluvio::module::unpack;
+use crate::sources::module::mark::unpack;
 
 /// What a cluster has under a module's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,10 +19,12 @@ use isotherm_terminal::progress::thousands;
 
 use self::words::{because, seconds};
 use super::columns::{Column, lines};
+use crate::log::LogBounds;
+use crate::log::ends::PartitionBounds;
+use crate::render::source_hints;
 use crate::results::why::{Cluster, OpenWindow, PartitionWhy, ReadState, WhyReport};
 use crate::sinks::table::format::{foreign, time_range};
-use crate::source::SourceError;
-use crate::source::fluvio::ends::{Extent, Extents};
+use crate::sources::SourceError;
 
 /// How much of a text from outside is shown.
 const MOST_TEXT: usize = 400;
@@ -48,7 +50,7 @@ pub struct WhyInput<'a> {
     /// The cluster's address.
     pub cluster: &'a str,
     /// What it answers; or why it answers nothing. Asked after the store was read.
-    pub log: &'a Result<Extents, String>,
+    pub log: &'a Result<PartitionBounds, String>,
 }
 
 /// A consumer that runs.
@@ -120,9 +122,9 @@ fn stand(known: &WhyInput<'_>, partition: PartitionId, window: Option<OpenWindow
     let gone = known.log.as_ref().is_ok_and(|log| !log.contains_key(&partition));
     let (state, lag) = match (stored, extent) {
         _ if gone => (ReadState::Gone, None),
-        (None, extent) => (ReadState::Discovered, extent.map(|Extent { start, end }| distance(start, end))),
+        (None, extent) => (ReadState::Discovered, extent.map(|LogBounds { start, end }| distance(start, end))),
         (Some(_), None) => (ReadState::Unknown, None),
-        (Some(stored), Some(Extent { start, end })) => {
+        (Some(stored), Some(LogBounds { start, end })) => {
             if end < stored.position {
                 error = Some(format!("it ends at offset {end}, but was read up to {}", stored.position));
                 (ReadState::Shorter, None)
@@ -130,7 +132,7 @@ fn stand(known: &WhyInput<'_>, partition: PartitionId, window: Option<OpenWindow
                 let lag = distance(stored.position.max(start), end);
                 let state = match refusal(known, partition, stored, start) {
                     Some(refusal) => {
-                        error = Some(refusal.to_string());
+                        error = Some(source_hints::text(&refusal, None));
                         ReadState::Cut
                     }
                     None if lag > 0 => ReadState::CatchingUp,

@@ -113,7 +113,7 @@ mod tests {
         ] {
             assert!(described(&*error).starts_with(said), "{}", described(&*error));
         }
-        let letters = crate::dead_letters::Error::Store(damaged());
+        let letters = crate::delivery::Error::Store(damaged());
         assert!(described(&letters).starts_with(&format!("dead letters: {said}")), "{}", described(&letters));
         assert_eq!(described(&std::io::Error::other("no")), "no");
     }

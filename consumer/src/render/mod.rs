@@ -1,3 +1,4 @@
 //! What people read.
 
 pub mod hints;
+pub(crate) mod source_hints;

@@ -216,7 +216,7 @@ async fn a_gap_ends_the_run_with_an_error_that_names_it() {
 #[tokio::test]
 async fn an_error_of_the_source_ends_the_run() {
     let mut setting = Setting::new(false, [partial(0, 0)]);
-    setting.events.push(Err(SourceError::TopicDeleted { cluster: Default::default(), topic: "sensors".to_owned() }));
+    setting.events.push(Err(SourceError::TopicDeleted { topic: "sensors".to_owned() }));
     let (outcome, _) = setting.drive().await;
     assert!(matches!(outcome, Err(Error::Source(SourceError::TopicDeleted { .. }))), "{outcome:?}");
 }

@@ -32,6 +32,8 @@ pub struct Topology {
     pub topic: String,
     /// Partitions to create the topic with.
     pub partitions: u32,
+    /// Where batches are combined.
+    pub combine: Combine,
     /// The SmartModule's name on the cluster.
     pub module: String,
     /// Shape of a reading, window size and max-ahead: the module's parameters.
@@ -45,6 +47,31 @@ pub struct Topology {
     /// What Fluvio's own sections say of the topic: replication, retention and so on. Its name and number of partitions
     /// are those of this topology.
     pub topic_config: TopicConfig,
+}
+
+/// Where the records of a batch become a partial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Combine {
+    /// At the broker, by the SmartModule
+    #[default]
+    Broker,
+    /// In the consumer: no SmartModule is needed on the cluster
+    Consumer,
+}
+
+impl Combine {
+    /// Reads `broker` or `consumer`.
+    ///
+    /// # Errors
+    ///
+    /// What would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "broker" => Ok(Self::Broker),
+            "consumer" => Ok(Self::Consumer),
+            other => Err(format!("batches are not combined by `{other}`; write `broker` or `consumer`")),
+        }
+    }
 }
 
 /// Where results are kept.
@@ -104,6 +131,8 @@ pub struct Overrides {
     pub max_ahead: Option<Duration>,
     /// `--store`.
     pub store: Option<StoreKind>,
+    /// `--combine`.
+    pub combine: Option<Combine>,
 }
 
 impl Default for Topology {
@@ -119,6 +148,7 @@ impl Default for Topology {
             },
             topic,
             partitions: 1,
+            combine: Combine::default(),
             module: MODULE.to_owned(),
             settings: Settings::default(),
             grace: Duration::from_secs(1),
@@ -146,7 +176,7 @@ impl Topology {
     /// Everything that is wrong with the flags, each with its name and what would be right.
     pub fn with(mut self, overrides: &Overrides) -> Result<Self, TopologyError> {
         let mut problems = Vec::new();
-        let Overrides { topic, partitions, window, grace, idle, max_ahead, store } = overrides;
+        let Overrides { topic, partitions, window, grace, idle, max_ahead, store, combine } = overrides;
         let mut flags = Flags(&mut problems);
         if let Some(topic) = flags.read("--topic", topic.as_deref(), check::topic) {
             self.topic = topic.to_owned();
@@ -167,6 +197,7 @@ impl Topology {
         if let Some(store) = store {
             self.store = store.clone();
         }
+        self.combine = combine.unwrap_or(self.combine);
         if problems.is_empty() { Ok(self) } else { Err(TopologyError { problems }) }
     }
 

@@ -11,7 +11,7 @@ use super::check::{grace, idle};
 use super::error::{Place, Problems, TopologyError};
 use super::section::{Section, text};
 use super::yaml::{Node, Value};
-use super::{StoreKind, Topology, fluvio, transform, yaml};
+use super::{Combine, StoreKind, Topology, fluvio, transform, yaml};
 
 /// Reads the text of a file called `file`.
 pub(super) fn topology(source: &str, file: &str) -> Result<Topology, TopologyError> {
@@ -36,6 +36,8 @@ fn read(root: &Node, source: &str, problems: &mut Problems) -> Option<Topology> 
     }
     let store = file.take_text("store", problems, StoreKind::parse);
     topology.store = store.map_or(topology.store, |(store, _)| store);
+    let combine = file.take_text("combine", problems, Combine::parse);
+    topology.combine = combine.map_or(topology.combine, |(combine, _)| combine);
     file.finish(problems);
     if let Some(transforms) = transforms {
         let module = transform::read(transforms, &topology.settings, problems);

@@ -3,11 +3,11 @@
 use isotherm_model::duration::DurationText;
 use isotherm_model::schema::Groups;
 
-use super::Topology;
+use super::{Combine, Topology};
 
 /// A paragraph for each part.
 pub fn text(topology: &Topology) -> String {
-    let Topology { topic, module, settings, grace, idle, store, .. } = topology;
+    let Topology { topic, settings, grace, idle, store, .. } = topology;
     let schema = &settings.schema;
     let (window, ahead) = (DurationText(settings.window.duration()), DurationText(settings.max_ahead));
     let (grace, idle) = (DurationText(*grace), DurationText(*idle));
@@ -15,12 +15,13 @@ pub fn text(topology: &Topology) -> String {
         "source   topic `{topic}`, {partitions}\n\
          \u{20}        sensor at {sensor}, group at {group}, time at {time}, value at {value}\n\
          \u{20}        {groups}; values from {min} to {max}\n\
-         module   {module}: one partial for each batch of the log\n\
+         {combine}: one partial for each batch of the log\n\
          \u{20}        readings up to {ahead} ahead of their log's time; settings {fingerprint}\n\
          windows  {window} each, aligned to the epoch; they close {grace} after their end\n\
          \u{20}        a partition that was read to its end and is quiet for {idle} holds nothing back\n\
          store    {store}\n\
          sinks    a table or JSON lines on standard output\n",
+        combine = combined_by(topology),
         partitions = partitions(topology),
         sensor = schema.sensor,
         group = schema.group,
@@ -39,8 +40,12 @@ pub fn mermaid(topology: &Topology) -> String {
     let Topology { topic, module, settings, grace, idle, store, .. } = topology;
     let label = |lines: &[String]| lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("<br/>");
     let source = label(&[format!("topic {topic}"), partitions(topology)]);
+    let module = match topology.combine {
+        Combine::Broker => module.clone(),
+        Combine::Consumer => "the consumer".to_owned(),
+    };
     let module = label(&[
-        module.clone(),
+        module,
         format!("by {} of {}", settings.schema.group, settings.schema.value),
         format!("sensor {}, time {}", settings.schema.sensor, settings.schema.time),
     ]);
@@ -56,6 +61,13 @@ pub fn mermaid(topology: &Topology) -> String {
          \u{20}   windows -- commits --> store[(\"{store}\")]\n\
          \u{20}   store -- closed windows, totals --> sinks[\"table or JSON lines\"]\n"
     )
+}
+
+fn combined_by(Topology { combine, module, .. }: &Topology) -> String {
+    match combine {
+        Combine::Broker => format!("module   {module}"),
+        Combine::Consumer => "combine  in the consumer".to_owned(),
+    }
 }
 
 fn partitions(topology: &Topology) -> String {

@@ -1,7 +1,6 @@
 //! What a file or a flag may say, what is said of a wrong one, and that Fluvio's own parsers read the shipped file.
 
 use fluvio_controlplane_metadata::topic::config::TopicConfig;
-use fluvio_smartengine::transformation::TransformationConfig;
 use isotherm_model::schema::{Groups, Pointer};
 
 use super::*;
@@ -45,16 +44,6 @@ fn fluvio_reads_the_shipped_file_for_a_topic() {
 }
 
 #[test]
-fn fluvio_reads_the_shipped_file_for_a_transform() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../fluvio.yaml");
-    let config = TransformationConfig::from_file(file).expect("what `fluvio consume --transforms-file` reads");
-    assert_eq!(config.transforms.len(), 1);
-    assert_eq!(config.transforms[0].uses, MODULE);
-    let with = config.transforms[0].with.iter().map(|(name, value)| (name.as_str(), value.as_ref()));
-    assert_eq!(with.collect::<Vec<_>>(), [("output", "json")]);
-}
-
-#[test]
 fn every_setting_is_taken() {
     let text = "
 version: 0.2.0
@@ -68,6 +57,7 @@ transforms:
 reading: {sensor: /a, group: /b~1c, time: /d, value: /e/f, groups: [10, N/A], range: {min: -5.5, max: 5}}
 windows: {size: 60s, grace: 0s, idle: 500ms, max-ahead: 120m}
 store: memory
+combine: consumer
 ";
     let topology = read(text).expect("a sound file");
     let schema = &topology.settings.schema;
@@ -76,6 +66,7 @@ store: memory
         ("pumps", 4, "my/stats@0.1.0")
     );
     assert_eq!(topology.topic_config.partition.replication, Some(2));
+    assert_eq!(topology.combine, Combine::Consumer);
     assert_eq!(topology.topic_config.retention.time, Some(Duration::from_secs(7 * 86_400)));
     assert_eq!(schema.group, Pointer::parse("/b~1c").expect("a pointer"));
     assert_eq!(schema.groups, Groups::List(["10", "N/A"].map(str::to_owned).into()), "a list is taken literally");
@@ -251,6 +242,7 @@ fn flags_override_the_file_and_are_checked_alike() {
         idle: Some(Duration::from_secs(1)),
         max_ahead: Some(Duration::from_secs(5)),
         store: Some(StoreKind::File("my.db".into())),
+        combine: Some(Combine::Consumer),
     };
     let topology = read(SHIPPED).expect("the shipped file").with(&overrides).expect("sound flags");
     assert_eq!((topology.topic.as_str(), topology.partitions), ("other", 5));
@@ -258,7 +250,7 @@ fn flags_override_the_file_and_are_checked_alike() {
     assert_eq!(topology.module_params()["window"], "10s");
     assert_eq!(topology.module_params()["max-ahead"], "5s");
     assert_eq!((topology.grace, topology.idle), (Duration::ZERO, Duration::from_secs(1)));
-    assert_eq!(topology.store, StoreKind::File("my.db".into()));
+    assert_eq!((topology.store, topology.combine), (StoreKind::File("my.db".into()), Combine::Consumer));
     let overrides = Overrides {
         topic: Some("No Topic".to_owned()),
         partitions: Some(0),
@@ -267,6 +259,7 @@ fn flags_override_the_file_and_are_checked_alike() {
         idle: Some(Duration::ZERO),
         max_ahead: Some(Duration::MAX),
         store: None,
+        combine: None,
     };
     let error = Topology::default().with(&overrides).expect_err("wrong flags");
     let flags: Vec<_> = error.problems.iter().map(|problem| problem.origin.to_string()).collect();

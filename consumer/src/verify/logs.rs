@@ -1,6 +1,7 @@
 //! What is left of the log, and whether it is the one that was read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use isotherm_engine::audit::Stored;
 use isotherm_engine::audit::findings::{Findings, of};
@@ -8,8 +9,7 @@ use isotherm_engine::state::PartitionState;
 use isotherm_model::partial::PartitionId;
 
 use super::Error;
-use crate::source::fluvio::cluster::Cluster;
-use crate::source::fluvio::raw::{RawError, RawReader};
+use crate::log::{Log, LogError, LogReader, ReadOptions};
 
 /// How many bytes all partitions together may read ahead, as long as no single batch is larger than its share.
 const AHEAD_BYTES: usize = 64 << 20;
@@ -20,7 +20,7 @@ const ANSWER_BYTES: (usize, usize) = (2 << 20, 32 << 10);
 /// The partitions of the log.
 pub(super) struct Logs {
     /// Each that still holds something that was read; `None` if it is another log than the one that was read.
-    pub(super) readers: Option<BTreeMap<PartitionId, RawReader>>,
+    pub(super) readers: Option<BTreeMap<PartitionId, Box<dyn LogReader>>>,
     /// Where each begins.
     pub(super) from: BTreeMap<PartitionId, i64>,
     /// What the log's extent says against the store.
@@ -30,7 +30,7 @@ pub(super) struct Logs {
 /// One partition.
 enum Left {
     /// It is read again from here on.
-    From(i64, Box<RawReader>),
+    From(i64, Box<dyn LogReader>),
     /// Nothing is left of what was read.
     Nothing,
     /// It ends here, before what was read.
@@ -39,22 +39,21 @@ enum Left {
 
 impl Logs {
     /// Opens every partition that was read.
-    pub(super) async fn open(cluster: &Cluster, topic: &str, stored: &Stored) -> Result<Self, Error> {
-        cluster.connect().await?;
-        let known = cluster.require_topic(topic).await?;
+    pub(super) async fn open(log: &Arc<dyn Log>, stored: &Stored) -> Result<Self, Error> {
+        let known = log.require().await?;
         let mut readers = BTreeMap::new();
         let (mut from, mut findings, mut another) = (BTreeMap::new(), Findings::default(), false);
         let (most, least) = ANSWER_BYTES;
         let share = (AHEAD_BYTES / stored.partitions.len().max(1)).clamp(least, most);
         for (partition, state) in &stored.partitions {
-            if *partition >= known.partitions {
-                let has = format!("the topic has {} partitions", known.partitions);
+            if *partition >= known {
+                let has = format!("the topic has {} partitions", known);
                 findings.differ(format!("partition {partition}"), "there", has);
                 another = true;
                 continue;
             }
             let begin = stored.begin(*partition, state);
-            let open = |offset| RawReader::open_with_answers(cluster, topic, *partition, offset, share);
+            let open = |offset| log.read(*partition, offset, ReadOptions { bytes: share, ..ReadOptions::default() });
             match left(begin, state, open).await? {
                 Left::Ends(end) => {
                     let ends = format!("the log ends at {end}");
@@ -63,7 +62,7 @@ impl Logs {
                 }
                 Left::Nothing => drop(from.insert(*partition, state.position)),
                 Left::From(first, mut reader) => {
-                    let start = reader.extent().start;
+                    let start = reader.bounds().start;
                     // What the log had lost does not come back.
                     let first = match stored.data_loss_end(*partition).filter(|end| start < *end) {
                         Some(end) => {
@@ -75,7 +74,7 @@ impl Logs {
                     };
                     reader.seek(first, state.position);
                     from.insert(*partition, first);
-                    readers.insert(*partition, *reader);
+                    readers.insert(*partition, reader);
                 }
             }
         }
@@ -84,22 +83,22 @@ impl Logs {
 }
 
 /// Opens a partition at `begin`, or at its first record if retention has deleted what lies between.
-async fn left<F: Future<Output = Result<RawReader, RawError>>>(
+async fn left<F: Future<Output = Result<Box<dyn LogReader>, LogError>>>(
     begin: i64,
     state: &PartitionState,
     open: impl Fn(i64) -> F,
-) -> Result<Left, RawError> {
+) -> Result<Left, LogError> {
     let mut begin = begin;
     loop {
         return match open(begin).await {
-            Ok(reader) if reader.extent().end < state.position => Ok(Left::Ends(reader.extent().end)),
-            Ok(reader) => Ok(Left::From(begin, Box::new(reader))),
-            Err(RawError::Shorter { end, .. }) => Ok(Left::Ends(end)),
-            Err(RawError::Evicted { start, .. }) if start < state.position => {
+            Ok(reader) if reader.bounds().end < state.position => Ok(Left::Ends(reader.bounds().end)),
+            Ok(reader) => Ok(Left::From(begin, reader)),
+            Err(LogError::Shorter { end, .. }) => Ok(Left::Ends(end)),
+            Err(LogError::Evicted { start, .. }) if start < state.position => {
                 begin = start;
                 continue;
             }
-            Err(RawError::Evicted { .. }) => Ok(Left::Nothing),
+            Err(LogError::Evicted { .. }) => Ok(Left::Nothing),
             Err(error) => Err(error),
         };
     }

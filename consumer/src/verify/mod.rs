@@ -9,11 +9,11 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use isotherm_engine::audit::Audit;
 use isotherm_model::codec;
-use isotherm_model::combine::Combiner;
 use isotherm_model::partial::{Partial, PartitionId};
 use isotherm_model::settings::Settings;
 use isotherm_store::Subject;
@@ -25,9 +25,7 @@ use self::logs::Logs;
 use self::report::Report;
 use self::stored::StoreItem;
 use crate::inspect::{InspectError, settings};
-use crate::source::SourceError;
-use crate::source::fluvio::cluster::Cluster;
-use crate::source::fluvio::raw::{RawError, RawReader};
+use crate::log::{BatchCombiner, Log, LogError, LogReader};
 
 /// How often progress is emitted.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
@@ -40,8 +38,8 @@ const TRIES: u32 = 4;
 pub struct Config {
     /// The store.
     pub store: PathBuf,
-    /// The cluster that holds the log.
-    pub cluster: Cluster,
+    /// The log that it was read from.
+    pub log: Arc<dyn Log>,
     /// The topic that the store is to be of, if that was said.
     pub topic: Option<String>,
     /// The settings that the store is to be of, if they were said.
@@ -65,12 +63,9 @@ pub enum Error {
     /// The store cannot be read.
     #[error("{0}")]
     Store(#[from] isotherm_store::Error),
-    /// The cluster cannot be asked.
-    #[error(transparent)]
-    Source(#[from] SourceError),
     /// The log cannot be read.
     #[error("{0}; nothing can be said of the store")]
-    Log(#[from] RawError),
+    Log(#[from] LogError),
     /// Retention has cut the log before it was read, each time.
     #[error(
         "{reason}, {tries} times while it was being read; nothing can be said of the store. Run it again, when less is \
@@ -78,7 +73,7 @@ pub enum Error {
     )]
     Overtaken {
         /// What was cut the last time.
-        reason: RawError,
+        reason: LogError,
         /// How often reading had begun.
         tries: u32,
     },
@@ -130,11 +125,11 @@ pub async fn verify(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) ->
     let mut tries = 1;
     loop {
         match once(config, emit).await {
-            Err(Error::Log(reason @ RawError::Evicted { .. })) if tries < TRIES => {
+            Err(Error::Log(reason @ LogError::Evicted { .. })) if tries < TRIES => {
                 warn!("{reason}; beginning again with what is left");
                 tries += 1;
             }
-            Err(Error::Log(reason @ RawError::Evicted { .. })) => return Err(Error::Overtaken { reason, tries }),
+            Err(Error::Log(reason @ LogError::Evicted { .. })) => return Err(Error::Overtaken { reason, tries }),
             done => return done,
         }
     }
@@ -153,10 +148,10 @@ async fn once(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Resul
         topic: topic.clone(),
         run: identity.run.to_string(),
         store: config.store.clone(),
-        cluster: config.cluster.address().to_owned(),
+        cluster: config.log.identity().address.clone(),
         findings,
     };
-    let Logs { readers, from, findings } = Logs::open(&config.cluster, &topic, &stored).await?;
+    let Logs { readers, from, findings } = Logs::open(&config.log, &stored).await?;
     let readers = match readers {
         Some(readers) => readers,
         None => return Ok(report(findings)),
@@ -164,7 +159,8 @@ async fn once(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Resul
     let mut replay = Replay {
         audit: Audit::new(settings.window, stored, &from, findings),
         readers,
-        combiner: Combiner::new(&settings),
+        topic: topic.clone(),
+        combiner: BatchCombiner::new(&settings),
         bytes: Vec::new(),
         progress: Progress::default(),
         emitted: Instant::now(),
@@ -241,8 +237,9 @@ fn check(config: &Config, subject: &Subject) -> Result<Settings, Error> {
 /// The log is being read again.
 struct Replay<'a> {
     audit: Audit,
-    readers: BTreeMap<PartitionId, RawReader>,
-    combiner: Combiner,
+    readers: BTreeMap<PartitionId, Box<dyn LogReader>>,
+    topic: String,
+    combiner: BatchCombiner,
     bytes: Vec<u8>,
     progress: Progress,
     emitted: Instant,
@@ -251,7 +248,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// Reads a partition on, up to `offset`. It was merged up to `end`.
-    async fn read(&mut self, partition: PartitionId, offset: i64, end: i64) -> Result<(), RawError> {
+    async fn read(&mut self, partition: PartitionId, offset: i64, end: i64) -> Result<(), LogError> {
         let (Some(reader), Some(position)) = (self.readers.get_mut(&partition), self.audit.position(partition)) else {
             return Ok(());
         };
@@ -260,7 +257,11 @@ impl Replay<'_> {
         }
         reader.seek(position, offset);
         while let Some(batch) = reader.next().await? {
-            let combined = batch.combine(&mut self.combiner);
+            let unreadable = |what| {
+                let (topic, offset) = (self.topic.clone(), batch.first);
+                LogError::Unreadable { topic, partition, offset, what }
+            };
+            let combined = self.combiner.combine(&batch).map_err(unreadable)?;
             let Partial { source, aggregate, .. } = combined.to_partial();
             let mut digest = 0;
             // Only the last batch's is stored: that of the last one with records, if batches without any follow.
@@ -270,7 +271,7 @@ impl Replay<'_> {
                 digest = codec::digest(&self.bytes);
             }
             self.audit.batch(partition, source, batch.next, &aggregate, digest);
-            let offsets = u64::try_from(batch.next.saturating_sub(batch.base_offset)).unwrap_or(0);
+            let offsets = u64::try_from(batch.next.saturating_sub(batch.first)).unwrap_or(0);
             self.progress.read = self.progress.read.saturating_add(offsets);
             if self.emitted.elapsed() >= PROGRESS_PERIOD {
                 self.emitted = Instant::now();

@@ -8,10 +8,10 @@ mod names;
 
 use cells::CellBuilder;
 
-use crate::partial::{Aggregate, Cell, CellKey, CellView, Header, ModuleVersion, Partial, SourceRange};
-use crate::rejection::{RejectedCounts, RejectedHash};
+use crate::partial::{Aggregate, Cell, CellKey, CellView, ModuleVersion, Partial, SourceRange};
+use crate::rejection::RejectedHash;
 use crate::scan::Scanner;
-use crate::settings::{Fingerprint, Settings};
+use crate::settings::Settings;
 use crate::stats::hash_sensor;
 use crate::time::Millis;
 use crate::window::{Window, WindowSize};
@@ -53,13 +53,8 @@ pub fn combine<'a>(
 pub struct Combiner {
     scanner: Scanner,
     size: WindowSize,
-    fingerprint: Fingerprint,
-    source: SourceRange,
-    base_timestamp: Option<Millis>,
-    records: u64,
-    newest: Option<Millis>,
-    rejected: RejectedCounts,
-    rejected_hash: RejectedHash,
+    /// All of the partial but its cells.
+    header: Partial,
     cells: CellBuilder,
     /// The window of the last reading and its start: the next reading is most often in the same window.
     window: Window,
@@ -72,13 +67,14 @@ impl Combiner {
         Self {
             scanner: Scanner::new(settings),
             size: settings.window,
-            fingerprint: settings.fingerprint(),
-            source: SourceRange { first: 0, next: 0 },
-            base_timestamp: None,
-            records: 0,
-            newest: None,
-            rejected: RejectedCounts::default(),
-            rejected_hash: RejectedHash::NONE,
+            header: Partial {
+                version: ModuleVersion::CURRENT,
+                fingerprint: settings.fingerprint(),
+                source: SourceRange { first: 0, next: 0 },
+                base_timestamp: None,
+                rejected_hash: RejectedHash::NONE,
+                aggregate: Aggregate::default(),
+            },
             cells: CellBuilder::default(),
             window: Window(0),
             start: 0,
@@ -87,25 +83,23 @@ impl Combiner {
 
     /// Begins a batch with this first offset and base timestamp (0 and below is none). Forgets what was pushed before.
     pub fn begin(&mut self, first_offset: i64, base_timestamp: Option<Millis>) {
-        self.source = SourceRange { first: first_offset, next: first_offset };
-        self.base_timestamp = base_timestamp.filter(|timestamp| *timestamp > 0);
-        self.records = 0;
-        self.newest = None;
-        self.rejected = RejectedCounts::default();
-        self.rejected_hash = RejectedHash::NONE;
+        self.header.source = SourceRange { first: first_offset, next: first_offset };
+        self.header.base_timestamp = base_timestamp.filter(|timestamp| *timestamp > 0);
+        self.header.rejected_hash = RejectedHash::NONE;
+        self.header.aggregate = Aggregate::default();
         self.cells.clear();
     }
 
     /// Counts a record.
     #[inline]
     pub fn push(&mut self, record: &Record<'_>) {
-        self.records += 1;
-        self.source.next = self.source.next.saturating_add(1);
+        self.header.aggregate.records += 1;
+        self.header.source.next = self.header.source.next.saturating_add(1);
         let reading = match self.scanner.scan(record.value, record.timestamp) {
             Ok(reading) => reading,
             Err(rejection) => {
-                self.rejected.count(rejection);
-                return self.rejected_hash.add(record.value);
+                self.header.aggregate.rejected.count(rejection);
+                return self.header.rejected_hash.add(record.value);
             }
         };
         // As an unsigned number the distance from the window's start is below its size only within the window.
@@ -114,7 +108,8 @@ impl Combiner {
             self.start = self.size.start(self.window);
         }
         let watermark_time = record.timestamp.map_or(reading.time, |timestamp| timestamp.min(reading.time));
-        self.newest = Some(self.newest.map_or(watermark_time, |newest| newest.max(watermark_time)));
+        let newest = &mut self.header.aggregate.newest;
+        *newest = Some(newest.map_or(watermark_time, |newest| newest.max(watermark_time)));
         let sensor = hash_sensor(reading.sensor);
         self.cells.count(self.window, reading.group_place, reading.group, reading.value, sensor);
     }
@@ -133,18 +128,9 @@ pub struct Combined<'a> {
 }
 
 impl<'a> Combined<'a> {
-    pub(crate) fn header(&self) -> Header {
-        let combiner = self.combiner;
-        Header {
-            version: ModuleVersion::CURRENT,
-            fingerprint: combiner.fingerprint,
-            source: combiner.source,
-            base_timestamp: combiner.base_timestamp,
-            records: combiner.records,
-            newest: combiner.newest,
-            rejected: combiner.rejected,
-            rejected_hash: combiner.rejected_hash,
-        }
+    /// All of the partial but its cells.
+    pub(crate) fn header(&self) -> &'a Partial {
+        &self.combiner.header
     }
 
     /// The names of the groups that have cells, ascending.
@@ -163,23 +149,12 @@ impl<'a> Combined<'a> {
 
     /// The partial as an owned value.
     pub fn to_partial(&self) -> Partial {
-        let header = self.header();
         let cells = self.cells().map(|cell| {
             let key = CellKey { window: cell.window, group: cell.group.into() };
             (key, Cell { stats: *cell.stats, sensors: cell.sensors.to_vec() })
         });
-        Partial {
-            version: header.version,
-            fingerprint: header.fingerprint,
-            source: header.source,
-            base_timestamp: header.base_timestamp,
-            rejected_hash: header.rejected_hash,
-            aggregate: Aggregate {
-                records: header.records,
-                newest: header.newest,
-                rejected: header.rejected,
-                cells: cells.collect(),
-            },
-        }
+        let mut partial = self.header().clone();
+        partial.aggregate.cells = cells.collect();
+        partial
     }
 }

@@ -119,19 +119,6 @@ pub struct Cell {
     pub sensors: Vec<SensorHash>,
 }
 
-/// Everything of a partial but its cells.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Header {
-    pub(crate) version: ModuleVersion,
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) source: SourceRange,
-    pub(crate) base_timestamp: Option<Millis>,
-    pub(crate) records: u64,
-    pub(crate) newest: Option<Millis>,
-    pub(crate) rejected: RejectedCounts,
-    pub(crate) rejected_hash: RejectedHash,
-}
-
 /// A cell, wherever it is in memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CellView<'a> {
@@ -144,19 +131,6 @@ pub(crate) struct CellView<'a> {
 }
 
 impl Partial {
-    pub(crate) fn header(&self) -> Header {
-        Header {
-            version: self.version,
-            fingerprint: self.fingerprint,
-            source: self.source,
-            base_timestamp: self.base_timestamp,
-            records: self.aggregate.records,
-            newest: self.aggregate.newest,
-            rejected: self.aggregate.rejected,
-            rejected_hash: self.rejected_hash,
-        }
-    }
-
     /// The names of the groups that have cells, ascending.
     pub(crate) fn groups(&self) -> Vec<&str> {
         let names: BTreeSet<&str> = self.aggregate.cells.keys().map(|key| &*key.group).collect();

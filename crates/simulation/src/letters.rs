@@ -12,20 +12,19 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use isotherm_consumer::dead_letters::Error;
-use isotherm_consumer::dead_letters::chunk::Bounds;
-use isotherm_consumer::dead_letters::copier::{Copier, Failure};
-use isotherm_consumer::dead_letters::letter::Envelope;
-use isotherm_consumer::dead_letters::post::{OTHERS, Post};
-use isotherm_consumer::dead_letters::seam::PendingCommit;
+use isotherm_consumer::delivery::Error;
+use isotherm_consumer::delivery::chunk::Bounds;
+use isotherm_consumer::delivery::letter::Envelope;
+use isotherm_consumer::delivery::seam::Pending;
+use isotherm_consumer::delivery::worker::{DeadLetterWorker, Failure};
+use isotherm_consumer::delivery::writer::{OTHERS, TopicWriter};
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
-
 use isotherm_store::{LostBatch, Outbox};
 
 use super::log::SimLog;
-use super::model::{Befalls, Handle, Item, Model, Point};
+use super::model::{Befalls, Handle, Item, Model, Point, origin};
 use super::random::Random;
 use super::records;
 use super::reference::expected::{Expected, ExpectedDeadBatch};
@@ -64,12 +63,9 @@ impl Faults {
             Point::Tail | Point::Fetch => (50, 20),
             Point::Put => (100, 40),
             Point::Stored => (200, 60),
-            Point::Reach => (150, 250),
             Point::Settle | Point::Settled => (0, 15),
         };
         match self.random.below(1_000) {
-            draw if draw < 80 && point == Point::Stored => Befalls::Lags,
-            draw if draw < 150 && point == Point::Reach => Befalls::Breaks { lost: draw < 75 },
             draw if draw < stops => Befalls::Stops,
             draw if draw < stops + fails => Befalls::Fails,
             _ => Befalls::Nothing,
@@ -99,7 +95,7 @@ pub(crate) struct FaultyOutbox {
     faults: Shared,
 }
 
-impl PendingCommit for FaultyOutbox {
+impl Pending for FaultyOutbox {
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error> {
         let dead = self.outbox.oldest(most)?;
         self.faults.get().taken.extend(dead.iter().cloned());
@@ -108,7 +104,11 @@ impl PendingCommit for FaultyOutbox {
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
         if self.model.befalls(Point::Settle) != Befalls::Nothing {
-            let busy = isotherm_store::Error::Busy { path: "run.db".into(), operation: isotherm_store::Operation::Outbox, holder: None };
+            let busy = isotherm_store::Error::Busy {
+                path: "run.db".into(),
+                operation: isotherm_store::Operation::Outbox,
+                holder: None,
+            };
             let draw = self.faults.get().random.in_thousand(500);
             return Err(if draw { busy } else { isotherm_store::Error::from("the disk reported an error") });
         }
@@ -128,7 +128,7 @@ impl PendingCommit for FaultyOutbox {
     }
 }
 
-type RealWorker = Copier<Handle, Handle, FaultyOutbox>;
+type RealWorker = DeadLetterWorker<Handle, FaultyOutbox>;
 type Step = (Box<RealWorker>, Result<bool, Failure>);
 
 /// The worker of a run.
@@ -291,21 +291,16 @@ impl Letters {
     /// A worker that begins.
     fn worker(&self, store: &FaultyStore, seed: &mut Seed) -> Box<RealWorker> {
         let Self { model, faults, bounds, settings, .. } = self;
-        let lost = {
-            let mut faults = faults.get();
-            faults.taken.clear();
-            faults.random.in_thousand(500)
-        };
-        model.get().part_all(lost);
+        faults.get().taken.clear();
         let sent_before = {
             let (model, faults) = (model.get(), faults.get());
-            let origins = model.letters().map(|(letter, _)| letter.origin);
+            let origins = model.letters().map(|(letter, _)| origin(letter));
             origins.filter(|origin| !faults.is_delivered(origin.partition, origin.offset)).count() as u64
         };
         seed.count("dead letters found again", sent_before);
         let outbox = FaultyOutbox { outbox: store.outbox(), model: model.clone(), faults: faults.clone() };
-        let post = Post::new(model.clone(), Envelope::new("sensors", RUN));
-        Box::new(Copier::new(outbox, model.clone(), post, "sensors".to_owned(), settings, *bounds))
+        let writer = TopicWriter::new(Box::new(model.clone()), Envelope::new("sensors", RUN));
+        Box::new(DeadLetterWorker::new(outbox, model.clone(), writer, "sensors".to_owned(), settings, *bounds))
     }
 
     /// The worker of a consumer whose store was taken over wakes: it may send what it had fetched, and marks nothing done.

@@ -48,10 +48,9 @@ mod world;
 
 /// The model of the dead letters' log and topic, shared with the unit tests of their worker. It names these modules as they do.
 #[allow(dead_code, reason = "the worker's own tests use all of it")]
-#[path = "../../../consumer/src/dead_letters/model.rs"]
+#[path = "../../../consumer/src/delivery/model.rs"]
 mod model;
-use isotherm_consumer::dead_letters::{letter, seam};
-use isotherm_consumer::source;
+use isotherm_consumer::delivery::{letter, seam};
 
 #[path = "../../engine/tests/reference/mod.rs"]
 mod reference;

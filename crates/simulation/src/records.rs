@@ -14,7 +14,7 @@ use isotherm_model::stats::hash_sensor;
 use isotherm_model::time::Utc;
 
 use super::reference::log::{BASE_TIMESTAMP, Batch, Reading};
-use super::source::fluvio::batches::{RawBatch, RawRecord};
+use isotherm_consumer::log::{OwnedBatch, OwnedRecord};
 
 /// How many sensors there are.
 pub(crate) const SENSORS: i64 = 12;
@@ -101,15 +101,13 @@ pub(crate) fn rejected_hash(batch: &Batch) -> RejectedHash {
 }
 
 /// A batch as the log stores it.
-pub(crate) fn raw(batch: &Batch) -> RawBatch {
+pub(crate) fn raw(batch: &Batch) -> OwnedBatch {
     let entries = entries(batch);
     let record = |(entry, offset): (&Entry<'_>, i64)| {
         // It limits what a reading counts for in its partition's watermark.
         let timestamp = if let Entry::Reading(reading) = entry { reading.watermark_time } else { 1_700_000_000_000 };
-        RawRecord { timestamp: Some(timestamp), key: None, value: value(entry, offset) }
+        OwnedRecord { timestamp: Some(timestamp), key: None, value: value(entry, offset) }
     };
-    let records: Vec<RawRecord> = entries.iter().zip(batch.first..).map(record).collect();
-    let delta = i32::try_from(batch.next - batch.first - 1).unwrap_or(0).max(0);
-    let base_timestamp = Some(BASE_TIMESTAMP);
-    RawBatch { base_offset: batch.first, last_offset_delta: delta, next: batch.next, base_timestamp, bytes: 0, records }
+    let records: Vec<OwnedRecord> = entries.iter().zip(batch.first..).map(record).collect();
+    OwnedBatch { first: batch.first, next: batch.next, base_timestamp: Some(BASE_TIMESTAMP), records }
 }

@@ -6,7 +6,7 @@ mod stdout;
 
 use async_trait::async_trait;
 
-pub use self::fluvio::{DEFAULT_ADDRESS, FluvioSink, cluster_config};
+pub use self::fluvio::FluvioSink;
 pub use self::memory::{Collected, MemorySink};
 pub use self::stdout::StdoutSink;
 

@@ -10,6 +10,7 @@ mod testing;
 use fluvio_protocol::Encoder;
 use fluvio_protocol::record::Record;
 use fluvio_smartengine::SmartModuleChainInstance;
+use fluvio_smartengine::transformation::TransformationConfig;
 use isotherm_model::codec::{self, decode, max_encoded_len, max_text_len};
 use isotherm_model::combine::{self, combine};
 use isotherm_model::partial::Partial;
@@ -218,4 +219,14 @@ fn the_package_names_the_version_and_every_parameter() {
     for name in isotherm_model::params::Params::SETTINGS.into_iter().chain(["output"]) {
         assert!(package.contains(&format!("name = \"{name}\"")), "{name}");
     }
+}
+
+#[test]
+fn the_engine_reads_the_shipped_topology_for_a_transform() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fluvio.yaml");
+    let config = TransformationConfig::from_file(file).expect("what `fluvio consume --transforms-file` reads");
+    assert_eq!(config.transforms.len(), 1);
+    assert_eq!(config.transforms[0].uses, "window-stats");
+    let with = config.transforms[0].with.iter().map(|(name, value)| (name.as_str(), value.as_ref()));
+    assert_eq!(with.collect::<Vec<_>>(), [("output", "json")]);
 }

@@ -12,7 +12,7 @@ struct Case {
     consumer: Option<Consumer<'static>>,
     timing: Timing,
     given: Option<Timing>,
-    log: Result<Extents, String>,
+    log: Result<PartitionBounds, String>,
 }
 
 const TIMING: Timing = Timing { grace: Duration::from_secs(1), idle: Duration::from_secs(10) };
@@ -22,8 +22,8 @@ fn started(ago: u64) -> Option<Consumer<'static>> {
     Some(Consumer { holder, age: Some(Duration::from_secs(ago)) })
 }
 
-fn log<const N: usize>(ends: [(PartitionId, i64); N]) -> Result<Extents, String> {
-    Ok(ends.map(|(partition, end)| (partition, Ok(Extent { start: 0, end }))).into())
+fn log<const N: usize>(ends: [(PartitionId, i64); N]) -> Result<PartitionBounds, String> {
+    Ok(ends.map(|(partition, end)| (partition, Ok(LogBounds { start: 0, end }))).into())
 }
 
 fn partition(merged: i64, watermark: Option<Millis>) -> PartitionState {
@@ -52,10 +52,10 @@ impl Case {
     }
 
     fn end(self, partition: PartitionId, end: Result<i64, &str>) -> Self {
-        self.extent(partition, end.map(|end| Extent { start: 0, end }))
+        self.bounds(partition, end.map(|end| LogBounds { start: 0, end }))
     }
 
-    fn extent(mut self, partition: PartitionId, extent: Result<Extent, &str>) -> Self {
+    fn bounds(mut self, partition: PartitionId, extent: Result<LogBounds, &str>) -> Self {
         if let Ok(log) = &mut self.log {
             log.insert(partition, extent.map_err(str::to_owned));
         }
@@ -189,7 +189,7 @@ fn event_time_that_goes_on_by_itself_is_said_with_when_it_gets_there() {
 
 #[test]
 fn a_partition_that_the_store_does_not_know_holds_everything_back() {
-    let case = Case::new().extent(3, Ok(Extent { start: 13, end: 90 }));
+    let case = Case::new().bounds(3, Ok(LogBounds { start: 13, end: 90 }));
     assert_eq!(case.holders(), [1, 3]);
     case.says(&[
         "partition 1",
@@ -215,7 +215,7 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
         let mut case = Case::new().consumer(consumer);
         let last = Some(LastBatch { first: 390, digest: 7 });
         case.partitions.insert(1, PartitionState { restore_from: 350, last, ..partition(400, Some(2_500)) });
-        case.extent(1, Ok(Extent { start, end: 500 }))
+        case.bounds(1, Ok(LogBounds { start, end: 500 }))
     };
     let case = cut(None, 351);
     let of = &case.report().partitions[1];
@@ -249,7 +249,7 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
         assert!(!because.contains("accept-data-loss"), "{because}");
     }
     // Of which nothing has come, that is read from wherever it begins.
-    let case = Case::new().extent(2, Ok(Extent { start: 9, end: 9 }));
+    let case = Case::new().bounds(2, Ok(LogBounds { start: 9, end: 9 }));
     assert_eq!(case.report().partitions[2].state, ReadState::Idle);
     // It holds back what is not there yet, too.
     let mut case = cut(None, 351);

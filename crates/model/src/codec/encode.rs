@@ -4,7 +4,7 @@ use super::check::{self, Fault};
 use super::sink::{Length, Sink};
 use super::{EXACT_SENSORS, FORMAT, GROUP_MEMBERS, MAGIC, NO_TIMESTAMP, STATISTICS};
 use crate::combine::Combined;
-use crate::partial::{CellView, Header, Partial};
+use crate::partial::{CellView, Partial};
 use crate::rejection::Rejection;
 use crate::varint::zigzag;
 use crate::window::Window;
@@ -12,13 +12,13 @@ use crate::window::Window;
 impl Combined<'_> {
     /// Appends the bytes of the partial. With room in `out` for [`Combined::encoded_len`] bytes it needs no memory.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        write(&self.header(), self.groups(), self.cells(), out);
+        write(self.header(), self.groups(), self.cells(), out);
     }
 
     /// How many bytes [`Combined::encode_into`] appends. Cost: linear in the cells; needs no memory.
     pub fn encoded_len(&self) -> usize {
         let mut length = Length::default();
-        write(&self.header(), self.groups(), self.cells(), &mut length);
+        write(self.header(), self.groups(), self.cells(), &mut length);
         length.0
     }
 }
@@ -27,12 +27,13 @@ impl Combined<'_> {
 pub fn encode(partial: &Partial) -> Result<Vec<u8>, Fault> {
     check::partial(partial)?;
     let (mut out, groups) = (Vec::new(), partial.groups());
-    write(&partial.header(), groups.iter().copied(), partial.cells(&groups), &mut out);
+    write(partial, groups.iter().copied(), partial.cells(&groups), &mut out);
     Ok(out)
 }
 
+/// Writes a partial; its cells, which the header may lack, are given apart.
 fn write<'a>(
-    header: &Header,
+    header: &Partial,
     groups: impl ExactSizeIterator<Item = &'a str>,
     cells: impl Iterator<Item = CellView<'a>> + Clone,
     out: &mut impl Sink,
@@ -47,17 +48,17 @@ fn write<'a>(
     out.put(&header.base_timestamp.unwrap_or(NO_TIMESTAMP).to_le_bytes());
     out.put(&header.rejected_hash.0.to_le_bytes());
     out.number(header.source.next.wrapping_sub(header.source.first).cast_unsigned());
-    out.number(header.records);
-    out.number(header.rejected.iter().count() as u64);
+    out.number(header.aggregate.records);
+    out.number(header.aggregate.rejected.iter().count() as u64);
     for reason in (0..).map_while(Rejection::from_number) {
-        let count = header.rejected.get(reason);
+        let count = header.aggregate.rejected.get(reason);
         if count > 0 {
             out.number(reason.number().into());
             out.number(count);
         }
     }
-    out.push(header.newest.is_some().into());
-    if let Some(newest) = header.newest {
+    out.push(header.aggregate.newest.is_some().into());
+    if let Some(newest) = header.aggregate.newest {
         out.put(&newest.to_le_bytes());
     }
     out.number(STATISTICS);

@@ -6,7 +6,7 @@ use super::sink::{self, Length};
 use crate::combine::Combined;
 use crate::fixed::Micros;
 use crate::json::Quoted;
-use crate::partial::{CellView, Header, Partial};
+use crate::partial::{CellView, Partial};
 use crate::time::{Millis, Utc};
 use crate::window::{Window, WindowSize};
 
@@ -23,7 +23,7 @@ use crate::window::{Window, WindowSize};
 pub fn text(partial: &Partial, size: WindowSize, group: &str) -> String {
     let mut out = String::new();
     // Writing into a string cannot fail.
-    let _ = write(&partial.header(), partial.cells(&partial.groups()), size, group, &mut out);
+    let _ = write(partial, partial.cells(&partial.groups()), size, group, &mut out);
     out
 }
 
@@ -31,19 +31,19 @@ impl Combined<'_> {
     /// Appends the text of the partial (see [`text`]). With room in `out` for [`Combined::text_len`] bytes it needs no memory.
     pub fn text_into(&self, group: &str, out: &mut Vec<u8>) {
         // Writing into memory cannot fail.
-        let _ = write(&self.header(), self.cells(), self.window_size(), group, &mut sink::TextSink(out));
+        let _ = write(self.header(), self.cells(), self.window_size(), group, &mut sink::TextSink(out));
     }
 
     /// How many bytes [`Combined::text_into`] appends. Costs as much as that; needs no memory.
     pub fn text_len(&self, group: &str) -> usize {
         let mut length = Length::default();
-        let _ = write(&self.header(), self.cells(), self.window_size(), group, &mut length);
+        let _ = write(self.header(), self.cells(), self.window_size(), group, &mut length);
         length.0
     }
 }
 
 fn write<'a>(
-    header: &Header,
+    header: &Partial,
     cells: impl Iterator<Item = CellView<'a>> + Clone,
     size: WindowSize,
     group: &str,
@@ -57,12 +57,12 @@ fn write<'a>(
     out.write_str(r#","base_timestamp":"#)?;
     time(header.base_timestamp, out)?;
     let counted: u64 = cells.clone().fold(0, |sum, cell| sum.saturating_add(cell.stats.count));
-    write!(out, r#","messages":{},"counted":{counted},"rejected":{{"#, header.records)?;
-    for (i, (reason, count)) in header.rejected.iter().enumerate() {
+    write!(out, r#","messages":{},"counted":{counted},"rejected":{{"#, header.aggregate.records)?;
+    for (i, (reason, count)) in header.aggregate.rejected.iter().enumerate() {
         write!(out, r#"{}"{reason}":{count}"#, comma(i == 0))?;
     }
     out.write_str(r#"},"newest":"#)?;
-    time(header.newest, out)?;
+    time(header.aggregate.newest, out)?;
     out.write_str(r#","windows":["#)?;
     let mut window_before: Option<Window> = None;
     for cell in cells {

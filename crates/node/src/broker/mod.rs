@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection::{self, Handler};
 use crate::state::Shared;
-use crate::wire::{Incoming, Reply, Sender};
+use crate::wire::{Incoming, Sender};
 
 /// The first version that carries chains of SmartModules in their present form.
 const MIN_STREAM_VERSION: i16 = 20;
@@ -79,22 +79,22 @@ impl Handler for Connection {
         match key {
             Key::ApiVersion => {
                 let _: ApiVersionsRequest = incoming.decode()?;
-                self.reply(&incoming, &api_versions()).await
+                self.sender.reply(&incoming, &api_versions()).await
             }
             Key::Produce => {
                 let request = incoming.decode()?;
                 let response = produce::handle(&self.shared, request, version).await;
-                self.reply(&incoming, &response).await
+                self.sender.reply(&incoming, &response).await
             }
             Key::FetchOffsets => {
                 let request = incoming.decode()?;
                 let response = offsets::fetch(&self.shared.catalog, request);
-                self.reply(&incoming, &response).await
+                self.sender.reply(&incoming, &response).await
             }
             Key::UpdateOffsets => {
                 let request = incoming.decode()?;
                 let response = offsets::acknowledge(&mut self.acknowledged, request);
-                self.reply(&incoming, &response).await
+                self.sender.reply(&incoming, &response).await
             }
             Key::StreamFetch => {
                 let request = incoming.decode()?;
@@ -102,29 +102,20 @@ impl Handler for Connection {
             }
             Key::UpdateConsumerOffset => {
                 let response = UpdateConsumerOffsetResponse { error_code: no_consumer_offsets(), ..Default::default() };
-                self.reply(&incoming, &response).await
+                self.sender.reply(&incoming, &response).await
             }
             Key::DeleteConsumerOffset => {
-                self.reply(&incoming, &DeleteConsumerOffsetResponse { error_code: no_consumer_offsets() }).await
+                self.sender.reply(&incoming, &DeleteConsumerOffsetResponse { error_code: no_consumer_offsets() }).await
             }
             Key::FetchConsumerOffsets => {
                 let response = FetchConsumerOffsetsResponse { error_code: no_consumer_offsets(), ..Default::default() };
-                self.reply(&incoming, &response).await
+                self.sender.reply(&incoming, &response).await
             }
             Key::Fetch | Key::StartMirror => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 format!("a request {key:?}, which this node does not serve and does not offer"),
             )),
         }
-    }
-}
-
-impl Connection {
-    async fn reply<T: fluvio_protocol::Encoder>(&self, incoming: &Incoming, response: &T) -> io::Result<()> {
-        let reply = Reply::new(&incoming.header, response)?;
-        // If the client has gone, the next read fails.
-        let _ = self.sender.send(reply).await;
-        Ok(())
     }
 }
 

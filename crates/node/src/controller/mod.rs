@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection::{self, Handler};
 use crate::state::Shared;
-use crate::wire::{Incoming, Reply, Sender, guarded};
+use crate::wire::{Incoming, Sender, guarded};
 
 /// The version of the Fluvio platform whose protocol this is.
 const PLATFORM: semver::Version = semver::Version::new(0, 18, 1);
@@ -64,27 +64,27 @@ impl Handler for Connection {
         match key {
             Key::ApiVersion => {
                 let _: ApiVersionsRequest = incoming.decode()?;
-                self.reply(&incoming, &api_versions()).await
+                self.sender.reply(&incoming, &api_versions()).await
             }
             Key::Create => {
                 let request = incoming.decode()?;
                 let status = admin::create(&self.shared, request).await?;
-                self.reply(&incoming, &status).await
+                self.sender.reply(&incoming, &status).await
             }
             Key::Delete => {
                 let request = incoming.decode()?;
                 let status = admin::delete(&self.shared, request).await?;
-                self.reply(&incoming, &status).await
+                self.sender.reply(&incoming, &status).await
             }
             Key::Update => {
                 let request = incoming.decode()?;
                 let status = admin::update(&self.shared, request).await?;
-                self.reply(&incoming, &status).await
+                self.sender.reply(&incoming, &status).await
             }
             Key::List => {
                 let request: ObjectApiListRequest = incoming.decode()?;
                 let list = admin::list(&self.shared, self.host, &request, version)?;
-                self.reply(&incoming, &list).await
+                self.sender.reply(&incoming, &list).await
             }
             Key::Watch => {
                 let request: ObjectApiWatchRequest = incoming.decode()?;
@@ -95,15 +95,6 @@ impl Handler for Connection {
                 "a request for mirroring, which this node does not do and does not offer",
             )),
         }
-    }
-}
-
-impl Connection {
-    async fn reply<T: fluvio_protocol::Encoder>(&self, incoming: &Incoming, response: &T) -> io::Result<()> {
-        let reply = Reply::new(&incoming.header, response)?;
-        // If the client has gone, the next read fails.
-        let _ = self.sender.send(reply).await;
-        Ok(())
     }
 }
 

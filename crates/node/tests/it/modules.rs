@@ -254,19 +254,21 @@ async fn a_module_with_state_sees_each_batch_once_whatever_fits() {
     node.stop().await;
 }
 
+/// [`ONE_PER_BATCH`] with these bytes as the answer to each batch.
+fn answering(answer: &[u8]) -> String {
+    let data: String = answer.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let export = "(func (export \"array_map\")";
+    let wat = ONE_PER_BATCH.replace(export, &format!("(data (i32.const 1000) \"{data}\") {export}"));
+    wat.replace("(i32.const 0) (i32.const 24)", &format!("(i32.const 1000) (i32.const {})", answer.len()))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_of_several_batches_is_measured_as_it_is_sent() {
     let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &[values(0..1_000), values(1_000..2_000), values(2_000..3_000)], Compression::None).await;
     // Eight empty records of seven bytes for each batch; of a later batch eight, since their offsets take two bytes.
     let answer = [&[0, 0, 0, 8][..], &[12, 0, 0, 0, 0, 0, 0].repeat(8), &[0]].concat();
-    let data: String = answer.iter().map(|byte| format!("\\{byte:02x}")).collect();
-    let wat = ONE_PER_BATCH
-        .replace(
-            "(func (export \"array_map\")",
-            &format!("(data (i32.const 1000) \"{data}\") (func (export \"array_map\")"),
-        )
-        .replace("(i32.const 0) (i32.const 24)", &format!("(i32.const 1000) (i32.const {})", answer.len()));
+    let wat = answering(&answer);
     let mut socket = crate::hostile::Socket::connect(&node.spu_address).await;
     for (max_bytes, records) in [(60, 8), (127, 8), (128, 16), (195, 16), (196, 24)] {
         let request = StreamFetchRequest::<RecordSet>::builder()
@@ -312,15 +314,8 @@ async fn a_failing_record_ends_its_batch_and_not_the_stream() {
         let mut answer = Vec::new();
         passed.encode(&mut answer, 25).unwrap();
         Some(error).encode(&mut answer, 25).unwrap();
-        let data: String = answer.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let wat = ONE_PER_BATCH
-            .replace(
-                "(func (export \"array_map\")",
-                &format!("(data (i32.const 1000) \"{data}\") (func (export \"array_map\")"),
-            )
-            .replace("(i32.const 0) (i32.const 24)", &format!("(i32.const 1000) (i32.const {})", answer.len()));
         let mut config = from("log", 0, Offset::beginning());
-        config.smartmodule(vec![ad_hoc(&wat)]);
+        config.smartmodule(vec![ad_hoc(&answering(&answer))]);
         let mut stream = within(client.consumer_with_config(config.build().unwrap())).await.unwrap();
         for batch in 0..SIZES.len() {
             if !passed.is_empty() {

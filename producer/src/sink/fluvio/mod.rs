@@ -1,34 +1,20 @@
 //! A topic of a Fluvio cluster.
 //!
-//! This speaks the produce request of the published protocol crates rather than going through the `fluvio` crate's
-//! `TopicProducer`. That one, when a connection drops, fails the batch on its way and later sends the batches behind
-//! it from a task that cannot be stopped and that retries without bound: sending the failed one again then changes the
-//! order of records, which makes readings late, and dropping the producer stores batches twice. Here a partition has
-//! one task, which sends one batch at a time until it is acknowledged.
+//! A partition has one task, which sends one batch at a time until it is acknowledged (`isotherm_fluvio::produce`).
 //!
 //! Memory: by partition, the batch that fills, up to three that wait, and the one on its way.
 
-mod batch;
-mod broker;
-mod cluster;
-mod lane;
-mod partitioner;
-mod sender;
+mod queue;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use fluvio_compression::Compression;
+use isotherm_fluvio::produce::{Broker, Layout, LeaderWriter, Partitioner, Sender, Topic};
+use isotherm_fluvio::{Cluster, Compression};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use self::cluster::{DEFAULT_ADDRESS, cluster_config};
-
-use self::broker::Leader;
-use self::cluster::Cluster;
-use self::lane::Lane;
-use self::partitioner::Partitioner;
-use self::sender::{Broker, Sender};
+use self::queue::PartitionQueue;
 use super::Sink;
 use crate::clock::now_ms;
 use crate::config::FluvioSettings;
@@ -36,9 +22,12 @@ use crate::error::ProduceError;
 use crate::messages::Messages;
 use crate::summary::Counters;
 
+/// What brokers know this client as.
+const CLIENT_ID: &str = "isotherm-producer";
+
 /// A producer to all partitions of a topic. Dropping it drops what is not acknowledged.
 pub struct FluvioSink {
-    lanes: Vec<Arc<Lane>>,
+    queues: Vec<Arc<PartitionQueue>>,
     partitioner: Partitioner,
     failure: Arc<Failure>,
     /// One task a partition; they end with the sink.
@@ -59,62 +48,75 @@ impl FluvioSink {
     /// [`ProduceError::Unreachable`], [`ProduceError::NoTopic`], or [`ProduceError::Compression`] if the topic wants
     /// another compression than the settings.
     pub async fn connect(settings: FluvioSettings, counters: Arc<Counters>) -> Result<Self, ProduceError> {
-        let cluster = Arc::new(Cluster::connect(settings.cluster, settings.topic).await?);
-        let layout = cluster.layout().await;
-        let compression = layout.compression(cluster.topic(), settings.compression)?;
+        let cluster = Cluster::new(settings.cluster, CLIENT_ID);
+        let topic = Arc::new(Topic::open(cluster, settings.topic).await?);
+        let layout = topic.layout().await;
+        let compression = compression(topic.name(), &layout, settings.compression)?;
+        let (replicated, retry_timeout) = (layout.is_replicated(), settings.retry_timeout);
         let leaders = (0..layout.partitions()).map(|partition| Sender {
-            broker: Leader::new(Arc::clone(&cluster), partition, layout.replicated, settings.retry_timeout),
-            topic: cluster.topic().to_owned(),
+            broker: LeaderWriter::new(Arc::clone(&topic), partition, replicated, retry_timeout),
+            topic: topic.name().to_owned(),
             partition,
-            retry_timeout: settings.retry_timeout,
+            retry_timeout,
         });
-        let lane = || Lane::new(settings.batch_size, settings.linger);
-        Ok(Self::over(leaders, layout.online, lane, compression, counters))
+        let queue = || PartitionQueue::new(settings.batch_size, settings.linger);
+        Ok(Self::over(leaders, layout.online(), queue, compression, counters))
     }
 
     /// Sends by these, one a partition.
     fn over<B: Broker + 'static>(
-        ways: impl Iterator<Item = Sender<B>>,
+        senders_of_partitions: impl Iterator<Item = Sender<B>>,
         online: Vec<usize>,
-        lane: impl Fn() -> Lane,
+        queue: impl Fn() -> PartitionQueue,
         compression: Compression,
         counters: Arc<Counters>,
     ) -> Self {
         let failure = Arc::new(Failure::default());
         let mut senders = JoinSet::new();
-        let lanes: Vec<_> = ways
+        let queues: Vec<_> = senders_of_partitions
             .map(|sender| {
-                let lane = Arc::new(lane());
-                let (lane_of_task, failure, counters) =
-                    (Arc::clone(&lane), Arc::clone(&failure), Arc::clone(&counters));
+                let queue = Arc::new(queue());
+                let (queue_of_task, failure, counters) =
+                    (Arc::clone(&queue), Arc::clone(&failure), Arc::clone(&counters));
                 senders.spawn(async move {
                     let failure = EndsWithFailure(failure);
-                    if let Err(error) = send_all(&lane_of_task, sender, compression, &counters).await {
+                    if let Err(error) = send_all(&queue_of_task, sender, compression, &counters).await {
                         failure.0.set(error);
                     }
                 });
-                lane
+                queue
             })
             .collect();
-        let partitioner = Partitioner::new(lanes.len(), online);
-        Self { lanes, partitioner, failure, senders }
+        let partitioner = Partitioner::new(queues.len(), online);
+        Self { queues, partitioner, failure, senders }
     }
 
     /// How many partitions the topic has.
     pub fn partitions(&self) -> usize {
-        self.lanes.len()
+        self.queues.len()
+    }
+}
+
+/// How batches of this topic are compressed.
+fn compression(topic: &str, layout: &Layout, asked: Option<Compression>) -> Result<Compression, ProduceError> {
+    match (layout.compression(), asked) {
+        (None, asked) => Ok(asked.unwrap_or_default()),
+        (Some(wanted), Some(asked)) if asked != wanted => {
+            Err(ProduceError::Compression { topic: topic.to_owned(), wanted: wanted.to_string() })
+        }
+        (Some(wanted), _) => Ok(wanted),
     }
 }
 
 /// The task of one partition: ends only with an error.
 async fn send_all<B: Broker>(
-    lane: &Lane,
+    queue: &PartitionQueue,
     mut sender: Sender<B>,
     compression: Compression,
     counters: &Counters,
 ) -> Result<(), ProduceError> {
     loop {
-        let batch = lane.take().await;
+        let batch = queue.take().await;
         let batch = batch.seal(compression).map_err(|error| ProduceError::Encode(error.to_string()))?;
         counters.add_sent(batch.messages);
         sender.send(&batch).await?;
@@ -128,12 +130,12 @@ impl Sink for FluvioSink {
         let now_ms = now_ms();
         for message in messages.iter() {
             let partition = self.partitioner.partition(message.key);
-            let Some(lane) = self.lanes.get(partition) else {
+            let Some(queue) = self.queues.get(partition) else {
                 continue;
             };
-            while !lane.push(message, now_ms).map_err(|error| ProduceError::Encode(error.to_string()))? {
+            while !queue.push(message, now_ms).map_err(|error| ProduceError::Encode(error.to_string()))? {
                 tokio::select! {
-                    () = lane.room() => {}
+                    () = queue.room() => {}
                     () = self.failure.happened.cancelled() => return Err(self.failure.take()),
                 }
             }
@@ -147,8 +149,8 @@ impl Sink for FluvioSink {
     async fn flush(&mut self) -> Result<(), ProduceError> {
         let flush_all = async {
             let mut flushes = JoinSet::new();
-            for lane in self.lanes.iter().map(Arc::clone) {
-                flushes.spawn(async move { lane.flush().await });
+            for queue in self.queues.iter().map(Arc::clone) {
+                flushes.spawn(async move { queue.flush().await });
             }
             while flushes.join_next().await.is_some() {}
         };

@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fluvio::FluvioClusterConfig;
+use isotherm_fluvio::FluvioClusterConfig;
+use isotherm_fluvio::produce::{Attempt, SealedBatch, SendError};
 use tokio::time::{Instant, sleep};
 
-use super::batch::SealedBatch;
-use super::sender::Attempt;
 use super::*;
 use crate::clock::EventClock;
 use crate::config::{Config, Destination, Key, Report, Simulation, Source};
@@ -54,7 +53,7 @@ impl Broker for Scripted {
 
     async fn recover(&mut self) {}
 
-    fn patience(&self, _: &SealedBatch) -> Duration {
+    fn timeout(&self, _: &SealedBatch) -> Duration {
         PATIENCE
     }
 }
@@ -82,14 +81,14 @@ impl Case {
             retry_timeout: self.retry_timeout,
             ..FluvioSettings::new(FluvioClusterConfig::new("nowhere:9003"), "sensors")
         };
-        let ways = (0..2).map(|partition| Sender {
+        let senders = (0..2).map(|partition| Sender {
             broker: Scripted { first: 3, then: self.then, stored: Arc::clone(&stored) },
             topic: settings.topic.clone(),
             partition,
             retry_timeout: settings.retry_timeout,
         });
-        let lane = || Lane::new(settings.batch_size, settings.linger);
-        let mut sink = FluvioSink::over(ways, Vec::new(), lane, Compression::None, Arc::clone(&counters));
+        let queue = || PartitionQueue::new(settings.batch_size, settings.linger);
+        let mut sink = FluvioSink::over(senders, Vec::new(), queue, Compression::None, Arc::clone(&counters));
         let config = Config {
             source: Source::Simulate { simulation: Simulation::default(), clock: EventClock::Real },
             key: Key::None,
@@ -167,7 +166,7 @@ async fn a_broker_that_is_gone_ends_a_stop_by_whichever_bound_comes_first() {
     // Tried since the beginning, five seconds before the stop.
     let retry_timeout = Duration::from_secs(8);
     let case = Case { then: Then::Gone, count: None, retry_timeout, stop_timeout: AN_HOUR };
-    case.run().await.gave_up(3, |error| matches!(error, ProduceError::GaveUp { .. }));
+    case.run().await.gave_up(3, |error| matches!(error, ProduceError::Send(SendError::GaveUp { .. })));
 }
 
 #[tokio::test(start_paused = true)]

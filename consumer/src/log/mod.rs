@@ -1,0 +1,236 @@
+//! A log: partitions of batches, each record with an offset. The seam between the consumer and whatever stores readings.
+//!
+//! A backend says which partitions there are, where each begins and ends, and reads stored batches from a position. A batch
+//! tells by its header where the next one begins, so that a reader sees offsets that hold no record. [`open`] chooses the
+//! backend by the address.
+
+mod batch;
+pub mod ends;
+pub mod fluvio;
+mod fluvio_target;
+#[cfg(test)]
+pub(crate) mod memory;
+pub mod target;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use isotherm_model::partial::PartitionId;
+
+pub use self::batch::{BatchCombiner, LogBatch, LogRecord, OwnedBatch, OwnedRecord, Records};
+use self::fluvio::FluvioLog;
+use self::fluvio_target::FluvioTarget;
+use self::target::Target;
+
+/// What makes a log known again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// What kind of log it is, as an address names it: `fluvio`.
+    pub kind: &'static str,
+    /// Where it is.
+    pub address: String,
+    /// The topic.
+    pub topic: String,
+}
+
+/// Where a partition begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogBounds {
+    /// The first offset that is still there.
+    pub start: i64,
+    /// The offset after the last committed record.
+    pub end: i64,
+}
+
+/// How a partition is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// How many bytes are asked for at once, unless a batch is larger.
+    pub bytes: usize,
+    /// How often in a row something is tried before it is an error.
+    pub tries: u32,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { bytes: 2 << 20, tries: 6 }
+    }
+}
+
+/// A topic of a log.
+#[async_trait]
+pub trait Log: Send + Sync {
+    /// What makes it known again.
+    fn identity(&self) -> &LogIdentity;
+
+    /// How many partitions the topic has; `None` if there is no such topic.
+    async fn partitions(&self) -> Result<Option<u32>, LogError>;
+
+    /// Where a partition begins and ends now.
+    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, LogError>;
+
+    /// Reads a partition, beginning with the batch that holds `from`, up to where it ends now.
+    async fn read(
+        &self,
+        partition: PartitionId,
+        from: i64,
+        options: ReadOptions,
+    ) -> Result<Box<dyn LogReader>, LogError>;
+}
+
+impl dyn Log {
+    /// How many partitions the topic has, which must be there.
+    ///
+    /// # Errors
+    /// A [`LogError`]: nothing answers, or there is no such topic.
+    pub async fn require(&self) -> Result<u32, LogError> {
+        let LogIdentity { address, topic, .. } = self.identity();
+        let missing = || LogError::NoTopic { address: address.clone(), topic: topic.clone() };
+        self.partitions().await?.ok_or_else(missing)
+    }
+}
+
+/// Reads the stored batches of one partition, in order.
+#[async_trait]
+pub trait LogReader: Send {
+    /// Where the partition began and ended when that was last known.
+    fn bounds(&self) -> LogBounds;
+
+    /// Asks where it begins and ends now.
+    async fn ask(&mut self) -> Result<LogBounds, LogError>;
+
+    /// The offset that comes next: after the last batch that was given, by its header.
+    fn position(&self) -> i64;
+
+    /// Goes on with the batch that holds `from`, and ends with the one that holds the last offset before `until`. If `from` is the
+    /// position, what has been fetched already is used.
+    fn seek(&mut self, from: i64, until: i64);
+
+    /// Reads on without end: [`LogReader::next`] waits at the log's end for what is appended.
+    fn follow(&mut self);
+
+    /// The next batch; `None` when all up to the end has been given. Dropping the future loses nothing.
+    async fn next(&mut self) -> Result<Option<LogBatch>, LogError>;
+
+    /// The next batch, if it has been fetched already; [`LogReader::next`] says what is wrong with one that cannot be given.
+    fn ready(&mut self) -> Option<LogBatch> {
+        None
+    }
+}
+
+/// Why a log cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Nothing answers at the address.
+    #[error("no {name} cluster answers at {address}: {reason}")]
+    NoAnswer {
+        /// What kind of cluster was looked for.
+        name: &'static str,
+        /// The address.
+        address: String,
+        /// What the attempt said.
+        reason: String,
+    },
+    /// There is no such topic.
+    #[error("the cluster at {address} has no topic `{topic}`")]
+    NoTopic {
+        /// The address.
+        address: String,
+        /// The topic.
+        topic: String,
+    },
+    /// The way to the partition is broken. Another attempt may go better.
+    #[error("partition {partition} of `{topic}` cannot be read from offset {offset} on: {reason}")]
+    Retry {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// From where.
+        offset: i64,
+        /// What the last attempt said.
+        reason: String,
+    },
+    /// Retention has deleted what was to be read.
+    #[error(
+        "partition {partition} of `{topic}` begins at offset {start} by now: the broker's retention has cut {offset}"
+    )]
+    Evicted {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// What was to be read.
+        offset: i64,
+        /// Where the log begins.
+        start: i64,
+    },
+    /// The log ends before what is to be read.
+    #[error(
+        "partition {partition} of `{topic}` ends at offset {end}, but is to be read up to {offset}: it is not the log that \
+         was read, or its broker lost its tail"
+    )]
+    Shorter {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Up to where it was to be read.
+        offset: i64,
+        /// Where the log ends.
+        end: i64,
+        /// Whether a leader that is new may not know the whole of what was committed yet.
+        lagging: bool,
+    },
+    /// A batch cannot be read, or does not begin where it must.
+    #[error("partition {partition} of `{topic}`: {what}")]
+    Unreadable {
+        /// The topic.
+        topic: String,
+        /// Of which partition.
+        partition: PartitionId,
+        /// Where the batch is.
+        offset: i64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The topic is gone.
+    #[error("the topic `{topic}` was deleted")]
+    Deleted {
+        /// The topic.
+        topic: String,
+    },
+    /// Nothing of it can be read, and waiting changes nothing.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// How an address names a Fluvio cluster.
+const FLUVIO: &str = "fluvio";
+
+/// Opens the topic of the log at `address`: `fluvio://HOST:PORT`, or `HOST:PORT` of a Fluvio cluster; without one that of the
+/// current Fluvio profile. Nothing is connected to yet.
+///
+/// # Errors
+/// [`LogError::Fatal`]: no backend has such addresses.
+pub fn open(address: Option<&str>, topic: &str) -> Result<Arc<dyn Log>, LogError> {
+    Ok(Arc::new(FluvioLog::new(fluvio_address(address)?, topic)))
+}
+
+/// Opens a topic to append to, at an address as [`open`] takes it.
+///
+/// # Errors
+/// Nothing answers there, or there is no such topic.
+pub async fn open_target(address: Option<&str>, topic: &str) -> Result<Box<dyn Target>, LogError> {
+    Ok(Box::new(FluvioTarget::open(fluvio_address(address)?, topic).await?))
+}
+
+fn fluvio_address(address: Option<&str>) -> Result<Option<&str>, LogError> {
+    match address.and_then(|address| address.split_once("://")) {
+        None => Ok(address),
+        Some((FLUVIO, address)) => Ok(Some(address)),
+        Some((kind, _)) => Err(LogError::Fatal(format!(
+            "no log is known by addresses that begin with `{kind}://`; give HOST:PORT of a Fluvio cluster"
+        ))),
+    }
+}

@@ -1,0 +1,57 @@
+//! A topic of any log whose batches are combined here: no module is needed where the log is.
+//!
+//! Each partition has a reader of its own ([`partition`]). Workers ([`workers`]) combine several of its batches at once, and the
+//! reader delivers them in the log's order. A stored batch gives the bytes that the module gives, so that a store goes on with
+//! either.
+
+mod partition;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use self::partition::Reader;
+use self::workers::Workers;
+use super::Source;
+use super::error::SourceError;
+use super::plan::ReadPlan;
+use super::topic::{Outlet, SourceContext, TopicSource};
+use crate::log::{Log, ReadOptions};
+use crate::topology::Topology;
+
+/// What all partitions together may have asked for and not been given yet, unless a single batch is larger than its share.
+const AHEAD_BYTES: usize = 64 << 20;
+
+/// The most and the least that one partition asks for at once.
+const RESPONSE_BYTES: (usize, usize) = (4 << 20, 128 << 10);
+
+/// What all readers of a topic know.
+struct NativeContext {
+    source: SourceContext,
+    log: Arc<dyn Log>,
+    workers: Workers,
+    /// A failure is tried again by the reader, which emits that the partition is lost.
+    options: ReadOptions,
+}
+
+/// Finds the topic of a log.
+///
+/// # Errors
+/// Nothing answers, or there is no such topic.
+pub async fn open(log: Arc<dyn Log>, topology: &Topology, plan: ReadPlan) -> Result<Box<dyn Source>, SourceError> {
+    let partitions = log.require().await?;
+    let (most, least) = RESPONSE_BYTES;
+    let share = AHEAD_BYTES / usize::try_from(partitions).unwrap_or(usize::MAX).max(1);
+    let context = Arc::new(NativeContext {
+        source: SourceContext::new(&topology.topic, topology.idle, plan.accept_data_loss),
+        log: log.clone(),
+        workers: Workers::new(&topology.settings),
+        options: ReadOptions { bytes: share.clamp(least, most), tries: 1 },
+    });
+    let new_reader =
+        Box::new(move |outlet: Outlet| Box::pin(Reader::new(context.clone(), outlet).run()) as BoxFuture<'static, ()>);
+    Ok(Box::new(TopicSource::start(log, partitions, &plan, new_reader)))
+}
