@@ -14,10 +14,10 @@ use std::task::{Context, Poll, Waker};
 
 use isotherm_consumer::delivery::Error;
 use isotherm_consumer::delivery::chunk::Bounds;
-use isotherm_consumer::delivery::worker::{DeadLetterWorker, Failure};
 use isotherm_consumer::delivery::letter::Envelope;
-use isotherm_consumer::delivery::writer::{OTHERS, TopicWriter};
 use isotherm_consumer::delivery::seam::Pending;
+use isotherm_consumer::delivery::worker::{DeadLetterWorker, Failure};
+use isotherm_consumer::delivery::writer::{OTHERS, TopicWriter};
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
