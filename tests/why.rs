@@ -29,7 +29,7 @@ fn readings(folder: &Path, state: &str, seconds: Range<u32>) -> String {
 
 /// Produces such readings, keyed by state.
 fn produce(cluster: &Cluster, topic: &str, folder: &Path, state: &str, seconds: Range<u32>) {
-    cluster.produce(topic, &["--input", &readings(folder, state, seconds), "--key", "group", "--idle"]);
+    cluster.produce(topic, &["--input", &readings(folder, state, seconds), "--key", "group", "--quiet"]);
 }
 
 /// For each of two partitions a state whose readings go there, if they are keyed by state.
@@ -146,7 +146,7 @@ fn why_says_of_a_log_that_was_cut_what_a_run_says() {
     let topic = cluster.kept_short("why-cut", 300_000);
     let store = Store::new();
     let produce = |count: &str, start: &str| {
-        let args = ["--seed", "7", "--start", start, "--rate", "100", "--idle", "--batch-size", "4000"];
+        let args = ["--seed", "7", "--start", start, "--rate", "100", "--quiet", "--batch-size", "4000"];
         cluster.produce(&topic, &[&[count], &args[..]].concat());
     };
     let run = || store.to_end(&cluster, &topic, &["--leave-open"]);
