@@ -28,7 +28,8 @@ fn a_store_goes_on_with_the_other_way_of_combining() {
         let (topic, store) = (cluster.deployed("both", 2), Store::new());
         for (round, way) in ways.into_iter().enumerate() {
             let (seed, start) = (round.to_string(), format!("2026-03-14T09:{:02}:00Z", 5 * round));
-            let faulty = ["--late", "0.05", "--malformed", "0.05", "--disorder", "500", "--seed", &seed, "--start", &start];
+            let faulty =
+                ["--late", "0.05", "--malformed", "0.05", "--disorder", "500", "--seed", &seed, "--start", &start];
             cluster.produce(&topic, &[&["10000", "--quiet", "--batch-size", "9000"][..], &faulty].concat());
             let said = store.to_end(&cluster, &topic, &["--combine", way, "--leave-open"]).code(0).stdout;
             assert!(said.contains(r#""type":"window""#), "{way}: {said}");

@@ -76,12 +76,9 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
     let topic = place.topic.clone();
     let overrides = match flags {
         Flags::None => Overrides { topic, ..Overrides::default() },
-        Flags::Deploy(flags) => Overrides {
-            topic,
-            partitions: flags.partitions,
-            combine: flags.combine,
-            ..Overrides::default()
-        },
+        Flags::Deploy(flags) => {
+            Overrides { topic, partitions: flags.partitions, combine: flags.combine, ..Overrides::default() }
+        }
         Flags::Store(flags) => Overrides {
             topic,
             window: flags.window,

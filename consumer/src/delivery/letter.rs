@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::log::{OwnedBatch, OwnedRecord};
-    
+
     const RUN: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 
     fn reading(time: &str) -> Bytes {
@@ -184,8 +184,7 @@ mod tests {
         ];
         let record = |value: &Bytes| OwnedRecord { timestamp: None, key: None, value: value.clone() };
         let records = values.iter().map(record).collect();
-        let batch =
-            OwnedBatch { first: 100, next: 106, base_timestamp: None, records };
+        let batch = OwnedBatch { first: 100, next: 106, base_timestamp: None, records };
         let size = WindowSize::default();
         let late = size.window_of(1_795_341_600_000);
         let range = SourceRange { first: 100, next: 106 };

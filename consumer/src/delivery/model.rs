@@ -193,11 +193,7 @@ impl Target for Handle {
         Ok(())
     }
 
-    async fn append(
-        &mut self,
-        partition: PartitionId,
-        letters: &[OutgoingRecord],
-    ) -> Result<Appended, TargetError> {
+    async fn append(&mut self, partition: PartitionId, letters: &[OutgoingRecord]) -> Result<Appended, TargetError> {
         if !self.pass(Point::Put).await {
             return Err(TargetError::Unsure("the connection breaks".to_owned()));
         }

@@ -112,7 +112,14 @@ impl World {
     fn worker(&self) -> DeadLetterWorker<Handle, Outbox> {
         let writer = TopicWriter::new(std::boxed::Box::new(self.model.clone()), Envelope::new("sensors", "run"));
         let settings = Settings::default();
-        DeadLetterWorker::new(self.outbox.clone(), self.model.clone(), writer, "sensors".to_owned(), &settings, self.bounds)
+        DeadLetterWorker::new(
+            self.outbox.clone(),
+            self.model.clone(),
+            writer,
+            "sensors".to_owned(),
+            &settings,
+            self.bounds,
+        )
     }
 
     /// This befalls the worker at the `nth` of all points.

@@ -19,9 +19,9 @@ use isotherm_terminal::progress::thousands;
 
 use self::words::{because, seconds};
 use super::columns::{Column, lines};
-use crate::render::source_hints;
 use crate::log::LogBounds;
 use crate::log::ends::PartitionBounds;
+use crate::render::source_hints;
 use crate::results::why::{Cluster, OpenWindow, PartitionWhy, ReadState, WhyReport};
 use crate::sinks::table::format::{foreign, time_range};
 use crate::sources::SourceError;

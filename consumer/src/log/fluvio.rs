@@ -153,9 +153,7 @@ impl From<ReadError> for LogError {
             ReadError::Unavailable { topic, partition, offset, reason } => {
                 Self::Retry { topic, partition, offset, reason }
             }
-            ReadError::Evicted { topic, partition, offset, start } => {
-                Self::Evicted { topic, partition, offset, start }
-            }
+            ReadError::Evicted { topic, partition, offset, start } => Self::Evicted { topic, partition, offset, start },
             ReadError::Shorter { topic, partition, offset, end, replicated } => {
                 Self::Shorter { topic, partition, offset, end, lagging: replicated }
             }

@@ -42,9 +42,11 @@ pub(crate) fn text(error: &(dyn Error + 'static), cluster: Option<&str>) -> Stri
 
 fn log(error: &LogError, cluster: ClusterFlag<'_>) -> Option<String> {
     Some(match error {
-        LogError::NoAnswer { .. } => "\nStart one (`isotherm-node --data DIR`, or `fluvio cluster start`), or name another \
+        LogError::NoAnswer { .. } => {
+            "\nStart one (`isotherm-node --data DIR`, or `fluvio cluster start`), or name another \
                                       with --cluster HOST:PORT."
-            .to_owned(),
+                .to_owned()
+        }
         LogError::NoTopic { topic, .. } => format!("; `isotherm-consumer deploy --topic {topic}{cluster}` creates it"),
         LogError::Retry { .. } => "; see whether its broker runs, and run again".to_owned(),
         _ => return None,
@@ -88,9 +90,9 @@ fn module(error: &ModuleError, cluster: ClusterFlag<'_>) -> Option<String> {
         ModuleError::Missing { .. } => {
             format!("; `isotherm-consumer deploy{cluster}` uploads it, and with --combine consumer none is needed")
         }
-        ModuleError::Fails { .. } => format!(
-            "\nIt may be of another version: `isotherm-consumer deploy --replace{cluster}` uploads this one's."
-        ),
+        ModuleError::Fails { .. } => {
+            format!("\nIt may be of another version: `isotherm-consumer deploy --replace{cluster}` uploads this one's.")
+        }
         ModuleError::NotAPartial { .. } => format!(
             "\nAnother module stands under that name; `isotherm-consumer deploy --replace{cluster}` puts ours there."
         ),

@@ -73,11 +73,7 @@ impl Lookups<'_> {
     }
 
     /// What the partition's leader has at an offset now; an error says why that cannot be known.
-    pub(super) async fn look(
-        &self,
-        slot: &mut Option<Box<dyn LogReader>>,
-        offset: i64,
-    ) -> Result<Lookup, String> {
+    pub(super) async fn look(&self, slot: &mut Option<Box<dyn LogReader>>, offset: i64) -> Result<Lookup, String> {
         // What another connection has read ahead need not be this leader's.
         *slot = None;
         match self.batch(slot, offset).await {

@@ -50,7 +50,11 @@ impl ReadPlan {
     /// have been reached since.
     pub(super) fn start(&self, partition: PartitionId) -> ReadStart {
         match self.resume.get(&partition) {
-            Some(state) => ReadStart::At { offset: state.resume(), needed: state.restore_from, accept_data_loss: self.accept_data_loss },
+            Some(state) => ReadStart::At {
+                offset: state.resume(),
+                needed: state.restore_from,
+                accept_data_loss: self.accept_data_loss,
+            },
             None if self.start.partitions.is_none_or(|there| partition < there) => self.start.from.into(),
             None => ReadStart::Beginning,
         }
@@ -78,7 +82,11 @@ mod tests {
     fn a_run_that_goes_on_remembers_what_was_there_when_it_began() {
         let last = Some(LastBatch { first: 40, digest: 7 });
         let state = PartitionState { start: 5, position: 50, restore_from: 45, watermark: None, last };
-        let plan = ReadPlan { resume: BTreeMap::from([(1, state)]), accept_data_loss: true, ..plan(StartOffset::End, Some(3)) };
+        let plan = ReadPlan {
+            resume: BTreeMap::from([(1, state)]),
+            accept_data_loss: true,
+            ..plan(StartOffset::End, Some(3))
+        };
         // Never reached, read before, never reached, and added since.
         let starts: Vec<_> = (0..5).map(|partition| plan.start(partition)).collect();
         let known = ReadStart::At { offset: 40, needed: 45, accept_data_loss: true };

@@ -31,7 +31,9 @@ impl Progress<'_> {
             (None, ReadStart::At { offset: resume, .. }) if resume > end => {
                 Err(SourceError::Shorter { topic, partition, position: resume, end })
             }
-            (None, ReadStart::At { offset: resume, needed, accept_data_loss: false }) if resume < start && needed < start => {
+            (None, ReadStart::At { offset: resume, needed, accept_data_loss: false })
+                if resume < start && needed < start =>
+            {
                 Err(SourceError::Behind { topic, partition, resume, start })
             }
             (None, ReadStart::At { offset, .. }) => Ok(offset.max(start)),
@@ -73,7 +75,9 @@ impl Progress<'_> {
                  {offset}, which was read last, can no longer tell whether this is the log that was read"
             )
         } else {
-            format!("partition {partition} of `{topic}` begins at offset {position} by now: going on without {offset} to it")
+            format!(
+                "partition {partition} of `{topic}` begins at offset {position} by now: going on without {offset} to it"
+            )
         })
     }
 }

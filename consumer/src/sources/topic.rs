@@ -14,10 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::Source;
 use super::error::SourceError;
 use super::plan::{ReadPlan, ReadStart};
 use super::start::Progress;
-use super::Source;
 use crate::log::{Log, LogError, LogIdentity};
 
 /// How many messages may wait to be taken, over all partitions (and [`ROOM`] bounds their size). It is small because what waits
@@ -217,7 +217,11 @@ impl Discovery {
             let news = match self.log.partitions().await {
                 Err(error) => {
                     if failures == 0 {
-                        let reason = if let LogError::NoAnswer { reason, .. } = &error { reason.clone() } else { error.to_string() };
+                        let reason = if let LogError::NoAnswer { reason, .. } = &error {
+                            reason.clone()
+                        } else {
+                            error.to_string()
+                        };
                         warn!("the controller at {address} does not answer: {reason}; asking again");
                     }
                     failures = (failures + 1).min(16);

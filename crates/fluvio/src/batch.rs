@@ -60,7 +60,10 @@ impl StoredBatch {
             .map_err(|error| Damaged { base_offset, what: format!("it cannot be decompressed: {error}") })?;
         let records = abi::Records::new(bytes, base_offset, self.base_timestamp);
         Ok(records.map(move |record| {
-            record.map_err(|abi::Damaged { offset, what }| Damaged { base_offset, what: format!("{what}, at offset {offset}") })
+            record.map_err(|abi::Damaged { offset, what }| Damaged {
+                base_offset,
+                what: format!("{what}, at offset {offset}"),
+            })
         }))
     }
 

@@ -224,11 +224,8 @@ impl Connection {
             partition_index: self.replica.partition,
             records: RecordSet { batches: vec![batch] },
         };
-        let topic = DefaultTopicRequest {
-            name: self.replica.topic.clone(),
-            partitions: vec![partition],
-            ..Default::default()
-        };
+        let topic =
+            DefaultTopicRequest { name: self.replica.topic.clone(), partitions: vec![partition], ..Default::default() };
         let request =
             DefaultProduceRequest { isolation: self.isolation(), timeout, topics: vec![topic], ..Default::default() };
         // Not `send_receive`: where the answer and the end of the connection come together, as from a broker that ends,

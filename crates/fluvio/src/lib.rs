@@ -16,11 +16,13 @@ pub use fluvio::FluvioClusterConfig;
 pub use fluvio_compression::Compression;
 pub use fluvio_protocol::link::ErrorCode;
 pub use fluvio_protocol::record::RecordData;
-pub use isotherm_smartmodule_abi::DAMAGED;
 pub use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
+pub use isotherm_smartmodule_abi::DAMAGED;
 
 pub use self::backoff::{Backoff, jitter};
 pub use self::batch::{Damaged, StoredBatch};
 pub use self::cluster::{Cluster, ClusterError, DEFAULT_ADDRESS, Leader, PartitionInfo, TopicInfo, cluster_config};
-pub use self::connection::{Connection, ConnectionError, FetchResponse, FetchStream, LogBounds, ConnectError, ModuleCall, TIMEOUT};
+pub use self::connection::{
+    ConnectError, Connection, ConnectionError, FetchResponse, FetchStream, LogBounds, ModuleCall, TIMEOUT,
+};
 pub use self::reader::{BatchReader, ReadError, ReadOptions};

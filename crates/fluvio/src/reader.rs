@@ -384,12 +384,9 @@ impl BatchReader {
         }
         let enough = self.until == FOLLOW || end >= self.until;
         match stream {
-            Some(stream) if enough => Ok(Session {
-                connection: Arc::new(connection),
-                stream,
-                taken: None,
-                acknowledging: None,
-            }),
+            Some(stream) if enough => {
+                Ok(Session { connection: Arc::new(connection), stream, taken: None, acknowledging: None })
+            }
             // A new leader may not know the whole of what was committed yet.
             _ => {
                 let offset = if self.until == FOLLOW { offset } else { offset.max(self.until) };

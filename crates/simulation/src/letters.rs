@@ -14,10 +14,10 @@ use std::task::{Context, Poll, Waker};
 
 use isotherm_consumer::delivery::Error;
 use isotherm_consumer::delivery::chunk::Bounds;
-use isotherm_consumer::delivery::worker::{DeadLetterWorker, Failure};
 use isotherm_consumer::delivery::letter::Envelope;
-use isotherm_consumer::delivery::writer::{OTHERS, TopicWriter};
 use isotherm_consumer::delivery::seam::Pending;
+use isotherm_consumer::delivery::worker::{DeadLetterWorker, Failure};
+use isotherm_consumer::delivery::writer::{OTHERS, TopicWriter};
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
@@ -104,7 +104,11 @@ impl Pending for FaultyOutbox {
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
         if self.model.befalls(Point::Settle) != Befalls::Nothing {
-            let busy = isotherm_store::Error::Busy { path: "run.db".into(), operation: isotherm_store::Operation::Outbox, holder: None };
+            let busy = isotherm_store::Error::Busy {
+                path: "run.db".into(),
+                operation: isotherm_store::Operation::Outbox,
+                holder: None,
+            };
             let draw = self.faults.get().random.in_thousand(500);
             return Err(if draw { busy } else { isotherm_store::Error::from("the disk reported an error") });
         }

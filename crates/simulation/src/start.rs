@@ -97,7 +97,8 @@ pub(crate) fn wake(world: &mut World) {
     world.letters.wake(&mut zombie.worker, &zombie.store, &mut world.seed);
     let _ = zombie.stepper.handle(&mut zombie.materializer, Event::Finish, zombie.elapsed);
     let done = zombie.stepper.commit(&mut zombie.materializer, &mut zombie.store, zombie.elapsed);
-    let fenced = done.as_ref().is_err_and(|error| matches!(error.downcast_ref(), Some(isotherm_store::Error::Fenced { .. })));
+    let fenced =
+        done.as_ref().is_err_and(|error| matches!(error.downcast_ref(), Some(isotherm_store::Error::Fenced { .. })));
     world.seed.note("the consumer that was taken for dead wakes".to_owned());
     assert!(fenced, "another consumer has taken over, and yet: {done:?}");
     world.seed.count("fenced zombies", 1);

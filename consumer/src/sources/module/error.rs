@@ -65,7 +65,9 @@ pub enum ModuleError {
         end: i64,
     },
     /// The broker speaks too old a protocol.
-    #[error("the broker at {address} is too old: its stream fetch knows no SmartModules by name. Use Fluvio 0.50 or newer.")]
+    #[error(
+        "the broker at {address} is too old: its stream fetch knows no SmartModules by name. Use Fluvio 0.50 or newer."
+    )]
     TooOld {
         /// The broker's address.
         address: String,

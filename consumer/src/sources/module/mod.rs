@@ -22,10 +22,10 @@ use tokio::sync::{Mutex, Semaphore};
 use self::api::ClusterApi;
 use self::error::ModuleError;
 use self::partition::{OPENING, Reader};
+use super::Source;
 use super::error::SourceError;
 use super::plan::ReadPlan;
 use super::topic::{SourceContext, TopicSource};
-use super::Source;
 use crate::log::Log;
 use crate::log::fluvio::{FluvioLog, cluster, no_answer};
 use crate::topology::Topology;
@@ -58,11 +58,7 @@ pub async fn require(address: Option<&str>, module: &str) -> Result<(), SourceEr
 ///
 /// # Errors
 /// No cluster answers, or it has no such topic or module.
-pub async fn open(
-    address: Option<&str>,
-    topology: &Topology,
-    plan: ReadPlan,
-) -> Result<Box<dyn Source>, SourceError> {
+pub async fn open(address: Option<&str>, topology: &Topology, plan: ReadPlan) -> Result<Box<dyn Source>, SourceError> {
     let cluster = cluster(address);
     let log: Arc<dyn Log> = Arc::new(FluvioLog::of(cluster.clone(), &topology.topic));
     let partitions = log.require().await?;

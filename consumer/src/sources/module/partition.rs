@@ -266,7 +266,9 @@ impl Reader {
     /// Tells the SPU how far it has been read.
     async fn acknowledge(&self, connection: &dyn PartitionConnection, session: u32, end: i64) -> Result<(), End> {
         match self.position {
-            Some(position) if self.last.is_some() => Ok(connection.acknowledge(session, position, self.deadline(end)).await?),
+            Some(position) if self.last.is_some() => {
+                Ok(connection.acknowledge(session, position, self.deadline(end)).await?)
+            }
             _ => Ok(()),
         }
     }

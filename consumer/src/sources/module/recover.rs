@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use isotherm_fluvio::DAMAGED;
 use isotherm_fluvio::{ConnectionError, ErrorCode, jitter};
 use isotherm_model::codec;
 use isotherm_model::partial::ModuleVersion;
-use isotherm_fluvio::DAMAGED;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -42,7 +42,10 @@ impl Reader {
             }
             End::Lagging(error) => {
                 last_word = Some(error);
-                (FailureKind::Lagging, "it ends before what has been read of it, as far as its leader knows yet".to_owned())
+                (
+                    FailureKind::Lagging,
+                    "it ends before what has been read of it, as far as its leader knows yet".to_owned(),
+                )
             }
             End::Broken(ConnectionError::TooOld(address)) => return Err(Some(ModuleError::TooOld { address }.into())),
             End::Broken(ConnectionError::Code(code)) => (self.judge_code(&code).map_err(Some)?, code.to_string()),
@@ -60,9 +63,7 @@ impl Reader {
     fn judge_code(&self, code: &ErrorCode) -> Result<FailureKind, SourceError> {
         match code {
             // An SPU says so once it has been told to remove the partition. Under the same name another log may stand soon.
-            ErrorCode::TopicDeleted => {
-                Err(SourceError::TopicDeleted { topic: self.context.source.topic.clone() })
-            }
+            ErrorCode::TopicDeleted => Err(SourceError::TopicDeleted { topic: self.context.source.topic.clone() }),
             // A leader that moved, or an SPU that has not heard yet that it leads. (Whether there still is such a topic,
             // `Discovery` finds out.)
             ErrorCode::TopicNotFound
@@ -102,11 +103,10 @@ impl Reader {
 
     fn given_up(&self, kind: FailureKind, reason: String) -> SourceError {
         match kind {
-            FailureKind::ModuleUnknown => ModuleError::Missing {
-                address: self.context.address.clone(),
-                module: self.context.module.clone(),
+            FailureKind::ModuleUnknown => {
+                ModuleError::Missing { address: self.context.address.clone(), module: self.context.module.clone() }
+                    .into()
             }
-            .into(),
             FailureKind::OtherModule => self.module_fails(reason),
             FailureKind::Connection | FailureKind::Lagging | FailureKind::Refusal => SourceError::Refused {
                 topic: self.context.source.topic.clone(),

@@ -15,10 +15,10 @@ use futures_util::future::BoxFuture;
 
 use self::partition::Reader;
 use self::workers::Workers;
+use super::Source;
 use super::error::SourceError;
 use super::plan::ReadPlan;
 use super::topic::{Outlet, SourceContext, TopicSource};
-use super::Source;
 use crate::log::{Log, ReadOptions};
 use crate::topology::Topology;
 
@@ -41,11 +41,7 @@ struct NativeContext {
 ///
 /// # Errors
 /// Nothing answers, or there is no such topic.
-pub async fn open(
-    log: Arc<dyn Log>,
-    topology: &Topology,
-    plan: ReadPlan,
-) -> Result<Box<dyn Source>, SourceError> {
+pub async fn open(log: Arc<dyn Log>, topology: &Topology, plan: ReadPlan) -> Result<Box<dyn Source>, SourceError> {
     let partitions = log.require().await?;
     let (most, least) = RESPONSE_BYTES;
     let share = AHEAD_BYTES / usize::try_from(partitions).unwrap_or(usize::MAX).max(1);
@@ -55,8 +51,7 @@ pub async fn open(
         workers: Workers::new(&topology.settings),
         options: ReadOptions { bytes: share.clamp(least, most), tries: 1 },
     });
-    let new_reader = Box::new(move |outlet: Outlet| {
-        Box::pin(Reader::new(context.clone(), outlet).run()) as BoxFuture<'static, ()>
-    });
+    let new_reader =
+        Box::new(move |outlet: Outlet| Box::pin(Reader::new(context.clone(), outlet).run()) as BoxFuture<'static, ()>);
     Ok(Box::new(TopicSource::start(log, partitions, &plan, new_reader)))
 }

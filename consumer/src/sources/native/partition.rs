@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::NativeContext;
 use super::super::error::SourceError;
 use super::super::start::Progress;
 use super::super::topic::Outlet;
+use super::NativeContext;
 use super::workers::{Chunk, CombinedBatch, Unreadable};
 use crate::log::{LogBatch, LogBounds, LogError, LogReader};
 

@@ -20,13 +20,15 @@ use crate::log::{OwnedBatch, OwnedRecord};
 
 /// A batch of `count` records that ends at `next`.
 fn batch(first: i64, count: i64, next: i64) -> OwnedBatch {
-    let record = |number: i64| OwnedRecord {
+    let record = |number: i64| {
+        OwnedRecord {
         timestamp: Some(1_767_323_045_000 + number),
         key: None,
         value: format!(
             r#"{{"guid":"s{number}","state":"AK","eventTime":"2026-01-02T03:04:05Z","payload":{{"data":{{"temperature":{number}.5}}}}}}"#
         )
         .into(),
+    }
     };
     let records = (first..first + count).map(record).collect();
     OwnedBatch { first, next, base_timestamp: Some(1_767_323_045_000), records }

@@ -13,7 +13,6 @@ use fluvio_protocol::EncoderVarInt;
 use fluvio_protocol::record::{Batch, RawRecords};
 use tokio::time::Instant;
 
-
 /// A batch that still takes records.
 #[derive(Debug)]
 pub struct OpenBatch {

@@ -44,7 +44,10 @@ impl Reader {
         match self.policy.judge(expected, source) {
             Verdict::Accept => {
                 if ours && self.logged_lost.take().is_some() {
-                    info!("partition {partition} of `{}`: this consumer's module answers now", self.context.source.topic);
+                    info!(
+                        "partition {partition} of `{}`: this consumer's module answers now",
+                        self.context.source.topic
+                    );
                 }
             }
             Verdict::Refetch => {

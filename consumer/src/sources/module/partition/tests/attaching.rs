@@ -28,9 +28,11 @@ async fn a_run_that_goes_on_begins_exactly_where_it_is_told() {
 #[tokio::test(start_paused = true)]
 async fn another_log_behind_a_new_connection_is_refused() {
     let other = Ok(Lookup::Batch(stored(0, 11, 11)));
-    for look in
-        [other, Ok(Lookup::Batch(StoredInfo { digest: 1, ..stored(0, 10, 10) })), Ok(Lookup::Unreadable("cut off".to_owned()))]
-    {
+    for look in [
+        other,
+        Ok(Lookup::Batch(StoredInfo { digest: 1, ..stored(0, 10, 10) })),
+        Ok(Lookup::Unreadable("cut off".to_owned())),
+    ] {
         let streams = [[answers(&[(0, 10)]), vec![Step::Break]].concat(), answers(&[(10, 10)])];
         let mut rig = Rig::new(BEGINNING, Script { looks: [look].into(), ..script((0, 20), streams) });
         rig.expect(&[Attached(0, 20), Happened::Partial(0, 10), Detached]).await;
