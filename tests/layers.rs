@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::util::{list, root};
+use crate::util::{list, root, text};
 
 /// The crates by level. A crate may depend on crates of lower levels.
 const LEVELS: [&[&str]; 6] = [
@@ -93,4 +93,34 @@ fn model_and_engine_are_pure() {
         let impure: Vec<_> = all.iter().filter(|dependency| !PURE.contains(&dependency.as_str())).collect();
         assert!(impure.is_empty(), "{package} depends on {impure:?}: are they pure? Then enter them in PURE");
     }
+}
+
+/// Only the backend of `Log`, the module's source, `deploy`, and the sections of `fluvio.yaml` that are Fluvio's own name Fluvio's types.
+#[test]
+fn most_of_the_consumer_knows_no_fluvio() {
+    let source = root().join("consumer/src");
+    let (mut folders, mut seen) = (vec![source.clone()], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+                continue;
+            }
+            let name = entry.strip_prefix(&source).expect("it is below").to_string_lossy().into_owned();
+            if ["log/fluvio", "sources/module", "deploy/", "topology/"].iter().any(|may| name.starts_with(may)) {
+                continue;
+            }
+            seen += 1;
+            for line in text(&entry).lines() {
+                let names = ["use fluvio", "fluvio_", "isotherm_fluvio"].iter().any(|crates| {
+                    line.contains(crates)
+                        && line.contains("::")
+                        && !line.contains("self::")
+                        && !line.trim_start().starts_with("//")
+                });
+                assert!(!names, "{name}: {line}");
+            }
+        }
+    }
+    assert!(seen > 50, "{seen} files looked at");
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isotherm_engine::state::DeadBatch;
-use isotherm_fluvio::Backoff;
 use isotherm_model::partial::{PartitionId, SourceRange};
 use isotherm_model::scan::Scanner;
 use isotherm_model::settings::Settings;
@@ -25,7 +24,7 @@ use super::seam::{BatchFetcher, Pending};
 use super::writer::TopicWriter;
 use super::{Error, Outcome};
 use crate::log::target::TargetError;
-use crate::log::{BatchCombiner, LogError};
+use crate::log::{Backoff, BatchCombiner, LogError};
 
 /// How long the outbox is left alone if nobody says that there is something in it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

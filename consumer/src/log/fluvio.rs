@@ -1,6 +1,7 @@
 //! A topic of a Fluvio cluster as a [`Log`].
 
 use async_trait::async_trait;
+pub(crate) use isotherm_fluvio::{Backoff, jitter};
 use isotherm_fluvio::{
     BatchReader, Cluster, ClusterError, ConnectError, Connection, ConnectionError, Damaged, ErrorCode, ReadError,
     StoredBatch, TIMEOUT,

@@ -19,6 +19,8 @@ use isotherm_model::partial::PartitionId;
 
 pub use self::batch::{BatchCombiner, LogBatch, LogRecord, OwnedBatch, OwnedRecord, Records};
 use self::fluvio::FluvioLog;
+// Pauses between attempts are the same for every log.
+pub(crate) use self::fluvio::{Backoff, jitter};
 use self::fluvio_target::FluvioTarget;
 use self::target::Target;
 

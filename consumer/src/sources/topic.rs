@@ -8,7 +8,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use isotherm_engine::event::Event;
-use isotherm_fluvio::Backoff;
 use isotherm_model::partial::PartitionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -18,7 +17,7 @@ use super::Source;
 use super::error::SourceError;
 use super::plan::{ReadPlan, ReadStart};
 use super::start::Progress;
-use crate::log::{Log, LogError, LogIdentity};
+use crate::log::{Backoff, Log, LogError, LogIdentity};
 
 /// How many messages may wait to be taken, over all partitions (and [`ROOM`] bounds their size). It is small because what waits
 /// here takes memory, and because readers that cannot deliver do not acknowledge, so that the broker waits too.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isotherm_engine::event::Event;
-use isotherm_fluvio::{Backoff, jitter};
 use isotherm_model::partial::PartitionId;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -16,7 +15,7 @@ use super::super::start::Progress;
 use super::super::topic::Outlet;
 use super::NativeContext;
 use super::workers::{Chunk, CombinedBatch, Unreadable};
-use crate::log::{LogBatch, LogBounds, LogError, LogReader};
+use crate::log::{Backoff, LogBatch, LogBounds, LogError, LogReader, jitter};
 
 /// About how many stored bytes are combined in one task.
 const CHUNK_BYTES: usize = 512 << 10;
