@@ -2,17 +2,16 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
 
 use isotherm_terminal::screen::Screen;
-use isotherm_terminal::signals::{self, INTERRUPTED};
+use isotherm_terminal::signals::INTERRUPTED;
 use isotherm_terminal::stderr;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 
+use super::flags::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command};
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command, inspect, stores, verify};
+use super::process::{Failure, USAGE, runtime, say, watch_signals};
+use super::{inspect, stores, verify};
 use crate::delivery::{self, DeadLetters, End, Ended};
 use crate::deploy;
 use crate::inspect::InspectError;
@@ -26,12 +25,6 @@ use crate::sinks::progress::ProgressSink;
 use crate::sinks::table::Table;
 use crate::sinks::threaded::ThreadedSink;
 use crate::topology::{Topology, render};
-
-/// The exit code of wrong usage, as `clap` has it.
-const USAGE: u8 = 2;
-
-/// What ends a command before its time: what to say on standard error.
-pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Executes a parsed command line.
 pub(super) fn execute(cli: Cli) -> ExitCode {
@@ -212,25 +205,4 @@ fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
     out.write_all(&text)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Cancels `shutdown` at Ctrl-C or SIGTERM. If stopping takes long (for readers of results, dead letters, or a commit), the log
-/// says how to stop at once.
-pub(super) fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
-    signals::watch(shutdown, || {
-        thread::sleep(Duration::from_secs(1));
-        info!("still stopping; once more to stop at once");
-    })
-}
-
-/// One line on standard output, behind all that was logged before.
-pub(super) fn say(line: &str) -> io::Result<()> {
-    stderr::flush();
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
-}
-
-pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }

@@ -6,171 +6,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::settings::Settings;
-use isotherm_model::time::{self, Millis, Utc};
+use isotherm_model::time::{Millis, Utc};
 use isotherm_store as sqlite;
 use isotherm_store::{Holder, StoreReader, Timing, Windows};
 
-use super::execute::{Failure, runtime};
-use super::{Place, load, stores};
+use super::process::{Failure, runtime};
+use super::store_flags::{LedgerFlags, Query, QueryFormat, ReportFormat, StoreFlags, WhyFlags, WindowsFlags};
+use super::{load, stores};
 use crate::inspect::query::{OutputFormat, Printer};
 use crate::inspect::{self, InspectError};
 use crate::log::ends::{self, AskError};
 use crate::log::{self, Log, LogError};
 use crate::results;
-use crate::topology::{StoreKind, Topology};
-
-pub(super) const QUERY_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer query latest                      the newest closed window, of the default store
-  isotherm-consumer query totals --store ./sensors.db --format jsonl
-  isotherm-consumer query windows --newest 10
-  isotherm-consumer query windows --from 2026-11-22T10:00:00Z --to 2026-11-22T11:00:00Z --format jsonl";
-
-const WINDOWS_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer query windows --newest 10
-  isotherm-consumer query windows --from 2026-11-22T10:00:00Z --to 2026-11-22T11:00:00Z
-  isotherm-consumer query windows --store ./sensors.db --format jsonl | jq -c '[.start, .messages]'";
-
-const LATEST_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer query latest
-  isotherm-consumer query latest --store ./sensors.db --format jsonl";
-
-const TOTALS_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer query totals
-  isotherm-consumer query totals --store ./sensors.db --format jsonl";
-
-pub(super) const LEDGER_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer ledger
-  isotherm-consumer ledger --store ./sensors.db --format json | jq '.partitions[].rejected_ranges'";
-
-pub(super) const WHY_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer why
-  isotherm-consumer why --store ./sensors.db --cluster 10.0.0.5:9003 --format json | jq -r '.because[]'";
+use crate::topology::Topology;
 
 /// How long the cluster may take to answer `why`.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What `query` prints.
-#[derive(Debug, Subcommand)]
-pub enum Query {
-    /// Print closed windows, ascending by start
-    #[command(after_help = WINDOWS_EXAMPLES)]
-    Windows(WindowsFlags),
-    /// Print the newest closed window
-    #[command(after_help = LATEST_EXAMPLES)]
-    Latest(QueryFlags),
-    /// Print the totals of the run, open windows included
-    #[command(after_help = TOTALS_EXAMPLES)]
-    Totals(QueryFlags),
-}
-
-/// Which store.
-#[derive(Debug, Clone, Args)]
-pub struct StoreFlags {
-    /// Where the run reads from.
-    #[command(flatten)]
-    pub place: Place,
-    /// The store: a path, or `default` for the run's file in the user's data folder [default: what the topology says,
-    /// default]
-    #[arg(long, env = "ISOTHERM_STORE", value_name = "PATH|default", value_parser = StoreKind::parse)]
-    pub store: Option<StoreKind>,
-    /// The run's --window, if it had one: its default store is found by it
-    #[arg(long, value_name = "TIME", value_parser = super::time)]
-    pub window: Option<Duration>,
-    /// The run's --max-ahead, if it had one: its default store is found by it
-    #[arg(long, value_name = "TIME", value_parser = super::time)]
-    pub max_ahead: Option<Duration>,
-}
-
-/// What to print, and how.
-#[derive(Debug, Clone, Args)]
-pub struct QueryFlags {
-    /// Which store.
-    #[command(flatten)]
-    pub store: StoreFlags,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t)]
-    pub format: QueryFormat,
-}
-
-/// Which windows to print, and how.
-#[derive(Debug, Clone, Args)]
-pub struct WindowsFlags {
-    /// How.
-    #[command(flatten)]
-    pub query: QueryFlags,
-    /// Only windows that start at this time (RFC 3339) or later
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    pub from: Option<Millis>,
-    /// Only windows that start before this time (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = instant)]
-    pub to: Option<Millis>,
-    /// Only the newest so many
-    #[arg(long, value_name = "N", conflicts_with_all = ["from", "to"], value_parser = clap::value_parser!(u64).range(1..))]
-    pub newest: Option<u64>,
-}
-
-/// What the ledger is of, and how to print it.
-#[derive(Debug, Clone, Args)]
-pub struct LedgerFlags {
-    /// Which store.
-    #[command(flatten)]
-    pub store: StoreFlags,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t)]
-    pub format: ReportFormat,
-}
-
-/// What to explain, and how.
-#[derive(Debug, Clone, Args)]
-pub struct WhyFlags {
-    /// Which store.
-    #[command(flatten)]
-    pub store: StoreFlags,
-    /// The run's --grace [default: what the run was given; where the store does not say, what the topology says]
-    #[arg(long, value_name = "TIME", value_parser = super::time)]
-    pub grace: Option<Duration>,
-    /// The run's --idle [default: what the run was given; where the store does not say, what the topology says]
-    #[arg(long, value_name = "TIME", value_parser = super::time)]
-    pub idle: Option<Duration>,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t)]
-    pub format: ReportFormat,
-}
-
-/// `--format` of a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum QueryFormat {
-    /// For people
-    #[default]
-    Table,
-    /// JSON lines, the same as those of a run
-    Jsonl,
-}
-
-/// `--format` of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum ReportFormat {
-    /// For people
-    #[default]
-    Table,
-    /// One JSON object
-    Json,
-}
-
-/// Reads a time.
-fn instant(text: &str) -> Result<Millis, String> {
-    time::parse(text.as_bytes()).ok_or_else(|| {
-        format!("`{text}` is no time in RFC 3339 of the years 1000 to 9998; write for example 2026-11-22T10:00:00Z")
-    })
-}
 
 /// An open store, and the settings that it was made with.
 struct Opened {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::inspect::StoreFlags;
-use super::{DeployFlags, Place, RunFlags};
+use super::flags::{DeployFlags, Place, RunFlags};
+use super::store_flags::StoreFlags;
 use crate::topology::{Origin, Overrides, StoreKind, Topology, TopologyError};
 
 /// The file that is read if none is named.

@@ -3,331 +3,34 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C, SIGTERM). A closed output pipe ends quietly
 //! with 0.
 
-mod execute;
-mod inspect;
+mod common_flags;
+mod store_flags;
+
+mod flags;
+mod process;
+
 mod load;
 mod stores;
+
+mod inspect;
 mod verify;
+
+mod execute;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
-use isotherm_engine::state::StartOffset;
-use isotherm_model::duration::parse_duration;
-use isotherm_terminal::log::{self, Filter, LogFormat};
+use clap::Parser;
 use isotherm_terminal::stderr;
 
-pub use self::verify::{VerifyFlags, VerifyFormat};
-use crate::topology::{Combine, StoreKind};
+pub use self::flags::command;
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = flags::Cli::parse();
     let code = execute::execute(cli);
     stderr::flush();
     code
-}
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer                                   a live table of `sensors`, from its beginning
-  isotherm-consumer --from end --window 1m            windows of a minute, of what comes from now on
-  isotherm-consumer --until-end --format jsonl        what is there by now, as JSON lines, then exit
-  isotherm-consumer --format jsonl | jq -c 'select(.type == \"window\") | [.start, .messages]'
-  isotherm-consumer --cluster 10.0.0.5:9003 --topic readings --config my.yaml
-
-The SmartModule must be on the cluster; `isotherm-consumer deploy` puts it there, and creates the topic.
-
-Exit codes: 0 done (or the reader of standard output has gone), 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or \
-SIGTERM. A run that is stopped commits what it has read, prints its totals, and waits for dead letters that are not copied \
-yet as long as --drain allows; where the run had ended by itself, the signal ends that waiting. If standard output does not \
-take the totals within --stop-timeout, the code is 1, and the last line says which windows are stored and were not printed; \
-the last line of the output may then be cut. A second signal waits for nothing, and says nothing: the store is then as its \
-last commit left it.
-Environment: RUST_LOG what is logged (as for `tracing`, instead of -v); NO_COLOR no colours.";
-
-const DEPLOY_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer deploy                        topic and modules, as fluvio.yaml says
-  isotherm-consumer deploy --partitions 4         a new topic gets four partitions
-  isotherm-consumer deploy --replace              replace modules of another version, too
-  isotherm-consumer deploy --modules target/modules
-
-Modules are looked for beside this program, in `modules` beside it and one folder above, and in ./target/modules.
-`cargo xtask wasm` builds them.";
-
-const TOPOLOGY_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer topology
-  isotherm-consumer topology --config my.yaml --format mermaid > topology.mmd";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer check
-  isotherm-consumer check --config my.yaml && isotherm-consumer --config my.yaml";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer completions bash > ~/.local/share/bash-completion/completions/isotherm-consumer
-  isotherm-consumer completions zsh > ~/.zfunc/_isotherm-consumer";
-
-/// Exact windowed statistics of a topic of readings, while they happen.
-///
-/// Reads every partition of a Fluvio topic through the SmartModule `window-stats`, which makes one partial of each
-/// batch at the broker; merges the partials into windows of event time, by group; and says what closed. Out of the box:
-/// temperature sensors across the United States, windows of three seconds, by state. `fluvio.yaml` says something
-/// else; flags override it.
-#[derive(Debug, Parser)]
-#[command(name = "isotherm-consumer", version, after_help = RUN_EXAMPLES, args_conflicts_with_subcommands = true)]
-pub struct Cli {
-    /// What to do; without it, run.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    /// Where to read from.
-    #[command(flatten)]
-    pub place: Place,
-    /// How to run.
-    #[command(flatten)]
-    pub run: RunFlags,
-    /// What to log.
-    #[command(flatten)]
-    pub logs: Logs,
-}
-
-/// What to do instead of running.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Create or check the topic, and upload the modules
-    ///
-    /// Does what is missing, leaves alone what is there, and says which. It can be run again at any time.
-    #[command(after_help = DEPLOY_EXAMPLES)]
-    Deploy(DeployFlags),
-    /// Print the topology: source, module, windows and sinks
-    #[command(after_help = TOPOLOGY_EXAMPLES)]
-    Topology {
-        /// Where to read from.
-        #[command(flatten)]
-        place: Place,
-        /// How to print it.
-        #[arg(long, value_enum, default_value_t)]
-        format: TopologyFormat,
-    },
-    /// Read fluvio.yaml and say whether it is sound
-    #[command(after_help = CHECK_EXAMPLES)]
-    Check {
-        /// Where to read from.
-        #[command(flatten)]
-        place: Place,
-    },
-    /// Print windows or totals that a store holds
-    ///
-    /// Also while a consumer writes it: the answer is the store as it was at the last commit.
-    #[command(after_help = inspect::QUERY_EXAMPLES)]
-    Query {
-        /// What to print.
-        #[command(subcommand)]
-        what: inspect::Query,
-    },
-    /// Print the account of all records, and where the late and the rejected ones stand
-    ///
-    /// For the run and by partition: read = counted + late + rejected by reason, gaps, records read again to refill
-    /// windows, dead letters that wait or are lost, and the batches that hold late or rejected records.
-    #[command(after_help = inspect::LEDGER_EXAMPLES)]
-    Ledger(inspect::LedgerFlags),
-    /// Say what keeps the oldest open window from closing
-    ///
-    /// Which partitions hold it back, each one's watermark and lag (the cluster is asked how much there is to read), how much
-    /// event time is missing, whether a consumer runs, and what will close it.
-    #[command(after_help = inspect::WHY_EXAMPLES)]
-    Why(inspect::WhyFlags),
-    /// Read the log again, and compare all that a store says with it
-    ///
-    /// Recomputes every window, total and ledger entry natively, without the SmartModule, and trusts of the store nothing
-    /// but the offsets at which each window closed.
-    #[command(after_help = verify::EXAMPLES)]
-    Verify(VerifyFlags),
-    /// Print completions for a shell
-    #[command(after_help = COMPLETIONS_EXAMPLES)]
-    Completions {
-        /// Which shell.
-        shell: Shell,
-    },
-}
-
-/// Where to read from.
-#[derive(Debug, Clone, Args)]
-pub struct Place {
-    /// The topology [default: ./fluvio.yaml if there is one, else what is built in: `isotherm-consumer topology`]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// The topic [default: what the topology says, `sensors`]
-    #[arg(long, value_name = "NAME")]
-    pub topic: Option<String>,
-    /// The cluster's address [default: the current Fluvio profile's, else 127.0.0.1:9003]
-    #[arg(long, value_name = "HOST:PORT")]
-    pub cluster: Option<String>,
-}
-
-/// How to run. What stands in the topology too overrides it.
-#[derive(Debug, Clone, Args)]
-pub struct RunFlags {
-    /// The length of windows, 1ms to 366days [default: what the topology says, 3s]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub window: Option<Duration>,
-    /// How long after its end a window stays open, in event time [default: 1s]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub grace: Option<Duration>,
-    /// How long a partition must be quiet to hold no window back [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub idle: Option<Duration>,
-    /// How far ahead of its record's log time a reading may be [default: 1m]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub max_ahead: Option<Duration>,
-    /// Where batches are combined [default: what the topology says, broker]
-    #[arg(long, value_enum, value_name = "broker|consumer")]
-    pub combine: Option<Combine>,
-    /// Where to begin [default: where the store says, in an unused one `beginning`]
-    #[arg(long, value_enum)]
-    pub from: Option<FromFlag>,
-    /// Read to where the partitions end now, close all windows, print the totals, exit
-    #[arg(long)]
-    pub until_end: bool,
-    /// End by itself when so many records have been read: close all windows, print the totals, exit
-    #[arg(long, value_name = "RECORDS")]
-    pub stop_after: Option<u64>,
-    /// What to print
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
-    /// Leave the windows open that are open at that end, for the next run
-    #[arg(long, requires = "until_end")]
-    pub leave_open: bool,
-    /// Where state is kept: a path, `default` for a file in the user's data folder for each cluster, topic and
-    /// configuration, or `memory` [default: what the topology says, default]
-    #[arg(long, env = "ISOTHERM_STORE", value_name = "PATH|default|memory", value_parser = StoreKind::parse)]
-    pub store: Option<StoreKind>,
-    /// Throw away what is stored, and begin anew
-    #[arg(long)]
-    pub reset: bool,
-    /// Go on in the place of a consumer that holds the store; it writes nothing any more
-    #[arg(long)]
-    pub take_over: bool,
-    /// Go on where the log no longer holds what is to be read; the gap is entered in the ledger
-    #[arg(long)]
-    pub accept_data_loss: bool,
-    /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays
-    #[arg(long, value_name = "TOPIC")]
-    pub dead_letters: Option<String>,
-    /// When the run ends, wait so long at most for dead letters that have not been copied
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, requires = "dead_letters")]
-    pub drain: Duration,
-    /// After Ctrl-C or SIGTERM, wait so long at most for whoever reads standard output to take what has closed
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
-    pub stop_timeout: Duration,
-    /// How long closed windows are kept, counted back from the newest one [default: for ever]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub keep: Option<Duration>,
-}
-
-/// What to log, on standard error.
-#[derive(Debug, Clone, Args)]
-pub struct Logs {
-    /// Log more; twice for what the Fluvio client does
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-    /// The form of logs
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub log_format: LogFormat,
-}
-
-impl Logs {
-    fn start(&self) {
-        let filter = match self.verbose {
-            // What the client says of broken connections, we say ourselves, with what follows.
-            0 => "off,isotherm_consumer=info,isotherm_fluvio=info",
-            1 => "warn,isotherm_consumer=debug,isotherm_fluvio=debug",
-            _ => "debug,isotherm_consumer=trace,isotherm_fluvio=trace",
-        };
-        log::start(Filter::Default(filter), self.verbose, self.log_format);
-    }
-}
-
-/// What to deploy.
-#[derive(Debug, Clone, Args)]
-pub struct DeployFlags {
-    /// Where to deploy.
-    #[command(flatten)]
-    pub place: Place,
-    /// How many partitions the topic is to have [default: what the topology says, 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub partitions: Option<u32>,
-    /// Where batches are combined [default: what the topology says, broker]
-    #[arg(long, value_enum, value_name = "broker|consumer")]
-    pub combine: Option<Combine>,
-    /// The file of the SmartModule `window-stats`
-    #[arg(long, value_name = "FILE")]
-    pub module: Option<PathBuf>,
-    /// The folder of both modules' files
-    #[arg(long, value_name = "DIR")]
-    pub modules: Option<PathBuf>,
-    /// Replace modules that are there in another version (other consumers may use them)
-    #[arg(long)]
-    pub replace: bool,
-    /// What to log.
-    #[command(flatten)]
-    pub logs: Logs,
-}
-
-/// `--from`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FromFlag {
-    /// The first record that is still there
-    Beginning,
-    /// What comes from now on
-    End,
-}
-
-impl std::convert::From<FromFlag> for StartOffset {
-    fn from(flag: FromFlag) -> Self {
-        match flag {
-            FromFlag::Beginning => Self::Beginning,
-            FromFlag::End => Self::End,
-        }
-    }
-}
-
-/// `--format` of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// For people: live in place on a terminal, else each window once
-    #[default]
-    Table,
-    /// JSON lines, flushed with each close
-    Jsonl,
-    /// Nothing
-    None,
-}
-
-/// `topology --format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum TopologyFormat {
-    /// For people
-    #[default]
-    Text,
-    /// A Mermaid flowchart
-    Mermaid,
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|error| error.to_string())
-}
-
-/// The whole command, for completions and tests.
-pub fn command() -> clap::Command {
-    Cli::command()
 }

@@ -9,8 +9,8 @@ use isotherm_store::memory::MemoryStore;
 use isotherm_store::{Outbox, SqliteStore, StoreReader, Subject, Timing};
 use tracing::info;
 
-use super::RunFlags;
-use super::execute::{Failure, runtime};
+use super::flags::RunFlags;
+use super::process::{Failure, runtime};
 use crate::sources::module;
 use crate::topology::{Combine, StoreKind, Topology};
 use crate::{delivery, log, run};

@@ -1,9 +1,14 @@
 //! What command lines mean, and that help is whole.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use super::*;
+use super::flags::*;
+use super::store_flags::*;
+use clap_complete::Shell;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once("isotherm-consumer").chain(line.split_whitespace()))
@@ -62,7 +67,7 @@ fn subcommands_take_the_place_too() {
         let cli = parse(&format!("{name} --config a.yaml --cluster h:1 --topic t")).expect(name);
         let place = match cli.command {
             Some(Command::Deploy(flags)) => flags.place,
-            Some(Command::Query { what: inspect::Query::Latest(flags) }) => flags.store.place,
+            Some(Command::Query { what: Query::Latest(flags) }) => flags.store.place,
             Some(Command::Ledger(flags)) => flags.store.place,
             Some(Command::Why(flags)) => flags.store.place,
             Some(Command::Verify(flags)) => flags.store.place,

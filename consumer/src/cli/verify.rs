@@ -4,53 +4,17 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
 use isotherm_store::StoreReader;
 use isotherm_terminal::signals::INTERRUPTED;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::execute::{Failure, runtime, say, watch_signals};
-use super::inspect::{self, StoreFlags};
-use super::{Logs, load, stores};
+use super::process::{Failure, runtime, say, watch_signals};
+use super::store_flags::{StoreFlags, VerifyFlags, VerifyFormat};
+use super::{inspect, load, stores};
 use crate::inspect::InspectError;
 use crate::topology::StoreKind;
 use crate::verify::{self, Config, Progress};
-
-pub(super) const EXAMPLES: &str = "\
-Examples:
-  isotherm-consumer verify
-  isotherm-consumer verify --store run.db
-  isotherm-consumer verify --store run.db --cluster 10.0.0.5:9003 --format json | jq .differences
-
-The cluster is the one that the store was made with, unless --cluster names another.
-
-Exit codes: 0 all that can be recomputed is as it is stored, 1 something differs or cannot be read, 2 wrong usage, 130
-interrupted. What the log's retention has cut, or --keep has dropped, is named as unverifiable.";
-
-/// What to verify.
-#[derive(Debug, Clone, Args)]
-pub struct VerifyFlags {
-    /// Which store.
-    #[command(flatten)]
-    pub store: StoreFlags,
-    /// How to print what was found
-    #[arg(long, value_enum, default_value_t)]
-    pub format: VerifyFormat,
-    /// What to log.
-    #[command(flatten)]
-    pub logs: Logs,
-}
-
-/// `verify --format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum VerifyFormat {
-    /// For people
-    #[default]
-    Table,
-    /// One JSON object
-    Json,
-}
 
 /// Verifies; the exit code says whether anything differs.
 pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {

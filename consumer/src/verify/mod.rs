@@ -33,16 +33,16 @@ const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
 /// How often a verification begins, if the log's retention overtakes it.
 const TRIES: u32 = 4;
 
-/// What is to be verified.
+/// What to verify.
 #[derive(Clone)]
 pub struct Config {
     /// The store.
     pub store: PathBuf,
     /// The log that it was read from.
     pub log: Arc<dyn Log>,
-    /// The topic that the store is to be of, if that was said.
+    /// The topic that the store must be of, if one was named.
     pub topic: Option<String>,
-    /// The settings that the store is to be of, if they were said.
+    /// The settings that the store must be of, if any were named.
     pub settings: Option<Settings>,
 }
 

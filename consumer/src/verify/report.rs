@@ -19,7 +19,7 @@ pub struct Report {
     pub topic: String,
     /// The run that the store holds.
     pub run: String,
-    /// Where the store stands.
+    /// The store's path.
     pub store: PathBuf,
     /// The address of the cluster that was asked.
     pub cluster: String,

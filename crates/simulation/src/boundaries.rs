@@ -14,9 +14,9 @@ use isotherm_model::settings::Settings;
 use isotherm_store as sqlite;
 use isotherm_store::{StoreReader, Subject, Windows};
 
-use super::log::SimLog;
 use super::random::Random;
 use super::store::{FaultyStore, Folder};
+use super::topic::SimLog;
 
 /// How a run stops.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +99,7 @@ fn stopped_at_every_boundary_a_run_ends_with_the_same_store() {
     let settings = Settings::default();
     for log in logs(&settings).take(5) {
         let whole = read(&log, &settings, &[], Stop::Clean);
-        // Each run takes so many events, those of batches that it reads again among them.
+        // How many events each run takes, including those of batches that it reads again.
         let stops: Vec<usize> = (0..events(&log)).flat_map(|most| [most, most]).collect();
         assert_eq!(read(&log, &settings, &stops, Stop::Clean), whole, "stopped {} times", stops.len());
         assert_eq!(read(&log, &settings, &stops, Stop::Kill), whole, "killed {} times", stops.len());

@@ -9,10 +9,10 @@ use isotherm_engine::state::DeadBatch;
 use isotherm_store::{Snapshot, StoreReader, Windows};
 
 use super::check_letters::check_letters;
-use super::log::SimLog;
 use super::reference::expected::{Expected, ExpectedDeadBatch};
 use super::reference::results::Account;
 use super::stored::{Committed, Stored};
+use super::topic::SimLog;
 use super::world::World;
 
 /// Checks the store as it is now; at the end everything must have been read, closed and published.

@@ -72,7 +72,7 @@ pub(crate) fn commit(world: &mut World, run: &mut SimRun) -> Result<(), RunEnd> 
     }
 }
 
-/// Publishes what has been committed: so many windows of it if the process dies then.
+/// Publishes what has been committed: the first `dies_after` windows of it if the process then dies.
 fn publish(
     seed: &mut Seed,
     stored: &mut Stored,

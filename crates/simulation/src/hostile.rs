@@ -10,11 +10,11 @@ use isotherm_model::settings::Fingerprint;
 
 use super::commit::commit;
 use super::handle::refuse;
-use super::log::SimPartition;
 use super::reference::log::{Log, digest};
 use super::run::{RunEnd, SimRun, SourcePartition};
 use super::seed::Seed;
 use super::sources::reconnect;
+use super::topic::SimPartition;
 use super::world::World;
 
 /// What is wrong.

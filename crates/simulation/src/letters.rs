@@ -23,13 +23,13 @@ use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
 use isotherm_store::{LostBatch, Outbox};
 
-use super::log::SimLog;
 use super::model::{Befalls, Handle, Item, Model, Point, origin};
 use super::random::Random;
 use super::records;
 use super::reference::expected::{Expected, ExpectedDeadBatch};
 use super::seed::Seed;
 use super::store::FaultyStore;
+use super::topic::SimLog;
 
 /// The run's name in the envelopes, in place of the store's own, which is random.
 pub(crate) const RUN: &str = "simulation";

@@ -1,7 +1,7 @@
 //! A deterministic simulation of whole histories of runs: one seed gives a log and a schedule, with everything that can go
 //! wrong between two effects.
 //!
-//! The log (`log`, `records`) has one to four partitions, disorder, late, future and rejected records, silences and empty batches,
+//! The log (`topic`, `records`) has one to four partitions, disorder, late, future and rejected records, silences and empty batches,
 //! and is written while runs go on. A run (`run`) is the real materializer, the real stepper and the real store; source,
 //! clock and sink are the simulation's. Each run has its own options (`flags`). What happens next is drawn (`schedule`):
 //! batches of any partition (`sources`), partials that repeat, skip, overlap or are damaged (`hostile`), reconnects, reports of ends,
@@ -16,7 +16,7 @@
 //! keeps what became of each reading. At each commit and publication, and after runs, the store is compared with it as
 //! well (`check`, `check_letters`). No wall clock is asked.
 //!
-//! Files import one way: `random`, `seed`, `records`, `log`, `disk`, `store`, `flags`, `letters`, `run`, `stored`, `world`, `commit`,
+//! Files import one way: `random`, `seed`, `records`, `topic`, `disk`, `store`, `flags`, `letters`, `run`, `stored`, `world`, `commit`,
 //! `handle`, `sources`, `hostile`, `schedule`, `start`, `check_letters`, `check`, `history`.
 //!
 //! `cargo xtask simulate --seeds N` runs N seeds; `ISOTHERM_SEED=N` in the environment of the test replays one.
@@ -33,7 +33,6 @@ mod handle;
 mod history;
 mod hostile;
 mod letters;
-mod log;
 mod random;
 mod reader;
 mod records;
@@ -44,6 +43,7 @@ mod sources;
 mod start;
 mod store;
 mod stored;
+mod topic;
 mod world;
 
 /// The model of the dead letters' log and topic, shared with the unit tests of their worker. It names these modules as they do.

@@ -6,8 +6,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 /// How much the store holds.
-const QUERY: &str = "SELECT commits, dropped_windows, (SELECT count(*) FROM windows),
-    (SELECT coalesce(sum(messages), 0) FROM windows), (SELECT count(*) FROM dead) FROM head";
+const QUERY: &str = "SELECT value ->> '$.commits', value ->> '$.dropped', (SELECT count(*) FROM closed_windows),
+    (SELECT coalesce(sum(messages), 0) FROM closed_windows), (SELECT count(*) FROM dead) FROM manifest";
 
 /// Commits, dropped windows, windows, their messages, batches in the outbox.
 pub(crate) type Answer = [i64; 5];

@@ -10,9 +10,9 @@ use isotherm_engine::step::Stepper;
 
 use super::flags::{Flags, RunKind};
 use super::letters::Worker;
-use super::log::SimPartition;
 use super::reference::model::Model;
 use super::store::FaultyStore;
+use super::topic::SimPartition;
 
 /// What a run's source knows of a partition.
 #[derive(Debug, Default)]

@@ -183,26 +183,20 @@ fn follow(world: &mut World, run: &mut SimRun) -> Result<(), RunEnd> {
 }
 
 fn detach_any(world: &mut World, run: &mut SimRun) -> Result<(), RunEnd> {
-    match any(&mut world.seed, run, |source| source.attached) {
-        Some(partition) => detach(world, run, partition),
-        None => Ok(()),
-    }
+    let partition = any(&mut world.seed, run, |source| source.attached);
+    partition.map_or(Ok(()), |partition| detach(world, run, partition))
 }
 
 fn attach_any(world: &mut World, run: &mut SimRun) -> Result<(), RunEnd> {
-    match any(&mut world.seed, run, |source| !source.attached) {
-        Some(partition) => attach(world, run, partition),
-        None => Ok(()),
-    }
+    let partition = any(&mut world.seed, run, |source| !source.attached);
+    partition.map_or(Ok(()), |partition| attach(world, run, partition))
 }
 
 fn deliver_any(world: &mut World, run: &mut SimRun) -> Result<(), RunEnd> {
     // What is on its way arrives although the partition is paused.
     let on_its_way = world.seed.random.in_thousand(50);
-    match any(&mut world.seed, run, |source| source.attached && (!source.paused || on_its_way)) {
-        Some(partition) => deliver(world, run, partition).map(drop),
-        None => Ok(()),
-    }
+    let partition = any(&mut world.seed, run, |source| source.attached && (!source.paused || on_its_way));
+    partition.map_or(Ok(()), |partition| deliver(world, run, partition).map(drop))
 }
 
 /// The worker of dead letters goes on, if it is its turn; where it is stopped, its process may die or hang.

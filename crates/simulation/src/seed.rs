@@ -1,4 +1,4 @@
-//! What a seed draws, and what it notes: its schedule for whoever examines a failure, and a tally of what happened.
+//! What a seed draws, and what it notes: its schedule, to examine a failure, and a tally of what happened.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -7,7 +7,6 @@ use isotherm_store::Subject;
 
 use super::flags::Flags;
 use super::letters::Letters;
-use super::log::SimLog;
 use super::reader::Reader;
 use super::records;
 use super::reference::expected::{Expected, ExpectedDeadBatch};
@@ -15,6 +14,7 @@ use super::run::SimRun;
 use super::seed::{Script, Seed};
 use super::store::Folder;
 use super::stored::{Backup, Stored};
+use super::topic::SimLog;
 
 /// See the module's text.
 pub(crate) struct World {

@@ -1,4 +1,4 @@
-//! Where a store stands: its files, and the place of one that nobody gave a path for.
+//! A store's files, and the default path.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 /// A write-ahead log that is no longer than its own header holds nothing.
 const EMPTY_LOG: u64 = 32;
 
-/// Where a store really stands: of a link what it leads to, so that lock and log are the same by every name.
+/// A store's real path: of a link what it leads to, so that lock and log are the same by every name.
 pub(super) fn canonicalize(path: &Path) -> Result<PathBuf, Error> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let failed = |source| Error::Io { path: absolute.clone(), operation: Operation::Open, source };
@@ -43,7 +43,7 @@ pub(super) fn canonicalize(path: &Path) -> Result<PathBuf, Error> {
 pub(super) struct FileId(u64, u64);
 
 impl FileId {
-    /// Of an open file, or of one that has just been looked at.
+    /// Of an open file, or of one that was just asked about.
     #[cfg(unix)]
     pub(super) fn of(file: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
@@ -73,7 +73,7 @@ pub(super) fn application_id(path: &Path) -> io::Result<Option<i32>> {
     Ok(start.get(68..72).and_then(|id| id.try_into().ok()).map(i32::from_be_bytes))
 }
 
-/// A path as it stands in a URI.
+/// A path as part of a URI.
 pub(super) fn uri(path: &Path) -> String {
     let mut uri = String::new();
     for byte in path.as_os_str().as_encoded_bytes() {
@@ -87,12 +87,12 @@ pub(super) fn uri(path: &Path) -> String {
     if cfg!(windows) { format!("/{uri}") } else { uri }
 }
 
-/// Whether a write-ahead log stands beside the database that holds something.
+/// Whether there is a write-ahead log with contents beside the database.
 pub(super) fn has_log(path: &Path) -> bool {
     fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > EMPTY_LOG)
 }
 
-/// What stands there if the database is missing, and something of it is left.
+/// An error if the database is missing and something of it is left.
 pub(super) fn without_database(path: &Path) -> Result<(), Error> {
     let log = beside(path, "-wal");
     let mut magic = Vec::new();
@@ -175,7 +175,7 @@ pub fn data_dir() -> Result<PathBuf, Error> {
     dirs::data_dir().ok_or(Error::NoDataFolder)
 }
 
-/// Where the store of a topic stands if nobody says otherwise: one for each cluster, topic and configuration.
+/// The default path of a topic's store: one for each cluster, topic and configuration.
 pub fn default_path(data_dir: &Path, cluster: &str, topic: &str, fingerprint: Fingerprint) -> PathBuf {
     let digits = fingerprint.to_string();
     let name = format!("{}-{}.db", plain(topic), digits.get(..12).unwrap_or(&digits));

@@ -12,7 +12,7 @@ use crate::error::DbError;
 
 const IDENTITY: Table<2> = Table { name: "identity", columns: ["id", "value"] };
 
-/// What a store is to be of.
+/// What a consumer wants its store to be of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subject {

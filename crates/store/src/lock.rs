@@ -57,16 +57,16 @@ pub fn timing(path: &Path) -> Option<Timing> {
 ///
 /// # Errors
 ///
-/// An [`Error`] if the lock's file cannot be looked at.
+/// An [`Error`] if the lock's file cannot be opened.
 pub fn holder(path: &Path) -> Result<Option<Holder>, Error> {
     let path = &canonicalize(path)?;
     let place = beside(path, ".lock");
-    let looked = match File::open(&place) {
+    let locked = match File::open(&place) {
         Ok(file) => file.try_lock_shared(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => Err(TryLockError::Error(error)),
     };
-    match looked {
+    match locked {
         Ok(()) => Ok(None),
         Err(TryLockError::WouldBlock) => Ok(Some(holder_of(path))),
         Err(TryLockError::Error(source)) => Err(Error::Io { path: place, operation: Operation::Read, source }),
@@ -90,7 +90,7 @@ impl Lock {
             let mut lock = Self { file: open.map_err(failed)?, path: place.clone() };
             match lock.file.try_lock() {
                 Ok(()) => {}
-                // Whoever only looks who holds it shares it, for a moment.
+                // Somebody asks who holds it, and shares it for a moment.
                 Err(TryLockError::WouldBlock) => match lock.file.try_lock_shared() {
                     Ok(()) => continue,
                     Err(TryLockError::WouldBlock) => {
@@ -108,8 +108,7 @@ impl Lock {
         }
     }
 
-    /// Puts a new lock in the place of whoever's stands there, and then does what is to be done with it. If that fails, the
-    /// other one stands there again.
+    /// Replaces another consumer's lock by a new one, then does `then`. If that fails, the other lock is put back.
     pub(super) fn displace(path: &Path, then: impl FnOnce() -> Result<(), DbError>) -> Result<Self, DbError> {
         let place = beside(path, ".lock");
         let failed = |source| DbError::Store(Error::Io { path: place.clone(), operation: Operation::Open, source });
@@ -163,7 +162,7 @@ impl Lock {
         self.file.flush()
     }
 
-    /// Whether the file that is locked is the one that stands in its place.
+    /// Whether the locked file is still the one at the lock's path.
     pub(super) fn is_in_place(&self) -> bool {
         match (self.id(), FileId::at(&self.path)) {
             (Ok(held), Ok(Some(there))) => held == there,
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_a_lock_can_be_seen_and_whoever_looks_keeps_nobody_out() {
+    fn a_holder_can_be_asked_for_without_keeping_anybody_out() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("a.db");
         assert_eq!(holder(&path).expect("no lock is no error"), None);
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_was_displaced_for_nothing_stands_again() {
+    fn a_lock_is_put_back_if_its_displacement_fails() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("a.db");
         let names = || std::fs::read_dir(folder.path()).map(|entries| entries.count()).expect("it can be read");

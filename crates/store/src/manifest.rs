@@ -37,7 +37,7 @@ pub(super) struct Manifest {
     pub(super) members: u64,
     /// Dead batches in the outbox.
     pub(super) dead: Digest,
-    /// The number of the oldest of them, if there is one: they are numbered without holes.
+    /// The number of the oldest of them, if there is one: their numbers have no gaps.
     pub(super) dead_first: u64,
     /// The number of the next one.
     pub(super) dead_next: u64,

@@ -18,14 +18,14 @@ use crate::{Options, SqliteStore};
 
 /// See [`SqliteStore::open`].
 pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<SqliteStore, Error> {
-    let Options { keep, take_over, reset: anew, page_size, busy_timeout, timing } = options;
+    let Options { keep, take_over, reset: from_scratch, page_size, busy_timeout, timing } = options;
     let io = |source| Error::Io { path: path.to_owned(), operation: Operation::Open, source };
     if let Some(folder) = std::path::absolute(path).map_err(io)?.parent() {
         std::fs::create_dir_all(folder).map_err(io)?;
     }
     let path = &files::canonicalize(path)?;
     let holder = lock::holder(path)?;
-    if anew {
+    if from_scratch {
         removable(path)?
     } else {
         exists(path).map(drop)?
@@ -39,7 +39,7 @@ pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<S
         fault
     };
     let fault = |error: DbError| named(error.at(path, Operation::Open, || holder_of(path)));
-    if anew {
+    if from_scratch {
         reset(path, &mut held, busy_timeout).map_err(named)?;
     }
     if !exists(path)? {
@@ -126,7 +126,7 @@ fn acquire_epoch(
     };
     match held {
         None => *held = Some(Lock::displace(path, commit)?),
-        // Of two that take a store over at once, the one whose lock stands goes on.
+        // If two consumers take a store over at once, the one whose lock is in place goes on.
         Some(lock) if lock.is_in_place() => commit()?,
         Some(_) => return Err(DbError::Fenced),
     }

@@ -47,8 +47,7 @@ impl Outbox {
         &self.identity
     }
 
-    /// The oldest batches that are to be copied, at most `most`, ascending by number. The number of a batch is never given
-    /// again.
+    /// The oldest batches that have to be copied, at most `most`, ascending by number. A number is never used again.
     ///
     /// # Errors
     ///

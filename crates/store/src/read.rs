@@ -1,6 +1,6 @@
 //! What was committed, read back: every row by its check, every table by the manifest's digest of it.
 //!
-//! All of it is to be read within one transaction, the manifest first.
+//! Read all of it within one transaction, the manifest first.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -30,7 +30,7 @@ pub(super) fn saved(connection: &Connection) -> Result<Option<ResumeState>, DbEr
     let accounts = accounts(connection, &manifest, &partitions)?;
     let groups = groups(connection, &manifest)?;
     let sensors = sensors(connection, &manifest, &groups)?;
-    // What is not needed to go on is looked at all the same: better now than in the middle of a run.
+    // A run does not need these to go on. Damage is found now rather than in the middle of it.
     outbox(connection, &manifest)?;
     lost(connection, &manifest)?;
     let partitions = partitions.into_iter().map(|row| (row.partition, row.state)).collect();

@@ -32,7 +32,7 @@ pub(super) enum Access {
     Write,
     /// To read only.
     Read,
-    /// To read what nobody writes: nothing but the database itself is looked at, no lock is taken, no file is made.
+    /// To read a store that nobody writes: SQLite opens only the database itself, takes no lock and makes no file.
     Frozen,
 }
 
@@ -88,8 +88,8 @@ pub(super) fn inspect(path: &Path) -> Result<bool, Error> {
     if let Ok(id) = application_id(path, Access::Frozen) {
         return known(id);
     }
-    // It is damaged, or is being written at this moment. Only now its own first bytes are looked at: closing a file lets go
-    // of all locks that this process has on it.
+    // It is damaged, or is being written at this moment. Only now we read its first bytes ourselves: closing a file releases
+    // all locks that this process has on it.
     let mark = files::application_id(path);
     match mark.map_err(|source| Error::Io { path: path.to_owned(), operation: Operation::Open, source })? {
         Some(APPLICATION_ID) => {}
@@ -106,8 +106,8 @@ fn application_id(path: &Path, access: Access) -> Result<i32, rusqlite::Error> {
     plain(path, access)?.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0))
 }
 
-/// Makes a store beside its place, and puts it there when it is whole: what stands at `path` is never half a store. The
-/// lock is held.
+/// Makes a store under a temporary name, and renames it when it is complete: `path` never holds half a store. The lock is
+/// held.
 pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lock) -> Result<(), Error> {
     let io = |source| Error::Io { path: path.to_owned(), operation: Operation::Open, source };
     remove_unfinished(path).map_err(io)?;
@@ -128,7 +128,7 @@ pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lo
         connection.close().map_err(|(_, error)| DbError::from(error))
     };
     let place = || {
-        // Whoever has taken the store over makes one of his own.
+        // A consumer that has taken the store over makes its own.
         if !lock.is_in_place() {
             return Err(DbError::Fenced.at(path, Operation::Open, || holder_of(path)));
         }

@@ -228,7 +228,7 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
     ]);
     assert!(!case.report().because[0].contains("again"), "nothing is read of it: {:?}", case.report().because);
     let text = text(&case.report()).join("\n");
-    assert!(text.contains("     351      400  500  100  cut"), "{text}");
+    assert!(text.contains("     351       400  500  100  cut"), "{text}");
     assert_eq!(cut(None, 350).report().partitions[1].state, ReadState::CatchingUp);
     // What is cut of what is to be read is not to be read.
     assert_eq!(cut(None, 410).report().partitions[1].lag, Some(90));

@@ -38,8 +38,8 @@ impl Closing {
     }
 
     /// Takes sensors of the store. Cost: constant for each.
-    pub fn sensors(&mut self, sightings: &[SensorEntry]) {
-        for SensorEntry { sensor, group } in sightings {
+    pub fn sensors(&mut self, entries: &[SensorEntry]) {
+        for SensorEntry { sensor, group } in entries {
             let number = usize::try_from(*group).unwrap_or(usize::MAX);
             let (Some((stored, more)), Some(named)) =
                 (self.groups.get_mut(number), self.audit.stored.groups.get(number))

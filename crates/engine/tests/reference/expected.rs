@@ -117,7 +117,7 @@ impl Expected {
         self.open.keys().next().map(|end| end - self.log.window.millis())
     }
 
-    /// The totals by now.
+    /// The totals so far.
     pub(crate) fn totals(&self) -> Totals {
         results::totals(self.partitions.iter().flat_map(|(partition, expected)| self.merged(*partition, expected)))
     }
@@ -128,7 +128,7 @@ impl Expected {
         results::window(&self.log, merged, end, closed_by, self.positions())
     }
 
-    /// The account of a partition by now.
+    /// The account of a partition so far.
     pub(crate) fn account(&self, partition: PartitionId) -> Account {
         let expected = &self.partitions[&partition];
         results::account(&self.log, self.merged(partition, expected), expected.restored)

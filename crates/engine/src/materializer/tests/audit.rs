@@ -1,11 +1,11 @@
-//! What a materializer committed stands up to the audit; whatever is changed in it is found.
+//! The audit finds nothing wrong with what a materializer committed, and finds every change to it.
 
-mod told;
+mod case;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use self::told::{Batches, Kept, Told, raised};
+use self::case::{AuditCase, Batches, LogBatch, raised};
 use super::properties::{batch, history, offset_gaps, op};
 use super::resume::{apply, read};
 use super::*;
@@ -16,7 +16,7 @@ use crate::ledger::{DataLoss, KeyedRange, Ranges};
 use crate::state::{LastBatch, SensorEntry};
 
 /// Two partitions: windows that closed, one that is open, late and rejected records.
-fn told() -> Told {
+fn case() -> AuditCase {
     let mut run = Run::attached(options(), &[9, 9]);
     let (mut windows_seen, mut log) = (vec![], Batches::new());
     let ca = |sensor, time, micros| Reading::new(sensor, "CA", time, micros);
@@ -37,17 +37,17 @@ fn told() -> Told {
         let digest = first.cast_unsigned() ^ 0x5eed;
         let event = Event::Partial { partition, partial: Box::new(partial.clone()), digest };
         windows_seen.extend(windows(&run.event(event)));
-        log.entry(partition).or_default().push(Kept::new(partial, digest));
+        log.entry(partition).or_default().push(LogBatch::new(partial, digest));
     }
     let saved = apply(&ResumeState::default(), &run.materializer, &[]);
-    let told = Told::new(&saved, run.totals(), &windows_seen, log);
-    assert_eq!(told.windows.len(), 2, "{:?}", told.windows);
-    assert!(told.stored.totals.late > 2 && told.stored.topic.open_windows > 0, "{:?}", told.stored.totals);
-    told
+    let case = AuditCase::new(&saved, run.totals(), &windows_seen, log);
+    assert_eq!(case.windows.len(), 2, "{:?}", case.windows);
+    assert!(case.stored.totals.late > 2 && case.stored.topic.open_windows > 0, "{:?}", case.stored.totals);
+    case
 }
 
-fn account(told: &mut Told, partition: PartitionId) -> &mut crate::ledger::Account {
-    told.stored.accounts.get_mut(&partition).expect("it has an account")
+fn account(case: &mut AuditCase, partition: PartitionId) -> &mut crate::ledger::Account {
+    case.stored.accounts.get_mut(&partition).expect("it has an account")
 }
 
 /// The list without its last range, or with another one behind it.
@@ -59,108 +59,108 @@ fn relisted<K: Copy + Ord>(ranges: &Ranges<K>, change: impl FnOnce(&mut Vec<Keye
 
 #[test]
 fn what_was_committed_is_clean() {
-    let told = told();
-    let findings = told.audit();
+    let case = case();
+    let findings = case.audit();
     assert!(findings.is_clean() && findings.unverifiable.is_empty(), "{findings:#?}");
-    assert_eq!((findings.windows.verified, findings.windows.open), (2, told.stored.topic.open_windows));
+    assert_eq!((findings.windows.verified, findings.windows.open), (2, case.stored.topic.open_windows));
     let records: u64 = findings.partitions.iter().map(|read| read.records).sum();
-    assert_eq!(records, told.stored.totals.messages);
+    assert_eq!(records, case.stored.totals.messages);
 }
 
 #[test]
 fn each_kind_of_change_is_found() {
-    type Change = (&'static str, fn(&mut Told));
+    type Change = (&'static str, fn(&mut AuditCase));
     let changes: [Change; 44] = [
-        ("AK: messages", |told| told.windows[0].groups[0].messages += 1),
-        ("AK: sum", |told| told.windows[0].groups[0].sum -= 1),
-        ("CA: avg", |told| told.windows[0].groups[1].avg = Fixed::from_micros(1)),
-        ("CA: min", |told| told.windows[0].groups[1].min = Fixed::from_micros(5_000_001)),
-        ("CA: max", |told| told.windows[0].groups[1].max = Fixed::from_micros(9_000_001)),
-        ("CA: sensors", |told| told.windows[0].groups[1].sensors += 1),
-        (": messages", |told| told.windows[1].messages -= 1),
-        (": sensors", |told| told.windows[1].sensors += 1),
-        ("group CA", |told| drop(told.windows[1].groups.pop())),
-        ("group ZZ", |told| told.windows[1].groups[1].group = "ZZ".to_owned()),
-        (": end", |told| told.windows[1].end += 1),
-        ("ledger of partition 0: late", |told| drop(told.windows.remove(0))),
-        ("ledger of partition 0: late", |told| drop(told.windows.pop())),
-        ("window 1970-01-01T00:00:06Z: closed", |told| {
-            let more = WindowResult { start: 6_000, end: 9_000, ..told.windows[1].clone() };
-            told.windows.push(more);
+        ("AK: messages", |case| case.windows[0].groups[0].messages += 1),
+        ("AK: sum", |case| case.windows[0].groups[0].sum -= 1),
+        ("CA: avg", |case| case.windows[0].groups[1].avg = Fixed::from_micros(1)),
+        ("CA: min", |case| case.windows[0].groups[1].min = Fixed::from_micros(5_000_001)),
+        ("CA: max", |case| case.windows[0].groups[1].max = Fixed::from_micros(9_000_001)),
+        ("CA: sensors", |case| case.windows[0].groups[1].sensors += 1),
+        (": messages", |case| case.windows[1].messages -= 1),
+        (": sensors", |case| case.windows[1].sensors += 1),
+        ("group CA", |case| drop(case.windows[1].groups.pop())),
+        ("group ZZ", |case| case.windows[1].groups[1].group = "ZZ".to_owned()),
+        (": end", |case| case.windows[1].end += 1),
+        ("ledger of partition 0: late", |case| drop(case.windows.remove(0))),
+        ("ledger of partition 0: late", |case| drop(case.windows.pop())),
+        ("window 1970-01-01T00:00:06Z: closed", |case| {
+            let more = WindowResult { start: 6_000, end: 9_000, ..case.windows[1].clone() };
+            case.windows.push(more);
         }),
-        ("window 1969-12-31T23:59:57Z", |told| {
-            let more = WindowResult { start: -3_000, end: 0, ..told.windows[0].clone() };
-            told.windows.insert(0, more);
+        ("window 1969-12-31T23:59:57Z", |case| {
+            let more = WindowResult { start: -3_000, end: 0, ..case.windows[0].clone() };
+            case.windows.insert(0, more);
         }),
         // Closed one batch later, or before anything had been read.
-        ("CA: messages", |told| told.windows[0].positions = told.windows[1].positions.clone()),
-        ("as before", |told| told.windows[1].positions = vec![(0, 0), (1, 0)]),
-        ("batch boundary", |told| told.windows[1].positions[0].1 -= 1),
-        ("offset of partition 7", |told| told.windows[1].positions.push((7, 3))),
-        ("totals: group AK: messages", |told| told.stored.totals.groups[0].messages += 1),
-        ("totals: group CA: sum", |told| told.stored.totals.groups[1].sum += 1),
-        ("totals: sensors", |told| told.stored.totals.sensors -= 1),
-        ("ledger of partition 1: read", |told| account(told, 1).read += 1),
-        ("ledger of partition 0: counted", |told| {
-            account(told, 0).counted += 1;
-            account(told, 0).late -= 1;
+        ("CA: messages", |case| case.windows[0].positions = case.windows[1].positions.clone()),
+        ("as before", |case| case.windows[1].positions = vec![(0, 0), (1, 0)]),
+        ("batch boundary", |case| case.windows[1].positions[0].1 -= 1),
+        ("offset of partition 7", |case| case.windows[1].positions.push((7, 3))),
+        ("totals: group AK: messages", |case| case.stored.totals.groups[0].messages += 1),
+        ("totals: group CA: sum", |case| case.stored.totals.groups[1].sum += 1),
+        ("totals: sensors", |case| case.stored.totals.sensors -= 1),
+        ("ledger of partition 1: read", |case| account(case, 1).read += 1),
+        ("ledger of partition 0: counted", |case| {
+            account(case, 0).counted += 1;
+            account(case, 0).late -= 1;
         }),
-        ("ledger of partition 1: not-json", |told| account(told, 1).rejected.count(Rejection::NotJson)),
-        ("late ranges: range", |told| {
-            let ranges = relisted(&account(told, 0).late_ranges, |listed| listed.truncate(listed.len() - 1));
-            account(told, 0).late_ranges = ranges;
+        ("ledger of partition 1: not-json", |case| account(case, 1).rejected.count(Rejection::NotJson)),
+        ("late ranges: range", |case| {
+            let ranges = relisted(&account(case, 0).late_ranges, |listed| listed.truncate(listed.len() - 1));
+            account(case, 0).late_ranges = ranges;
         }),
-        ("late ranges: range 0", |told| {
-            let ranges = relisted(&account(told, 1).late_ranges, |listed| listed[0].records += 1);
-            account(told, 1).late_ranges = ranges;
+        ("late ranges: range 0", |case| {
+            let ranges = relisted(&account(case, 1).late_ranges, |listed| listed[0].records += 1);
+            account(case, 1).late_ranges = ranges;
         }),
-        ("rejected ranges: range 1", |told| {
-            let ranges = relisted(&account(told, 0).rejected_ranges, |listed| listed[1].range.next += 1);
-            account(told, 0).rejected_ranges = ranges;
+        ("rejected ranges: range 1", |case| {
+            let ranges = relisted(&account(case, 0).rejected_ranges, |listed| listed[1].range.next += 1);
+            account(case, 0).rejected_ranges = ranges;
         }),
-        ("rejected ranges: range 0", |told| {
-            let ranges = relisted(&account(told, 0).rejected_ranges, |listed| listed.swap(0, 1));
-            account(told, 0).rejected_ranges = ranges;
+        ("rejected ranges: range 0", |case| {
+            let ranges = relisted(&account(case, 0).rejected_ranges, |listed| listed.swap(0, 1));
+            account(case, 0).rejected_ranges = ranges;
         }),
-        ("partition 1: digest", |told| {
-            let state = told.stored.partitions.get_mut(&1).expect("it is stored");
+        ("partition 1: digest", |case| {
+            let state = case.stored.partitions.get_mut(&1).expect("it is stored");
             state.last = state.last.map(|last| LastBatch { digest: last.digest ^ 1, ..last });
         }),
-        ("partition 1: position", |told| {
-            told.stored.partitions.get_mut(&1).expect("it is stored").position += 1;
+        ("partition 1: position", |case| {
+            case.stored.partitions.get_mut(&1).expect("it is stored").position += 1;
         }),
-        ("partition 0: newest event time", |told| {
-            told.stored.partitions.get_mut(&0).expect("it is stored").watermark = Some(1);
+        ("partition 0: newest event time", |case| {
+            case.stored.partitions.get_mut(&0).expect("it is stored").watermark = Some(1);
         }),
-        ("open windows", |told| told.stored.topic.open_windows += 1),
-        ("partition 1: where open windows begin", |told| {
-            let state = told.stored.partitions.get_mut(&1).expect("it is stored");
+        ("open windows", |case| case.stored.topic.open_windows += 1),
+        ("partition 1: where open windows begin", |case| {
+            let state = case.stored.partitions.get_mut(&1).expect("it is stored");
             state.restore_from = state.position;
         }),
-        ("partition 0: where open windows begin", |told| {
-            told.stored.partitions.get_mut(&0).expect("it is stored").restore_from = 5;
+        ("partition 0: where open windows begin", |case| {
+            case.stored.partitions.get_mut(&0).expect("it is stored").restore_from = 5;
         }),
-        ("sensors: group AK: not in the log", |told| told.sensors[0].sensor += 10),
-        ("sensors: group AK: missing", |told| told.sensors[0].sensor += 10),
-        ("sensors: group CA", |told| told.sensors.truncate(told.sensors.len() - 1)),
-        ("sensors: group AK: not in the log", |told| told.sensors.push(told.sensors[0])),
-        ("of no group", |told| told.sensors.push(SensorEntry { sensor: 1, group: 9 })),
-        ("windows are closed until", |told| {
-            told.stored.topic.closed_until = Some(365 * 86_400_000);
+        ("sensors: group AK: not in the log", |case| case.sensors[0].sensor += 10),
+        ("sensors: group AK: missing", |case| case.sensors[0].sensor += 10),
+        ("sensors: group CA", |case| case.sensors.truncate(case.sensors.len() - 1)),
+        ("sensors: group AK: not in the log", |case| case.sensors.push(case.sensors[0])),
+        ("of no group", |case| case.sensors.push(SensorEntry { sensor: 1, group: 9 })),
+        ("windows are closed until", |case| {
+            case.stored.topic.closed_until = Some(365 * 86_400_000);
         }),
-        ("watermark", |told| {
-            told.stored.topic.closed_until = Some(365 * 86_400_000);
-            told.stored.topic.watermark = Some(365 * 86_400_000);
+        ("watermark", |case| {
+            case.stored.topic.closed_until = Some(365 * 86_400_000);
+            case.stored.topic.watermark = Some(365 * 86_400_000);
         }),
-        ("offsets", |told| told.windows[1].positions.truncate(1)),
-        ("data losses: read", |told| {
-            account(told, 0).data_losses.push(DataLoss { range: SourceRange { first: 0, next: 4 }, lost: 4 });
+        ("offsets", |case| case.windows[1].positions.truncate(1)),
+        ("data losses: read", |case| {
+            account(case, 0).data_losses.push(DataLoss { range: SourceRange { first: 0, next: 4 }, lost: 4 });
         }),
     ];
     for (place, (what, change)) in changes.into_iter().enumerate() {
-        let mut told = told();
-        change(&mut told);
-        let findings = told.audit();
+        let mut case = case();
+        change(&mut case);
+        let findings = case.audit();
         let found = findings
             .differences
             .iter()
@@ -175,24 +175,24 @@ fn a_window_that_no_watermark_can_have_closed_is_found() {
     run.reading(0, 0);
     let closed = windows(&run.pass(20_000));
     assert_eq!(closed.iter().map(|window| window.closed_by).collect::<Vec<_>>(), [ClosedBy::Idle]);
-    let log = Batches::from([(0, vec![Kept::new(partial(0, &[at(0)], &[]), 0)])]);
+    let log = Batches::from([(0, vec![LogBatch::new(partial(0, &[at(0)], &[]), 0)])]);
     let saved = apply(&ResumeState::default(), &run.materializer, &[]);
-    let mut told = Told::new(&saved, run.totals(), &closed, log);
-    assert!(told.audit().is_clean(), "{:#?}", told.audit());
-    told.windows[0].closed_by = ClosedBy::Watermark;
-    let findings = told.audit();
+    let mut case = AuditCase::new(&saved, run.totals(), &closed, log);
+    assert!(case.audit().is_clean(), "{:#?}", case.audit());
+    case.windows[0].closed_by = ClosedBy::Watermark;
+    let findings = case.audit();
     assert!(findings.differences.iter().any(|one| one.what.ends_with("closed by")), "{findings:#?}");
 }
 
 #[test]
 fn too_much_is_found() {
-    let told = told();
+    let case = case();
     for more in [1, 1_000] {
-        for (what, changed) in raised(&told, more) {
+        for (what, changed) in raised(&case, more) {
             assert!(!changed.audit().is_clean(), "{what} by {more}");
         }
     }
-    let kept = told.keep_from(1);
+    let kept = case.keep_from(1);
     for (what, changed) in raised(&kept, 1) {
         assert!(!changed.audit().is_clean(), "{what}, of a store that has dropped windows");
     }
@@ -200,7 +200,7 @@ fn too_much_is_found() {
 
 #[test]
 fn what_a_full_list_of_ranges_leaves_open_is_named() {
-    let mut kept = told().keep_from(1);
+    let mut kept = case().keep_from(1);
     for account in kept.stored.accounts.values_mut() {
         let listed = account.late_ranges.listed().iter().copied();
         let (of_dropped, listed): (Vec<_>, Vec<_>) = listed.partition(|range| range.key.0 == 0);
@@ -217,21 +217,21 @@ fn what_a_full_list_of_ranges_leaves_open_is_named() {
 
 #[test]
 fn another_log_is_found() {
-    let mut told = told();
-    let kept = &mut told.log.get_mut(&0).expect("it has batches")[1];
+    let mut case = case();
+    let kept = &mut case.log.get_mut(&0).expect("it has batches")[1];
     let cell = kept.partial.aggregate.cells.values_mut().next().expect("it has cells");
     cell.stats.sum += 1;
-    let findings = told.audit();
+    let findings = case.audit();
     assert!(findings.differences.iter().any(|difference| difference.what.ends_with("sum")), "{findings:#?}");
 }
 
 #[test]
 fn a_last_batch_that_is_missing_or_another_one_is_found() {
     for change in [|_: LastBatch| None, |last: LastBatch| Some(LastBatch { digest: last.digest + 1, ..last })] {
-        let mut told = told();
-        let state = told.stored.partitions.get_mut(&0).expect("a partition");
+        let mut case = case();
+        let state = case.stored.partitions.get_mut(&0).expect("a partition");
         state.last = state.last.and_then(change);
-        let findings = told.audit();
+        let findings = case.audit();
         let named = |what: &str| findings.differences.iter().any(|one| one.what == what);
         assert!(named("partition 0: digest of the last batch"), "{findings:#?}");
     }
@@ -239,11 +239,11 @@ fn a_last_batch_that_is_missing_or_another_one_is_found() {
 
 #[test]
 fn what_the_log_has_lost_is_unverifiable_and_the_rest_is_checked() {
-    let told = told();
-    let all = told.audit();
+    let case = case();
+    let all = case.audit();
     for cut in [4, 8, 10] {
         let cut = BTreeMap::from([(0, cut)]);
-        let findings = told.audit_from(&cut);
+        let findings = case.audit_from(&cut);
         assert!(findings.is_clean(), "cut at {cut:?}: {findings:#?}");
         let named = |what: &str| findings.unverifiable.iter().any(|one| one.what.starts_with(what));
         let all_named = ["partition 0", "ledger of partition 0", "totals"].into_iter().all(named);
@@ -252,31 +252,31 @@ fn what_the_log_has_lost_is_unverifiable_and_the_rest_is_checked() {
         assert_eq!(windows.verified + windows.unverifiable, all.windows.verified, "cut at {cut:?}: {windows:?}");
         assert_eq!(named(&format!("{} windows", windows.unverifiable)), windows.unverifiable > 0, "{findings:#?}");
         // A window that says more than the rest of the log gives is never called verified. One that says less differs.
-        let mut changed = told.clone();
+        let mut changed = case.clone();
         changed.windows.iter_mut().for_each(|window| window.groups[0].messages += 1_000);
         let raised = changed.audit_from(&cut).windows;
         assert_eq!((raised.verified, raised.unverifiable), (0, all.windows.verified), "cut at {cut:?}: {raised:?}");
         // The other partition is compared as ever.
-        let mut changed = told.clone();
+        let mut changed = case.clone();
         account(&mut changed, 1).read += 1;
         assert!(!changed.audit_from(&cut).is_clean(), "cut at {cut:?}");
     }
     // The second window lost nothing with the first batch but a reading of CA: AK is checked as before.
-    let mut changed = told.clone();
+    let mut changed = case.clone();
     changed.windows[1].groups[0].messages -= 1;
     let findings = changed.audit_from(&BTreeMap::from([(0, 4)]));
     assert!(!findings.is_clean(), "{findings:#?}");
     // So is what the ledger says of what is left.
-    let mut changed = told.clone();
+    let mut changed = case.clone();
     let ranges = relisted(&account(&mut changed, 0).rejected_ranges, |listed| listed.truncate(listed.len() - 1));
     account(&mut changed, 0).rejected_ranges = ranges;
     assert!(!changed.audit_from(&BTreeMap::from([(0, 4)])).is_clean());
     // No more records can be gone than there were offsets.
-    let mut changed = told.clone();
+    let mut changed = case.clone();
     account(&mut changed, 0).read += 5;
     account(&mut changed, 0).counted += 5;
     assert!(!changed.audit_from(&BTreeMap::from([(0, 4)])).is_clean());
-    let mut gone = told;
+    let mut gone = case;
     account(&mut gone, 0).data_losses.push(DataLoss { range: SourceRange { first: 0, next: 4 }, lost: 0 });
     let findings = gone.audit();
     assert!(
@@ -287,17 +287,17 @@ fn what_the_log_has_lost_is_unverifiable_and_the_rest_is_checked() {
 
 #[test]
 fn without_dropped_windows_the_others_are_checked() {
-    let mut told = told();
-    told.windows.remove(0);
-    told.stored.dropped = 1;
-    let findings = told.audit();
+    let mut case = case();
+    case.windows.remove(0);
+    case.stored.dropped = 1;
+    let findings = case.audit();
     assert!(findings.is_clean(), "{findings:#?}");
     assert!(findings.unverifiable.iter().any(|one| one.why.contains("--keep")), "{findings:#?}");
     assert_eq!(findings.windows.verified, 1);
-    account(&mut told, 0).late += 1;
-    account(&mut told, 0).counted -= 1;
-    told.windows[0].groups[0].messages += 1;
-    assert_eq!(told.audit().windows.different, 1);
+    account(&mut case, 0).late += 1;
+    account(&mut case, 0).counted -= 1;
+    case.windows[0].groups[0].messages += 1;
+    assert_eq!(case.audit().windows.different, 1);
 }
 
 proptest! {
@@ -315,9 +315,9 @@ proptest! {
         let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
         let mut closed = vec![];
         let (log, events) = history(ops, &offset_gaps);
-        let log = told::batches(&log);
+        let log = case::batches(&log);
         let at = at.index(events.len());
-        // What has been written by now.
+        // What has been written so far.
         let mut written = Batches::new();
         for (place, event) in events.iter().enumerate() {
             if let Event::Partial { partition, .. } = event {
@@ -327,21 +327,21 @@ proptest! {
             closed.extend(windows(&run.event(event.clone())));
             if place == at || place + 1 == events.len() {
                 let saved = apply(&ResumeState::default(), &run.materializer, &[]);
-                let told = Told::new(&saved, run.totals(), &closed, written.clone());
-                let findings = told.audit();
+                let case = AuditCase::new(&saved, run.totals(), &closed, written.clone());
+                let findings = case.audit();
                 prop_assert!(findings.is_clean() && findings.unverifiable.is_empty(), "{:#?}", findings);
                 prop_assert_eq!(findings.windows.open, saved.topic.open_windows);
                 // Cut at the batch that holds the offset.
-                let batches = told.log.get(&0).into_iter().flatten();
+                let batches = case.log.get(&0).into_iter().flatten();
                 let cut = batches.map(|kept| kept.partial.source.first).filter(|first| *first <= cut).max();
                 let cut = BTreeMap::from([(0, cut.unwrap_or(0))]);
-                let findings = told.audit_from(&cut);
+                let findings = case.audit_from(&cut);
                 prop_assert!(findings.is_clean(), "cut at {:?}: {:#?}", cut, findings);
-                for (what, changed) in raised(&told, 1_000) {
+                for (what, changed) in raised(&case, 1_000) {
                     prop_assert!(!changed.audit().is_clean(), "{}", what);
                 }
                 // A store that has dropped its oldest windows.
-                let kept = told.keep_from(dropped);
+                let kept = case.keep_from(dropped);
                 let findings = kept.audit();
                 prop_assert!(findings.is_clean(), "{:#?}", findings);
                 prop_assert_eq!(findings.windows.verified, kept.windows.len() as u64);
@@ -371,11 +371,11 @@ proptest! {
             later.collect()
         };
         let log = log(logs.into_iter().map(later).collect());
-        let kept = told::batches(&log);
+        let kept = case::batches(&log);
         let mut found = None;
         let options = Options { until_end: true, ..options() };
         read(&options, &log, &picks, &stops, every, &mut |saved, published| {
-            let findings = Told::new(saved, published.totals.clone(), &published.windows, kept.clone()).audit();
+            let findings = AuditCase::new(saved, published.totals.clone(), &published.windows, kept.clone()).audit();
             if !findings.is_clean() || !findings.unverifiable.is_empty() {
                 found.get_or_insert(findings);
             }

@@ -40,7 +40,7 @@ fn an_offset_gap_moves_the_position_and_no_count() {
     run.event(offset_gap(0, 10));
     assert_eq!((run.totals(), run.materializer.ledger().clone()), (before.0, before.1));
     assert_eq!(run.materializer.positions(), [(0, 10)]);
-    assert!(run.materializer.uncommitted() > 0, "it is to be committed");
+    assert!(run.materializer.uncommitted() > 0, "a commit is due for it");
     let after = state(&run);
     assert_eq!(after, PartitionState { position: 10, ..before.2 });
     assert_eq!(after.resume(), 0, "the log is still known by the batch before the offset gap");

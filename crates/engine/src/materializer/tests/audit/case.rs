@@ -1,10 +1,10 @@
-//! A store and its log, as the audit is told of them: whole, cut, without its oldest windows, and with numbers that are too high.
+//! A store and its log, as the audit takes them: whole, cut, without its oldest windows, and with numbers that are too high.
 
 use super::*;
 
 /// A store, and the log that it was read from.
 #[derive(Clone)]
-pub(super) struct Told {
+pub(super) struct AuditCase {
     pub(super) stored: Stored,
     pub(super) windows: Vec<WindowResult>,
     pub(super) sensors: Vec<SensorEntry>,
@@ -12,25 +12,25 @@ pub(super) struct Told {
 }
 
 /// By partition, the batches of its log.
-pub(super) type Batches = BTreeMap<PartitionId, Vec<Kept>>;
+pub(super) type Batches = BTreeMap<PartitionId, Vec<LogBatch>>;
 
 /// A batch of the log.
 #[derive(Clone)]
-pub(super) struct Kept {
+pub(super) struct LogBatch {
     pub(super) partial: Partial,
     digest: u64,
     /// Where it ends by its header.
     next: i64,
 }
 
-impl Kept {
+impl LogBatch {
     pub(super) fn new(partial: Partial, digest: u64) -> Self {
         let next = partial.source.next;
         Self { partial, digest, next }
     }
 }
 
-impl Told {
+impl AuditCase {
     pub(super) fn new(saved: &ResumeState, totals: Totals, windows: &[WindowResult], log: Batches) -> Self {
         let stored = Stored {
             topic: saved.topic,
@@ -66,7 +66,7 @@ impl Told {
         let mut audit = Audit::new(size, stored, &from, Findings::default());
         let ends = audit.ends();
         let reach = |audit: &mut Audit, partition, offset| {
-            for Kept { partial, digest, next } in self.log.get(&partition).into_iter().flatten() {
+            for LogBatch { partial, digest, next } in self.log.get(&partition).into_iter().flatten() {
                 let (source, position) = (partial.source, audit.position(partition).expect("it is stored"));
                 // Nothing comes of an empty batch.
                 if (position..offset).contains(&source.first) && *next > source.first {
@@ -106,18 +106,18 @@ pub(super) fn batches(log: &Log) -> Batches {
     let kept = |batch: &Batch| {
         let partial = log.partial(batch);
         let digest = super::reference::log::digest(&partial);
-        Kept { partial, digest, next: batch.next }
+        LogBatch { partial, digest, next: batch.next }
     };
     (0..).zip(&log.partitions).map(|(partition, batches)| (partition, batches.iter().map(kept).collect())).collect()
 }
 
 /// Numbers that are higher than they can be, each alone or as they would be if a batch had been merged twice.
-pub(super) fn raised(told: &Told, more: u64) -> Vec<(&'static str, Told)> {
-    type Raise = (&'static str, fn(&mut Told, u64));
+pub(super) fn raised(case: &AuditCase, more: u64) -> Vec<(&'static str, AuditCase)> {
+    type Raise = (&'static str, fn(&mut AuditCase, u64));
     let raises: [Raise; 12] = [
-        ("a window", |told, more| told.windows.iter_mut().for_each(|window| window.messages += more)),
-        ("a window and its group", |told, more| {
-            if let Some(window) = told.windows.last_mut() {
+        ("a window", |case, more| case.windows.iter_mut().for_each(|window| window.messages += more)),
+        ("a window and its group", |case, more| {
+            if let Some(window) = case.windows.last_mut() {
                 window.messages += more;
                 window.groups[0].messages += more;
                 window.groups[0].sum += i128::from(more) * i128::from(window.groups[0].max.micros());
@@ -125,52 +125,52 @@ pub(super) fn raised(told: &Told, more: u64) -> Vec<(&'static str, Told)> {
                 window.groups[0].avg = average.expect("there are readings");
             }
         }),
-        ("a sum of a window", |told, more| {
-            told.windows.iter_mut().for_each(|window| window.groups[0].sum += i128::from(more) << 64);
+        ("a sum of a window", |case, more| {
+            case.windows.iter_mut().for_each(|window| window.groups[0].sum += i128::from(more) << 64);
         }),
-        ("sensors of a window", |told, more| told.windows.iter_mut().for_each(|window| window.sensors += 100 * more)),
-        ("a group of the totals", |told, more| {
-            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
+        ("sensors of a window", |case, more| case.windows.iter_mut().for_each(|window| window.sensors += 100 * more)),
+        ("a group of the totals", |case, more| {
+            case.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
         }),
-        ("totals and counted", |told, more| {
-            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
-            told.stored.accounts.values_mut().take(1).for_each(|account| account.counted += more);
+        ("totals and counted", |case, more| {
+            case.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
+            case.stored.accounts.values_mut().take(1).for_each(|account| account.counted += more);
         }),
-        ("totals, counted and read", |told, more| {
-            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
-            told.stored.accounts.values_mut().take(1).for_each(|account| {
+        ("totals, counted and read", |case, more| {
+            case.stored.totals.groups.iter_mut().take(1).for_each(|group| group.messages += more);
+            case.stored.accounts.values_mut().take(1).for_each(|account| {
                 account.counted += more;
                 account.read += more;
             });
         }),
-        ("a sum of the totals", |told, more| {
-            told.stored.totals.groups.iter_mut().take(1).for_each(|group| group.sum += i128::from(more) << 64);
+        ("a sum of the totals", |case, more| {
+            case.stored.totals.groups.iter_mut().take(1).for_each(|group| group.sum += i128::from(more) << 64);
         }),
-        ("sensors", |told, more| told.stored.topic.sensors += more),
-        ("sensors of a group", |told, more| {
-            told.stored.groups.iter_mut().take(1).for_each(|group| group.sensors += more);
+        ("sensors", |case, more| case.stored.topic.sensors += more),
+        ("sensors of a group", |case, more| {
+            case.stored.groups.iter_mut().take(1).for_each(|group| group.sensors += more);
         }),
-        ("late", |told, more| {
-            told.stored.accounts.values_mut().take(1).for_each(|account| {
+        ("late", |case, more| {
+            case.stored.accounts.values_mut().take(1).for_each(|account| {
                 account.late += more;
                 account.read += more;
             });
         }),
-        ("counted in place of late", |told, _| {
-            told.stored.accounts.values_mut().filter(|account| account.late > 0).take(1).for_each(|account| {
+        ("counted in place of late", |case, _| {
+            case.stored.accounts.values_mut().filter(|account| account.late > 0).take(1).for_each(|account| {
                 account.late -= 1;
                 account.counted += 1;
             });
         }),
     ];
     let change = |(what, raise): Raise| {
-        let mut changed = told.clone();
+        let mut changed = case.clone();
         raise(&mut changed, more);
-        let same = changed.windows == told.windows
-            && changed.stored.totals == told.stored.totals
-            && changed.stored.accounts == told.stored.accounts
-            && changed.stored.topic == told.stored.topic
-            && changed.stored.groups == told.stored.groups;
+        let same = changed.windows == case.windows
+            && changed.stored.totals == case.stored.totals
+            && changed.stored.accounts == case.stored.accounts
+            && changed.stored.topic == case.stored.topic
+            && changed.stored.groups == case.stored.groups;
         (!same).then_some((what, changed))
     };
     raises.into_iter().filter_map(change).collect()

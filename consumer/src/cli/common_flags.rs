@@ -1,0 +1,49 @@
+//! Flags that several commands share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use isotherm_model::duration::parse_duration;
+use isotherm_terminal::log::{self, Filter, LogFormat};
+
+/// Where to read from.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Place {
+    /// The topology [default: ./fluvio.yaml if there is one, else what is built in: `isotherm-consumer topology`]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The topic [default: what the topology says, `sensors`]
+    #[arg(long, value_name = "NAME")]
+    pub(super) topic: Option<String>,
+    /// The cluster's address [default: the current Fluvio profile's, else 127.0.0.1:9003]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) cluster: Option<String>,
+}
+
+/// What to log, on standard error.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Logs {
+    /// Log more; twice for what the Fluvio client does
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// The form of logs
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) log_format: LogFormat,
+}
+
+impl Logs {
+    pub(super) fn start(&self) {
+        let filter = match self.verbose {
+            // What the client says of broken connections, we say ourselves, with what follows.
+            0 => "off,isotherm_consumer=info,isotherm_fluvio=info",
+            1 => "warn,isotherm_consumer=debug,isotherm_fluvio=debug",
+            _ => "debug,isotherm_consumer=trace,isotherm_fluvio=trace",
+        };
+        log::start(Filter::Default(filter), self.verbose, self.log_format);
+    }
+}
+
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
