@@ -61,7 +61,7 @@ mod tests {
         let cut = whole.get(..whole.len() - 1).expect("ASCII").to_owned();
         let unknown = format!("{whole}colour 3 red\n");
         for text in ["", "isotherm settings 2\n", &cut, &unknown, "isotherm settings 1\nwindow 99 3s\n"] {
-            assert!(settings(text).is_err(), "{text}");
+            settings(text).expect_err(text);
         }
     }
 }

@@ -220,7 +220,7 @@ mod tests {
             std::thread::spawn(move || Lock::take(&path).map(drop))
         };
         drop(looks);
-        assert!(wants.join().expect("no panic").is_ok(), "who only looks is waited for");
+        wants.join().expect("no panic").expect("it waits for a process that only looks");
     }
 
     #[test]
@@ -229,9 +229,9 @@ mod tests {
         let path = folder.path().join("a.db");
         let names = || std::fs::read_dir(folder.path()).map(|entries| entries.count()).expect("it can be read");
         let fails = || Err(DbError::Unsound("a full disk".to_owned()));
-        assert!(Lock::displace(&path, fails).is_err());
+        Lock::displace(&path, fails).unwrap_err();
         let lock = Lock::take(&path).expect("free");
-        assert!(Lock::displace(&path, fails).is_err());
+        Lock::displace(&path, fails).unwrap_err();
         assert!(lock.is_in_place());
         assert_eq!(names(), 1);
         let heir = Lock::displace(&path, || Ok(())).expect("nothing fails");
