@@ -19,7 +19,8 @@ const LEVELS: [&[&str]; 6] = [
 ];
 
 /// All that the pure crates may depend on, directly or not: numbers, hashes, tables and derive macros.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
+    "foldhash",
     "hashbrown",
     "humantime",
     "isotherm-model",

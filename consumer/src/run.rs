@@ -35,22 +35,24 @@ use crate::topology::{Combine, Topology};
 /// How often the materializer is told the time, and displays are brought up to date.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How far the materializer's time goes on in one tick at most. A process that was stopped, or that waited for whoever
-/// reads its results, first reads what came meanwhile; it must not find the partitions quiet before it has.
+/// How far the materializer's time goes on in one tick at most. A process that was stopped, or that waited for the
+/// reader of its results, first reads what came meanwhile; it must not find the partitions quiet before it has.
 const MOST_PER_TICK: Duration = Duration::from_secs(1);
 
 /// How often catching up is logged where no display shows it.
 const LOG_PERIOD: Duration = Duration::from_secs(5);
 
-/// Hands views of a run to others, such as a server, which never hold it up. A run makes a view ten times a second, and only
-/// while somebody has subscribed.
+/// Hands views of a run to others, such as a server, which never hold it up. A run makes a view at its next tick (they come every
+/// 100 ms) if somebody waits for one, and none otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct Views(watch::Sender<Option<Arc<View>>>);
 
 impl Views {
-    /// The newest view, from now on; `None` before the first.
-    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<View>>> {
-        self.0.subscribe()
+    /// Waits for a view that is made from now on. While the run connects, or waits for its sink, it makes none.
+    pub async fn next(&self) -> Option<Arc<View>> {
+        let mut made = self.0.subscribe();
+        made.changed().await.ok()?;
+        made.borrow().clone()
     }
 
     fn update(&self, view: impl FnOnce() -> View) {
@@ -120,7 +122,7 @@ pub enum Error {
     Store(#[from] StoreError),
     /// The store has been used, and the run is told to begin somewhere else.
     #[error(
-        "--from cannot be used with a store that has been used: a run goes on where it stopped; begin anew with --reset, or \
+        "--from cannot be used with a store that has been used: a run goes on where it stopped; start over with --reset, or \
          with another --store PATH"
     )]
     Used,

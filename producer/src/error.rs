@@ -51,7 +51,7 @@ pub enum ProduceError {
     #[error("cannot encode a batch: {0}; try another --compression")]
     Encode(String),
     /// The sink was used after it had failed.
-    #[error("nothing more can be sent, since an earlier error has ended sending; connect anew")]
+    #[error("nothing more can be sent, since an earlier error has ended sending; connect again")]
     Ended,
     /// The broker refused a batch for good, took it and could not have it replicated in time, or stayed away for too long.
     #[error("{}{}", .0, hint(.0))]

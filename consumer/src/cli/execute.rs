@@ -161,7 +161,7 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
         folder: flags.modules,
         replace: flags.replace,
     };
-    // Whoever closes the pipe early wants to hear no more; what is to be done is done all the same.
+    // A reader that closes the pipe early does not stop the deployment.
     let mut tell = |line: &str| match say(line) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         said => said,

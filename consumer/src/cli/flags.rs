@@ -17,7 +17,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   isotherm-consumer                                   a live table of `sensors`, from its beginning
   isotherm-consumer --from end --window 1m            windows of a minute, of what comes from now on
-  isotherm-consumer --until-end --format jsonl        what is there by now, as JSON lines, then exit
+  isotherm-consumer --until-end --format jsonl        what is there now, as JSON lines, then exit
   isotherm-consumer --format jsonl | jq -c 'select(.type == \"window\") | [.start, .messages]'
   isotherm-consumer --cluster 10.0.0.5:9003 --topic readings --config my.yaml
 
@@ -115,7 +115,7 @@ pub(super) enum Command {
     },
     /// Print the account of all records, and where the late and the rejected ones stand
     ///
-    /// For the run and by partition: read = counted + late + rejected by reason, gaps, records read again to refill
+    /// For the run and by partition: read = counted + late + rejected by reason, data loss, records read again to restore
     /// windows, dead letters that wait or are lost, and the batches that hold late or rejected records.
     #[command(after_help = store_flags::LEDGER_EXAMPLES)]
     Ledger(store_flags::LedgerFlags),
@@ -163,7 +163,7 @@ pub(super) struct RunFlags {
     /// Read to where the partitions end now, close all windows, print the totals, exit
     #[arg(long)]
     pub(super) until_end: bool,
-    /// End by itself when so many records have been read: close all windows, print the totals, exit
+    /// End by itself after this many records: close all windows, print the totals, exit
     #[arg(long, value_name = "RECORDS")]
     pub(super) stop_after: Option<u64>,
     /// What to print
@@ -176,7 +176,7 @@ pub(super) struct RunFlags {
     /// configuration, or `memory` [default: what the topology says, default]
     #[arg(long, env = "ISOTHERM_STORE", value_name = "PATH|default|memory", value_parser = StoreKind::parse)]
     pub(super) store: Option<StoreKind>,
-    /// Throw away what is stored, and begin anew
+    /// Throw away what is stored, and start over
     #[arg(long)]
     pub(super) reset: bool,
     /// Go on in the place of a consumer that holds the store; it writes nothing any more
@@ -191,7 +191,7 @@ pub(super) struct RunFlags {
     /// When the run ends, wait so long at most for dead letters that have not been copied
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, requires = "dead_letters")]
     pub(super) drain: Duration,
-    /// After Ctrl-C or SIGTERM, wait so long at most for whoever reads standard output to take what has closed
+    /// After Ctrl-C or SIGTERM, wait at most this long for the reader of standard output to take what has closed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub(super) stop_timeout: Duration,
     /// How long closed windows are kept, counted back from the newest one [default: for ever]

@@ -96,7 +96,7 @@ pub(super) struct WindowsFlags {
     /// Only windows that start before this time (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(super) to: Option<Millis>,
-    /// Only the newest so many
+    /// Only the newest N
     #[arg(long, value_name = "N", conflicts_with_all = ["from", "to"], value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) newest: Option<u64>,
 }

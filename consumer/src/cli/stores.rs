@@ -56,7 +56,7 @@ fn memory(flags: &RunFlags) -> Result<Opened, Failure> {
     let why = [
         (flags.dead_letters.is_some(), "--dead-letters needs a store that stays, to know what has been copied"),
         (flags.keep.is_some(), "--keep needs a store that stays: no closed window is kept in memory"),
-        (flags.reset, "--reset needs a store that stays: in memory every run begins anew"),
+        (flags.reset, "--reset needs a store that stays: in memory every run starts over"),
         (flags.take_over, "--take-over needs a store that stays: nobody else has one in memory"),
     ];
     match why.into_iter().find(|(given, _)| *given) {

@@ -68,7 +68,7 @@ pub enum Error {
     /// The batches that they are in.
     #[error(
         "dead letters: {0}; if it stays so, no letter behind it can be copied: start without --dead-letters, which leaves \
-         them in the store, or begin anew with --reset"
+         them in the store, or start over with --reset"
     )]
     Log(#[from] LogError),
     /// The broker does not take them.
@@ -81,7 +81,7 @@ pub enum Error {
     #[error(
         "dead letters: partition {partition} of `{topic}`: at offset {offset} stands another batch than the one that was \
          counted: the topic was deleted and made again, restored, or is another cluster's; nothing of it is copied. Start without \
-         --dead-letters, which leaves what is not copied in the store, or begin anew with --reset"
+         --dead-letters, which leaves what is not copied in the store, or start over with --reset"
     )]
     OtherLog {
         /// The topic.

@@ -1,4 +1,4 @@
-//! Models of what the worker works between, for tests: a log, a topic of dead letters, and what befalls whoever uses them.
+//! Models for tests of the worker: a log, a topic of dead letters, and the faults that happen there.
 //! Nothing waits for time: a future is ready at once, or stops where the test says so. Dropped there, its process has died;
 //! polled again, it goes on.
 
@@ -36,9 +36,9 @@ pub(crate) enum Point {
     Settled,
 }
 
-/// What befalls it there.
+/// The fault that happens there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Befalls {
+pub(crate) enum TopicFault {
     Nothing,
     /// It stops.
     Stops,
@@ -74,8 +74,8 @@ pub(crate) struct Model {
     pub(crate) fetched: u64,
     /// How many records each reading of a tail asked for.
     pub(crate) tails: Vec<u64>,
-    /// What befalls whom.
-    pub(crate) fates: Box<dyn FnMut(Point) -> Befalls + Send>,
+    /// Who meets which fault.
+    pub(crate) fates: Box<dyn FnMut(Point) -> TopicFault + Send>,
 }
 
 impl Model {
@@ -89,7 +89,7 @@ impl Model {
             old: false,
             fetched: 0,
             tails: Vec::new(),
-            fates: Box::new(|_| Befalls::Nothing),
+            fates: Box::new(|_| TopicFault::Nothing),
         }
     }
 
@@ -115,20 +115,20 @@ impl Handle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What befalls here is drawn.
-    pub(crate) fn befalls(&self, point: Point) -> Befalls {
+    /// Draws a fault.
+    pub(crate) fn fault(&self, point: Point) -> TopicFault {
         (self.get().fates)(point)
     }
 
     /// False if what is done here fails.
     async fn pass(&self, point: Point) -> bool {
-        self.meet(point).await != Befalls::Fails
+        self.meet(point).await != TopicFault::Fails
     }
 
-    /// What befalls here; it has stopped, if that was it.
-    async fn meet(&self, point: Point) -> Befalls {
-        let befalls = self.befalls(point);
-        if befalls == Befalls::Stops {
+    /// Draws a fault; the worker has stopped, if that is it.
+    async fn meet(&self, point: Point) -> TopicFault {
+        let fault = self.fault(point);
+        if fault == TopicFault::Stops {
             let mut stopped = false;
             poll_fn(|_| match std::mem::replace(&mut stopped, true) {
                 false => Poll::Pending,
@@ -136,7 +136,7 @@ impl Handle {
             })
             .await;
         }
-        befalls
+        fault
     }
 }
 

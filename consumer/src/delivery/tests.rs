@@ -19,7 +19,7 @@ use proptest::prelude::*;
 
 use super::chunk::Bounds;
 use super::letter::{Envelope, Letter, Origin};
-use super::model::{Befalls, Handle, Item, Model, Point, copies, origin, padded};
+use super::model::{Handle, Item, Model, Point, TopicFault, copies, origin, padded};
 use super::seam::Pending;
 use super::worker::{DeadLetterWorker, Failure};
 use super::writer::{OTHERS, TopicWriter};
@@ -48,7 +48,7 @@ impl Pending for Outbox {
     }
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
-        if self.1.befalls(Point::Settle) != Befalls::Nothing {
+        if self.1.fault(Point::Settle) != TopicFault::Nothing {
             return Err(isotherm_store::Error::from("it is not even begun"));
         }
         let mut outbox = self.0.lock().unwrap();
@@ -66,8 +66,8 @@ impl Pending for Outbox {
         outbox.settled.extend(done);
         outbox.lost.extend(lost);
         drop(outbox);
-        match self.1.befalls(Point::Settled) {
-            Befalls::Nothing => Ok(()),
+        match self.1.fault(Point::Settled) {
+            TopicFault::Nothing => Ok(()),
             _ => Err(isotherm_store::Error::from("it is done, but nobody knows")),
         }
     }
@@ -122,14 +122,14 @@ impl World {
         )
     }
 
-    /// This befalls the worker at the `nth` of all points.
-    fn harm(&self, nth: usize, harm: Befalls) -> Arc<Mutex<Option<Point>>> {
+    /// This fault the worker at the `nth` of all points.
+    fn harm(&self, nth: usize, harm: TopicFault) -> Arc<Mutex<Option<Point>>> {
         let (mut passed, hit) = (0, Arc::new(Mutex::new(None)));
         let told = hit.clone();
         self.model.get().fates = std::boxed::Box::new(move |point| {
             passed += 1;
             if passed != nth {
-                return Befalls::Nothing;
+                return TopicFault::Nothing;
             }
             *told.lock().unwrap() = Some(point);
             harm
@@ -196,14 +196,14 @@ fn once<T>(future: impl Future<Output = T>) -> Option<T> {
 fn deaths_and_errors_at_each_point_double_and_lose_nothing() {
     let sizes = [2, 1, 4, 3, 1, 7, 2];
     let mut hit = BTreeMap::<String, usize>::new();
-    for harm in [Befalls::Stops, Befalls::Fails] {
+    for harm in [TopicFault::Stops, TopicFault::Fails] {
         for nth in 1.. {
             let mut world = World::new(&sizes, SMALL);
             let told = world.harm(nth, harm);
             let workers = world.copy();
             let Some(point) = *told.lock().unwrap() else { break };
             world.expect(&sizes, &format!("{harm:?} at {point:?}, number {nth} of all points"));
-            let ends = harm == Befalls::Stops || matches!(point, Point::Settle | Point::Settled);
+            let ends = harm == TopicFault::Stops || matches!(point, Point::Settle | Point::Settled);
             assert_eq!(workers, 1 + usize::from(ends), "{harm:?} at {point:?}");
             *hit.entry(format!("{point:?}")).or_default() += 1;
         }
@@ -214,13 +214,13 @@ fn deaths_and_errors_at_each_point_double_and_lose_nothing() {
 #[test]
 fn others_may_write_as_much_as_the_documents_say() {
     let sizes = [3, 2, 4];
-    for harm in [Befalls::Stops, Befalls::Fails] {
+    for harm in [TopicFault::Stops, TopicFault::Fails] {
         let mut world = World::new(&sizes, Bounds::default());
         let (model, mut sent) = (world.model.clone(), 0);
         world.model.get().fates = std::boxed::Box::new(move |point| {
             sent += usize::from(point == Point::Stored);
             // The last of three partitions: all letters have been sent.
-            if point == Point::Stored && sent == 3 { harm } else { Befalls::Nothing }
+            if point == Point::Stored && sent == 3 { harm } else { TopicFault::Nothing }
         });
         let mut worker = world.worker();
         assert!(!matches!(once(worker.step()), Some(Ok(_))));
@@ -276,7 +276,7 @@ fn what_is_lost_in_its_middle_does_not_stretch_a_chunk_beyond_what_is_looked_for
     let (all, mut stored) = (probe.model.get().lanes.iter().filter(|lane| !lane.is_empty()).count(), 0);
     world.model.get().fates = std::boxed::Box::new(move |point| {
         stored += usize::from(point == Point::Stored);
-        if point == Point::Stored && stored == all { Befalls::Stops } else { Befalls::Nothing }
+        if point == Point::Stored && stored == all { TopicFault::Stops } else { TopicFault::Nothing }
     });
     assert!(once(world.worker().step()).is_none());
     assert_eq!(copies(&world.model.get()).len(), 3, "the lost one counts as if it were there: no third batch is sent");
@@ -288,11 +288,11 @@ fn what_is_lost_in_its_middle_does_not_stretch_a_chunk_beyond_what_is_looked_for
 fn letters_that_were_sent_before_their_batch_was_cut_are_not_lost() {
     let sizes = [3, 2];
     let mut world = World::new(&sizes, SMALL);
-    world.harm(usize::MAX, Befalls::Nothing);
+    world.harm(usize::MAX, TopicFault::Nothing);
     let mut sent = 0;
     world.model.get().fates = std::boxed::Box::new(move |point| {
         sent += usize::from(point == Point::Stored);
-        if point == Point::Stored && sent == 1 { Befalls::Stops } else { Befalls::Nothing }
+        if point == Point::Stored && sent == 1 { TopicFault::Stops } else { TopicFault::Nothing }
     });
     assert!(once(world.worker().step()).is_none());
     let before = world.model.get().letters().count() as u64;
@@ -369,7 +369,7 @@ proptest! {
     ) {
         let mut world = World::new(&sizes, Bounds { batches, letters, bytes });
         for (nth, harm, cut, partition) in harms {
-            drop(world.harm(nth, if harm { Befalls::Stops } else { Befalls::Fails }));
+            drop(world.harm(nth, if harm { TopicFault::Stops } else { TopicFault::Fails }));
             let mut worker = world.worker();
             for _ in 0..1 + nth / 4 {
                 if once(worker.step()).is_none() {
@@ -378,7 +378,7 @@ proptest! {
             }
             *world.model.get().starts.entry(partition as u32).or_insert(100 * partition as i64) += cut;
         }
-        world.harm(0, Befalls::Nothing);
+        world.harm(0, TopicFault::Nothing);
         world.copy();
         world.expect(&sizes, "at the end");
     }

@@ -113,7 +113,7 @@ pub async fn deploy(
     wanted: &Wanted,
     say: &mut (dyn FnMut(&str) -> io::Result<()> + Send),
 ) -> Result<(), Error> {
-    let cluster = &cluster(address);
+    let cluster = &cluster(address)?;
     if wanted.topology.combine == Combine::Consumer {
         cluster.connect().await.map_err(|error| no_answer(cluster, &error))?;
         for line in topic(cluster, wanted).await? {

@@ -1,7 +1,7 @@
 //! `why`: what keeps the oldest open window from closing, as far as a store and its cluster tell.
 //!
 //! A store knows what was committed: watermarks and positions. Whether a partition that has been read to its end is
-//! idle by now, only its consumer knows. One thing shows: the topic's watermark is the least of those who hold it back.
+//! idle now, only its consumer knows. One thing shows: the topic's watermark is the least of those who hold it back.
 //! Where it has passed a partition's own, or that has none, the partition was idle then, and still is unless something came
 //! of it since. A consumer that has just started counts from its start, and waits for such a partition, too.
 

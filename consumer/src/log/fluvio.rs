@@ -13,9 +13,20 @@ use super::{FLUVIO, Log, LogBatch, LogBounds, LogError, LogIdentity, LogReader, 
 /// What brokers know this client as.
 const CLIENT_ID: &str = "isotherm-consumer";
 
-/// The cluster at `address`; without one that of the current Fluvio profile.
-pub(crate) fn cluster(address: Option<&str>) -> Cluster {
-    Cluster::at(address, CLIENT_ID)
+/// The cluster at `address`, `fluvio://HOST:PORT` or `HOST:PORT`; without one that of the current Fluvio profile.
+///
+/// # Errors
+/// [`LogError::Fatal`]: the address is of another kind.
+pub(crate) fn cluster(address: Option<&str>) -> Result<Cluster, LogError> {
+    let address = match address.and_then(|address| address.split_once("://")) {
+        None => address,
+        Some((FLUVIO, address)) => Some(address),
+        Some((kind, _)) => {
+            let known = "give HOST:PORT of a Fluvio cluster";
+            return Err(LogError::Fatal(format!("no log is known by addresses that begin with `{kind}://`; {known}")));
+        }
+    };
+    Ok(Cluster::at(address, CLIENT_ID))
 }
 
 /// The first question to a cluster failed.
@@ -31,8 +42,11 @@ pub struct FluvioLog {
 
 impl FluvioLog {
     /// A topic of the cluster at `address`; without one of that of the current Fluvio profile. Nothing is connected to yet.
-    pub fn new(address: Option<&str>, topic: &str) -> Self {
-        Self::of(cluster(address), topic)
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`]: the address is of another kind.
+    pub fn new(address: Option<&str>, topic: &str) -> Result<Self, LogError> {
+        Ok(Self::of(cluster(address)?, topic))
     }
 
     /// A topic of this cluster.

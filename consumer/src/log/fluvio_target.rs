@@ -29,7 +29,7 @@ pub(super) struct FluvioTarget {
 impl FluvioTarget {
     /// Looks for the topic.
     pub(super) async fn open(address: Option<&str>, topic: &str) -> Result<Self, LogError> {
-        let cluster = cluster(address);
+        let cluster = cluster(address)?;
         let log = FluvioLog::of(cluster.clone(), topic);
         let topic = Topic::open(cluster, topic.to_owned()).await.map_err(|error| match error {
             TopicError::Unreachable { address, reason } => LogError::NoAnswer { name: "Fluvio", address, reason },

@@ -29,7 +29,7 @@ use self::target::Target;
 pub struct LogIdentity {
     /// What kind of log it is, as an address names it: `fluvio`.
     pub kind: &'static str,
-    /// Where it is.
+    /// Where it is, as [`open`] takes it.
     pub address: String,
     /// The topic.
     pub topic: String,
@@ -59,7 +59,7 @@ impl Default for ReadOptions {
     }
 }
 
-/// A topic of a log.
+/// A topic of a log. A stored batch never changes: it keeps its records and its bounds, or is deleted. A log is known again by that.
 #[async_trait]
 pub trait Log: Send + Sync {
     /// What makes it known again.
@@ -154,9 +154,7 @@ pub enum LogError {
         reason: String,
     },
     /// Retention has deleted what was to be read.
-    #[error(
-        "partition {partition} of `{topic}` begins at offset {start} by now: the broker's retention has cut {offset}"
-    )]
+    #[error("partition {partition} of `{topic}` begins at offset {start} now: the broker's retention has cut {offset}")]
     Evicted {
         /// The topic.
         topic: String,
@@ -216,7 +214,7 @@ const FLUVIO: &str = "fluvio";
 /// # Errors
 /// [`LogError::Fatal`]: no backend has such addresses.
 pub fn open(address: Option<&str>, topic: &str) -> Result<Arc<dyn Log>, LogError> {
-    Ok(Arc::new(FluvioLog::new(fluvio_address(address)?, topic)))
+    Ok(Arc::new(FluvioLog::new(address, topic)?))
 }
 
 /// Opens a topic to append to, at an address as [`open`] takes it.
@@ -224,15 +222,5 @@ pub fn open(address: Option<&str>, topic: &str) -> Result<Arc<dyn Log>, LogError
 /// # Errors
 /// Nothing answers there, or there is no such topic.
 pub async fn open_target(address: Option<&str>, topic: &str) -> Result<Box<dyn Target>, LogError> {
-    Ok(Box::new(FluvioTarget::open(fluvio_address(address)?, topic).await?))
-}
-
-fn fluvio_address(address: Option<&str>) -> Result<Option<&str>, LogError> {
-    match address.and_then(|address| address.split_once("://")) {
-        None => Ok(address),
-        Some((FLUVIO, address)) => Ok(Some(address)),
-        Some((kind, _)) => Err(LogError::Fatal(format!(
-            "no log is known by addresses that begin with `{kind}://`; give HOST:PORT of a Fluvio cluster"
-        ))),
-    }
+    Ok(Box::new(FluvioTarget::open(address, topic).await?))
 }

@@ -74,10 +74,10 @@ fn fault_hint(fault: &Fault) -> Option<&'static str> {
             "run again: with a store the run goes on at the right offset, and says what to do if the log no longer holds it"
         }
         Fault::Behind { .. } => {
-            "go on without them with --accept-data-loss, which enters the loss in the ledger, or begin anew with --reset"
+            "go on without them with --accept-data-loss, which enters the loss in the ledger, or start over with --reset"
         }
         Fault::OtherLog { .. } | Fault::Vanished { .. } | Fault::EndsBefore { .. } => {
-            "read it with a store of its own (--store PATH), or begin anew with --reset"
+            "read it with a store of its own (--store PATH), or start over with --reset"
         }
         Fault::OtherVersion { .. } => {
             "run `isotherm-consumer deploy --replace` of this version, or the consumer of the version that is deployed"
@@ -123,7 +123,7 @@ mod tests {
         let (ours, fingerprint) = (ModuleVersion::CURRENT, Fingerprint(7));
         for (fault, says) in [
             (Fault::Missing { partition: 0, expected: 2, found: 5 }, "run again"),
-            (Fault::EndsBefore { partition: 0, position: 2, end: 1 }, "(--store PATH), or begin anew with --reset"),
+            (Fault::EndsBefore { partition: 0, position: 2, end: 1 }, "(--store PATH), or start over with --reset"),
             (Fault::Behind { partition: 0, resume: 2, position: 5 }, "--accept-data-loss"),
             (
                 Fault::OtherVersion { partition: 0, offset: 0, found: ours, ours },

@@ -58,7 +58,7 @@ fn source(error: &SourceError, cluster: ClusterFlag<'_>) -> Option<String> {
         SourceError::Log(error) => return log(error, cluster),
         SourceError::Combiner(error) => return module(error.downcast_ref()?, cluster),
         SourceError::TopicDeleted { topic } => {
-            format!(". Create it again with `isotherm-consumer deploy --topic {topic}{cluster}` and start anew.")
+            format!(". Create it again with `isotherm-consumer deploy --topic {topic}{cluster}` and start again.")
         }
         SourceError::DamagedBatch { .. } => ". Produce what can be read of the topic into another one, or count only what \
                                              comes from now on, with --from end: beside what is counted (--store PATH, of a \
@@ -71,15 +71,15 @@ fn source(error: &SourceError, cluster: ClusterFlag<'_>) -> Option<String> {
                 "with --accept-data-loss it goes on without what is missing, and enters the gap in the ledger"
             };
             format!(
-                ". Keep the log for longer, and run again: {next}, with --reset it begins anew. (With --store memory nothing \
-                 is kept: it begins anew where the log begins.)"
+                ". Keep the log for longer, and run again: {next}, with --reset it starts over. (With --store memory nothing \
+                 is kept: it starts over where the log begins.)"
             )
         }
         SourceError::Behind { .. } => ". Go on without it with --accept-data-loss, which enters the gap in the ledger, or begin \
                                        anew with --reset."
             .to_owned(),
         SourceError::Shorter { .. } | SourceError::OtherLog { .. } => {
-            ". Read it with a store of its own (--store PATH), or begin anew with --reset.".to_owned()
+            ". Read it with a store of its own (--store PATH), or start over with --reset.".to_owned()
         }
         SourceError::Refused { .. } | SourceError::ReaderFailed { .. } => return None,
     })

@@ -70,7 +70,7 @@ pub struct PartitionLedger {
     pub data_losses: Vec<DataLoss>,
     /// Whole batches with late readings, in the order in which they began.
     pub late_ranges: Vec<Range>,
-    /// Late readings whose range the ledger does not name, because it names only so many.
+    /// Late readings whose range the ledger does not name, because its list is full.
     pub late_unlisted: u64,
     /// Whole batches with rejected records, in the order in which they began.
     pub rejected_ranges: Vec<Range>,

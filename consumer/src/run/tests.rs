@@ -299,10 +299,14 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
 #[tokio::test(start_paused = true)]
 async fn a_server_takes_views_of_a_run_without_holding_it_up() {
     let setting = Setting::new(false, [partial(0, 0), partial(1, 0)]);
-    let mut views = setting.options.views.subscribe();
+    let views = setting.options.views.clone();
     let (shutdown, seen) = (CancellationToken::new(), async {
-        let seen = views.wait_for(|view| view.as_ref().is_some_and(|view| view.open_windows.len() == 1)).await;
-        seen.expect("the run goes on").clone().expect("it has been waited for")
+        loop {
+            let view = views.next().await.expect("the run goes on");
+            if view.open_windows.len() == 1 {
+                break view;
+            }
+        }
     });
     let record = Record::default();
     let mut source = Script { events: setting.events.into(), record: record.clone() };

@@ -18,7 +18,8 @@ use isotherm_engine::results::{Totals, WindowResult};
 /// A place for results.
 #[async_trait]
 pub trait Sink: Send {
-    /// Takes windows that closed together, ascending by start, and the totals of that moment.
+    /// Takes windows that closed together, ascending by start, and the totals of that moment. There are none when the run ends and only
+    /// totals are left.
     async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError>;
 
     /// The run is over. `published` says whether [`Sink::publish`] has just been called with these totals.

@@ -36,7 +36,7 @@ pub enum SourceError {
     },
     /// The log does not reach back to where reading goes on.
     #[error(
-        "partition {partition} of `{topic}` begins at offset {start} by now, but is read up to {position} only: the \
+        "partition {partition} of `{topic}` begins at offset {start} now, but is read up to {position} only: the \
          broker's retention has cut what lies between"
     )]
     Evicted {
@@ -53,7 +53,7 @@ pub enum SourceError {
     },
     /// The log begins beyond the offset at which a run before this one said to go on.
     #[error(
-        "partition {partition} of `{topic}` begins at offset {start} by now, but the store says to go on at {resume}: the \
+        "partition {partition} of `{topic}` begins at offset {start} now, but the store says to go on at {resume}: the \
          broker's retention has cut what lies between"
     )]
     Behind {

@@ -71,12 +71,12 @@ impl Progress<'_> {
         }
         Some(if position <= needed {
             format!(
-                "partition {partition} of `{topic}` begins at offset {position} by now: nothing is missing, but the batch at \
+                "partition {partition} of `{topic}` begins at offset {position} now: nothing is missing, but the batch at \
                  {offset}, which was read last, can no longer tell whether this is the log that was read"
             )
         } else {
             format!(
-                "partition {partition} of `{topic}` begins at offset {position} by now: going on without {offset} to it"
+                "partition {partition} of `{topic}` begins at offset {position} now: going on without {offset} to it"
             )
         })
     }

@@ -18,9 +18,9 @@ pub fn text(topology: &Topology) -> String {
          {combine}: one partial for each batch of the log\n\
          \u{20}        readings up to {ahead} ahead of their log's time; settings {fingerprint}\n\
          windows  {window} each, aligned to the epoch; they close {grace} after their end\n\
-         \u{20}        a partition that was read to its end and is quiet for {idle} holds nothing back\n\
+         \u{20}        a partition that was read to its end and is idle for {idle} blocks nothing\n\
          store    {store}\n\
-         sinks    a table or JSON lines on standard output\n",
+         sinks    standard output\n",
         combine = combined_by(topology),
         partitions = partitions(topology),
         sensor = schema.sensor,
@@ -59,7 +59,7 @@ pub fn mermaid(topology: &Topology) -> String {
          \u{20}   source[(\"{source}\")] -- batches --> module[\"{module}\"]\n\
          \u{20}   module -- partials --> windows[\"{windows}\"]\n\
          \u{20}   windows -- commits --> store[(\"{store}\")]\n\
-         \u{20}   store -- closed windows, totals --> sinks[\"table or JSON lines\"]\n"
+         \u{20}   store -- closed windows, totals --> sinks[\"standard output\"]\n"
     )
 }
 

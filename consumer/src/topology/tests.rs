@@ -278,7 +278,7 @@ fn text_and_flow_chart() {
         "window-stats",
         "3s each",
         "close 1s after",
-        "quiet for 10s",
+        "idle for 10s",
         "a file in the user's data folder",
     ] {
         assert!(text.contains(part), "nothing of `{part}` in\n{text}");
@@ -287,7 +287,7 @@ fn text_and_flow_chart() {
     source[(\"topic sensors<br/>2 partitions\")] -- batches --> module[\"window-stats<br/>by /a#34;#60;b#62; of /payload/data/temperature<br/>sensor /guid, time /eventTime\"]
     module -- partials --> windows[\"windows of 3s<br/>grace 1s, idle 10s\"]
     windows -- commits --> store[(\"store: a file in the user's data folder\")]
-    store -- closed windows, totals --> sinks[\"table or JSON lines\"]
+    store -- closed windows, totals --> sinks[\"standard output\"]
 ";
     assert_eq!(render::mermaid(&topology), chart);
 }

@@ -99,7 +99,7 @@ impl Progress {
         self.partitions.values().map(|place| span(Some(place.position), place.end)).sum()
     }
 
-    /// How far it has come by now. Cost: linear in the partitions.
+    /// How far it has come. Cost: linear in the partitions.
     pub fn snapshot(&self) -> Snapshot {
         let places = self.partitions.values();
         Snapshot {

@@ -49,9 +49,7 @@ pub enum ReadError {
         reason: String,
     },
     /// The log does not reach back so far any longer.
-    #[error(
-        "partition {partition} of `{topic}` begins at offset {start} by now: the broker's retention has cut {offset}"
-    )]
+    #[error("partition {partition} of `{topic}` begins at offset {start} now: the broker's retention has cut {offset}")]
     Evicted {
         /// The topic.
         topic: String,

@@ -66,15 +66,20 @@ impl Settings {
     /// its bytes.
     pub const CANONICAL: &str = "isotherm settings 1\n";
 
-    /// A digest of everything in them: XXH3-64 (seed 0) of the canonical text, which is [`Settings::CANONICAL`] and then,
-    /// for each pair of [`Settings::to_params`] in its order, `name`, a space, the value's length in bytes as a decimal, a
-    /// space, the value, and a line feed.
-    pub fn fingerprint(&self) -> Fingerprint {
+    /// The canonical text: [`Settings::CANONICAL`] and then, for each pair of [`Settings::to_params`] in its order, `name`, a space,
+    /// the value's length in bytes as a decimal, a space, the value, and a line feed. Another text is another fingerprint: a new
+    /// setting changes that of every topology, and with it refuses all stores and modules made before.
+    pub fn canonical(&self) -> String {
         let mut text = String::from(Self::CANONICAL);
         for (name, value) in self.to_params() {
             text.push_str(&format!("{name} {} {value}\n", value.len()));
         }
-        Fingerprint(xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+        text
+    }
+
+    /// A digest of everything in them: XXH3-64 (seed 0) of the canonical text.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(xxhash_rust::xxh3::xxh3_64(self.canonical().as_bytes()))
     }
 
     /// `max_ahead` in milliseconds.

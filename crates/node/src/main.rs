@@ -22,7 +22,7 @@ Examples:
   fluvio topic create sensors
 
 Prints `listening on ADDRESS` on standard output once it is ready; its log goes to standard error.
-Ends on Ctrl-C and SIGTERM. There is neither TLS nor a login: whoever reaches its ports may do everything.
+Ends on Ctrl-C and SIGTERM. There is neither TLS nor a login: anybody who reaches its ports may do everything.
 
 Exit codes: 0 ended as asked, 1 failure, 2 usage, 130 ended at once by a second signal.";
 

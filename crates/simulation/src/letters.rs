@@ -23,7 +23,7 @@ use isotherm_model::partial::PartitionId;
 use isotherm_model::settings::Settings;
 use isotherm_store::{LostBatch, Outbox};
 
-use super::model::{Befalls, Handle, Item, Model, Point, origin};
+use super::model::{Handle, Item, Model, Point, TopicFault, origin};
 use super::random::Random;
 use super::records;
 use super::reference::expected::{Expected, ExpectedDeadBatch};
@@ -50,13 +50,13 @@ struct Faults {
 }
 
 impl Faults {
-    fn draw(&mut self, point: Point) -> Befalls {
+    fn draw(&mut self, point: Point) -> TopicFault {
         if self.calm {
-            return Befalls::Nothing;
+            return TopicFault::Nothing;
         }
         if self.away > 0 && matches!(point, Point::Look | Point::Tail | Point::Put) {
             self.away -= 1;
-            return Befalls::Fails;
+            return TopicFault::Fails;
         }
         let (stops, fails) = match point {
             Point::Look => (20, 20),
@@ -66,9 +66,9 @@ impl Faults {
             Point::Settle | Point::Settled => (0, 15),
         };
         match self.random.below(1_000) {
-            draw if draw < stops => Befalls::Stops,
-            draw if draw < stops + fails => Befalls::Fails,
-            _ => Befalls::Nothing,
+            draw if draw < stops => TopicFault::Stops,
+            draw if draw < stops + fails => TopicFault::Fails,
+            _ => TopicFault::Nothing,
         }
     }
 
@@ -103,7 +103,7 @@ impl Pending for FaultyOutbox {
     }
 
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
-        if self.model.befalls(Point::Settle) != Befalls::Nothing {
+        if self.model.fault(Point::Settle) != TopicFault::Nothing {
             let busy = isotherm_store::Error::Busy {
                 path: "run.db".into(),
                 operation: isotherm_store::Operation::Outbox,
@@ -121,8 +121,8 @@ impl Pending for FaultyOutbox {
             assert!(before.is_none(), "marked done twice: {batch:?}");
         }
         drop(faults);
-        match self.model.befalls(Point::Settled) {
-            Befalls::Nothing => Ok(()),
+        match self.model.fault(Point::Settled) {
+            TopicFault::Nothing => Ok(()),
             _ => Err(isotherm_store::Error::from("the disk reported an error after everything was written")),
         }
     }

@@ -32,12 +32,8 @@ pub struct Subject {
 impl Subject {
     /// A topic, read with these settings.
     pub fn new(topic: impl Into<String>, cluster: impl Into<String>, settings: &Settings) -> Self {
-        let mut text = String::from(Settings::CANONICAL);
-        for (name, value) in settings.to_params() {
-            text.push_str(&format!("{name} {} {value}\n", value.len()));
-        }
         let (fingerprint, window) = (settings.fingerprint(), settings.window.millis());
-        Self { topic: topic.into(), cluster: cluster.into(), settings: text, fingerprint, window }
+        Self { topic: topic.into(), cluster: cluster.into(), settings: settings.canonical(), fingerprint, window }
     }
 
     /// In what another one differs, if it does: what, there, here.

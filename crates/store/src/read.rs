@@ -95,13 +95,13 @@ pub(super) fn accounts(
             RangeKey::Rejected(reason) => push(&mut lists.rejected, range.range.keyed(|_| reason)),
         };
         if place != range.place as usize {
-            return Err(RANGES.damaged("a list has a hole"));
+            return Err(RANGES.damaged("a row of a list is missing"));
         }
     }
     let order = "ORDER BY partition, place";
     for (partition, place, loss) in table(connection, &DATA_LOSSES, order, manifest.data_losses, decode_data_loss)? {
         if push(&mut lists.entry(partition).or_default().data_losses, loss) as u64 != place {
-            return Err(DATA_LOSSES.damaged("a list has a hole"));
+            return Err(DATA_LOSSES.damaged("a row of a list is missing"));
         }
     }
     let mut accounts = BTreeMap::new();
@@ -149,7 +149,7 @@ pub(super) fn groups(connection: &Connection, manifest: &Manifest) -> Result<Vec
     let all = table(connection, &GROUPS, "ORDER BY id", manifest.groups, groups::decode)?;
     match all.iter().zip(0..).all(|(group, id)| group.id == id) {
         true => Ok(all),
-        false => Err(GROUPS.damaged("their numbers have a hole")),
+        false => Err(GROUPS.damaged("a number is missing")),
     }
 }
 

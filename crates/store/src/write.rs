@@ -100,7 +100,7 @@ fn write_partitions(connection: &Connection, manifest: &mut Manifest, commit: &C
     Ok(())
 }
 
-/// Ranges that have grown have a row, the new ones are to follow those without a hole.
+/// Ranges that have grown have a row, the new ones must follow them without a gap in the numbers.
 fn write_ranges(
     connection: &Connection,
     manifest: &mut Manifest,

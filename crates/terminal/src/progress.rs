@@ -1,6 +1,6 @@
 //! The parts of a line that shows progress.
 
-/// A bar of so many cells, `part` of them (0 to 1) full: `███░░`.
+/// A bar of `cells` cells, `part` of them (0 to 1) full: `███░░`.
 pub fn bar(part: f64, cells: usize) -> String {
     let full = ((part * cells as f64) as usize).min(cells);
     "█".repeat(full) + &"░".repeat(cells - full)

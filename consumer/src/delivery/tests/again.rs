@@ -26,7 +26,7 @@ fn a_store_that_goes_back_doubles_nothing_that_the_tail_shows() {
 #[test]
 fn what_was_late_before_the_store_went_back_is_not_taken_for_what_is_late_now() {
     let mut world = World::new(&[2], SMALL);
-    // A reading of the same batch, sent as late; it counts by now. The other two are cut.
+    // A reading of the same batch, sent as late; it counts now. The other two are cut.
     let of = |offset, window: Option<i64>| Letter {
         origin: Origin { partition: 0, offset },
         reason: if window.is_none() { "not-json" } else { "late" },

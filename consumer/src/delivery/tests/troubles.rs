@@ -9,7 +9,7 @@ fn the_tail_is_not_read_again_where_nothing_was_sent() {
     world.model.get().fates = std::boxed::Box::new(move |point| {
         let fails = point == Point::Fetch && left > 0;
         left -= i32::from(fails);
-        if fails { Befalls::Fails } else { Befalls::Nothing }
+        if fails { TopicFault::Fails } else { TopicFault::Nothing }
     });
     assert_eq!(world.copy(), 1);
     world.expect(&[3, 3], "after the log was away");

@@ -222,7 +222,7 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
     assert_eq!((of.state, of.blocks_watermark, of.first, of.lag), (ReadState::Cut, true, Some(351), Some(100)));
     case.says(&[
         "nothing closes until one is",
-        "partition 1 of `sensors` begins at offset 351 by now, but the store says to go on at 350: the broker's retention has \
+        "partition 1 of `sensors` begins at offset 351 now, but the store says to go on at 350: the broker's retention has \
          cut what lies between. Go on without it with --accept-data-loss",
         "partition 2 has read all",
     ]);
@@ -235,11 +235,11 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
     // One that runs has read so far: it is the next start that is refused.
     cut(started(120), 351).says(&[
         "partition 1 has 100 records to read",
-        "partition 1 begins at offset 351 by now: a consumer that is started again with this store is to go on at 350",
+        "partition 1 begins at offset 351 now: a consumer that is started again with this store is to go on at 350",
     ]);
     let case = cut(started(120), 401);
     assert_eq!(case.report().partitions[1].state, ReadState::Cut);
-    case.says(&["partition 1 of `sensors` begins at offset 401 by now, but is read up to 400 only"]);
+    case.says(&["partition 1 of `sensors` begins at offset 401 now, but is read up to 400 only"]);
     // Where only the batch is cut that the log is known by, nothing is missing, and no run is refused.
     for consumer in [None, started(120)] {
         let mut case = cut(consumer, 400);
@@ -258,7 +258,7 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
         "nothing is open",
         "partition 1 has 100 records",
         "no consumer is running",
-        "begins at offset 351 by now",
+        "begins at offset 351 now",
     ]);
 }
 
@@ -324,7 +324,7 @@ fn a_window_that_should_have_closed_shows_another_grace() {
         "the consumer runs with --grace 30s, not 1s: what is said here is not of it; leave --grace away",
         words,
     ]);
-    // By its own grace it is to close: it first refills what is open.
+    // By its own grace it is to close: it first restores what is open.
     case.given = Some(TIMING);
     case.says(&["the watermark has passed what closes it: it closes as soon as the consumer goes on"]);
 }

@@ -83,17 +83,17 @@ fn not_running(known: &WhyInput<'_>, report: &WhyReport) -> String {
         let stored = known.partitions.get(&partition.partition);
         sum.saturating_add(stored.map_or(0, |stored| distance(stored.resume(), stored.position)))
     });
-    let refill = match again {
+    let restoring = match again {
         0 => String::new(),
-        again => format!("; it first reads {} again, to refill what is open", records(again)),
+        again => format!("; it first reads {} again, to restore what is open", records(again)),
     };
-    format!("no consumer is running with this store, and nothing closes until one is{refill}")
+    format!("no consumer is running with this store, and nothing closes until one is{restoring}")
 }
 
 /// The watermark has passed what closes the window.
 fn passed(known: &WhyInput<'_>, window: OpenWindow) -> String {
     let grace = known.timing.grace;
-    // The run itself says so: it has started with a shorter grace, and first refills what is open.
+    // The run itself says so: it has started with a shorter grace, and first restores what is open.
     if known.given.is_some_and(|given| given.grace == grace) {
         let goes_on = if known.consumer.is_some() { "the consumer goes on" } else { "a consumer goes on" };
         return format!("the watermark has passed what closes it: it closes as soon as {goes_on}");
@@ -193,7 +193,7 @@ fn next_start(known: &WhyInput<'_>, report: &WhyReport) -> Vec<String> {
         let (stored, first) = (known.partitions.get(&partition.partition)?, partition.first?);
         (partition.state != ReadState::Cut && stored.last.is_some() && stored.lacks(first)).then(|| {
             format!(
-                "partition {} begins at offset {first} by now: a consumer that is started again with this store is to go on at {}, \
+                "partition {} begins at offset {first} now: a consumer that is started again with this store is to go on at {}, \
                  and is refused without --accept-data-loss",
                 partition.partition,
                 stored.resume()

@@ -47,7 +47,7 @@ struct ModuleContext {
 /// # Errors
 /// It does not answer, or has no such module.
 pub async fn require(address: Option<&str>, module: &str) -> Result<(), SourceError> {
-    let cluster = cluster(address);
+    let cluster = cluster(address)?;
     if cluster.has_module(module).await.map_err(|error| no_answer(&cluster, &error))? {
         return Ok(());
     }
@@ -59,7 +59,7 @@ pub async fn require(address: Option<&str>, module: &str) -> Result<(), SourceEr
 /// # Errors
 /// No cluster answers, or it has no such topic or module.
 pub async fn open(address: Option<&str>, topology: &Topology, plan: ReadPlan) -> Result<Box<dyn Source>, SourceError> {
-    let cluster = cluster(address);
+    let cluster = cluster(address)?;
     let log: Arc<dyn Log> = Arc::new(FluvioLog::of(cluster.clone(), &topology.topic));
     let partitions = log.require().await?;
     require(address, &topology.module).await?;

@@ -160,10 +160,10 @@ impl Audit {
             let what = of(partition, "where a batch begins");
             self.findings.differ(what, replay.position, source.first);
         }
-        let refill = replay.state.restore_from;
-        if source.first < refill && refill < source.next {
+        let restore_from = replay.state.restore_from;
+        if source.first < restore_from && restore_from < source.next {
             let batch = format!("{} or {}, where a batch begins and ends", source.first, source.next);
-            self.findings.differ(of(partition, "where open windows begin"), refill, batch);
+            self.findings.differ(of(partition, "where open windows begin"), restore_from, batch);
         }
         (replay.position, replay.records_end) = (next.max(source.next), source.next);
         if source.next > source.first {

@@ -22,7 +22,7 @@ pub(super) struct Clock {
     attached: bool,
     /// Whether the topic has it, as far as this process knows.
     pub(super) found: bool,
-    /// The offset that comes next; `None` before the first attachment. Below `merged` while open windows are refilled.
+    /// The next offset that the source gives; `None` before the first attachment. Below the position while open windows are restored.
     pub(super) next: Option<i64>,
     /// What the store said of it; `None` in a run that has not committed before.
     pub(super) saved: Option<PartitionState>,

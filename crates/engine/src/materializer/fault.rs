@@ -136,7 +136,7 @@ pub enum Fault {
     /// The partial contradicts itself: its counts do not add up, or are more than its offsets.
     #[error(
         "partition {partition}: the partial for offsets {first} to {next} says {records} records, of which {counted} \
-         counted and {rejected} were rejected: whoever made it is not sound"
+         counted and {rejected} were rejected: what made it is not sound"
     )]
     Unsound {
         /// Of which partition.
