@@ -75,7 +75,7 @@ pub struct Config {
     pub until_end: bool,
     /// Whether windows that are open at that end stay open, for a run that goes on with the store.
     pub leave_open: bool,
-    /// Whether to go on where the log no longer holds what is to be read.
+    /// Whether the run goes on where retention has deleted records that it needs.
     pub accept_data_loss: bool,
     /// Whether commits are to name the batches that hold late or rejected records.
     pub dead_letters: bool,

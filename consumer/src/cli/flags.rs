@@ -182,7 +182,7 @@ pub(super) struct RunFlags {
     /// Go on in the place of a consumer that holds the store; it writes nothing any more
     #[arg(long)]
     pub(super) take_over: bool,
-    /// Go on where the log no longer holds what is to be read; the gap is entered in the ledger
+    /// Go on where the log no longer holds what the run needs; the ledger names the loss
     #[arg(long)]
     pub(super) accept_data_loss: bool,
     /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays

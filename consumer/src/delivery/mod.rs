@@ -116,7 +116,7 @@ pub enum Ended {
 /// How a run ended whose letters were copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It had read what it was to read, or nobody reads its results.
+    /// It had read up to its end, or the reader of its results has gone.
     Itself,
     /// It was asked to stop.
     Stopped,

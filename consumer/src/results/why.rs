@@ -96,7 +96,7 @@ pub enum ReadState {
     Idle,
     /// Its end is not known.
     Unknown,
-    /// Its log begins beyond what is to be read next.
+    /// Its log begins beyond the next offset to read.
     Cut,
     /// Its log ends before what has been read of it.
     Shorter,

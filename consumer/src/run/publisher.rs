@@ -84,7 +84,7 @@ impl<'a> Publisher<'a> {
         self.undelivered
     }
 
-    /// Publishes what has been committed. False when nobody reads it any longer.
+    /// Publishes what has been committed. False when its reader has gone.
     pub(super) async fn publish(&mut self, closed: Vec<Closed>) -> Result<bool, Error> {
         for Closed { windows, totals } in closed {
             let delivery = match self.undelivered {
@@ -98,7 +98,7 @@ impl<'a> Publisher<'a> {
         Ok(true)
     }
 
-    /// Ends the run's output. False when nobody reads it any longer.
+    /// Ends the run's output. False when its reader has gone.
     pub(super) async fn finish(&mut self, totals: &Totals, published: bool) -> Result<bool, Error> {
         if self.undelivered.is_some() {
             return Ok(true);

@@ -60,9 +60,9 @@ pub enum ReadError {
         /// Where the log begins.
         start: i64,
     },
-    /// The log ends before what is to be read.
+    /// The log ends before the offset that must be read.
     #[error(
-        "partition {partition} of `{topic}` ends at offset {end}, but is to be read up to {offset}: it is not the log that \
+        "partition {partition} of `{topic}` ends at offset {end}, but must be read up to {offset}: it is not the log that \
          was read, or its broker lost its tail"
     )]
     Shorter {

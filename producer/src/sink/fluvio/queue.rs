@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::messages::Message;
 
-/// So many full batches may wait behind the one that is being sent.
+/// The number of full batches that may wait behind the one that is being sent.
 const MOST_WAITING: usize = 3;
 
 /// A bounded queue between the one who fills it and the one who sends from it.
