@@ -9,7 +9,7 @@
 //! - A window without one that is over held nothing when it closed: whatever comes for it is late.
 //! - A window that the store has dropped had closed before the first batch that the ledger lists as late for it (`classifier`).
 //!
-//! Windows close in the order of their starts and their offsets never go back. So the log is read once, up to the offsets
+//! Windows come in the order in which they closed, so that their offsets never go back. So the log is read once, up to the offsets
 //! of each window in turn, and only the windows that lie ahead of it take memory. `closing` compares the rest in the end.
 
 mod account;
@@ -81,11 +81,9 @@ pub struct Audit {
     dropped: WindowSet,
     /// Readings of dropped windows that may be counted or late.
     unknown: u64,
-    /// The last window that was compared.
-    compared: Option<Window>,
-    /// Where it ends.
-    compared_end: Option<Millis>,
-    /// The positions at which it had closed.
+    /// The windows that were compared.
+    compared: WindowSet,
+    /// The positions at which the last of them had closed.
     positions: BTreeMap<PartitionId, i64>,
     findings: Findings,
 }
@@ -121,8 +119,7 @@ impl Audit {
             run: Counted::default(),
             dropped: WindowSet::default(),
             unknown: 0,
-            compared: None,
-            compared_end: None,
+            compared: WindowSet::default(),
             positions: BTreeMap::new(),
             findings,
         }
@@ -178,7 +175,7 @@ impl Audit {
         }
         for (key, cell) in &aggregate.cells {
             let count = cell.stats.count;
-            let outcome = self.classifier.of(partition, source.first, key.window, self.compared);
+            let outcome = self.classifier.of(partition, source.first, key.window, &self.compared);
             match outcome {
                 Outcome::Counted | Outcome::Dropped => {
                     account.counted = account.counted.saturating_add(count);
@@ -205,23 +202,23 @@ impl Audit {
         }
     }
 
-    /// Compares the next window, ascending by start. Each partition has been read up to the window's offset of it.
+    /// Compares the next window, in the order in which they closed. Each partition has been read up to the window's offset of it.
     pub fn window(&mut self, stored: &WindowResult) {
         let window = self.size.window_of(stored.start);
         let what = window_name(stored.start);
         let before = self.findings.different();
         self.findings.compare(format!("{what}: start"), stored.start, self.size.start(window));
         self.findings.compare(format!("{what}: end"), stored.end, self.size.end(window));
-        if self.stored.topic.closed_until.is_none_or(|until| stored.end > until) {
+        // The end of a run closes windows beyond as well.
+        let beyond = self.stored.topic.closed_until.is_none_or(|until| stored.end > until);
+        if beyond && stored.closed_by != ClosedBy::End {
             let until = optional(self.stored.topic.closed_until.map(Utc));
             self.findings.differ(format!("{what}: closed"), "yes", format!("no, windows are closed until {until}"));
         }
         let whole = self.check_offsets(&what, &stored.positions);
         self.check_closed_by(&what, stored);
         let counted = self.pending.remove(&window).unwrap_or_default().counted.statistics();
-        // Windows before it that no reading was counted into have no row, and nothing that waits.
-        self.compared = self.compared.max(Some(window));
-        self.compared_end = self.compared_end.max(Some(stored.end));
+        self.compared.push(window);
         let statistics =
             Statistics { messages: stored.messages, sensors: stored.sensors, groups: stored.groups.clone() };
         let comparison = if whole && counted.messages == 0 {
@@ -235,8 +232,8 @@ impl Audit {
         let place = match comparison {
             _ if differs => &mut windows.different,
             Comparison::Part => {
-                let first = windows.unverifiable_from_to.map_or(stored.start, |(first, _)| first);
-                windows.unverifiable_from_to = Some((first, stored.start));
+                let (first, last) = windows.unverifiable_from_to.unwrap_or((stored.start, stored.start));
+                windows.unverifiable_from_to = Some((first.min(stored.start), last.max(stored.start)));
                 &mut windows.unverifiable
             }
             Comparison::Same | Comparison::Different => &mut windows.verified,

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::mem::size_of;
 
 use isotherm_model::partial::Cell;
 use isotherm_model::stats::{SensorHash, Stats};
 
+use super::spill;
 use crate::names::{GroupId, Names};
 use crate::results::GroupResult;
+use crate::scratch::ScratchError;
 use crate::sensors::{HashSeed, Sensors};
 use crate::state::GroupState;
 
@@ -58,6 +61,42 @@ impl Tally {
             }
         }
         Cell { stats, sensors }
+    }
+
+    /// Adds what [`Tally::spilled`] gave.
+    pub(super) fn restore(&mut self, mut bytes: &[u8]) -> Result<(), ScratchError> {
+        let mut cells = Vec::new();
+        while !bytes.is_empty() {
+            cells.push(spill::take(&mut bytes)?);
+        }
+        // All of it or nothing.
+        cells.into_iter().for_each(|(group, cell)| drop(self.add(group, cell)));
+        Ok(())
+    }
+
+    /// All of it as bytes, for a scratch file. Cost: linear in groups and sensors.
+    pub(super) fn spilled(&self) -> Vec<u8> {
+        let mut cells: BTreeMap<GroupId, Cell> = (self.groups.iter())
+            .map(|(group, tally)| (*group, Cell { stats: tally.stats, sensors: Vec::new() }))
+            .collect();
+        for (sensor, group) in self.sensors.iter() {
+            if let Some(cell) = cells.get_mut(&group) {
+                cell.sensors.push(sensor);
+            }
+        }
+        let mut bytes = Vec::new();
+        cells.iter().for_each(|(group, cell)| spill::put(&mut bytes, *group, cell));
+        bytes
+    }
+
+    /// About the memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        // A B-tree's nodes are two thirds full on average.
+        self.sensors.bytes() + self.groups.len() * size_of::<(GroupId, GroupTally)>() * 3 / 2
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
     }
 
     /// Readings.
