@@ -65,16 +65,12 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "isotherm-consumer", version, after_help = RUN_EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Cli {
-    /// What to do; without it, run.
     #[command(subcommand)]
     pub(super) command: Option<Command>,
-    /// Where to read from.
     #[command(flatten)]
     pub(super) place: Place,
-    /// How to run.
     #[command(flatten)]
     pub(super) run: RunFlags,
-    /// What to log.
     #[command(flatten)]
     pub(super) logs: Logs,
 }
@@ -90,7 +86,6 @@ pub(super) enum Command {
     /// Print the topology: source, module, windows and sinks
     #[command(after_help = TOPOLOGY_EXAMPLES)]
     Topology {
-        /// Where to read from.
         #[command(flatten)]
         place: Place,
         /// How to print it.
@@ -100,7 +95,6 @@ pub(super) enum Command {
     /// Read fluvio.yaml and say whether it is sound
     #[command(after_help = CHECK_EXAMPLES)]
     Check {
-        /// Where to read from.
         #[command(flatten)]
         place: Place,
     },
@@ -133,10 +127,7 @@ pub(super) enum Command {
     Verify(VerifyFlags),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
-    Completions {
-        /// Which shell.
-        shell: Shell,
-    },
+    Completions { shell: Shell },
 }
 
 /// How to run. What stands in the topology too overrides it.
@@ -202,7 +193,6 @@ pub(super) struct RunFlags {
 /// What to deploy.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DeployFlags {
-    /// Where to deploy.
     #[command(flatten)]
     pub(super) place: Place,
     /// How many partitions the topic is to have [default: what the topology says, 1]
@@ -220,7 +210,6 @@ pub(super) struct DeployFlags {
     /// Replace modules that are there in another version (other consumers may use them)
     #[arg(long)]
     pub(super) replace: bool,
-    /// What to log.
     #[command(flatten)]
     pub(super) logs: Logs,
 }

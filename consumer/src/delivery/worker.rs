@@ -78,12 +78,10 @@ impl From<LogError> for Failure {
     }
 }
 
-/// See the module's text.
 pub struct DeadLetterWorker<L, O> {
     outbox: O,
     log: L,
     writer: TopicWriter,
-    /// The topic that is read.
     topic: String,
     bounds: Bounds,
     window: WindowSize,

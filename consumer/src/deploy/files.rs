@@ -21,26 +21,13 @@ pub enum FileError {
         "the module {name} was not found; looked for {}.\n`cargo xtask wasm` builds it; --modules DIR says where it is.",
         list(.looked)
     )]
-    Missing {
-        /// The file's name.
-        name: String,
-        /// Where it was looked for.
-        looked: Vec<PathBuf>,
-    },
+    Missing { name: String, looked: Vec<PathBuf> },
     /// It cannot be read.
     #[error("cannot read the module {}: {reason}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: io::Error,
-    },
+    Unreadable { path: PathBuf, reason: io::Error },
     /// It is no module.
     #[error("{} is no WASM module: it does not begin as one; `cargo xtask wasm` builds them", .path.display())]
-    NoWasm {
-        /// The file.
-        path: PathBuf,
-    },
+    NoWasm { path: PathBuf },
 }
 
 fn list(paths: &[PathBuf]) -> String {

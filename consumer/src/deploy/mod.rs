@@ -48,20 +48,10 @@ pub enum Error {
     Cluster(#[from] LogError),
     /// The controller does not answer any longer.
     #[error("the cluster at {address} cannot be asked: {reason}")]
-    Unreachable {
-        /// Its address.
-        address: String,
-        /// What happened.
-        reason: String,
-    },
+    Unreachable { address: String, reason: String },
     /// The controller refuses.
     #[error("the cluster refuses {what}: {reason}")]
-    Refused {
-        /// What it was asked for.
-        what: String,
-        /// What it said.
-        reason: String,
-    },
+    Refused { what: String, reason: String },
     /// The topic has another number of partitions.
     #[error(
         "the topic `{topic}` has {found} partitions, not {wanted}: the number of a topic that is there is not changed \
@@ -71,25 +61,16 @@ pub enum Error {
             None => "A topic never loses partitions".to_owned(),
         }
     )]
-    Partitions {
-        /// The topic.
-        topic: String,
-        /// How many it has.
-        found: u32,
-        /// How many were asked for.
-        wanted: u32,
-    },
+    Partitions { topic: String, found: u32, wanted: u32 },
     /// A module of another version is there.
     #[error(
         "another `{module}` is on the cluster ({found} bytes; {file} has {ours}): other consumers may use it. \
          `isotherm-consumer deploy --replace` puts this one in its place."
     )]
     OtherModule {
-        /// The module.
         module: String,
         /// Its size on the cluster.
         found: usize,
-        /// Our file.
         file: String,
         /// Its size.
         ours: usize,

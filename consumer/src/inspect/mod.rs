@@ -31,26 +31,14 @@ pub enum InspectError {
          topic",
         .path.display()
     )]
-    OtherTopic {
-        /// The store.
-        path: PathBuf,
-        /// Its topic.
-        stored: String,
-        /// The one that was asked for.
-        asked: String,
-    },
+    OtherTopic { path: PathBuf, stored: String, asked: String },
     /// The settings that the store names cannot be read.
     #[error(
         "the settings that the store {} was made with cannot be read ({reason}); was it made by a newer version? Use that \
          one",
         .path.display()
     )]
-    Settings {
-        /// The store.
-        path: PathBuf,
-        /// What is wrong with them.
-        reason: String,
-    },
+    Settings { path: PathBuf, reason: String },
     /// No window can start in the range that was asked for.
     #[error(
         "--to {to} is not later than --from {from}: no window starts in between; --to names the first start that is too late"

@@ -64,7 +64,6 @@ pub struct OwnedBatch {
     pub next: i64,
     /// The log timestamp that those of its records count from, if it has one.
     pub base_timestamp: Option<Millis>,
-    /// Its records, in order.
     pub records: Vec<OwnedRecord>,
 }
 

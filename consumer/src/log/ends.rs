@@ -17,19 +17,13 @@ const AT_ONCE: usize = 16;
 pub enum AskError {
     /// It cannot be reached.
     #[error("it does not answer ({reason})")]
-    NoAnswer {
-        /// What the attempt said.
-        reason: String,
-    },
+    NoAnswer { reason: String },
     /// It took too long.
     #[error("it did not answer within {} s", .0.as_secs())]
     TooSlow(Duration),
     /// It has no such topic.
     #[error("it has no topic `{topic}`")]
-    NoTopic {
-        /// The topic.
-        topic: String,
-    },
+    NoTopic { topic: String },
 }
 
 /// By partition, where its log begins and ends, or why that is not known.

@@ -19,7 +19,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long replicas may take. The leader must give up before we stop listening.
 const REPLICAS: Duration = Duration::from_secs(16);
 
-/// A topic to append to.
 pub(super) struct FluvioTarget {
     log: FluvioLog,
     topic: Arc<Topic>,
@@ -27,7 +26,6 @@ pub(super) struct FluvioTarget {
 }
 
 impl FluvioTarget {
-    /// Looks for the topic.
     pub(super) async fn open(address: Option<&str>, topic: &str) -> Result<Self, LogError> {
         let cluster = cluster(address)?;
         let log = FluvioLog::of(cluster.clone(), topic);

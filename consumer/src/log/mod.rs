@@ -31,7 +31,6 @@ pub struct LogIdentity {
     pub kind: &'static str,
     /// Where it is, as [`open`] takes it.
     pub address: String,
-    /// The topic.
     pub topic: String,
 }
 
@@ -128,41 +127,22 @@ pub enum LogError {
     NoAnswer {
         /// What kind of cluster was looked for.
         name: &'static str,
-        /// The address.
         address: String,
-        /// What the attempt said.
         reason: String,
     },
     /// There is no such topic.
     #[error("the cluster at {address} has no topic `{topic}`")]
-    NoTopic {
-        /// The address.
-        address: String,
-        /// The topic.
-        topic: String,
-    },
+    NoTopic { address: String, topic: String },
     /// The way to the partition is broken. Another attempt may go better.
     #[error("partition {partition} of `{topic}` cannot be read from offset {offset} on: {reason}")]
-    Retry {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// From where.
-        offset: i64,
-        /// What the last attempt said.
-        reason: String,
-    },
+    Retry { topic: String, partition: PartitionId, offset: i64, reason: String },
     /// Retention has deleted what was to be read.
     #[error("partition {partition} of `{topic}` begins at offset {start} now: the broker's retention has cut {offset}")]
     Evicted {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// What was to be read.
         offset: i64,
-        /// Where the log begins.
         start: i64,
     },
     /// The log ends before the offset that must be read.
@@ -171,35 +151,20 @@ pub enum LogError {
          was read, or its broker lost its tail"
     )]
     Shorter {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// Up to where it was to be read.
         offset: i64,
-        /// Where the log ends.
         end: i64,
         /// Whether a leader that is new may not know the whole of what was committed yet.
         lagging: bool,
     },
     /// A batch cannot be read, or does not begin where it must.
     #[error("partition {partition} of `{topic}`: {what}")]
-    Unreadable {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// Where the batch is.
-        offset: i64,
-        /// What is wrong.
-        what: String,
-    },
+    Unreadable { topic: String, partition: PartitionId, offset: i64, what: String },
     /// The topic is gone.
     #[error("the topic `{topic}` was deleted")]
-    Deleted {
-        /// The topic.
-        topic: String,
-    },
+    Deleted { topic: String },
     /// Nothing of it can be read, and waiting changes nothing.
     #[error("{0}")]
     Fatal(String),

@@ -28,11 +28,9 @@ pub const MODULE: &str = "window-stats";
 /// A checked topology. Flags have already overridden the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
-    /// The topic that is read.
     pub topic: String,
     /// Partitions to create the topic with.
     pub partitions: u32,
-    /// Where batches are combined.
     pub combine: Combine,
     /// The SmartModule's name on the cluster.
     pub module: String,
@@ -117,21 +115,13 @@ impl std::fmt::Display for StoreKind {
 /// What flags say: each overrides the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overrides {
-    /// `--topic`.
     pub topic: Option<String>,
-    /// `--partitions`.
     pub partitions: Option<u32>,
-    /// `--window`.
     pub window: Option<Duration>,
-    /// `--grace`.
     pub grace: Option<Duration>,
-    /// `--idle`.
     pub idle: Option<Duration>,
-    /// `--max-ahead`.
     pub max_ahead: Option<Duration>,
-    /// `--store`.
     pub store: Option<StoreKind>,
-    /// `--combine`.
     pub combine: Option<Combine>,
 }
 

@@ -19,10 +19,11 @@ pub(super) struct Node {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
     /// A text; `plain` if it stands without quotes.
-    Text { text: String, plain: bool },
-    /// A list.
+    Text {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
-    /// A section: names and values.
     Section(Vec<Entry>),
 }
 

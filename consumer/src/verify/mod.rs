@@ -36,9 +36,7 @@ const TRIES: u32 = 4;
 /// What to verify.
 #[derive(Clone)]
 pub struct Config {
-    /// The store.
     pub store: PathBuf,
-    /// The log that it was read from.
     pub log: Arc<dyn Log>,
     /// The topic that the store must be of, if one was named.
     pub topic: Option<String>,
@@ -53,7 +51,6 @@ pub struct Progress {
     pub read: u64,
     /// How many there are.
     pub of: u64,
-    /// Windows that have been compared.
     pub windows: u64,
 }
 
@@ -71,12 +68,7 @@ pub enum Error {
         "{reason}, {tries} times while it was being read; nothing can be said of the store. Run it again, when less is \
          written to the topic, or let the topic keep more"
     )]
-    Overtaken {
-        /// What was cut the last time.
-        reason: LogError,
-        /// How often reading had begun.
-        tries: u32,
-    },
+    Overtaken { reason: LogError, tries: u32 },
     /// The store is of another topic than was said.
     #[error(transparent)]
     OtherTopic(InspectError),
@@ -87,7 +79,6 @@ pub enum Error {
         .path.display()
     )]
     OtherSettings {
-        /// The store.
         path: PathBuf,
         /// The fingerprint of what is stored.
         stored: String,
@@ -100,12 +91,7 @@ pub enum Error {
          made it",
         .path.display()
     )]
-    Settings {
-        /// The store.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    Settings { path: PathBuf, reason: String },
 }
 
 impl Error {

@@ -15,15 +15,10 @@ const MOST_COLUMNS: usize = 240;
 /// A verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Of which topic.
     pub topic: String,
-    /// The run that the store holds.
     pub run: String,
-    /// The store's path.
     pub store: PathBuf,
-    /// The address of the cluster that was asked.
     pub cluster: String,
-    /// What was found.
     pub findings: Findings,
 }
 

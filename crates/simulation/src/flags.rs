@@ -23,7 +23,6 @@ pub(crate) enum RunKind {
     LeaveOpen,
 }
 
-/// See the module's text.
 #[derive(Debug, Clone)]
 pub(crate) struct Flags {
     pub(crate) run: Options,

@@ -21,7 +21,6 @@ pub(crate) struct Committed {
     pub(crate) state: RunState,
 }
 
-/// See the module's text.
 #[derive(Clone)]
 pub(crate) struct Stored {
     /// The commits that the store may be at. There are two only after the machine has died within one.

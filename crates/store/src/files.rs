@@ -23,7 +23,7 @@ const EMPTY_LOG: u64 = 32;
 /// A store's real path: of a link what it leads to, so that lock and log are the same by every name.
 pub(super) fn canonicalize(path: &Path) -> Result<PathBuf, Error> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let failed = |source| Error::Io { path: absolute.clone(), operation: Operation::Open, source };
+    let failed = Error::io(&absolute, Operation::Open);
     match fs::canonicalize(&absolute) {
         Ok(path) => return Ok(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -167,9 +167,6 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// The folder of the user's data.
-///
-/// # Errors
-///
 /// If the environment names none.
 pub fn data_dir() -> Result<PathBuf, Error> {
     dirs::data_dir().ok_or(Error::NoDataFolder)

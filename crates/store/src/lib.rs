@@ -94,9 +94,6 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the store at `path`, or makes it.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if the file is no store, is in use, is of something else than `subject`, of a newer format, damaged,
     /// or cannot be read and written.
     pub fn open(path: &Path, subject: &Subject, options: Options) -> Result<Self, Error> {
@@ -118,9 +115,6 @@ impl SqliteStore {
     }
 
     /// Runs SQL on the consumer's own connection. For tests that inject faults: triggers that fail, limits on pages.
-    ///
-    /// # Errors
-    ///
     /// What SQLite says.
     #[doc(hidden)]
     pub fn tamper(&self, sql: &str) -> Result<(), impl std::fmt::Debug + use<>> {
@@ -141,9 +135,6 @@ impl SqliteStore {
     }
 
     /// The outbox, on a connection of its own.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if the store cannot be opened once more, or if another consumer has taken it over.
     pub fn outbox(&self) -> Result<Outbox, Error> {
         Outbox::open(self.path.clone(), self.fence.clone(), &self.identity)

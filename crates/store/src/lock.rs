@@ -54,9 +54,6 @@ pub fn timing(path: &Path) -> Option<Timing> {
 }
 
 /// Who uses the store at `path` to write it; `None` if nobody does.
-///
-/// # Errors
-///
 /// An [`Error`] if the lock's file cannot be opened.
 pub fn holder(path: &Path) -> Result<Option<Holder>, Error> {
     let path = &canonicalize(path)?;
@@ -84,10 +81,10 @@ impl Lock {
     /// Takes the lock of the store at `path`, if nobody holds it.
     pub(super) fn take(path: &Path) -> Result<Self, Error> {
         let place = beside(path, ".lock");
-        let failed = |source| Error::Io { path: place.clone(), operation: Operation::Open, source };
+        let failed = Error::io(&place, Operation::Open);
         loop {
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place);
-            let mut lock = Self { file: open.map_err(failed)?, path: place.clone() };
+            let mut lock = Self { file: open.map_err(&failed)?, path: place.clone() };
             match lock.file.try_lock() {
                 Ok(()) => {}
                 // Somebody asks who holds it, and shares it for a moment.
@@ -102,7 +99,7 @@ impl Lock {
             }
             // Meanwhile another file can have been put there.
             if lock.is_in_place() {
-                lock.sign().map_err(failed)?;
+                lock.sign().map_err(&failed)?;
                 return Ok(lock);
             }
         }
@@ -111,7 +108,7 @@ impl Lock {
     /// Replaces another consumer's lock by a new one, then does `then`. If that fails, the other lock is put back.
     pub(super) fn displace(path: &Path, then: impl FnOnce() -> Result<(), DbError>) -> Result<Self, DbError> {
         let place = beside(path, ".lock");
-        let failed = |source| DbError::Store(Error::Io { path: place.clone(), operation: Operation::Open, source });
+        let failed = |source| DbError::Store(Error::io(&place, Operation::Open)(source));
         let number = random();
         let [unique, old] = ["new", "old"].map(|what| beside(&place, &format!(".{what}-{number:016x}")));
         let lock = Self::signed(&unique, &place).map_err(failed);

@@ -19,9 +19,9 @@ use crate::{Options, SqliteStore};
 /// See [`SqliteStore::open`].
 pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<SqliteStore, Error> {
     let Options { keep, take_over, reset: from_scratch, page_size, busy_timeout, timing } = options;
-    let io = |source| Error::Io { path: path.to_owned(), operation: Operation::Open, source };
-    if let Some(folder) = std::path::absolute(path).map_err(io)?.parent() {
-        std::fs::create_dir_all(folder).map_err(io)?;
+    let io = Error::io(path, Operation::Open);
+    if let Some(folder) = std::path::absolute(path).map_err(&io)?.parent() {
+        std::fs::create_dir_all(folder).map_err(&io)?;
     }
     let path = &files::canonicalize(path)?;
     let holder = lock::holder(path)?;
@@ -152,9 +152,8 @@ fn identity(connection: &Connection, path: &Path, subject: Option<&Subject>) -> 
 }
 
 fn identify(path: &Path) -> Result<FileId, DbError> {
-    let found = FileId::at(path);
-    let found = found.map_err(|source| Error::Io { path: path.to_owned(), operation: Operation::Open, source });
-    found.map_err(DbError::Store)?.ok_or(DbError::Gone("its database"))
+    let found = FileId::at(path).map_err(Error::io(path, Operation::Open)).map_err(DbError::Store)?;
+    found.ok_or(DbError::Gone("its database"))
 }
 
 /// Removes all files but the lock, which is in `held` afterwards. A consumer that has the store is fenced first, by the epoch
@@ -173,5 +172,5 @@ pub(super) fn reset(path: &Path, held: &mut Option<Lock>, busy_timeout: Duration
     if !held.as_ref().is_some_and(Lock::is_in_place) {
         return Err(fault(DbError::Fenced));
     }
-    files::remove_all(path).map_err(|source| Error::Io { path: path.to_owned(), operation: Operation::Open, source })
+    files::remove_all(path).map_err(Error::io(path, Operation::Open))
 }

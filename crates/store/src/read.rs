@@ -14,6 +14,7 @@ use isotherm_model::partial::PartitionId;
 use isotherm_model::rejection::Rejection;
 use isotherm_model::window::Window;
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 
 use super::dead::{self, DEAD, LOST, LostRange, Waiting};
 use super::groups::{self, GROUPS, SENSORS, Statistics};
@@ -43,20 +44,36 @@ fn table<const N: usize, T>(
     table: &Table<N>,
     order: &str,
     expected: Digest,
-    decode: impl Fn([rusqlite::types::ValueRef<'_>; N]) -> Result<T, DbError>,
+    decode: impl Fn([ValueRef<'_>; N]) -> Result<T, DbError>,
 ) -> Result<Vec<T>, DbError> {
-    let (mut all, mut digest) = (Vec::new(), Digest::default());
-    table.each(connection, order, [], |values, check| {
+    let mut all = Vec::new();
+    each_of(connection, table, order, expected, |values| {
+        all.push(decode(values)?);
+        Ok(true)
+    })?;
+    Ok(all)
+}
+
+/// The rows of a whole table one by one, as long as `each` says so. That they are those that the manifest says is known when
+/// this succeeds.
+fn each_of<const N: usize>(
+    connection: &Connection,
+    table: &Table<N>,
+    order: &str,
+    expected: Digest,
+    mut each: impl FnMut([ValueRef<'_>; N]) -> Result<bool, DbError>,
+) -> Result<(), DbError> {
+    let (mut digest, mut stopped) = (Digest::default(), false);
+    table.until(connection, order, [], |values, check| {
         digest.add(check);
         // A damaged tree can go round in circles.
         if digest.rows > expected.rows {
-            return expected.expect(digest, table.name);
+            return expected.expect(digest, table.name).map(|()| false);
         }
-        all.push(decode(values)?);
-        Ok(())
+        stopped = !each(values)?;
+        Ok(!stopped)
     })?;
-    expected.expect(digest, table.name)?;
-    Ok(all)
+    if stopped { Ok(()) } else { expected.expect(digest, table.name) }
 }
 
 /// Partitions, ascending.
@@ -155,13 +172,9 @@ pub(super) fn groups(connection: &Connection, manifest: &Manifest) -> Result<Vec
 
 /// The run's sensors; there must be as many as the groups and the manifest count.
 fn sensors(connection: &Connection, manifest: &Manifest, groups: &[GroupState]) -> Result<Sensors, DbError> {
-    let (mut sensors, mut digest) = (Sensors::default(), Digest::default());
+    let mut sensors = Sensors::default();
     let mut counts = vec![0_u64; groups.len()];
-    SENSORS.each(connection, "ORDER BY id", [], |[_, members], check| {
-        digest.add(check);
-        if digest.rows > manifest.sensors.rows {
-            return manifest.sensors.expect(digest, SENSORS.name);
-        }
+    each_of(connection, &SENSORS, "ORDER BY id", manifest.sensors, |[_, members]| {
         for member in groups::members(members)? {
             let count = usize::try_from(member.group).ok().and_then(|group| counts.get_mut(group));
             let count = count.ok_or_else(|| SENSORS.damaged(format!("there is no group {}", member.group)))?;
@@ -170,9 +183,8 @@ fn sensors(connection: &Connection, manifest: &Manifest, groups: &[GroupState]) 
             }
             *count += 1;
         }
-        Ok(())
+        Ok(true)
     })?;
-    manifest.sensors.expect(digest, SENSORS.name)?;
     let all = groups.iter().zip(&counts).all(|(group, count)| group.sensors == *count);
     if !all || sensors.count() != manifest.topic.sensors || counts.iter().sum::<u64>() != manifest.members {
         return Err(SENSORS.damaged("they are not as many as the groups count"));
@@ -186,16 +198,9 @@ pub(super) fn sensor_entries(
     manifest: &Manifest,
     mut each: impl FnMut(Vec<SensorEntry>) -> ControlFlow<()>,
 ) -> Result<(), DbError> {
-    let (mut digest, mut stopped) = (Digest::default(), false);
-    SENSORS.until(connection, "ORDER BY id", [], |[_, members], check| {
-        digest.add(check);
-        if digest.rows > manifest.sensors.rows {
-            return manifest.sensors.expect(digest, SENSORS.name).map(|()| false);
-        }
-        stopped = each(groups::members(members)?.collect()).is_break();
-        Ok(!stopped)
-    })?;
-    if stopped { Ok(()) } else { manifest.sensors.expect(digest, SENSORS.name) }
+    each_of(connection, &SENSORS, "ORDER BY id", manifest.sensors, |[_, members]| {
+        Ok(each(groups::members(members)?.collect()).is_continue())
+    })
 }
 
 /// The whole run so far.

@@ -57,9 +57,6 @@ pub struct Overview {
 
 impl StoreReader {
     /// Opens the store at `path`.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if there is none, if it is of another format, or if it is damaged.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Self::open_by(path, connect)
@@ -101,9 +98,6 @@ impl StoreReader {
     }
 
     /// The store as it is now. While a snapshot is held, what a consumer writes takes extra room on the disk.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if it cannot be read, or cannot be trusted.
     pub fn snapshot(&mut self) -> Result<Snapshot<'_>, Error> {
         let Self { path, connection, frozen, .. } = self;

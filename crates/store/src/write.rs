@@ -7,6 +7,7 @@ use isotherm_engine::commit::Commit;
 use isotherm_engine::ledger::RangeState;
 use isotherm_engine::state::SensorEntry;
 use isotherm_model::partial::PartitionId;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fence::Fence;
@@ -56,14 +57,14 @@ pub(super) fn commit(
     Ok(())
 }
 
-/// The check of the row that `rest` selects, if there is one and it is what was written: it goes into the digest.
+/// The check of the row that `rest` selects, which must be what was written: it goes into the digest.
 fn check_of<const N: usize>(
     connection: &Connection,
     table: &Table<N>,
     rest: &str,
     params: impl rusqlite::Params,
-) -> Result<Option<Check>, DbError> {
-    table.one(connection, rest, params, |_, check| Ok(check))
+) -> Result<Check, DbError> {
+    table.one(connection, rest, params, |_, check| Ok(check))?.ok_or_else(|| table.damaged("a row is missing"))
 }
 
 fn write_partitions(connection: &Connection, manifest: &mut Manifest, commit: &Commit<'_>) -> Result<(), DbError> {
@@ -119,7 +120,6 @@ fn write_ranges(
         } else if place < *next {
             let key = (range.partition, i64::from(of_kind == 1), range.place);
             let old = check_of(connection, &RANGES, "WHERE partition = ?1 AND kind = ?2 AND place = ?3", key)?;
-            let old = old.ok_or_else(|| RANGES.damaged("a row is missing"))?;
             manifest.ranges.replace(Some(old), RANGES.replace(connection, encode_range(range))?);
         } else {
             return Err(DbError::Unsound(format!("range {place} of partition {} follows none", range.partition)));
@@ -146,7 +146,6 @@ fn write_groups(connection: &Connection, manifest: &mut Manifest, commit: &Commi
             manifest.groups.add(GROUPS.insert(connection, row)?);
         } else {
             let old = check_of(connection, &GROUPS, "WHERE id = ?1", [group.id])?;
-            let old = old.ok_or_else(|| GROUPS.damaged("a row is missing"))?;
             manifest.groups.replace(Some(old), GROUPS.replace(connection, row)?);
         }
     }
@@ -159,7 +158,6 @@ pub(super) fn write_sensors(
     manifest: &mut Manifest,
     sensors: &[SensorEntry],
 ) -> Result<(), DbError> {
-    use rusqlite::types::ValueRef;
     if sensors.is_empty() {
         return Ok(());
     }

@@ -7,44 +7,24 @@ use isotherm_model::partial::PartitionId;
 pub enum ModuleError {
     /// The cluster has no such module.
     #[error("the cluster at {address} has no SmartModule `{module}`")]
-    Missing {
-        /// The controller's address.
-        address: String,
-        /// The module.
-        module: String,
-    },
+    Missing { address: String, module: String },
     /// The module refuses its parameters or fails.
     #[error(
         "the SmartModule `{module}` on the cluster fails for partition {partition} of `{topic}`, from offset {position} on: \
          {reason}"
     )]
-    Fails {
-        /// The module.
-        module: String,
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// Where reading goes on.
-        position: i64,
-        /// What the broker said.
-        reason: String,
-    },
+    Fails { module: String, topic: String, partition: PartitionId, position: i64, reason: String },
     /// What the module gives is no partial.
     #[error(
         "what the SmartModule `{module}` gave for partition {partition} of `{topic}` from offset {offset} on is no \
          partial: {reason}"
     )]
     NotAPartial {
-        /// The module.
         module: String,
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// The offset that was expected.
         offset: i64,
-        /// What the codec said.
         reason: String,
     },
     /// There is something to read, but nothing comes, and another module has the name of ours.
@@ -52,26 +32,12 @@ pub enum ModuleError {
         "nothing comes from partition {partition} of `{topic}`, which is read up to offset {position} and ends at {end}: \
          another module stands under the name `{module}`"
     )]
-    NothingComes {
-        /// The module.
-        module: String,
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// Where reading goes on.
-        position: i64,
-        /// Where the log ends.
-        end: i64,
-    },
+    NothingComes { module: String, topic: String, partition: PartitionId, position: i64, end: i64 },
     /// The broker speaks too old a protocol.
     #[error(
         "the broker at {address} is too old: its stream fetch knows no SmartModules by name. Use Fluvio 0.50 or newer."
     )]
-    TooOld {
-        /// The broker's address.
-        address: String,
-    },
+    TooOld { address: String },
 }
 
 impl From<ModuleError> for crate::sources::SourceError {

@@ -36,7 +36,6 @@ struct ModuleContext {
     module: String,
     /// The settings that partials must be made with.
     fingerprint: Fingerprint,
-    /// The controller's address.
     address: String,
     /// Room for streams that the broker makes ready.
     opening: Arc<Semaphore>,

@@ -49,7 +49,6 @@ const FIRST_ANSWER: Duration = Duration::from_secs(60);
 /// Why a session ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// Nobody listens any longer.
     NoListener,
     /// Fetch again from the last good boundary, at once: why.
     Again(String),
@@ -57,11 +56,9 @@ pub(super) enum End {
     OtherModule(String),
     /// The connection broke.
     Broken(ConnectionError),
-    /// The leader is not known.
     NoLeader,
     /// It cannot be known whether it is the log that was read: why.
     Unchecked(String),
-    /// The controller did not answer.
     NoController(String),
     /// The log ends before the position, as far as its leader knows: the error, if that stays.
     Lagging(SourceError),

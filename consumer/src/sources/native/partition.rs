@@ -37,7 +37,6 @@ const LOG_AGAIN: Duration = Duration::from_secs(30);
 
 /// Why a session ended.
 enum End {
-    /// Nobody listens any longer.
     NoListener,
     /// Another attempt may go better: why this one failed.
     Retry(String),
