@@ -4,9 +4,11 @@
 //! when, is decided in [`turn`].
 
 mod publisher;
+mod scratch;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use isotherm_engine::materializer::fault::Fault;
 use isotherm_engine::materializer::{Materializer, Options};
 use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::Totals;
+use isotherm_engine::scratch::MemoryLimit;
 use isotherm_engine::state::StartOffset;
 use isotherm_engine::step::{Step, Stepper};
 use isotherm_engine::view::View;
@@ -26,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::publisher::Publisher;
+use self::scratch::ScratchFile;
 pub use self::publisher::Undelivered;
 use crate::log;
 use crate::sinks::{Sink, SinkError};
@@ -79,6 +83,10 @@ pub struct Config {
     pub accept_data_loss: bool,
     /// Whether commits are to name the batches that hold late or rejected records.
     pub dead_letters: bool,
+    /// How many bytes open windows may take in memory.
+    pub memory_limit: usize,
+    /// The folder of the scratch file, which takes what is beyond.
+    pub scratch: PathBuf,
     /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
     /// may be counted.
     pub stop_after: Option<u64>,
@@ -175,7 +183,9 @@ pub async fn run(
         dead_letters: config.dead_letters,
         ..options(&config.topology, config.until_end)
     };
-    let mut materializer = Materializer::resume(options, saved);
+    let scratch = Box::new(ScratchFile::new(config.scratch));
+    let limit = MemoryLimit { bytes: config.memory_limit, scratch };
+    let mut materializer = Materializer::resume(options, saved).with_memory_limit(limit);
     if materializer.ledger().read() > 0 {
         let (read, partitions) = (materializer.ledger().read(), materializer.positions().len());
         info!("going on: {read} records of {partitions} partitions were read before");
@@ -197,7 +207,7 @@ pub async fn run(
         () = shutdown.cancelled() => {
             let totals = materializer.totals();
             let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown);
-            publisher.finish(&totals, false).await?;
+            publisher.finish(&totals).await?;
             return Ok(publisher.undelivered().map_or(Outcome::Interrupted(totals), Outcome::Undelivered));
         }
         source = open => source?,
@@ -245,12 +255,14 @@ pub async fn drive(
     let mut stepper = Stepper::new(began.elapsed());
     let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown.clone());
     let read_before = materializer.ledger().read();
+    let mut more = false;
     loop {
         let read = materializer.ledger().read() - read_before;
         let enough = options.stop_after.is_some_and(|records| read >= records) && !materializer.is_restoring();
         let event = tokio::select! {
             biased;
             () = shutdown.cancelled() => Ok(Event::Stop),
+            () = std::future::ready(()), if more => Ok(Event::Proceed),
             () = std::future::ready(()), if enough => Ok(Event::Finish),
             _ = ticks.tick() => {
                 now += last.elapsed().min(MOST_PER_TICK);
@@ -261,7 +273,7 @@ pub async fn drive(
         };
         let (stopped, ticked) = (matches!(event, Ok(Event::Stop)), matches!(event, Ok(Event::Tick { .. })));
         let step = event.and_then(|event| Ok(stepper.handle(materializer, event, began.elapsed())?));
-        let Step { flow, due, finished, closed } = match step {
+        let Step { flow, due, finished, proceed } = match step {
             Ok(step) => step,
             Err(error) => {
                 // What has been merged so far is as right as it was.
@@ -273,6 +285,7 @@ pub async fn drive(
                 return Err(error);
             }
         };
+        more = proceed;
         for (partition, waits) in flow {
             if waits { source.pause(partition) } else { source.resume(partition) }
         }
@@ -283,7 +296,7 @@ pub async fn drive(
             }
         }
         if let Some(totals) = finished {
-            if !publisher.finish(&totals, closed).await? {
+            if !publisher.finish(&totals).await? {
                 return Ok(Outcome::Unread);
             }
             if let Some(undelivered) = publisher.undelivered() {

@@ -322,15 +322,7 @@ const MAX_BATCH: usize = 32 * 1024 * 1024 - 256;
 
 fn parse_size(text: &str) -> Result<usize, String> {
     let bad = || "give 1 byte to 32 MB, like 300000, 512KB or 1MB".to_owned();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(bad)?;
-    let unit = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" | "kib" => 1024,
-        "m" | "mb" | "mib" => 1024 * 1024,
-        _ => return Err(bad()),
-    };
-    let size = number.parse().ok().and_then(|number: usize| number.checked_mul(unit)).ok_or_else(bad)?;
+    let size = isotherm_model::size::parse_size(text).ok_or_else(bad)?;
     // 32 MB means the most that a broker takes.
     let size = if size == 32 * 1024 * 1024 { MAX_BATCH } else { size };
     if (1..=MAX_BATCH).contains(&size) { Ok(size) } else { Err(bad()) }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use isotherm_model::duration::parse_duration;
+use isotherm_model::size::parse_size;
 use isotherm_terminal::log::{self, Filter, LogFormat};
 
 /// Where to read from.
@@ -42,6 +43,10 @@ impl Logs {
         };
         log::start(Filter::Default(filter), self.verbose, self.log_format);
     }
+}
+
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    parse_size(text).filter(|size| *size > 0).ok_or_else(|| "give a whole number of bytes, like 512MB or 2GB".to_owned())
 }
 
 pub(super) fn time(text: &str) -> Result<Duration, String> {

@@ -78,7 +78,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     if speaks {
         sink = Box::new(ThreadedSink::new(sink)?);
     }
-    let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
+    let stores::Opened { mut store, outbox, folder } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
     let letters = cli.run.dead_letters.clone().map(|letters| delivery::Config {
         letters,
         settings: topology.settings.clone(),
@@ -93,6 +93,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         accept_data_loss: cli.run.accept_data_loss,
         dead_letters: letters.is_some(),
         stop_after: cli.run.stop_after,
+        memory_limit: cli.run.memory_limit,
+        scratch: folder,
         log_progress,
         stop_timeout: cli.run.stop_timeout,
         views: run::Views::default(),

@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use isotherm_engine::state::StartOffset;
 
-use super::common_flags::time;
+use super::common_flags::{size, time};
 pub(super) use super::common_flags::{Logs, Place};
 use super::store_flags;
 use super::store_flags::VerifyFlags;
@@ -151,16 +151,19 @@ pub(super) struct RunFlags {
     /// Where to begin [default: where the store says, in an unused one `beginning`]
     #[arg(long, value_enum)]
     pub(super) from: Option<FromFlag>,
-    /// Read to where the partitions end now, close all windows, print the totals, exit
+    /// Read to where the partitions end now, then close all windows, print the totals, exit; nothing is late
     #[arg(long)]
     pub(super) until_end: bool,
+    /// How much memory open windows may take; what is beyond waits in a file without a name, in the store's folder or TMPDIR
+    #[arg(long, value_name = "BYTES", default_value = "512MB", value_parser = size)]
+    pub(super) memory_limit: usize,
     /// End by itself after this many records: close all windows, print the totals, exit
     #[arg(long, value_name = "RECORDS")]
     pub(super) stop_after: Option<u64>,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
-    /// Leave the windows open that are open at that end, for the next run
+    /// At that end close only what the watermark has passed, and leave the other windows open for the next run
     #[arg(long, requires = "until_end")]
     pub(super) leave_open: bool,
     /// Where state is kept: a path, `default` for a file in the user's data folder for each cluster, topic and

@@ -20,6 +20,8 @@ pub(super) struct Opened {
     pub(super) store: Box<dyn Store>,
     /// Where the worker of dead letters takes them from, and where that lies.
     pub(super) outbox: Option<(Outbox, PathBuf)>,
+    /// Where a scratch file may lie.
+    pub(super) folder: PathBuf,
 }
 
 /// Opens the store of a run.
@@ -45,10 +47,11 @@ pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags)
     info!("the store is {}", path.display());
     let store = SqliteStore::open(&path, &subject, options)?;
     let outbox = match flags.dead_letters {
-        Some(_) => Some((store.outbox()?, path)),
+        Some(_) => Some((store.outbox()?, path.clone())),
         None => None,
     };
-    Ok(Opened { store: Box::new(store), outbox })
+    let folder = path.parent().map_or_else(std::env::temp_dir, Path::to_owned);
+    Ok(Opened { store: Box::new(store), outbox, folder })
 }
 
 /// No store that stays; then whatever is said of one is a slip.
@@ -61,7 +64,7 @@ fn memory(flags: &RunFlags) -> Result<Opened, Failure> {
     ];
     match why.into_iter().find(|(given, _)| *given) {
         Some((_, why)) => Err(format!("{why}; give --store PATH").into()),
-        None => Ok(Opened { store: Box::new(MemoryStore), outbox: None }),
+        None => Ok(Opened { store: Box::new(MemoryStore), outbox: None, folder: std::env::temp_dir() }),
     }
 }
 

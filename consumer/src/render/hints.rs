@@ -79,6 +79,7 @@ fn fault_hint(fault: &Fault) -> Option<&'static str> {
         Fault::OtherLog { .. } | Fault::Vanished { .. } | Fault::EndsBefore { .. } => {
             "read it with a store of its own (--store PATH), or start over with --reset"
         }
+        Fault::Scratch(_) => return None,
         Fault::OtherVersion { .. } => {
             "run `isotherm-consumer deploy --replace` of this version, or the consumer of the version that is deployed"
         }

@@ -84,13 +84,14 @@ impl RecordingSink {
 
 #[async_trait]
 impl Sink for RecordingSink {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
+    async fn publish(&mut self, windows: &[WindowResult], totals: Option<&Totals>) -> Result<(), SinkError> {
         let starts: Vec<_> = windows.iter().map(|window| window.start).collect();
-        self.write(format!("publish {starts:?} {}", totals.messages))
+        let totals = totals.map_or(String::new(), |totals| format!(" {}", totals.messages));
+        self.write(format!("publish {starts:?}{totals}"))
     }
 
-    async fn finish(&mut self, totals: &Totals, published: bool) -> Result<(), SinkError> {
-        self.write(format!("finish {} published {published}", totals.messages))
+    async fn finish(&mut self, totals: &Totals) -> Result<(), SinkError> {
+        self.write(format!("finish {}", totals.messages))
     }
 }
 
@@ -125,7 +126,7 @@ impl Setting {
         let start = [
             Event::Found { partition: 0 },
             Event::Listed,
-            Event::Attached { partition: 0, position: 0, end: if until_end { end } else { 1_000 } },
+            Event::Attached { partition: 0, position: 0, end: Some(if until_end { end } else { 1_000 }) },
         ];
         let events = start.into_iter().chain(events).map(Ok).collect();
         let (options, shutdown) = (RunOptions::default(), CancellationToken::new());
@@ -175,7 +176,7 @@ async fn an_interrupted_run_says_its_totals_and_closes_nothing() {
     tokio::time::pause();
     let ((outcome, record), ()) = tokio::join!(setting.drive(), stop);
     assert!(matches!(outcome, Ok(Outcome::Interrupted(ref totals)) if totals.messages == 2), "{outcome:?}");
-    assert_eq!(record, ["commit 0", "finish 2 published false"].map(str::to_owned));
+    assert_eq!(record, ["commit 0", "finish 2"].map(str::to_owned));
 }
 
 #[tokio::test]
@@ -235,11 +236,11 @@ impl StuckSink {
 
 #[async_trait]
 impl Sink for StuckSink {
-    async fn publish(&mut self, _: &[WindowResult], _: &Totals) -> Result<(), SinkError> {
+    async fn publish(&mut self, _: &[WindowResult], _: Option<&Totals>) -> Result<(), SinkError> {
         self.stuck("publish").await
     }
 
-    async fn finish(&mut self, _: &Totals, _: bool) -> Result<(), SinkError> {
+    async fn finish(&mut self, _: &Totals) -> Result<(), SinkError> {
         self.stuck("finish").await
     }
 }

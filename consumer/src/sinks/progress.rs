@@ -37,14 +37,14 @@ impl ProgressSink {
 
 #[async_trait]
 impl Sink for ProgressSink {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
+    async fn publish(&mut self, windows: &[WindowResult], totals: Option<&Totals>) -> Result<(), SinkError> {
         self.make_room()?;
         self.inner.publish(windows, totals).await
     }
 
-    async fn finish(&mut self, totals: &Totals, published: bool) -> Result<(), SinkError> {
+    async fn finish(&mut self, totals: &Totals) -> Result<(), SinkError> {
         self.make_room()?;
-        self.inner.finish(totals, published).await
+        self.inner.finish(totals).await
     }
 
     async fn progress(&mut self, snapshot: &Snapshot) -> Result<(), SinkError> {

@@ -34,6 +34,8 @@ pub struct TopicState {
     /// Windows that end at this time or before are closed, whether or not they ever held a reading. Beyond it only those are that
     /// a run published at its end.
     pub closed_until: Option<Millis>,
+    /// How many windows beyond are closed.
+    pub closed_beyond: u64,
     /// The newest event time of any accepted reading (each counting for no more than its record's log timestamp).
     pub newest: Option<Millis>,
     /// The first instant of the oldest window that is open.

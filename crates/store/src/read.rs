@@ -12,6 +12,7 @@ use isotherm_engine::sensors::Sensors;
 use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::rejection::Rejection;
+use isotherm_model::time::Millis;
 use isotherm_model::window::Window;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -22,6 +23,7 @@ use super::manifest::Manifest;
 use super::partitions::{Counts, PARTITIONS, PartitionRow};
 use super::ranges::{DATA_LOSSES, RANGES, decode_data_loss, decode_range};
 use super::row::{Digest, Table};
+use super::window::{self, WINDOWS};
 use crate::error::DbError;
 
 /// Everything that a run needs to go on; `None` before the first commit.
@@ -35,7 +37,26 @@ pub(super) fn saved(connection: &Connection) -> Result<Option<ResumeState>, DbEr
     outbox(connection, &manifest)?;
     lost(connection, &manifest)?;
     let partitions = partitions.into_iter().map(|row| (row.partition, row.state)).collect();
-    Ok((manifest.commits > 0).then_some(ResumeState { topic: manifest.topic, partitions, accounts, groups, sensors }))
+    let (topic, closed_beyond) = (manifest.topic, closed_beyond(connection, &manifest)?);
+    let state = ResumeState { topic, closed_beyond, partitions, accounts, groups, sensors };
+    Ok((manifest.commits > 0).then_some(state))
+}
+
+/// The starts of the closed windows that end after everything is closed, ascending.
+fn closed_beyond(connection: &Connection, manifest: &Manifest) -> Result<Vec<Millis>, DbError> {
+    let mut starts = Vec::new();
+    if manifest.topic.closed_beyond > 0 {
+        window::until(connection, "ORDER BY start DESC", [], |stored| {
+            let is_beyond = Some(stored.window.end) > manifest.topic.closed_until;
+            starts.extend(is_beyond.then_some(stored.window.start));
+            Ok(is_beyond)
+        })?;
+    }
+    if starts.len() as u64 != manifest.topic.closed_beyond {
+        return Err(WINDOWS.damaged("a window is missing"));
+    }
+    starts.reverse();
+    Ok(starts)
 }
 
 /// A whole table, as the manifest says that it is.

@@ -216,7 +216,7 @@ impl Snapshot<'_> {
         self.answer(read::totals)
     }
 
-    /// Closed windows, ascending by start, one by one, as long as `each` says so. Each that comes is what was committed; that
+    /// Closed windows, ascending by start (or as they closed), one by one, as long as `each` says so. Each that comes is what was committed; that
     /// none is missing between two of them is known when the second comes, and at the end when this succeeds.
     pub fn windows(&self, which: Windows, each: impl FnMut(WindowResult) -> ControlFlow<()>) -> Result<(), Error> {
         self.answer(|connection, manifest| windows::windows(connection, manifest, which, each))

@@ -98,18 +98,16 @@ pub(super) fn at(connection: &Connection, start: i64) -> Result<Option<StoredWin
     Ok(found)
 }
 
-/// Deletes windows with their groups: those from this number and start on, before that number and start.
-pub(super) fn delete(
-    connection: &Connection,
-    (from, before): (&StoredWindow, &StoredWindow),
-    groups: usize,
-) -> Result<(), DbError> {
-    let windows = before.number.saturating_sub(from.number);
-    let mut delete = connection.prepare_cached("DELETE FROM closed_windows WHERE start >= ?1 AND start < ?2")?;
-    let deleted = delete.execute((from.window.start, before.window.start))?;
-    let mut delete = connection.prepare_cached("DELETE FROM window_groups WHERE window >= ?1 AND window < ?2")?;
-    let numbers = (from.number.cast_signed(), before.number.cast_signed());
-    if deleted as u64 != windows || delete.execute(numbers)? != groups {
+/// Deletes windows by their numbers, with their groups.
+pub(super) fn delete(connection: &Connection, numbers: &[u64], groups: usize) -> Result<(), DbError> {
+    let mut window = connection.prepare_cached("DELETE FROM closed_windows WHERE number = ?1")?;
+    let mut groups_of = connection.prepare_cached("DELETE FROM window_groups WHERE window = ?1")?;
+    let (mut windows, mut deleted) = (0, 0);
+    for number in numbers {
+        windows += window.execute([number.cast_signed()])?;
+        deleted += groups_of.execute([number.cast_signed()])?;
+    }
+    if (windows, deleted) != (numbers.len(), groups) {
         return Err(WINDOWS.damaged("rows vanish when they are read again"));
     }
     Ok(())

@@ -173,13 +173,13 @@ pub(super) fn write_sensors(
 
 fn write_windows(connection: &Connection, manifest: &mut Manifest, commit: &Commit<'_>) -> Result<(), DbError> {
     for window in commit.windows {
-        if manifest.last.is_some_and(|last| window.start <= last) {
-            let what = format!("the window that starts at {} closes after a later one", window.start);
-            return Err(DbError::Unsound(what));
+        if window::at(connection, window.start)?.is_some() {
+            return Err(DbError::Unsound(format!("the window that starts at {} closes again", window.start)));
         }
         manifest.windows.add(window::insert(connection, window, manifest.next_window())?);
-        manifest.last = Some(window.start);
-        manifest.first = manifest.first.or(manifest.last);
+        manifest.out_of_order |= manifest.last.is_some_and(|last| window.start < last);
+        manifest.first = Some(manifest.first.map_or(window.start, |first| first.min(window.start)));
+        manifest.last = manifest.last.max(Some(window.start));
     }
     Ok(())
 }
@@ -193,7 +193,8 @@ fn write_dead(connection: &Connection, manifest: &mut Manifest, commit: &Commit<
     Ok(())
 }
 
-/// Drops the oldest windows, a few at a time, that ended `keep` before the newest one did.
+/// Drops the oldest windows, a few at a time, that ended `keep` before the newest one did. What is known to be closed by its row alone
+/// stays.
 fn drop_windows(connection: &Connection, manifest: &mut Manifest, keep: Duration) -> Result<(), DbError> {
     let (Some(first), Some(last)) = (manifest.first, manifest.last) else {
         return Ok(());
@@ -201,28 +202,27 @@ fn drop_windows(connection: &Connection, manifest: &mut Manifest, keep: Duration
     // Only rows that are as they were written say what to drop, and only such rows are dropped.
     let newest = window::at(connection, last)?.ok_or_else(|| WINDOWS.damaged("the newest window is missing"))?;
     let oldest = newest.window.end.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-    let (mut from, mut next, mut digest, mut groups) = (None, None, manifest.windows, 0);
-    let mut number = manifest.dropped;
+    let (mut dropped, mut next, mut digest, mut groups) = (Vec::new(), None, manifest.windows, 0);
     let range = (first, DROPPED_AT_ONCE.cast_signed() + 1);
     window::until(connection, "WHERE start >= ?1 ORDER BY start LIMIT ?2", range, |stored| {
-        let starts = from.is_some() || stored.window.start == first;
-        if !starts || stored.number != number {
+        let starts = !dropped.is_empty() || stored.window.start == first;
+        let number = manifest.dropped.saturating_add(dropped.len() as u64);
+        if !starts || (stored.number != number && !manifest.out_of_order) {
             return Err(WINDOWS.damaged("a window is missing"));
         }
-        if stored.window.end >= oldest || number.saturating_sub(manifest.dropped) == DROPPED_AT_ONCE {
-            next = Some(stored);
+        let is_needed = stored.window.end >= oldest || Some(stored.window.end) > manifest.topic.closed_until;
+        if is_needed || dropped.len() as u64 == DROPPED_AT_ONCE {
+            next = Some(stored.window.start);
             return Ok(false);
         }
         digest.remove(stored.check);
         groups += stored.window.groups.len();
-        number = number.saturating_add(1);
-        from.get_or_insert(stored);
+        dropped.push(stored.number);
         Ok(true)
     })?;
     let next = next.ok_or_else(|| WINDOWS.damaged("a window is missing"))?;
-    if let Some(from) = from {
-        window::delete(connection, (&from, &next), groups)?;
-        (manifest.first, manifest.dropped, manifest.windows) = (Some(next.window.start), next.number, digest);
-    }
+    window::delete(connection, &dropped, groups)?;
+    manifest.dropped = manifest.dropped.saturating_add(dropped.len() as u64);
+    (manifest.first, manifest.windows) = (Some(next), digest);
     Ok(())
 }

@@ -200,8 +200,8 @@ async fn where_output_is_piped_every_window_is_printed_once_and_then_the_totals(
     let mut out = Vec::new();
     let mut table = Table::new("state", &mut out, None, true);
     let totals = run_totals();
-    table.publish(&[window(groups(1)), window(groups(2))], &totals).await.expect("written");
-    table.finish(&totals, true).await.expect("written");
+    table.publish(&[window(groups(1)), window(groups(2))], Some(&totals)).await.expect("written");
+    table.finish(&totals).await.expect("written");
     let text = String::from_utf8(out).expect("text");
     assert_eq!(text.matches("closed by watermark").count(), 2);
     assert_eq!(text.matches("Totals of the run").count(), 1);

@@ -191,7 +191,7 @@ impl Reader {
         self.attached = Some(Instant::now());
         self.lagging = None;
         self.position = Some(position);
-        self.emit(Event::Attached { partition, position, end: end.max(position) }).await
+        self.emit(Event::Attached { partition, position, end: Some(end.max(position)) }).await
     }
 
     /// What has been read, for where to read from.

@@ -228,6 +228,7 @@ impl Materializer {
                 start: self.start,
                 watermark: self.clocks.watermark(),
                 closed_until: self.open.closed_until(),
+                closed_beyond: self.open.closed_beyond(),
                 newest: self.clocks.newest(),
                 oldest_open,
                 open_windows,

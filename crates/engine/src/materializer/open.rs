@@ -120,6 +120,11 @@ impl OpenWindows {
         self.closed_until
     }
 
+    /// How many windows beyond are closed.
+    pub(super) fn closed_beyond(&self) -> u64 {
+        self.closed_beyond.len() as u64
+    }
+
     /// Counts a cell of a batch that begins at `first` into a window that is not closed. Opens the window if need be. Answers which
     /// of the cell's sensors are new to the group in the window, as far as it is in memory.
     pub(super) fn add(

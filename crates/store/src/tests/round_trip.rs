@@ -37,8 +37,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn what_was_committed_comes_back(steps in steps()) {
+    fn what_was_committed_comes_back(steps in steps(), out_of_order: bool) {
         let (place, mut world) = (Place::new(), World::default());
+        world.out_of_order = out_of_order;
         let mut store = Some(open(&place.path).unwrap());
         let mut reader = StoreReader::open(&place.path).unwrap();
         for step in steps {

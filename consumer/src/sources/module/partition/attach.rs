@@ -53,7 +53,7 @@ impl Reader {
         self.attached = Some(Instant::now());
         self.looked_up = None;
         self.position = Some(position);
-        self.send(Event::Attached { partition, position, end: bounds.end }).await?;
+        self.send(Event::Attached { partition, position, end: Some(bounds.end) }).await?;
         Ok(Attached { connection, responses, bounds, opening })
     }
 

@@ -86,6 +86,7 @@ fn the_commit_holds_what_belongs_together() {
         start: RunStart { from: StartOffset::Beginning, partitions: Some(1) },
         watermark: Some(60_000),
         closed_until: Some(59_000),
+        closed_beyond: 0,
         newest: Some(60_000),
         oldest_open: Some(60_000),
         open_windows: 1,
