@@ -8,6 +8,7 @@ pub mod log;
 pub mod render;
 pub mod results;
 pub mod run;
+mod scratch;
 pub mod sinks;
 pub mod sources;
 pub mod topology;

@@ -4,7 +4,6 @@
 //! when, is decided in [`turn`].
 
 mod publisher;
-mod scratch;
 #[cfg(test)]
 mod tests;
 
@@ -29,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::publisher::Publisher;
-use self::scratch::ScratchFile;
+
 pub use self::publisher::Undelivered;
 use crate::log;
+use crate::scratch::ScratchFile;
 use crate::sinks::{Sink, SinkError};
 use crate::sources::{ReadPlan, Source, SourceError, module, native};
 use crate::topology::{Combine, Topology};

@@ -3,8 +3,6 @@
 //!
 //! `golden/readings.jsonl` holds readings of every kind, faulty ones among them; `golden/expected.jsonl` the answer.
 
-use std::time::Duration;
-
 use isotherm_consumer::results::jsonl::JsonLines;
 use isotherm_consumer::run::options;
 use isotherm_consumer::topology::Topology;

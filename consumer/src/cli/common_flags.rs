@@ -45,8 +45,18 @@ impl Logs {
     }
 }
 
-pub(super) fn size(text: &str) -> Result<usize, String> {
-    parse_size(text).filter(|size| *size > 0).ok_or_else(|| "give a whole number of bytes, like 512MB or 2GB".to_owned())
+/// How much memory windows may take.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Memory {
+    /// How much memory open windows may take; what is beyond waits in a file without a name, in the store's folder or TMPDIR
+    #[arg(long, value_name = "BYTES", default_value = "512MB", value_parser = size)]
+    pub(super) memory_limit: usize,
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    parse_size(text)
+        .filter(|size| *size > 0)
+        .ok_or_else(|| "give a whole number of bytes, like 512MB or 2GB".to_owned())
 }
 
 pub(super) fn time(text: &str) -> Result<Duration, String> {

@@ -93,7 +93,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         accept_data_loss: cli.run.accept_data_loss,
         dead_letters: letters.is_some(),
         stop_after: cli.run.stop_after,
-        memory_limit: cli.run.memory_limit,
+        memory_limit: cli.run.memory.memory_limit,
         scratch: folder,
         log_progress,
         stop_timeout: cli.run.stop_timeout,

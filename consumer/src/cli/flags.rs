@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use isotherm_engine::state::StartOffset;
 
-use super::common_flags::{size, time};
-pub(super) use super::common_flags::{Logs, Place};
+use super::common_flags::time;
+pub(super) use super::common_flags::{Logs, Memory, Place};
 use super::store_flags;
 use super::store_flags::VerifyFlags;
 use crate::topology::{Combine, StoreKind};
@@ -154,9 +154,8 @@ pub(super) struct RunFlags {
     /// Read to where the partitions end now, then close all windows, print the totals, exit; nothing is late
     #[arg(long)]
     pub(super) until_end: bool,
-    /// How much memory open windows may take; what is beyond waits in a file without a name, in the store's folder or TMPDIR
-    #[arg(long, value_name = "BYTES", default_value = "512MB", value_parser = size)]
-    pub(super) memory_limit: usize,
+    #[command(flatten)]
+    pub(super) memory: Memory,
     /// End by itself after this many records: close all windows, print the totals, exit
     #[arg(long, value_name = "RECORDS")]
     pub(super) stop_after: Option<u64>,

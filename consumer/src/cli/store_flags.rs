@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::time::{self, Millis};
 
-use super::common_flags::{Logs, Place, time as length};
+use super::common_flags::{Logs, Memory, Place, time as length};
 use crate::topology::StoreKind;
 
 pub(super) const QUERY_EXAMPLES: &str = "\
@@ -170,6 +170,8 @@ pub(super) struct VerifyFlags {
     /// How to print what was found
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: VerifyFormat,
+    #[command(flatten)]
+    pub(super) memory: Memory,
     #[command(flatten)]
     pub(super) logs: Logs,
 }

@@ -19,7 +19,7 @@ use crate::verify::{self, Config, Progress};
 /// Verifies; the exit code says whether anything differs.
 pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     flags.logs.start();
-    let config = config(&flags.store)?;
+    let config = config(&flags)?;
     let mut tell =
         |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
     info!("reading the log of {} again, from {}", config.store.display(), config.log.identity().address);
@@ -46,7 +46,8 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     }
 }
 
-fn config(flags: &StoreFlags) -> Result<Config, Failure> {
+fn config(flags: &VerifyFlags) -> Result<Config, Failure> {
+    let (memory_limit, flags) = (flags.memory.memory_limit, &flags.store);
     let StoreFlags { place, store, .. } = flags;
     // A store says itself what it is of: the topology is asked where the store is, and what it is to be of if it is named.
     let (path, settings) = match (store, &place.config) {
@@ -59,5 +60,5 @@ fn config(flags: &StoreFlags) -> Result<Config, Failure> {
     let store: PathBuf = path.ok_or(InspectError::Memory { by_flag: store.is_some() })?;
     let subject = StoreReader::open(&store)?.identity().subject.clone();
     let log = inspect::stored_log(place.cluster.as_deref(), &subject.cluster, &subject.topic)?;
-    Ok(Config { store, log, topic: place.topic.clone(), settings })
+    Ok(Config { memory_limit, store, log, topic: place.topic.clone(), settings })
 }

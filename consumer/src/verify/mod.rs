@@ -8,11 +8,12 @@ mod stored;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use isotherm_engine::audit::Audit;
+use isotherm_engine::scratch::{MemoryLimit, ScratchError};
 use isotherm_model::codec;
 use isotherm_model::partial::{Partial, PartitionId};
 use isotherm_model::settings::Settings;
@@ -26,6 +27,7 @@ use self::report::Report;
 use self::stored::StoreItem;
 use crate::inspect::{InspectError, settings};
 use crate::log::{BatchCombiner, Log, LogError, LogReader};
+use crate::scratch::ScratchFile;
 
 /// How often progress is emitted.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
@@ -40,6 +42,9 @@ pub struct Config {
     pub log: Arc<dyn Log>,
     /// The topic that the store must be of, if one was named.
     pub topic: Option<String>,
+    /// How many bytes the windows may take in memory that wait to be compared; what is beyond goes to a file without a name beside the
+    /// store.
+    pub memory_limit: usize,
     /// The settings that the store must be of, if any were named.
     pub settings: Option<Settings>,
 }
@@ -63,6 +68,9 @@ pub enum Error {
     /// The log cannot be read.
     #[error("{0}; nothing can be said of the store")]
     Log(#[from] LogError),
+    /// The scratch file failed.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     /// Retention has cut the log before it was read, each time.
     #[error(
         "{reason}, {tries} times while it was being read; nothing can be said of the store. Run it again, when less is \
@@ -142,8 +150,10 @@ async fn once(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Resul
         Some(readers) => readers,
         None => return Ok(report(findings)),
     };
+    let folder = config.store.parent().map_or_else(std::env::temp_dir, Path::to_owned);
+    let limit = MemoryLimit { bytes: config.memory_limit, scratch: Box::new(ScratchFile::new(folder)) };
     let mut replay = Replay {
-        audit: Audit::new(settings.window, stored, &from, findings),
+        audit: Audit::new(settings.window, stored, &from, findings).with_memory_limit(limit),
         readers,
         topic: topic.clone(),
         combiner: BatchCombiner::new(&settings),
@@ -167,7 +177,7 @@ async fn once(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Resul
                     let end = ends.get(partition).copied().unwrap_or(*offset);
                     replay.read(*partition, end.min(*offset), end).await?;
                 }
-                replay.audit.window(&window);
+                replay.audit.window(&window)?;
                 replay.progress.windows += 1;
                 replay.emit();
             }
@@ -234,7 +244,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// Reads a partition on, up to `offset`. It was merged up to `end`.
-    async fn read(&mut self, partition: PartitionId, offset: i64, end: i64) -> Result<(), LogError> {
+    async fn read(&mut self, partition: PartitionId, offset: i64, end: i64) -> Result<(), Error> {
         let (Some(reader), Some(position)) = (self.readers.get_mut(&partition), self.audit.position(partition)) else {
             return Ok(());
         };
@@ -256,7 +266,7 @@ impl Replay<'_> {
                 combined.encode_into(&mut self.bytes);
                 digest = codec::digest(&self.bytes);
             }
-            self.audit.batch(partition, source, batch.next, &aggregate, digest);
+            self.audit.batch(partition, source, batch.next, &aggregate, digest)?;
             let offsets = u64::try_from(batch.next.saturating_sub(batch.first)).unwrap_or(0);
             self.progress.read = self.progress.read.saturating_add(offsets);
             if self.emitted.elapsed() >= PROGRESS_PERIOD {

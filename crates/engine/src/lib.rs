@@ -21,6 +21,7 @@ pub mod progress;
 pub mod results;
 pub mod scratch;
 pub mod sensors;
+mod spill;
 pub mod state;
 pub mod step;
 pub mod view;

@@ -8,7 +8,7 @@ use isotherm_consumer::run::options;
 use isotherm_consumer::topology::Topology;
 use isotherm_engine::commit::Store;
 use isotherm_engine::event::Event;
-use isotherm_engine::materializer::{Materializer, Options};
+use isotherm_engine::materializer::Materializer;
 use isotherm_engine::step::Stepper;
 use isotherm_model::settings::Settings;
 use isotherm_store as sqlite;
@@ -43,7 +43,8 @@ fn read(log: &SimLog, settings: &Settings, bounded: bool, stops: &[usize], stop:
         let (mut stepper, now) = (Stepper::new(Default::default()), Default::default());
         let rest = batches.iter().filter(|batch| batch.first >= position);
         let batches = rest.flat_map(|batch| log.whole.events(0, batch)).take(stop_after.unwrap_or(usize::MAX));
-        let first = [Event::Found { partition: 0 }, Event::Listed, Event::Attached { partition: 0, position, end: Some(end) }];
+        let first =
+            [Event::Found { partition: 0 }, Event::Listed, Event::Attached { partition: 0, position, end: Some(end) }];
         let last = match stop_after {
             None => Some(Event::Finish),
             Some(_) => matches!(stop, Stop::Clean).then_some(Event::Stop),

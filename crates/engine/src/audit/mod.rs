@@ -17,6 +17,7 @@ mod classifier;
 mod closing;
 mod count;
 pub mod findings;
+mod pending;
 mod ranges;
 mod stored;
 
@@ -24,14 +25,16 @@ use std::collections::BTreeMap;
 
 use isotherm_model::partial::{Aggregate, PartitionId, SourceRange};
 use isotherm_model::time::{Millis, Utc};
-use isotherm_model::window::{Window, WindowSize};
+use isotherm_model::window::WindowSize;
 
 use self::account::Recount;
 use self::classifier::{Classifier, Outcome};
 use self::count::{Comparison, Counted, Statistics};
 use self::findings::{Findings, of, optional, window_name};
+use self::pending::Pending;
 pub use self::stored::{Stored, WindowSet};
 use crate::results::{ClosedBy, WindowResult};
+use crate::scratch::{MemoryLimit, ScratchError};
 use crate::state::{LastBatch, PartitionState};
 
 /// A partition that is read again.
@@ -60,14 +63,6 @@ impl PartitionReplay {
     }
 }
 
-/// A window that has not been compared.
-#[derive(Debug, Clone, Default)]
-struct PendingWindow {
-    counted: Counted,
-    /// By partition, where the first batch that it counts begins.
-    firsts: BTreeMap<PartitionId, i64>,
-}
-
 /// See the module's text.
 #[derive(Debug)]
 pub struct Audit {
@@ -75,7 +70,7 @@ pub struct Audit {
     stored: Stored,
     classifier: Classifier,
     partitions: BTreeMap<PartitionId, PartitionReplay>,
-    pending: BTreeMap<Window, PendingWindow>,
+    pending: Pending,
     run: Counted,
     /// Dropped windows that readings counted into.
     dropped: WindowSet,
@@ -115,7 +110,7 @@ impl Audit {
             classifier: Classifier::new(size, &stored),
             stored,
             partitions,
-            pending: BTreeMap::new(),
+            pending: Pending::default(),
             run: Counted::default(),
             dropped: WindowSet::default(),
             unknown: 0,
@@ -123,6 +118,12 @@ impl Audit {
             positions: BTreeMap::new(),
             findings,
         }
+    }
+
+    /// Keeps the memory of the windows that wait to be compared below a limit.
+    pub fn with_memory_limit(mut self, limit: MemoryLimit) -> Self {
+        self.pending.set_limit(limit);
+        self
     }
 
     /// Up to where a partition has been read.
@@ -142,6 +143,10 @@ impl Audit {
     }
 
     /// Takes the next batch of a partition: the range and the aggregate of its partial, and where it ends by its header.
+    ///
+    /// # Errors
+    ///
+    /// An error of the scratch file. Nothing more can be said then.
     pub fn batch(
         &mut self,
         partition: PartitionId,
@@ -149,9 +154,9 @@ impl Audit {
         next: i64,
         aggregate: &Aggregate,
         digest: u64,
-    ) {
+    ) -> Result<(), ScratchError> {
         let Some(replay) = self.partitions.get_mut(&partition) else {
-            return;
+            return Ok(());
         };
         if source.first != replay.position {
             let what = of(partition, "where a batch begins");
@@ -191,19 +196,20 @@ impl Audit {
                 }
             }
             match outcome {
-                Outcome::Counted => {
-                    let pending = self.pending.entry(key.window).or_default();
-                    pending.counted.add(&key.group, cell);
-                    pending.firsts.entry(partition).or_insert(source.first);
-                }
+                Outcome::Counted => self.pending.add(key.window, (partition, source.first), &key.group, cell),
                 Outcome::Dropped => self.dropped.push(key.window),
                 Outcome::Late | Outcome::Unknown => {}
             }
         }
+        self.pending.spill()
     }
 
     /// Compares the next window, in the order in which they closed. Each partition has been read up to the window's offset of it.
-    pub fn window(&mut self, stored: &WindowResult) {
+    ///
+    /// # Errors
+    ///
+    /// An error of the scratch file. Nothing more can be said then.
+    pub fn window(&mut self, stored: &WindowResult) -> Result<(), ScratchError> {
         let window = self.size.window_of(stored.start);
         let what = window_name(stored.start);
         let before = self.findings.different();
@@ -217,7 +223,7 @@ impl Audit {
         }
         let whole = self.check_offsets(&what, &stored.positions);
         self.check_closed_by(&what, stored);
-        let counted = self.pending.remove(&window).unwrap_or_default().counted.statistics();
+        let counted = self.pending.take(window)?.statistics();
         self.compared.push(window);
         let statistics =
             Statistics { messages: stored.messages, sensors: stored.sensors, groups: stored.groups.clone() };
@@ -239,6 +245,7 @@ impl Audit {
             Comparison::Same | Comparison::Different => &mut windows.verified,
         };
         *place = place.saturating_add(1);
+        Ok(())
     }
 
     /// Looks whether a window's offsets can be true. Returns whether the log holds everything below them.

@@ -5,7 +5,7 @@
 //! One module handles each step of an event. `partitions` records what a source says of a partition. `merge` checks a partial
 //! (`fault` says why one is refused) and adds it to open windows (`open`, `tally`) or to the ledger as late. `clock` moves the
 //! partition's time, `watermark` the topic's. Then windows close, and `alignment` pauses partitions that are far ahead.
-//! `changes` collects what the next commit writes. Beyond a memory limit `spill` turns open windows into bytes for a scratch file.
+//! `changes` collects what the next commit writes. Beyond a memory limit open windows go to a scratch file.
 
 mod alignment;
 mod changes;
@@ -14,7 +14,6 @@ pub mod fault;
 mod merge;
 mod open;
 mod partitions;
-mod spill;
 mod tally;
 mod totals;
 mod watermark;

@@ -7,11 +7,11 @@ use std::mem::size_of;
 use isotherm_model::partial::Cell;
 use isotherm_model::stats::{SensorHash, Stats};
 
-use super::spill;
 use crate::names::{GroupId, Names};
 use crate::results::GroupResult;
 use crate::scratch::ScratchError;
 use crate::sensors::{HashSeed, Sensors};
+use crate::spill;
 use crate::state::GroupState;
 
 /// Statistics of any number of readings.
@@ -64,13 +64,12 @@ impl Tally {
     }
 
     /// Adds what [`Tally::spilled`] gave.
-    pub(super) fn restore(&mut self, mut bytes: &[u8]) -> Result<(), ScratchError> {
-        let mut cells = Vec::new();
-        while !bytes.is_empty() {
-            cells.push(spill::take(&mut bytes)?);
+    pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<(), ScratchError> {
+        for (group, cell) in spill::take_all(bytes)? {
+            if let Ok(group) = group.try_into() {
+                self.add(GroupId(u32::from_le_bytes(group)), cell);
+            }
         }
-        // All of it or nothing.
-        cells.into_iter().for_each(|(group, cell)| drop(self.add(group, cell)));
         Ok(())
     }
 
@@ -85,7 +84,7 @@ impl Tally {
             }
         }
         let mut bytes = Vec::new();
-        cells.iter().for_each(|(group, cell)| spill::put(&mut bytes, *group, cell));
+        cells.iter().for_each(|(group, cell)| spill::put(&mut bytes, &group.0.to_le_bytes(), cell));
         bytes
     }
 

@@ -9,7 +9,7 @@ use isotherm_engine::scratch::{Scratch, ScratchError, Stretch};
 
 /// Why the scratch file failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     #[error(
         "open windows need more than --memory-limit, and the scratch file in {} cannot be written: {error}; make room there, choose \
          another folder with TMPDIR or --store, or raise --memory-limit",
@@ -32,14 +32,14 @@ pub enum Error {
 
 /// A scratch file in a folder.
 #[derive(Debug)]
-pub(super) struct ScratchFile {
+pub(crate) struct ScratchFile {
     folder: PathBuf,
     file: Option<File>,
     length: u64,
 }
 
 impl ScratchFile {
-    pub(super) fn new(folder: PathBuf) -> Self {
+    pub(crate) fn new(folder: PathBuf) -> Self {
         Self { folder, file: None, length: 0 }
     }
 
@@ -55,8 +55,7 @@ impl ScratchFile {
 impl Scratch for ScratchFile {
     fn append(&mut self, bytes: &[u8]) -> Result<Stretch, ScratchError> {
         let stretch = Stretch { offset: self.length, length: bytes.len() };
-        self.write(bytes)
-            .map_err(|error| ScratchError::new(Error::Write { folder: self.folder.clone(), error }))?;
+        self.write(bytes).map_err(|error| ScratchError::new(Error::Write { folder: self.folder.clone(), error }))?;
         self.length += bytes.len() as u64;
         Ok(stretch)
     }
