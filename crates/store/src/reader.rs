@@ -188,7 +188,6 @@ impl Snapshot<'_> {
         self.manifest.topic
     }
 
-    /// Partitions.
     pub fn partitions(&self) -> Result<BTreeMap<PartitionId, PartitionState>, Error> {
         self.answer(|connection, manifest| Ok(read::states(&read::partitions(connection, manifest)?)))
     }
@@ -222,7 +221,6 @@ impl Snapshot<'_> {
         self.answer(|connection, manifest| windows::windows(connection, manifest, which, each))
     }
 
-    /// The newest closed window.
     pub fn latest(&self) -> Result<Option<WindowResult>, Error> {
         let mut latest = None;
         self.windows(Windows::Newest(1), |window| {
