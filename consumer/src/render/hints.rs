@@ -46,6 +46,9 @@ pub fn hint(error: &isotherm_store::Error) -> Option<String> {
         }
         Gone { .. } => "put back what was there, and start again",
         Dangling { .. } => "bring it back (is its volume mounted?), or give another --store PATH",
+        Linked { .. } => {
+            "remove the other ones (`find FOLDER -samefile PATH` names them), and copy a store instead of linking it"
+        }
         Changed { .. } => "ask again",
         OtherIdentity { .. } => return Some(format!("give another --store PATH for this, or {RESET}")),
         Locked { .. } => {

@@ -97,6 +97,11 @@ pub enum Error {
     Gone { path: PathBuf, what: &'static str },
     #[error("{} is a link to {}, which is not there", .path.display(), .to.display())]
     Dangling { path: PathBuf, to: PathBuf },
+    #[error(
+        "the store {} has {links} names (hard links), and its write-ahead log and lock are beside one of them only",
+        .path.display()
+    )]
+    Linked { path: PathBuf, links: u64 },
     /// In a folder that nobody could write.
     #[error("the store {} was written while it was read", .path.display())]
     Changed { path: PathBuf },

@@ -66,6 +66,14 @@ impl FileId {
     }
 }
 
+/// How many names a file has.
+pub(super) fn links(path: &Path) -> io::Result<u64> {
+    #[cfg(unix)]
+    return fs::metadata(path).map(|file| std::os::unix::fs::MetadataExt::nlink(&file));
+    #[cfg(not(unix))]
+    return fs::metadata(path).map(|_| 1);
+}
+
 /// The mark of the application in a database's header, whatever else is wrong with the file; `None` if it is too short.
 pub(super) fn application_id(path: &Path) -> io::Result<Option<i32>> {
     let mut start = Vec::new();

@@ -10,16 +10,16 @@ use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry, TopicState};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::time::Millis;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
 use super::dead::{LostRange, Waiting};
 use super::holder::Holder;
 use super::identity::Identity;
+use super::lock::marker_of;
 use super::manifest::Manifest;
 use super::schema::Access;
 use super::windows::Windows;
-use super::{files, read, schema, windows};
+use super::{files, marker, read, schema, windows};
 use crate::error::{DbError, Error, Operation};
 
 /// A store, open to be read.
@@ -72,14 +72,14 @@ impl StoreReader {
             files::without_database(&path)?;
             return Err(Error::Missing { path });
         }
-        let before = FileStamp::of(&path);
+        let (before, marker) = (FileStamp::of(&path), marker_of(&path));
         let open = || {
             let (mut connection, frozen) = connect(&path)?;
             let transaction = connection.transaction()?;
             schema::check_format(&transaction, &path)?;
             schema::verify(&transaction)?;
             let identity = Identity::read(&transaction)?;
-            Manifest::read(&transaction)?;
+            marker::check(&path, marker, &identity, &Manifest::read(&transaction)?)?;
             drop(transaction);
             Ok((connection, identity, frozen))
         };
@@ -112,7 +112,7 @@ impl Drop for StoreReader {
     fn drop(&mut self) {
         if files::has_log(&self.path) {
             // A reader leaves a killed consumer's log as it is. If this fails, the store stays the same all the same.
-            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            let _ = schema::keep_log(&self.connection, true);
         }
     }
 }

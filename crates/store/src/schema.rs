@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::BUSY_TIMEOUT;
@@ -67,6 +68,11 @@ pub(super) fn configure(connection: &Connection) -> Result<(), rusqlite::Error> 
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_BYTES}"), [], |_| Ok(()))
+}
+
+/// Whether the write-ahead log stays as it is when the last connection closes.
+pub(super) fn keep_log(connection: &Connection, keep: bool) -> Result<(), rusqlite::Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
 /// Looks whether there is a store at `path`, and leaves everything as it is. `false` if there is nothing. What is called
