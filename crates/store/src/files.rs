@@ -8,6 +8,7 @@ use std::{fs, io};
 use isotherm_model::settings::Fingerprint;
 use isotherm_model::time::{Millis, Utc};
 
+use super::disk::MAKING;
 use crate::error::{Error, Operation};
 
 /// The file beside `path` with this ending.
@@ -138,9 +139,6 @@ pub(super) fn remove_all(path: &Path) -> io::Result<()> {
     remove(path)?;
     remove_log(path)
 }
-
-/// What a store is called while it is being made: a name that nobody else gives to a file, and 16 digits.
-const MAKING: &str = ".isotherm-new-";
 
 /// A name for a store that is to stand at `path`.
 pub(super) fn unfinished(path: &Path) -> PathBuf {

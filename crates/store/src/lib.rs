@@ -9,6 +9,7 @@
 mod column;
 mod compact;
 mod dead;
+mod disk;
 mod error;
 mod fence;
 mod files;

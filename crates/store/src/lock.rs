@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use isotherm_model::duration::{DurationText, parse_duration};
 
+use super::disk::is_full;
 use super::files::{FileId, beside, canonicalize, now_text, random};
 use super::holder::Holder;
 use super::marker::Marker;
@@ -107,7 +108,7 @@ impl Lock {
             }
             // Meanwhile another file can have been put there.
             if lock.is_in_place() {
-                lock.sign(marker_of(path)).map_err(&failed)?;
+                lock.sign_if_room(marker_of(path)).map_err(&failed)?;
                 return Ok(lock);
             }
         }
@@ -143,7 +144,7 @@ impl Lock {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(unique)?;
         let mut lock = Self { file, path: place.to_owned(), marked_at: 0 };
         match lock.file.try_lock() {
-            Ok(()) => lock.sign(marker).map(|()| lock),
+            Ok(()) => lock.sign_if_room(marker).map(|()| lock),
             Err(TryLockError::Error(error)) => Err(error),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -155,13 +156,18 @@ impl Lock {
     }
 
     /// Writes who holds it, and keeps how far the store has come.
-    fn sign(&mut self, marker: Option<Marker>) -> io::Result<()> {
+    pub(super) fn sign(&mut self, marker: Option<Marker>) -> io::Result<()> {
         let holder = format!("{}\n", Holder::this_process(&now_text()));
         self.marked_at = holder.len() as u64;
         let text = holder + &marker.map_or_else(String::new, |marker| marker.line());
         self.file.rewind()?;
         self.file.write_all(text.as_bytes())?;
         self.file.set_len(text.len() as u64)
+    }
+
+    /// On a full disk it may stay unsaid who holds it: a lock is needed to make room.
+    fn sign_if_room(&mut self, marker: Option<Marker>) -> io::Result<()> {
+        self.sign(marker).or_else(|error| if is_full(&error) { self.file.set_len(0) } else { Err(error) })
     }
 
     /// Notes how far the store has come. After the first time it needs no room on the disk.

@@ -181,20 +181,20 @@ fn identify(path: &Path) -> Result<FileId, DbError> {
 }
 
 /// Removes all files but the lock, which is in `held` afterwards. A consumer that has the store is fenced first, by the epoch
-/// and the lock; if the store is damaged or of another format, by the lock alone.
+/// and the lock; if the store is damaged or of another format, or the disk is full, by the lock alone.
 pub(super) fn reset(path: &Path, held: &mut Option<Lock>, busy_timeout: Duration) -> Result<(), Error> {
     let fault = |error: DbError| error.at(path, Operation::Open, || holder_of(path));
     if schema::inspect(path).unwrap_or(true) {
         match acquire_epoch(path, held, None, busy_timeout).map_err(fault) {
             Ok(_) | Err(Error::Damaged { .. } | Error::NewerFormat { .. }) => {}
+            Err(fault) if fault.is_full_disk() => {}
             Err(fault) => return Err(fault),
         }
     }
     if held.is_none() {
         *held = Some(Lock::displace(path, || Ok(())).map_err(fault)?);
     }
-    if !held.as_ref().is_some_and(Lock::is_in_place) {
-        return Err(fault(DbError::Fenced));
-    }
-    files::remove_all(path).map_err(Error::io(path, Operation::Open))
+    let lock = held.as_mut().filter(|lock| lock.is_in_place()).ok_or_else(|| fault(DbError::Fenced))?;
+    // Now there is room to say who holds it.
+    files::remove_all(path).and_then(|()| lock.sign(None)).map_err(Error::io(path, Operation::Open))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use isotherm_engine::ledger::Account;
 use isotherm_engine::results::{Totals, WindowResult};
@@ -21,6 +21,9 @@ use super::schema::Access;
 use super::windows::Windows;
 use super::{files, marker, read, schema, windows};
 use crate::error::{DbError, Error, Operation};
+
+/// How long a reader waits to have the store to itself, where it must.
+const ALONE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A store, open to be read.
 #[derive(Debug)]
@@ -119,9 +122,45 @@ impl Drop for StoreReader {
 
 /// A connection that leaves no file behind, and whether it is frozen.
 fn connect(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
-    if files::has_log(path) {
-        return Ok((schema::connect(path, Access::Read)?, false));
+    if !files::has_log(path) {
+        return connect_closed(path);
     }
+    let shared = || {
+        let connection = schema::connect(path, Access::Read)?;
+        schema::touch(&connection)?;
+        Ok((connection, false))
+    };
+    match shared() {
+        Err(error) if is_hindered(&error) => alone(path).ok_or(error),
+        answer => answer,
+    }
+}
+
+/// Whether SQLite could not put its files beside the database.
+fn is_hindered(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(ReadOnly | CannotOpen | DiskFull | SystemIoFailure))
+}
+
+/// A connection that has the index of the log in memory: it needs no room on the disk. As long as it is there, nobody else
+/// can open the store; `None` if somebody has.
+fn alone(path: &Path) -> Option<(Connection, bool)> {
+    let open = || -> Result<Connection, rusqlite::Error> {
+        let connection = schema::plain(path, Access::Write)?;
+        connection.busy_timeout(ALONE_TIMEOUT)?;
+        schema::keep_log(&connection, true)?;
+        // Before anything is read.
+        connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+        schema::configure(&connection)?;
+        connection.pragma_update(None, "query_only", true)?;
+        schema::touch(&connection)?;
+        Ok(connection)
+    };
+    Some((open().ok()?, false))
+}
+
+/// A connection to a store without a log.
+fn connect_closed(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
     // SQLite puts its files beside a closed store, and takes them away with the last connection that could write.
     let open = || -> Result<_, rusqlite::Error> {
         let connection = schema::plain(path, Access::Write)?;
@@ -130,12 +169,13 @@ fn connect(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
         }
         schema::configure(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
+        schema::touch(&connection)?;
         Ok(Some(connection))
     };
     match open() {
         Ok(Some(connection)) => return Ok((connection, false)),
         Ok(None) => {}
-        Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)) => {}
+        Err(error) if is_hindered(&error) => {}
         Err(error) => return Err(error),
     }
     // Nothing can be put there. Without a log the database is all that there is.

@@ -67,7 +67,14 @@ pub(super) fn configure(connection: &Connection) -> Result<(), rusqlite::Error> 
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    // Nothing depends on a second disk.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_BYTES}"), [], |_| Ok(()))
+}
+
+/// Reads from the database: only then SQLite opens its log, and puts its index beside it.
+pub(super) fn touch(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
 }
 
 /// Whether the write-ahead log stays as it is when the last connection closes.
