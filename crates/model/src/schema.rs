@@ -87,7 +87,6 @@ impl fmt::Display for Pointer {
 pub enum Groups {
     /// The 50 states, DC and the inhabited territories, by postal code.
     UsStates,
-    /// Any group.
     Any,
     /// These, to the letter.
     List(BTreeSet<String>),
@@ -148,9 +147,7 @@ impl fmt::Display for Groups {
 /// The accepted values, both ends included, compared before rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValueRange {
-    /// The smallest accepted value.
     pub min: Fixed,
-    /// The largest accepted value.
     pub max: Fixed,
 }
 
@@ -232,9 +229,7 @@ pub struct Schema {
     pub time: Pointer,
     /// The value, a number.
     pub value: Pointer,
-    /// Which groups are known.
     pub groups: Groups,
-    /// Which values are accepted.
     pub range: ValueRange,
 }
 

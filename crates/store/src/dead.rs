@@ -30,7 +30,7 @@ pub enum LostCause {
 }
 
 impl LostCause {
-    /// Its name in reports and in the store.
+    /// In reports and in the store.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cut => "cut",
@@ -42,9 +42,7 @@ impl LostCause {
 /// Letters of a batch that could not be copied, all of them for the same cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostBatch {
-    /// Of which partition.
     pub partition: PartitionId,
-    /// Why.
     pub cause: LostCause,
     /// The batch's offsets.
     pub range: SourceRange,
@@ -55,9 +53,7 @@ pub struct LostBatch {
 /// The offsets of a batch whose letters could not be copied, or of neighbouring ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostRange {
-    /// Of which partition.
     pub partition: PartitionId,
-    /// Why.
     pub cause: LostCause,
     /// From the first of these batches to the last.
     pub range: SourceRange,

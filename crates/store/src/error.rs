@@ -1,10 +1,12 @@
 //! What can be wrong with a store. What to do about it depends on how the program is used: the consumer's command line
 //! adds that.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use isotherm_engine::commit::StoreError;
 
+use super::disk;
 use super::holder::Holder;
 
 /// What was being done with a store.
@@ -38,6 +40,8 @@ pub enum Reason {
     DiskFailed,
     /// This user may not write there.
     NotWritable,
+    /// The file system takes no writes.
+    ReadOnly,
     /// The file cannot be opened.
     CannotOpen,
     OutOfMemory,
@@ -45,15 +49,33 @@ pub enum Reason {
 }
 
 impl Reason {
-    fn of(error: &rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
-        match error.sqlite_error_code() {
+    /// `refusal` tells what the disk says.
+    fn of(error: &rusqlite::Error, refusal: impl FnOnce() -> Option<io::Error>) -> Self {
+        use rusqlite::{ErrorCode, ffi};
+        let told = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::SystemIoFailure) => Self::DiskFailed,
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::NotWritable,
             Some(ErrorCode::CannotOpen) => Self::CannotOpen,
             Some(ErrorCode::OutOfMemory) => Self::OutOfMemory,
             _ => Self::Other,
+        };
+        // These say nothing of writing.
+        let reading = [
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_IOERR_SHORT_READ,
+            ffi::SQLITE_IOERR_CORRUPTFS,
+            ffi::SQLITE_IOERR_DATA,
+            ffi::SQLITE_IOERR_IN_PAGE,
+        ];
+        let reads = error.sqlite_error().is_some_and(|error| reading.contains(&error.extended_code));
+        if reads || !matches!(told, Self::DiskFailed | Self::CannotOpen | Self::NotWritable) {
+            return told;
+        }
+        match refusal() {
+            Some(refusal) if disk::is_full(&refusal) => Self::DiskFull,
+            Some(refusal) if refusal.kind() == io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            _ => told,
         }
     }
 
@@ -63,6 +85,7 @@ impl Reason {
             Self::DiskFull => "the disk is full",
             Self::DiskFailed => "the disk, or the file system, reported an error",
             Self::NotWritable => "this user may not write there",
+            Self::ReadOnly => "the file system is read-only",
             Self::CannotOpen => "the file cannot be opened",
             Self::OutOfMemory => "memory is exhausted",
             Self::Other => return error.to_string(),
@@ -80,7 +103,7 @@ pub enum Error {
     Busy { path: PathBuf, operation: Operation, holder: Option<Holder> },
     /// Of a file beside the database.
     #[error("{operation} {} failed: {source}", .path.display())]
-    Io { path: PathBuf, operation: Operation, source: std::io::Error },
+    Io { path: PathBuf, operation: Operation, source: io::Error },
     #[error("the store {} is damaged ({table}: {what})", .path.display())]
     Damaged { path: PathBuf, table: &'static str, what: String },
     #[error(
@@ -97,6 +120,11 @@ pub enum Error {
     Gone { path: PathBuf, what: &'static str },
     #[error("{} is a link to {}, which is not there", .path.display(), .to.display())]
     Dangling { path: PathBuf, to: PathBuf },
+    #[error(
+        "the store {} has {links} names (hard links), and its write-ahead log and lock are beside one of them only",
+        .path.display()
+    )]
+    Linked { path: PathBuf, links: u64 },
     /// In a folder that nobody could write.
     #[error("the store {} was written while it was read", .path.display())]
     Changed { path: PathBuf },
@@ -131,7 +159,16 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn io(path: &Path, operation: Operation) -> impl Fn(std::io::Error) -> Self + use<> {
+    /// Whether it is no more than a lack of room.
+    pub fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Sqlite { reason, .. } => *reason == Reason::DiskFull,
+            Self::Io { source, .. } => disk::is_full(source),
+            _ => false,
+        }
+    }
+
+    pub(super) fn io(path: &Path, operation: Operation) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { path: path.clone(), operation, source }
     }
@@ -226,8 +263,41 @@ impl DbError {
                     | rusqlite::Error::FromSqlConversionFailure(..)
                     | rusqlite::Error::Utf8Error(..),
                 ) => Error::Damaged { path, table: "the file", what: source.to_string() },
-                _ => Error::Sqlite { path, operation, reason: Reason::of(&source), source },
+                _ => {
+                    let reason = Reason::of(&source, || disk::refusal(&path));
+                    Error::Sqlite { path, operation, reason, source }
+                }
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_the_disk_says_tells_more_than_what_sqlite_says() {
+        for (code, refusal, reason) in [
+            (ffi::SQLITE_FULL, None, Reason::DiskFull),
+            (ffi::SQLITE_IOERR_SHMSIZE, Some(StorageFull), Reason::DiskFull),
+            (ffi::SQLITE_IOERR_WRITE, Some(QuotaExceeded), Reason::DiskFull),
+            (ffi::SQLITE_CANTOPEN, Some(StorageFull), Reason::DiskFull),
+            (ffi::SQLITE_IOERR_WRITE, Some(PermissionDenied), Reason::DiskFailed),
+            (ffi::SQLITE_IOERR_FSYNC, None, Reason::DiskFailed),
+            (ffi::SQLITE_READONLY, Some(ReadOnlyFilesystem), Reason::ReadOnly),
+            (ffi::SQLITE_READONLY, Some(PermissionDenied), Reason::NotWritable),
+            (ffi::SQLITE_CANTOPEN, None, Reason::CannotOpen),
+            // To read needs no room.
+            (ffi::SQLITE_IOERR_READ, Some(StorageFull), Reason::DiskFailed),
+            (ffi::SQLITE_IOERR_CORRUPTFS, Some(StorageFull), Reason::DiskFailed),
+            (ffi::SQLITE_NOMEM, Some(StorageFull), Reason::OutOfMemory),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert_eq!(Reason::of(&error, || refusal.map(io::Error::from)), reason, "{code} {refusal:?}");
         }
     }
 }

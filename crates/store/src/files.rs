@@ -8,6 +8,7 @@ use std::{fs, io};
 use isotherm_model::settings::Fingerprint;
 use isotherm_model::time::{Millis, Utc};
 
+use super::disk::MAKING;
 use crate::error::{Error, Operation};
 
 /// The file beside `path` with this ending.
@@ -64,6 +65,14 @@ impl FileId {
             Err(error) => Err(error),
         }
     }
+}
+
+/// How many names a file has.
+pub(super) fn links(path: &Path) -> io::Result<u64> {
+    #[cfg(unix)]
+    return fs::metadata(path).map(|file| std::os::unix::fs::MetadataExt::nlink(&file));
+    #[cfg(not(unix))]
+    return fs::metadata(path).map(|_| 1);
 }
 
 /// The mark of the application in a database's header, whatever else is wrong with the file; `None` if it is too short.
@@ -130,9 +139,6 @@ pub(super) fn remove_all(path: &Path) -> io::Result<()> {
     remove(path)?;
     remove_log(path)
 }
-
-/// What a store is called while it is being made: a name that nobody else gives to a file, and 16 digits.
-const MAKING: &str = ".isotherm-new-";
 
 /// A name for a store that is to stand at `path`.
 pub(super) fn unfinished(path: &Path) -> PathBuf {

@@ -49,6 +49,9 @@ pub(super) struct Manifest {
     pub(super) lost: Digest,
     /// The number of the next one.
     pub(super) lost_next: u64,
+    /// Whether a consumer has the store open, or did not close it.
+    #[serde(default)]
+    pub(super) open: bool,
 }
 
 impl Manifest {

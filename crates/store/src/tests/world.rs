@@ -21,7 +21,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 pub(super) use super::place::{Place, open, options, subject};
-use crate::{Error, LostRange, StoreReader, Waiting, Windows};
+use crate::{Error, LostRange, SqliteStore, StoreReader, Waiting, Windows};
 
 /// What is stored, or is to be.
 #[derive(Debug, Clone, Default)]
@@ -338,6 +338,14 @@ fn note<K: Copy + Ord>(
     key: impl FnOnce(K) -> RangeKey,
 ) {
     change.ranges.push(RangeState { partition, place: place as u32, range: ranges.listed()[place].keyed(key) });
+}
+
+/// A store, its consumer, and what it has committed.
+pub(super) fn begun(seeds: std::ops::Range<u64>) -> (Place, World, SqliteStore) {
+    let (place, mut world) = (Place::new(), World::default());
+    let mut store = open(&place.path).unwrap();
+    seeds.for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    (place, world, store)
 }
 
 /// All that a reader can be asked.
