@@ -79,20 +79,7 @@ pub struct Config {
     pub accept_data_loss: bool,
     /// Whether commits are to name the batches that hold late or rejected records.
     pub dead_letters: bool,
-    /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
-    /// may be counted.
-    pub stop_after: Option<u64>,
-    /// Whether catching up is to be logged.
-    pub log_progress: bool,
-    /// How long a stopped run still waits for a sink that takes nothing.
-    pub stop_timeout: Duration,
-    /// Where others take views of the run from.
-    pub views: Views,
-}
-
-impl Config {
-    /// [`Config::stop_timeout`] unless something else is asked for.
-    pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+    pub options: RunOptions,
 }
 
 /// How a run ended.
@@ -169,23 +156,17 @@ pub async fn run(
         resume: saved.partitions.clone(),
         accept_data_loss: config.accept_data_loss,
     };
-    let options = Options {
+    let materializing = Options {
         leave_open: config.leave_open,
         accept_data_loss: config.accept_data_loss,
         dead_letters: config.dead_letters,
         ..options(&config.topology, config.until_end)
     };
-    let mut materializer = Materializer::resume(options, saved);
+    let mut materializer = Materializer::resume(materializing, saved);
     if materializer.ledger().read() > 0 {
         let (read, partitions) = (materializer.ledger().read(), materializer.positions().len());
         info!("going on: {read} records of {partitions} partitions were read before");
     }
-    let options = RunOptions {
-        stop_after: config.stop_after,
-        log_progress: config.log_progress,
-        stop_timeout: config.stop_timeout,
-        views: config.views,
-    };
     let open = async {
         match config.topology.combine {
             Combine::Broker => module::open(config.cluster.as_deref(), &config.topology, plan).await,
@@ -196,31 +177,32 @@ pub async fn run(
         biased;
         () = shutdown.cancelled() => {
             let totals = materializer.totals();
-            let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown);
+            let mut publisher = Publisher::new(sink, config.options.stop_timeout, shutdown);
             publisher.finish(&totals, false).await?;
             return Ok(publisher.undelivered().map_or(Outcome::Interrupted(totals), Outcome::Undelivered));
         }
         source = open => source?,
     };
-    drive(&mut *source, &mut materializer, store, sink, options, shutdown).await
+    drive(&mut *source, &mut materializer, store, sink, config.options, shutdown).await
 }
 
 /// What [`drive`] does of its own accord.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// See [`Config::stop_after`].
+    /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
+    /// may be counted.
     pub stop_after: Option<u64>,
-    /// See [`Config::log_progress`].
+    /// Whether catching up is to be logged.
     pub log_progress: bool,
-    /// See [`Config::stop_timeout`].
+    /// How long a stopped run still waits for a sink that takes nothing.
     pub stop_timeout: Duration,
-    /// See [`Config::views`].
+    /// Where others take views of the run from.
     pub views: Views,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { stop_after: None, log_progress: false, stop_timeout: Config::STOP_TIMEOUT, views: Views::default() }
+        Self { stop_after: None, log_progress: false, stop_timeout: Duration::from_secs(30), views: Views::default() }
     }
 }
 

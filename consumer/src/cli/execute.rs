@@ -17,7 +17,7 @@ use crate::deploy;
 use crate::inspect::InspectError;
 use crate::render::source_hints;
 use crate::results::jsonl::JsonLines;
-use crate::run::{self, Outcome};
+use crate::run::{self, Outcome, RunOptions};
 use crate::sinks::Sink;
 use crate::sinks::discard::DiscardSink;
 use crate::sinks::jsonl::JsonlSink;
@@ -92,10 +92,12 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         leave_open: cli.run.leave_open,
         accept_data_loss: cli.run.accept_data_loss,
         dead_letters: letters.is_some(),
-        stop_after: cli.run.stop_after,
-        log_progress,
-        stop_timeout: cli.run.stop_timeout,
-        views: run::Views::default(),
+        options: RunOptions {
+            stop_after: cli.run.stop_after,
+            log_progress,
+            stop_timeout: cli.run.stop_timeout,
+            ..RunOptions::default()
+        },
     };
     let outcome = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();

@@ -37,13 +37,7 @@ impl StoreFlags {
         let by_flag = self.store.is_some();
         let path = stores::path(&topology, self.place.cluster.as_deref())?.ok_or(InspectError::Memory { by_flag })?;
         let reader = StoreReader::open(&path)?;
-        let subject = &reader.identity().subject;
-        if let Some(asked) = self.place.topic.as_ref().filter(|asked| **asked != subject.topic) {
-            let (stored, asked) = (subject.topic.clone(), asked.clone());
-            return Err(InspectError::OtherTopic { path, stored, asked }.into());
-        }
-        let settings = inspect::settings(&subject.settings);
-        let settings = settings.map_err(|reason| InspectError::Settings { path, reason })?;
+        let settings = inspect::stored_settings(&path, &reader.identity().subject, self.place.topic.as_deref())?;
         Ok(Opened { reader, settings, topology })
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Each is a pure function of what the store (and, for `why`, the cluster) answers; `cli/inspect.rs` asks.
 
-mod columns;
+pub(crate) mod columns;
 pub mod ledger;
 pub mod query;
 mod subject;
@@ -11,7 +11,7 @@ pub mod why;
 
 use std::path::PathBuf;
 
-pub use self::subject::settings;
+pub use self::subject::{settings, stored_settings};
 
 /// Why a store is not looked into.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
