@@ -98,22 +98,18 @@ pub enum Outcome {
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// What came would make a number wrong.
     #[error("stopped, lest a number be wrong: {0}")]
     Fault(#[from] Fault),
-    /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The store has been used, and the run is told to begin somewhere else.
     #[error(
         "--from cannot be used with a store that has been used: a run goes on where it stopped; start over with --reset, or \
          with another --store PATH"
     )]
     Used,
-    /// The sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
 }
@@ -134,9 +130,6 @@ pub fn options(topology: &Topology, until_end: bool) -> Options {
 }
 
 /// Reads a topic of a Fluvio cluster until `shutdown` is cancelled, or as `config` says.
-///
-/// # Errors
-/// Whatever ends a run before its time; each error says what to do next.
 pub async fn run(
     config: Config,
     store: &mut dyn Store,
@@ -207,9 +200,6 @@ impl Default for RunOptions {
 }
 
 /// Runs until the materializer says that it is finished, a seam fails, or `shutdown` is cancelled.
-///
-/// # Errors
-/// The first error of the source, the materializer, the store or the sink.
 pub async fn drive(
     source: &mut dyn Source,
     materializer: &mut Materializer,

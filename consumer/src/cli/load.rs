@@ -13,7 +13,6 @@ pub(super) const DEFAULT_FILE: &str = "fluvio.yaml";
 /// Why there is no topology.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LoadError {
-    /// The file cannot be read.
     #[error("cannot read {file}: {reason}")]
     Read { file: String, reason: std::io::Error },
     /// What it says, or a flag, is wrong.

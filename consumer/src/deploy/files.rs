@@ -16,16 +16,13 @@ pub(super) struct ModuleFile {
 /// Why there is no module to upload.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It is nowhere.
     #[error(
         "the module {name} was not found; looked for {}.\n`cargo xtask wasm` builds it; --modules DIR says where it is.",
         list(.looked)
     )]
     Missing { name: String, looked: Vec<PathBuf> },
-    /// It cannot be read.
     #[error("cannot read the module {}: {reason}", .path.display())]
     Unreadable { path: PathBuf, reason: io::Error },
-    /// It is no module.
     #[error("{} is no WASM module: it does not begin as one; `cargo xtask wasm` builds them", .path.display())]
     NoWasm { path: PathBuf },
 }

@@ -17,10 +17,6 @@ pub fn stored_settings(path: &Path, subject: &Subject, topic: Option<&str>) -> R
 }
 
 /// Reads the text that [`Settings::fingerprint`] is a digest of.
-///
-/// # Errors
-///
-/// What is wrong with it.
 pub fn settings(text: &str) -> Result<Settings, String> {
     let mut rest = text.strip_prefix(Settings::CANONICAL).ok_or("they are of an unknown kind")?;
     let mut params = Vec::new();

@@ -7,16 +7,12 @@ use fluvio_sc_schema::shared::validate_resource_name;
 /// A setting that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadSetting {
-    /// The topic's name.
     #[error("a topic cannot be called `{0}`: {1}")]
     Topic(String, String),
-    /// The number of partitions.
     #[error("a topic cannot have 0 partitions; give it 1 or more")]
     NoPartitions,
-    /// Grace.
     #[error("a grace of {0:?} is not possible; give one from 0s to 366days, in whole milliseconds")]
     Grace(Duration),
-    /// Idle.
     #[error("an idle of {0:?} is not possible; give one from 1ms to 366days, in whole milliseconds")]
     Idle(Duration),
 }

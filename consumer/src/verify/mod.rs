@@ -57,10 +57,8 @@ pub struct Progress {
 /// Why nothing could be verified, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store cannot be read.
     #[error("{0}")]
     Store(#[from] isotherm_store::Error),
-    /// The log cannot be read.
     #[error("{0}; nothing can be said of the store")]
     Log(#[from] LogError),
     /// Retention has cut the log before it was read, each time.
@@ -72,7 +70,6 @@ pub enum Error {
     /// It is of another topic than was said, or its settings say nothing to this version.
     #[error(transparent)]
     Inspect(#[from] InspectError),
-    /// The store is of other settings than the topology that was named.
     #[error(
         "the store {} is of another configuration ({stored}) than the topology that --config names ({asked}); leave \
          --config away, or give with it the --window and --max-ahead of the run",
