@@ -41,7 +41,7 @@ pub async fn bounds(log: &dyn Log, within: Duration) -> Result<PartitionBounds, 
                 Ok(Ok(bounds)) => Ok(bounds),
                 Ok(Err(LogError::Retry { reason, .. })) => Err(reason),
                 Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("its leader does not answer".to_owned()),
+                Err(_) => Err("it does not answer".to_owned()),
             };
             (partition, bounds)
         });

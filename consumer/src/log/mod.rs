@@ -119,19 +119,19 @@ pub trait LogReader: Send {
 /// Why a log cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    #[error("no {name} cluster answers at {address}: {reason}")]
+    #[error("no {name} answers at {address}: {reason}")]
     NoAnswer {
-        /// What kind of cluster was looked for.
+        /// What was looked for.
         name: &'static str,
         address: String,
         reason: String,
     },
-    #[error("the cluster at {address} has no topic `{topic}`")]
+    #[error("there is no topic `{topic}` at {address}")]
     NoTopic { address: String, topic: String },
     /// The way to the partition is broken. Another attempt may go better.
     #[error("partition {partition} of `{topic}` cannot be read from offset {offset} on: {reason}")]
     Retry { topic: String, partition: PartitionId, offset: i64, reason: String },
-    #[error("partition {partition} of `{topic}` begins at offset {start} now: the broker's retention has cut {offset}")]
+    #[error("partition {partition} of `{topic}` begins at offset {start} now: retention has deleted {offset}")]
     Evicted {
         topic: String,
         partition: PartitionId,
@@ -141,7 +141,7 @@ pub enum LogError {
     },
     #[error(
         "partition {partition} of `{topic}` ends at offset {end}, but must be read up to {offset}: it is not the log that \
-         was read, or its broker lost its tail"
+         was read, or its tail was lost"
     )]
     Shorter {
         topic: String,

@@ -81,7 +81,7 @@ fn source(error: &SourceError, cluster: ClusterFlag<'_>) -> Option<String> {
         SourceError::Shorter { .. } | SourceError::OtherLog { .. } => {
             ". Read it with a store of its own (--store PATH), or start over with --reset.".to_owned()
         }
-        SourceError::Refused { .. } | SourceError::ReaderFailed { .. } => return None,
+        SourceError::ReaderFailed { .. } => return None,
     })
 }
 
@@ -97,6 +97,6 @@ fn module(error: &ModuleError, cluster: ClusterFlag<'_>) -> Option<String> {
             "\nAnother module stands under that name; `isotherm-consumer deploy --replace{cluster}` puts ours there."
         ),
         ModuleError::NothingComes { .. } => format!("; `isotherm-consumer deploy --replace{cluster}` puts ours there."),
-        ModuleError::TooOld { .. } => return None,
+        ModuleError::Refused { .. } | ModuleError::TooOld { .. } => return None,
     })
 }

@@ -20,8 +20,8 @@ pub enum SourceError {
     )]
     DamagedBatch { topic: String, partition: PartitionId, position: i64, reason: String },
     #[error(
-        "partition {partition} of `{topic}` begins at offset {start} now, but is read up to {position} only: the \
-         broker's retention has cut what lies between"
+        "partition {partition} of `{topic}` begins at offset {start} now, but is read up to {position} only: \
+         retention has deleted what lies between"
     )]
     Evicted {
         /// Whether the run had been told to accept data loss.
@@ -33,26 +33,20 @@ pub enum SourceError {
     },
     /// The log begins beyond the offset at which a run before this one said to go on.
     #[error(
-        "partition {partition} of `{topic}` begins at offset {start} now, but the store says to go on at {resume}: the \
-         broker's retention has cut what lies between"
+        "partition {partition} of `{topic}` begins at offset {start} now, but the store says to go on at {resume}: \
+         retention has deleted what lies between"
     )]
     Behind { topic: String, partition: PartitionId, resume: i64, start: i64 },
     #[error(
         "partition {partition} of `{topic}` ends at offset {end}, but has been read up to {position}: it is not the log \
-         that was read (deleted and created again, restored, another cluster's, or cut by a broker that lost its tail)"
+         that was read (it was deleted and created again, restored, is another one, or its tail was lost)"
     )]
     Shorter { topic: String, partition: PartitionId, position: i64, end: i64 },
     #[error(
         "partition {partition} of `{topic}`: since the connection was lost, another batch stands at offset {offset} than the \
-         one that was counted: the topic was deleted and made again, restored, is another cluster's, or its broker lost its \
-         tail"
+         one that was counted: the topic was deleted and made again, restored, is another one, or its tail was lost"
     )]
     OtherLog { topic: String, partition: PartitionId, offset: i64 },
-    #[error(
-        "the SPU refuses to give partition {partition} of `{topic}` from offset {position} on: {reason}\nThe broker's own \
-         log says more; run again when it is mended."
-    )]
-    Refused { topic: String, partition: PartitionId, position: i64, reason: String },
     #[error("a reader failed: {reason}; this is an error of isotherm-consumer itself: report it")]
     ReaderFailed { reason: String },
 }

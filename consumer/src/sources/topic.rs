@@ -216,19 +216,18 @@ impl Discovery {
             let news = match self.log.partitions().await {
                 Err(error) => {
                     if failures == 0 {
-                        let reason = if let LogError::NoAnswer { reason, .. } = &error {
-                            reason.clone()
-                        } else {
-                            error.to_string()
+                        let reason = match error {
+                            LogError::NoAnswer { reason, .. } => reason,
+                            error => error.to_string(),
                         };
-                        warn!("the controller at {address} does not answer: {reason}; asking again");
+                        warn!("{address} does not say which partitions `{topic}` has: {reason}; asking again");
                     }
                     failures = (failures + 1).min(16);
                     continue;
                 }
                 Ok(answer) => {
                     if failures > 0 {
-                        info!("the controller at {address} answers again");
+                        info!("{address} answers again");
                     }
                     failures = 0;
                     answer

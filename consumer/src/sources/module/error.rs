@@ -25,6 +25,11 @@ pub enum ModuleError {
         reason: String,
     },
     #[error(
+        "the SPU refuses to give partition {partition} of `{topic}` from offset {position} on: {reason}\nThe broker's own \
+         log says more; run again when it is mended."
+    )]
+    Refused { topic: String, partition: PartitionId, position: i64, reason: String },
+    #[error(
         "nothing comes from partition {partition} of `{topic}`, which is read up to offset {position} and ends at {end}: \
          another module stands under the name `{module}`"
     )]

@@ -104,12 +104,10 @@ impl Reader {
                     .into()
             }
             FailureKind::OtherModule => self.module_fails(reason),
-            FailureKind::Connection | FailureKind::Lagging | FailureKind::Refusal => SourceError::Refused {
-                topic: self.context.source.topic.clone(),
-                partition: self.partition,
-                position: self.position.unwrap_or_default(),
-                reason,
-            },
+            FailureKind::Connection | FailureKind::Lagging | FailureKind::Refusal => {
+                let (topic, position) = (self.context.source.topic.clone(), self.position.unwrap_or_default());
+                ModuleError::Refused { topic, partition: self.partition, position, reason }.into()
+            }
         }
     }
 

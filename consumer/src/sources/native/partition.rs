@@ -99,7 +99,7 @@ impl Reader {
                     if self.lagging.get_or_insert_with(Instant::now).elapsed() >= LAG_GRACE {
                         return self.outlet.fail(error).await;
                     }
-                    "it ends before what has been read of it, as far as its leader knows yet".to_owned()
+                    "it ends before what has been read of it, as far as is known yet".to_owned()
                 }
                 End::Retry(reason) => reason,
             };
