@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-use isotherm_terminal::{signals, stderr};
+use isotherm_terminal::{signals, stderr, text};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -23,11 +23,16 @@ pub(super) fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
     })
 }
 
-/// One line on standard output, behind all that was logged before.
-pub(super) fn say(line: &str) -> io::Result<()> {
+/// Lines for people on standard output, behind all that was logged before. Text from outside in them is made safe to show.
+pub(super) fn say(lines: &str) -> io::Result<()> {
+    print(&text::lines(lines))
+}
+
+/// Lines for machines on standard output, as they are.
+pub(super) fn print(lines: &str) -> io::Result<()> {
     stderr::flush();
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
+    writeln!(out, "{lines}")?;
     out.flush()
 }
 

@@ -9,7 +9,7 @@ use isotherm_terminal::signals::INTERRUPTED;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::process::{Failure, runtime, say, watch_signals};
+use super::process::{Failure, print, runtime, say, watch_signals};
 use super::store_flags::{ReportFormat, StoreFlags, VerifyFlags};
 use super::{inspect, load, stores};
 use crate::inspect::InspectError;
@@ -38,7 +38,7 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     let code = if report.findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let said = match flags.format {
         ReportFormat::Table => say(&report.text().to_string()),
-        ReportFormat::Json => say(&report.json()),
+        ReportFormat::Json => print(&report.json()),
     };
     match said {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
