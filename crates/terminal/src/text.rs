@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(message("error: `a\u{1b}[2J`\nthen\u{feff}"), "error: `a\\u{1b}[2J`\nthen\\u{feff}");
         let word = message(&format!("a topic `{}`: too long; shorten it", "é".repeat(10_000_000)));
         assert!(word.ends_with("é`: too long; shorten it") && word.starts_with("a topic `éé"), "{word}");
-        assert!(word.contains("é… (9999703 characters) …é") && word.chars().count() < 400, "{word}");
+        assert!(word.contains("é… (9999704 characters) …é") && word.chars().count() < 400, "{word}");
         let words = message(&format!("cannot: {}; do this", "a b ".repeat(1_000_000)));
         assert!(words.ends_with("a b ; do this") && words.chars().count() < MOST_OF_MESSAGE + 40, "{words}");
         let most = "x".repeat(MOST_OF_WORD);
