@@ -68,6 +68,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let bar = if table.is_none() { Screen::stderr() } else { None };
     cli.logs.start();
     let topology = load::topology(&cli.place, load::Flags::Run(&cli.run))?;
+    let runtime = runtime()?;
     let sink = sink(cli.run.format, &topology, table.clone());
     let log_progress = table.is_none() && bar.is_none();
     let speaks = cli.run.format != Format::None || bar.is_some();
@@ -78,7 +79,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     if speaks {
         sink = Box::new(ThreadedSink::new(sink)?);
     }
-    let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
+    let stores::Opened { mut store, outbox } =
+        stores::open(&topology, cli.place.cluster.as_deref(), &cli.run, &runtime)?;
     let letters = cli.run.dead_letters.clone().map(|letters| delivery::Config {
         letters,
         settings: topology.settings.clone(),
@@ -99,7 +101,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             ..RunOptions::default()
         },
     };
-    let outcome = runtime()?.block_on(async {
+    let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         watch_signals(shutdown.clone())?;
         let Some(((outbox, path), letters)) = outbox.zip(letters) else {

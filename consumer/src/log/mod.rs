@@ -162,6 +162,14 @@ pub enum LogError {
     Fatal(String),
 }
 
+impl LogError {
+    /// Whether what went wrong, in the system's words, is that this process may open no more files.
+    pub(crate) fn is_of_open_files(reason: &str) -> bool {
+        // Of the process, and of the system.
+        ["os error 24)", "os error 23)"].iter().any(|code| reason.contains(code))
+    }
+}
+
 /// How an address names a Fluvio cluster.
 const FLUVIO: &str = "fluvio";
 

@@ -42,6 +42,9 @@ pub(crate) fn text(error: &(dyn Error + 'static), cluster: Option<&str>) -> Stri
 
 fn log(error: &LogError, cluster: ClusterFlag<'_>) -> Option<String> {
     Some(match error {
+        LogError::NoAnswer { reason, .. } if LogError::is_of_open_files(reason) => {
+            "; raise the limit of open files with `ulimit -n 1024`".to_owned()
+        }
         LogError::NoAnswer { .. } => {
             "\nStart one (`isotherm-node --data DIR`, or `fluvio cluster start`), or name another \
                                       with --cluster HOST:PORT."

@@ -5,6 +5,7 @@ use std::time::Duration;
 use isotherm_model::partial::PartitionId;
 use tracing::{debug, info, warn};
 
+use crate::log::LogError;
 use crate::reminder::Reminder;
 
 /// Logs what happens to the connection of one partition.
@@ -25,14 +26,17 @@ impl LostLog {
         if !self.is_due(reason, pause) {
             return;
         }
+        let hint = if LogError::is_of_open_files(reason) { " (raise the limit with `ulimit -n 1024`)" } else { "" };
         let (Self { topic, partition, .. }, seconds) = (self, pause.as_secs_f64());
         match position {
             Some(position) => warn!(
-                "lost partition {partition} of `{topic}`: {reason}; reading on from offset {position} as soon as it is \
+                "lost partition {partition} of `{topic}`: {reason}{hint}; reading on from offset {position} as soon as it is \
                  back, trying in {seconds:.1} s and on"
             ),
             None => {
-                warn!("cannot read partition {partition} of `{topic}` yet: {reason}; trying in {seconds:.1} s and on")
+                warn!(
+                    "cannot read partition {partition} of `{topic}` yet: {reason}{hint}; trying in {seconds:.1} s and on"
+                )
             }
         }
     }
