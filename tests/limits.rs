@@ -115,6 +115,11 @@ fn what_is_endless_is_cut_and_said() {
     assert!(check("/dev/zero").contains("more than 1048576 bytes"));
     assert!(check(&text(folder.path())).contains("directory"));
     assert!(check(&write(folder.path(), "large.yaml", "#".repeat(2 << 20))).contains("more than 1048576 bytes"));
+    // A pipe is read once.
+    let pipe = "cat \"$2\" | \"$1\" check --config /dev/stdin";
+    let mut piped = Command::new("sh");
+    piped.args(["-c", pipe, "sh"]).arg(command("isotherm-consumer").get_program()).arg(root().join("fluvio.yaml"));
+    assert!(Running::start(&mut piped).wait().code(0).stdout.contains("/dev/stdin is sound."));
     let long = "a".repeat(1_000_000);
     let named = check(&write(folder.path(), "long.yaml", format!("meta: {{name: {long}}}\n")));
     assert!(named.contains("characters) …") && named.contains("63 lowercase") && named.len() < 1_000, "{named}");

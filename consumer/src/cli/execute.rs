@@ -154,9 +154,11 @@ fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn 
 
 fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     flags.logs.start();
-    let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
+    let file = load::file(&flags.place)?;
+    let declared = file.as_ref().map(|file| file.topic.clone());
+    let topology = load::overridden(file.unwrap_or_default(), &flags.place, load::Flags::Deploy(&flags))?;
     // What the file says of its own topic is not said of another one.
-    let declares = load::file(&flags.place)?.is_some_and(|file| file.topic == topology.topic);
+    let declares = declared.is_some_and(|topic| topic == topology.topic);
     let wanted = deploy::Wanted {
         topology,
         file_name: declares.then(|| load::name(&flags.place)),
@@ -193,10 +195,10 @@ fn topology(place: &Place, format: TopologyFormat) -> Result<ExitCode, Failure> 
 
 fn check(place: &Place) -> Result<ExitCode, Failure> {
     let name = load::name(place);
-    if load::file(place)?.is_none() {
+    let Some(file) = load::file(place)? else {
         return Err(format!("there is no {DEFAULT_FILE} in this folder; name a file with --config FILE").into());
-    }
-    let topology = load::topology(place, load::Flags::None)?;
+    };
+    let topology = load::overridden(file, place, load::Flags::None)?;
     say(&format!("{name} is sound."))?;
     say(render::text(&topology).trim_end())?;
     Ok(ExitCode::SUCCESS)

@@ -82,7 +82,11 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
         Err(_) if flags.name_a_store() && place.config.is_none() => None,
         file => file?,
     };
-    let base = base.unwrap_or_default();
+    overridden(base.unwrap_or_default(), place, flags)
+}
+
+/// The topology that flags leave of this one. Whoever needs the file's own, too, reads it once: it may be a pipe.
+pub(super) fn overridden(base: Topology, place: &Place, flags: Flags<'_>) -> Result<Topology, LoadError> {
     let topic = place.topic.clone();
     let overrides = match flags {
         Flags::None => Overrides { topic, ..Overrides::default() },
