@@ -127,7 +127,10 @@ pub(super) enum Command {
     Verify(VerifyFlags),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
-    Completions { shell: Shell },
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
 }
 
 /// How to run. What stands in the topology too overrides it.
