@@ -21,6 +21,7 @@ mod exactness;
 mod gate;
 mod layers;
 mod ledger;
+mod limits;
 mod live;
 mod modules;
 mod native;

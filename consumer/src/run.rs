@@ -87,20 +87,7 @@ pub struct Config {
     pub memory_limit: usize,
     /// The folder of the scratch file, which takes what is beyond.
     pub scratch: PathBuf,
-    /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
-    /// may be counted.
-    pub stop_after: Option<u64>,
-    /// Whether catching up is to be logged.
-    pub log_progress: bool,
-    /// How long a stopped run still waits for a sink that takes nothing.
-    pub stop_timeout: Duration,
-    /// Where others take views of the run from.
-    pub views: Views,
-}
-
-impl Config {
-    /// [`Config::stop_timeout`] unless something else is asked for.
-    pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+    pub options: RunOptions,
 }
 
 /// How a run ended.
@@ -119,22 +106,18 @@ pub enum Outcome {
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// What came would make a number wrong.
     #[error("stopped, lest a number be wrong: {0}")]
     Fault(#[from] Fault),
-    /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The store has been used, and the run is told to begin somewhere else.
     #[error(
         "--from cannot be used with a store that has been used: a run goes on where it stopped; start over with --reset, or \
          with another --store PATH"
     )]
     Used,
-    /// The sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
 }
@@ -155,9 +138,6 @@ pub fn options(topology: &Topology, until_end: bool) -> Options {
 }
 
 /// Reads a topic of a Fluvio cluster until `shutdown` is cancelled, or as `config` says.
-///
-/// # Errors
-/// Whatever ends a run before its time; each error says what to do next.
 pub async fn run(
     config: Config,
     store: &mut dyn Store,
@@ -177,7 +157,7 @@ pub async fn run(
         resume: saved.partitions.clone(),
         accept_data_loss: config.accept_data_loss,
     };
-    let options = Options {
+    let materializing = Options {
         leave_open: config.leave_open,
         accept_data_loss: config.accept_data_loss,
         dead_letters: config.dead_letters,
@@ -185,17 +165,11 @@ pub async fn run(
     };
     let scratch = Box::new(ScratchFile::new(config.scratch));
     let limit = MemoryLimit { bytes: config.memory_limit, scratch };
-    let mut materializer = Materializer::resume(options, saved).with_memory_limit(limit);
+    let mut materializer = Materializer::resume(materializing, saved).with_memory_limit(limit);
     if materializer.ledger().read() > 0 {
         let (read, partitions) = (materializer.ledger().read(), materializer.positions().len());
         info!("going on: {read} records of {partitions} partitions were read before");
     }
-    let options = RunOptions {
-        stop_after: config.stop_after,
-        log_progress: config.log_progress,
-        stop_timeout: config.stop_timeout,
-        views: config.views,
-    };
     let open = async {
         match config.topology.combine {
             Combine::Broker => module::open(config.cluster.as_deref(), &config.topology, plan).await,
@@ -206,38 +180,36 @@ pub async fn run(
         biased;
         () = shutdown.cancelled() => {
             let totals = materializer.totals();
-            let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown);
+            let mut publisher = Publisher::new(sink, config.options.stop_timeout, shutdown);
             publisher.finish(&totals).await?;
             return Ok(publisher.undelivered().map_or(Outcome::Interrupted(totals), Outcome::Undelivered));
         }
         source = open => source?,
     };
-    drive(&mut *source, &mut materializer, store, sink, options, shutdown).await
+    drive(&mut *source, &mut materializer, store, sink, config.options, shutdown).await
 }
 
 /// What [`drive`] does of its own accord.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// See [`Config::stop_after`].
+    /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
+    /// may be counted.
     pub stop_after: Option<u64>,
-    /// See [`Config::log_progress`].
+    /// Whether catching up is to be logged.
     pub log_progress: bool,
-    /// See [`Config::stop_timeout`].
+    /// How long a stopped run still waits for a sink that takes nothing.
     pub stop_timeout: Duration,
-    /// See [`Config::views`].
+    /// Where others take views of the run from.
     pub views: Views,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { stop_after: None, log_progress: false, stop_timeout: Config::STOP_TIMEOUT, views: Views::default() }
+        Self { stop_after: None, log_progress: false, stop_timeout: Duration::from_secs(30), views: Views::default() }
     }
 }
 
 /// Runs until the materializer says that it is finished, a seam fails, or `shutdown` is cancelled.
-///
-/// # Errors
-/// The first error of the source, the materializer, the store or the sink.
 pub async fn drive(
     source: &mut dyn Source,
     materializer: &mut Materializer,

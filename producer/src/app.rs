@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use clap_complete::Shell;
 use isotherm_terminal::log::{self, Filter};
 use isotherm_terminal::signals::{self, INTERRUPTED};
-use isotherm_terminal::stderr;
+use isotherm_terminal::{args, stderr};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ use crate::summary::Ending;
 /// Runs the program with the process's arguments: 0 for success (also when the reader of standard output goes away),
 /// 1 for a failure, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
 pub fn main() -> ExitCode {
-    let code = execute(&Args::parse()).unwrap_or_else(|error| {
+    let code = execute(&args::parse()).unwrap_or_else(|error| {
         stderr::write_below(format!("error: {error}\n"));
         ExitCode::FAILURE
     });
@@ -35,7 +35,7 @@ fn execute(args: &Args) -> Result<ExitCode, Failure> {
     start_log(args);
     let config = match args.config() {
         Ok(config) => config,
-        Err(CliError::Usage(error)) => error.exit(),
+        Err(CliError::Usage(error)) => args::exit(&error),
         Err(CliError::Failed(error)) => return Err(error.into()),
     };
     let runtime = Runtime::new()?;

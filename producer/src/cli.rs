@@ -8,7 +8,7 @@ use chrono::DateTime;
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
-use isotherm_fluvio::{Compression, cluster_config};
+use isotherm_fluvio::{BadTopicName, Compression, check_topic_name, cluster_config};
 use isotherm_terminal::log::LogFormat;
 use tracing::info;
 
@@ -47,7 +47,7 @@ pub struct Args {
     pub count: Option<u64>,
 
     /// The topic, which must exist
-    #[arg(long, default_value = "sensors", help_heading = "Destination")]
+    #[arg(long, default_value = "sensors", value_parser = parse_topic, help_heading = "Destination")]
     pub topic: String,
 
     /// The cluster's controller, without TLS [default: the current Fluvio profile, else 127.0.0.1:9003]
@@ -284,6 +284,10 @@ impl From<CompressionArg> for Compression {
 
 fn parse_count(text: &str) -> Result<u64, String> {
     text.replace('_', "").parse().map_err(|_| "give a whole number of messages, like 2000000 or 2_000_000".to_owned())
+}
+
+fn parse_topic(text: &str) -> Result<String, BadTopicName> {
+    check_topic_name(text).map(str::to_owned)
 }
 
 fn parse_address(text: &str) -> Result<String, String> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use isotherm_fluvio::{BadTopicName, check_topic_name};
 use isotherm_model::duration::parse_duration;
 use isotherm_model::size::parse_size;
 use isotherm_terminal::log::{self, Filter, LogFormat};
@@ -61,4 +62,8 @@ fn size(text: &str) -> Result<usize, String> {
 
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn topic_name(text: &str) -> Result<String, BadTopicName> {
+    check_topic_name(text).map(str::to_owned)
 }

@@ -17,7 +17,7 @@ use crate::deploy;
 use crate::inspect::InspectError;
 use crate::render::source_hints;
 use crate::results::jsonl::JsonLines;
-use crate::run::{self, Outcome};
+use crate::run::{self, Outcome, RunOptions};
 use crate::sinks::Sink;
 use crate::sinks::discard::DiscardSink;
 use crate::sinks::jsonl::JsonlSink;
@@ -68,6 +68,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let bar = if table.is_none() { Screen::stderr() } else { None };
     cli.logs.start();
     let topology = load::topology(&cli.place, load::Flags::Run(&cli.run))?;
+    let runtime = runtime()?;
     let sink = sink(cli.run.format, &topology, table.clone());
     let log_progress = table.is_none() && bar.is_none();
     let speaks = cli.run.format != Format::None || bar.is_some();
@@ -78,7 +79,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     if speaks {
         sink = Box::new(ThreadedSink::new(sink)?);
     }
-    let stores::Opened { mut store, outbox, folder } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
+    let stores::Opened { mut store, outbox, folder } =
+        stores::open(&topology, cli.place.cluster.as_deref(), &cli.run, &runtime)?;
     let letters = cli.run.dead_letters.clone().map(|letters| delivery::Config {
         letters,
         settings: topology.settings.clone(),
@@ -92,14 +94,16 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         leave_open: cli.run.leave_open,
         accept_data_loss: cli.run.accept_data_loss,
         dead_letters: letters.is_some(),
-        stop_after: cli.run.stop_after,
         memory_limit: cli.run.memory.memory_limit,
         scratch: folder,
-        log_progress,
-        stop_timeout: cli.run.stop_timeout,
-        views: run::Views::default(),
+        options: RunOptions {
+            stop_after: cli.run.stop_after,
+            log_progress,
+            stop_timeout: cli.run.stop_timeout,
+            ..RunOptions::default()
+        },
     };
-    let outcome = runtime()?.block_on(async {
+    let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         watch_signals(shutdown.clone())?;
         let Some(((outbox, path), letters)) = outbox.zip(letters) else {
@@ -152,9 +156,11 @@ fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn 
 
 fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     flags.logs.start();
-    let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
+    let file = load::file(&flags.place)?;
+    let declared = file.as_ref().map(|file| file.topic.clone());
+    let topology = load::overridden(file.unwrap_or_default(), &flags.place, load::Flags::Deploy(&flags))?;
     // What the file says of its own topic is not said of another one.
-    let declares = load::file(&flags.place)?.is_some_and(|file| file.topic == topology.topic);
+    let declares = declared.is_some_and(|topic| topic == topology.topic);
     let wanted = deploy::Wanted {
         topology,
         file_name: declares.then(|| load::name(&flags.place)),
@@ -191,10 +197,10 @@ fn topology(place: &Place, format: TopologyFormat) -> Result<ExitCode, Failure> 
 
 fn check(place: &Place) -> Result<ExitCode, Failure> {
     let name = load::name(place);
-    if load::file(place)?.is_none() {
+    let Some(file) = load::file(place)? else {
         return Err(format!("there is no {DEFAULT_FILE} in this folder; name a file with --config FILE").into());
-    }
-    let topology = load::topology(place, load::Flags::None)?;
+    };
+    let topology = load::overridden(file, place, load::Flags::None)?;
     say(&format!("{name} is sound."))?;
     say(render::text(&topology).trim_end())?;
     Ok(ExitCode::SUCCESS)

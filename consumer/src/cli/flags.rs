@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use isotherm_engine::state::StartOffset;
 
-use super::common_flags::time;
 pub(super) use super::common_flags::{Logs, Memory, Place};
+use super::common_flags::{time, topic_name};
 use super::store_flags;
 use super::store_flags::VerifyFlags;
 use crate::topology::{Combine, StoreKind};
@@ -127,7 +127,10 @@ pub(super) enum Command {
     Verify(VerifyFlags),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
-    Completions { shell: Shell },
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
 }
 
 /// How to run. What stands in the topology too overrides it.
@@ -179,7 +182,7 @@ pub(super) struct RunFlags {
     #[arg(long)]
     pub(super) accept_data_loss: bool,
     /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays
-    #[arg(long, value_name = "TOPIC")]
+    #[arg(long, value_name = "TOPIC", value_parser = topic_name)]
     pub(super) dead_letters: Option<String>,
     /// When the run ends, wait so long at most for dead letters that have not been copied
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, requires = "dead_letters")]

@@ -22,14 +22,13 @@ mod tests;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use isotherm_terminal::stderr;
+use isotherm_terminal::{args, stderr};
 
 pub use self::flags::command;
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
-    let cli = flags::Cli::parse();
+    let cli = args::parse();
     let code = execute::execute(cli);
     stderr::flush();
     code

@@ -169,19 +169,9 @@ pub(super) struct VerifyFlags {
     pub(super) store: StoreFlags,
     /// How to print what was found
     #[arg(long, value_enum, default_value_t)]
-    pub(super) format: VerifyFormat,
+    pub(super) format: ReportFormat,
     #[command(flatten)]
     pub(super) memory: Memory,
     #[command(flatten)]
     pub(super) logs: Logs,
-}
-
-/// `verify --format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum VerifyFormat {
-    /// For people
-    #[default]
-    Table,
-    /// One JSON object
-    Json,
 }

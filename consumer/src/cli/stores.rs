@@ -7,10 +7,11 @@ use isotherm_engine::commit::Store;
 use isotherm_store as sqlite;
 use isotherm_store::memory::MemoryStore;
 use isotherm_store::{Outbox, SqliteStore, StoreReader, Subject, Timing};
+use tokio::runtime::Runtime;
 use tracing::info;
 
 use super::flags::RunFlags;
-use super::process::{Failure, runtime};
+use super::process::Failure;
 use crate::sources::module;
 use crate::topology::{Combine, StoreKind, Topology};
 use crate::{delivery, log, run};
@@ -25,7 +26,12 @@ pub(super) struct Opened {
 }
 
 /// Opens the store of a run.
-pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags) -> Result<Opened, Failure> {
+pub(super) fn open(
+    topology: &Topology,
+    cluster: Option<&str>,
+    flags: &RunFlags,
+    runtime: &Runtime,
+) -> Result<Opened, Failure> {
     let Some(path) = path(topology, cluster)? else {
         return memory(flags);
     };
@@ -39,7 +45,7 @@ pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags)
         ..sqlite::Options::default()
     };
     if flags.take_over || flags.reset {
-        runtime()?.block_on(look(cluster, topology, flags))?;
+        runtime.block_on(look(cluster, topology, flags))?;
         if !flags.reset && flags.from.is_some() {
             unused(&path)?;
         }

@@ -9,8 +9,8 @@ use isotherm_terminal::signals::INTERRUPTED;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::process::{Failure, runtime, say, watch_signals};
-use super::store_flags::{StoreFlags, VerifyFlags, VerifyFormat};
+use super::process::{Failure, print, runtime, say, watch_signals};
+use super::store_flags::{ReportFormat, StoreFlags, VerifyFlags};
 use super::{inspect, load, stores};
 use crate::inspect::InspectError;
 use crate::topology::StoreKind;
@@ -37,8 +37,8 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     // What was found is said by the exit code, whether or not anybody reads the rest.
     let code = if report.findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let said = match flags.format {
-        VerifyFormat::Table => say(&report.text().to_string()),
-        VerifyFormat::Json => say(&report.json()),
+        ReportFormat::Table => say(&report.text().to_string()),
+        ReportFormat::Json => print(&report.json()),
     };
     match said {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),

@@ -53,7 +53,6 @@ pub enum Error {
     /// The cluster, or the topic of dead letters, is not there.
     #[error("dead letters: {0}")]
     Target(#[source] LogError),
-    /// It is the topic that is read.
     #[error(
         "dead letters cannot go to `{topic}`: it is the topic that is read, and they would be read, and die, again"
     )]
@@ -67,10 +66,8 @@ pub enum Error {
          them in the store, or start over with --reset"
     )]
     Log(#[from] LogError),
-    /// The broker does not take them.
     #[error("dead letters: {reason}; mend the topic, and start the consumer again: what is left in the store goes on")]
     Refused { reason: String },
-    /// The log is not the one that was read.
     #[error(
         "dead letters: partition {partition} of `{topic}`: at offset {offset} stands another batch than the one that was \
          counted: the topic was deleted and made again, restored, or is another cluster's; nothing of it is copied. Start without \
@@ -120,9 +117,6 @@ pub struct DeadLetters {
 
 impl DeadLetters {
     /// Starts a worker that copies from `log` to the topic at `address`.
-    ///
-    /// # Errors
-    /// Nothing answers there, or the topic of dead letters is none to send them to.
     pub async fn start(
         log: Arc<dyn Log>,
         address: Option<&str>,

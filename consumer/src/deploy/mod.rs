@@ -43,16 +43,12 @@ pub struct Wanted {
 /// Why something is not on the cluster as it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No cluster.
     #[error(transparent)]
     Cluster(#[from] LogError),
-    /// The controller does not answer any longer.
     #[error("the cluster at {address} cannot be asked: {reason}")]
     Unreachable { address: String, reason: String },
-    /// The controller refuses.
     #[error("the cluster refuses {what}: {reason}")]
     Refused { what: String, reason: String },
-    /// The topic has another number of partitions.
     #[error(
         "the topic `{topic}` has {found} partitions, not {wanted}: the number of a topic that is there is not changed \
          here. {}; without --partitions, deploy takes it as it is.",
@@ -62,7 +58,6 @@ pub enum Error {
         }
     )]
     Partitions { topic: String, found: u32, wanted: u32 },
-    /// A module of another version is there.
     #[error(
         "another `{module}` is on the cluster ({found} bytes; {file} has {ours}): other consumers may use it. \
          `isotherm-consumer deploy --replace` puts this one in its place."
@@ -75,10 +70,8 @@ pub enum Error {
         /// Its size.
         ours: usize,
     },
-    /// A module's file is missing or is none.
     #[error(transparent)]
     File(#[from] FileError),
-    /// What was done cannot be said.
     #[error(transparent)]
     Say(#[from] io::Error),
 }

@@ -15,13 +15,10 @@ const AT_ONCE: usize = 16;
 /// Why a log does not say what there is of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
-    /// It cannot be reached.
     #[error("it does not answer ({reason})")]
     NoAnswer { reason: String },
-    /// It took too long.
     #[error("it did not answer within {} s", .0.as_secs())]
     TooSlow(Duration),
-    /// It has no such topic.
     #[error("it has no topic `{topic}`")]
     NoTopic { topic: String },
 }
@@ -30,9 +27,6 @@ pub enum AskError {
 pub type PartitionBounds = BTreeMap<PartitionId, Result<LogBounds, String>>;
 
 /// Asks where each partition of a topic begins and ends.
-///
-/// # Errors
-/// An [`AskError`] if the log cannot be asked at all, or not within `within`.
 pub async fn bounds(log: &dyn Log, within: Duration) -> Result<PartitionBounds, AskError> {
     let ask = async {
         let partitions = match log.partitions().await {
@@ -47,7 +41,7 @@ pub async fn bounds(log: &dyn Log, within: Duration) -> Result<PartitionBounds, 
                 Ok(Ok(bounds)) => Ok(bounds),
                 Ok(Err(LogError::Retry { reason, .. })) => Err(reason),
                 Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("its leader does not answer".to_owned()),
+                Err(_) => Err("it does not answer".to_owned()),
             };
             (partition, bounds)
         });

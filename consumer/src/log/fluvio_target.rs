@@ -30,7 +30,9 @@ impl FluvioTarget {
         let cluster = cluster(address)?;
         let log = FluvioLog::of(cluster.clone(), topic);
         let topic = Topic::open(cluster, topic.to_owned()).await.map_err(|error| match error {
-            TopicError::Unreachable { address, reason } => LogError::NoAnswer { name: "Fluvio", address, reason },
+            TopicError::Unreachable { address, reason } => {
+                LogError::NoAnswer { name: "Fluvio cluster", address, reason }
+            }
             TopicError::Missing { topic, address } => LogError::NoTopic { address, topic },
         })?;
         Ok(Self { log, topic: Arc::new(topic), leaders: BTreeMap::new() })

@@ -81,9 +81,6 @@ pub trait Log: Send + Sync {
 
 impl dyn Log {
     /// How many partitions the topic has, which must be there.
-    ///
-    /// # Errors
-    /// A [`LogError`]: nothing answers, or there is no such topic.
     pub async fn require(&self) -> Result<u32, LogError> {
         let LogIdentity { address, topic, .. } = self.identity();
         let missing = || LogError::NoTopic { address: address.clone(), topic: topic.clone() };
@@ -122,22 +119,19 @@ pub trait LogReader: Send {
 /// Why a log cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// Nothing answers at the address.
-    #[error("no {name} cluster answers at {address}: {reason}")]
+    #[error("no {name} answers at {address}: {reason}")]
     NoAnswer {
-        /// What kind of cluster was looked for.
+        /// What was looked for.
         name: &'static str,
         address: String,
         reason: String,
     },
-    /// There is no such topic.
-    #[error("the cluster at {address} has no topic `{topic}`")]
+    #[error("there is no topic `{topic}` at {address}")]
     NoTopic { address: String, topic: String },
     /// The way to the partition is broken. Another attempt may go better.
     #[error("partition {partition} of `{topic}` cannot be read from offset {offset} on: {reason}")]
     Retry { topic: String, partition: PartitionId, offset: i64, reason: String },
-    /// Retention has deleted what was to be read.
-    #[error("partition {partition} of `{topic}` begins at offset {start} now: the broker's retention has cut {offset}")]
+    #[error("partition {partition} of `{topic}` begins at offset {start} now: retention has deleted {offset}")]
     Evicted {
         topic: String,
         partition: PartitionId,
@@ -145,10 +139,9 @@ pub enum LogError {
         offset: i64,
         start: i64,
     },
-    /// The log ends before the offset that must be read.
     #[error(
         "partition {partition} of `{topic}` ends at offset {end}, but must be read up to {offset}: it is not the log that \
-         was read, or its broker lost its tail"
+         was read, or its tail was lost"
     )]
     Shorter {
         topic: String,
@@ -162,12 +155,19 @@ pub enum LogError {
     /// A batch cannot be read, or does not begin where it must.
     #[error("partition {partition} of `{topic}`: {what}")]
     Unreadable { topic: String, partition: PartitionId, offset: i64, what: String },
-    /// The topic is gone.
     #[error("the topic `{topic}` was deleted")]
     Deleted { topic: String },
     /// Nothing of it can be read, and waiting changes nothing.
     #[error("{0}")]
     Fatal(String),
+}
+
+impl LogError {
+    /// Whether what went wrong, in the system's words, is that this process may open no more files.
+    pub(crate) fn is_of_open_files(reason: &str) -> bool {
+        // Of the process, and of the system.
+        ["os error 24)", "os error 23)"].iter().any(|code| reason.contains(code))
+    }
 }
 
 /// How an address names a Fluvio cluster.
@@ -183,9 +183,6 @@ pub fn open(address: Option<&str>, topic: &str) -> Result<Arc<dyn Log>, LogError
 }
 
 /// Opens a topic to append to, at an address as [`open`] takes it.
-///
-/// # Errors
-/// Nothing answers there, or there is no such topic.
 pub async fn open_target(address: Option<&str>, topic: &str) -> Result<Box<dyn Target>, LogError> {
     Ok(Box::new(FluvioTarget::open(address, topic).await?))
 }

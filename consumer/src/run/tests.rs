@@ -189,6 +189,15 @@ async fn a_run_with_a_bound_closes_everything_when_it_has_read_so_much() {
 }
 
 #[tokio::test]
+async fn a_bounded_run_over_no_partitions_is_complete_and_has_totals() {
+    let mut setting = Setting::new(true, []);
+    setting.events = vec![Ok(Event::Listed)];
+    let (outcome, record) = setting.drive().await;
+    assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 0), "{outcome:?}");
+    assert_eq!(record.last().map(String::as_str), Some("finish 0 published false"), "{record:?}");
+}
+
+#[tokio::test]
 async fn nothing_is_published_that_could_not_be_committed() {
     let mut setting = Setting::new(true, [partial(0, 0), partial(1, 2)]);
     setting.store_fails = true;

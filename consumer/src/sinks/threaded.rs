@@ -31,9 +31,6 @@ pub struct ThreadedSink {
 
 impl ThreadedSink {
     /// Moves a sink to a new thread.
-    ///
-    /// # Errors
-    /// The system has no thread for it.
     pub fn new(sink: Box<dyn Sink>) -> io::Result<Self> {
         // For what is awaited there: a writer that blocks.
         let runtime = Builder::new_current_thread().build()?;

@@ -7,25 +7,21 @@ use crate::log::LogError;
 /// Why a source cannot be read, or not any longer.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
     /// What combines batches away from this consumer does not work.
     #[error(transparent)]
     Combiner(Box<dyn std::error::Error + Send + Sync>),
-    /// The topic was there, and is not any longer.
     #[error("the topic `{topic}` was deleted while it was read; nothing more can come from it")]
     TopicDeleted { topic: String },
-    /// The records of a batch cannot be told apart.
     #[error(
         "partition {partition} of `{topic}` is read up to offset {position}: {reason}. No client can read that batch whole, \
          and no run can go past it"
     )]
     DamagedBatch { topic: String, partition: PartitionId, position: i64, reason: String },
-    /// The log does not reach back to where reading goes on.
     #[error(
-        "partition {partition} of `{topic}` begins at offset {start} now, but is read up to {position} only: the \
-         broker's retention has cut what lies between"
+        "partition {partition} of `{topic}` begins at offset {start} now, but is read up to {position} only: \
+         retention has deleted what lies between"
     )]
     Evicted {
         /// Whether the run had been told to accept data loss.
@@ -37,30 +33,20 @@ pub enum SourceError {
     },
     /// The log begins beyond the offset at which a run before this one said to go on.
     #[error(
-        "partition {partition} of `{topic}` begins at offset {start} now, but the store says to go on at {resume}: the \
-         broker's retention has cut what lies between"
+        "partition {partition} of `{topic}` begins at offset {start} now, but the store says to go on at {resume}: \
+         retention has deleted what lies between"
     )]
     Behind { topic: String, partition: PartitionId, resume: i64, start: i64 },
-    /// The log is shorter than what has been read of it.
     #[error(
         "partition {partition} of `{topic}` ends at offset {end}, but has been read up to {position}: it is not the log \
-         that was read (deleted and created again, restored, another cluster's, or cut by a broker that lost its tail)"
+         that was read (it was deleted and created again, restored, is another one, or its tail was lost)"
     )]
     Shorter { topic: String, partition: PartitionId, position: i64, end: i64 },
-    /// The log is not the one that was read.
     #[error(
         "partition {partition} of `{topic}`: since the connection was lost, another batch stands at offset {offset} than the \
-         one that was counted: the topic was deleted and made again, restored, is another cluster's, or its broker lost its \
-         tail"
+         one that was counted: the topic was deleted and made again, restored, is another one, or its tail was lost"
     )]
     OtherLog { topic: String, partition: PartitionId, offset: i64 },
-    /// The broker refuses, again and again.
-    #[error(
-        "the SPU refuses to give partition {partition} of `{topic}` from offset {position} on: {reason}\nThe broker's own \
-         log says more; run again when it is mended."
-    )]
-    Refused { topic: String, partition: PartitionId, position: i64, reason: String },
-    /// A reader ended without saying why.
     #[error("a reader failed: {reason}; this is an error of isotherm-consumer itself: report it")]
     ReaderFailed { reason: String },
 }

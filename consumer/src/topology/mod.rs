@@ -59,10 +59,6 @@ pub enum Combine {
 
 impl Combine {
     /// Reads `broker` or `consumer`.
-    ///
-    /// # Errors
-    ///
-    /// What would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "broker" => Ok(Self::Broker),
@@ -151,19 +147,11 @@ impl Default for Topology {
 impl Topology {
     /// Reads the text of a `fluvio.yaml`; `name` is what errors call the file. What it leaves out is as in
     /// [`Topology::default`].
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, each with its line and what would be right.
     pub fn from_yaml(text: &str, name: &str) -> Result<Self, TopologyError> {
         read::topology(text, name)
     }
 
     /// The topology with what flags say.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with the flags, each with its name and what would be right.
     pub fn with(mut self, overrides: &Overrides) -> Result<Self, TopologyError> {
         let mut problems = Vec::new();
         let Overrides { topic, partitions, window, grace, idle, max_ahead, store, combine } = overrides;

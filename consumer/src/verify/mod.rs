@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use self::logs::Logs;
 use self::report::Report;
 use self::stored::StoreItem;
-use crate::inspect::{InspectError, settings};
+use crate::inspect::{InspectError, stored_settings};
 use crate::log::{BatchCombiner, Log, LogError, LogReader};
 use crate::scratch::ScratchFile;
 
@@ -62,10 +62,8 @@ pub struct Progress {
 /// Why nothing could be verified, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store cannot be read.
     #[error("{0}")]
     Store(#[from] isotherm_store::Error),
-    /// The log cannot be read.
     #[error("{0}; nothing can be said of the store")]
     Log(#[from] LogError),
     /// The scratch file failed.
@@ -77,10 +75,9 @@ pub enum Error {
          written to the topic, or let the topic keep more"
     )]
     Overtaken { reason: LogError, tries: u32 },
-    /// The store is of another topic than was said.
+    /// It is of another topic than was said, or its settings say nothing to this version.
     #[error(transparent)]
-    OtherTopic(InspectError),
-    /// The store is of other settings than the topology that was named.
+    Inspect(#[from] InspectError),
     #[error(
         "the store {} is of another configuration ({stored}) than the topology that --config names ({asked}); leave \
          --config away, or give with it the --window and --max-ahead of the run",
@@ -93,19 +90,15 @@ pub enum Error {
         /// That of what was asked for.
         asked: String,
     },
-    /// Its settings say nothing to this version.
-    #[error(
-        "the settings that the store {} was made with cannot be read: {reason}; use the version of this program that \
-         made it",
-        .path.display()
-    )]
-    Settings { path: PathBuf, reason: String },
 }
 
 impl Error {
     /// Whether only flags are wrong.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::OtherTopic(_) | Self::OtherSettings { .. })
+        match self {
+            Self::Inspect(error) => error.is_usage(),
+            error => matches!(error, Self::OtherSettings { .. }),
+        }
     }
 }
 
@@ -214,18 +207,14 @@ fn ended(path: &std::path::Path) -> isotherm_store::Error {
 /// The settings that the store is of; an error if it is of another subject than was said.
 fn check(config: &Config, subject: &Subject) -> Result<Settings, Error> {
     let path = config.store.clone();
-    let settings = settings(&subject.settings).map_err(|reason| Error::Settings { path: path.clone(), reason })?;
-    if let Some(asked) = config.topic.as_ref().filter(|asked| **asked != subject.topic) {
-        let (stored, asked) = (subject.topic.clone(), asked.clone());
-        return Err(Error::OtherTopic(InspectError::OtherTopic { path, stored, asked }));
-    }
+    let settings = stored_settings(&path, subject, config.topic.as_deref())?;
     let asked = config.settings.as_ref().unwrap_or(&settings).fingerprint();
     if asked != subject.fingerprint {
         return Err(Error::OtherSettings { path, stored: subject.fingerprint.to_string(), asked: asked.to_string() });
     }
     if settings.fingerprint() != subject.fingerprint || settings.window.millis() != subject.window {
         let reason = format!("their fingerprint is {}, not {}", settings.fingerprint(), subject.fingerprint);
-        return Err(Error::Settings { path, reason });
+        return Err(InspectError::Settings { path, reason }.into());
     }
     Ok(settings)
 }

@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub partitions: usize,
     /// Those that are being read at this moment.
     pub attached: usize,
+    /// Those of which it is not known yet how much there is to read.
+    pub unknown: usize,
     /// Whether everything that was there at the start has been read.
     pub caught_up: bool,
     /// Records read of those that were there at the start.
@@ -115,6 +117,7 @@ impl Progress {
         Snapshot {
             partitions: self.partitions.len(),
             attached: places.clone().filter(|place| place.attached).count(),
+            unknown: places.clone().filter(|place| place.target.is_none()).count(),
             caught_up: self.caught_up,
             read: places.clone().map(|place| span(place.start, place.position.min(place.until()))).sum(),
             of: places.clone().map(|place| span(place.start, place.until())).sum(),
@@ -194,14 +197,24 @@ mod tests {
             Event::Attached { partition: 0, position: 10, end: Some(110) },
         ]);
         assert!(!start.caught_up, "partition 1 is not known yet");
+        assert_eq!((start.partitions, start.unknown), (2, 1));
         let start = tell(&[Event::Attached { partition: 1, position: 0, end: Some(0) }]);
-        assert_eq!((start.read, start.of, start.attached), (0, 100, 2));
+        assert_eq!((start.read, start.of, start.attached, start.unknown), (0, 100, 2, 0));
         let half = tell(&[partial(0, 10, 60), Event::End { partition: 0, end: 200 }]);
         assert_eq!((half.read, half.of, half.behind, half.caught_up), (50, 100, 140, false));
         let done = tell(&[partial(0, 60, 150)]);
         assert_eq!((done.read, done.of, done.behind, done.caught_up), (100, 100, 50, true));
         let lost = tell(&[Event::Detached { partition: 0 }]);
         assert!(lost.caught_up && lost.attached == 1, "once is enough");
+    }
+
+    #[test]
+    fn a_topic_without_partitions_has_been_read() {
+        let mut progress = Progress::default();
+        assert!(!progress.snapshot().caught_up, "it is not known yet which there are");
+        progress.observe(&Event::Listed);
+        let snapshot = progress.snapshot();
+        assert_eq!((snapshot.caught_up, snapshot.partitions, snapshot.of, snapshot.unknown), (true, 0, 0, 0));
     }
 
     #[test]

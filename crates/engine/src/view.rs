@@ -94,4 +94,18 @@ impl PartitionPhase {
     pub const fn blocks_watermark(self) -> bool {
         !matches!(self, Self::Idle | Self::AtTarget)
     }
+
+    /// As displays and servers name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Discovered => "discovered",
+            Self::Detached => "detached",
+            Self::Restoring => "restoring",
+            Self::CatchingUp => "catching-up",
+            Self::CaughtUp => "caught-up",
+            Self::Idle => "idle",
+            Self::HoldingOpen => "holding-open",
+            Self::AtTarget => "at-target",
+        }
+    }
 }

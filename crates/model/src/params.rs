@@ -1,5 +1,6 @@
 //! The text parameters of a module: names and values, each name once, none of them unknown.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::duration::{BadDuration, parse_duration};
@@ -93,9 +94,9 @@ impl Params {
 
     /// Collects parameters; an error if a name is given twice or a value is empty.
     pub fn new<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParams> {
-        let mut given: Vec<(String, String)> = Vec::new();
+        let (mut given, mut names) = (Vec::new(), BTreeSet::new());
         for (name, value) in params {
-            if given.iter().any(|(known, _)| known == name) {
+            if !names.insert(name) {
                 return Err(BadParams::Repeated(name.to_owned()));
             }
             if value.trim().is_empty() {

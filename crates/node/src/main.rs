@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use isotherm_node::{Config, DEFAULT_PORT, Node};
 use isotherm_terminal::log::{self, Filter, LogFormat};
-use isotherm_terminal::{signals, stderr};
+use isotherm_terminal::{args, signals, stderr};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ struct Flags {
 }
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let flags: Flags = args::parse();
     if let Some(shell) = flags.completions {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Flags::command(), "isotherm-node", &mut script);

@@ -110,7 +110,18 @@ pub(super) fn status(snapshot: &Snapshot, windows: u64, paint: Paint) -> String 
     paint.faint(&format!("{waiting} … {partitions}, {place}{rate}"))
 }
 
+/// How catching up goes: as a part of all there is, once that is known.
 pub(crate) fn catching_up(snapshot: &Snapshot) -> String {
+    if snapshot.unknown > 0 {
+        return format!(
+            "catching up: the ends of {} of {} partitions are not known yet; {} of at least {} records, {}/s",
+            snapshot.unknown,
+            snapshot.partitions,
+            thousands(snapshot.read),
+            thousands(snapshot.of),
+            thousands(snapshot.rate.round() as u64),
+        );
+    }
     let left = snapshot.left().map_or(String::new(), |left| format!(", {} s left", left.as_secs()));
     format!(
         "catching up {} {:>3.0} %  {} of {} records, {}/s{left}",

@@ -172,6 +172,7 @@ fn the_status_says_how_reading_goes() {
     let snapshot = Snapshot {
         partitions: 5,
         attached: 5,
+        unknown: 0,
         caught_up: true,
         read: 100,
         of: 100,
@@ -192,6 +193,12 @@ fn the_status_says_how_reading_goes() {
     assert_eq!(
         render::status(&behind, 3, plain),
         "catching up ████████████░░░░░░░░  60 %  1,200,000 of 2,000,000 records, 400,000/s, 2 s left"
+    );
+    // What is known has been read, but of one partition nothing is known.
+    let unknown = Snapshot { read: 2_000_000, unknown: 1, ..behind };
+    assert_eq!(
+        render::catching_up(&unknown),
+        "catching up: the ends of 1 of 5 partitions are not known yet; 2,000,000 of at least 2,000,000 records, 400,000/s"
     );
 }
 

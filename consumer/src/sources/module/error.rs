@@ -5,16 +5,13 @@ use isotherm_model::partial::PartitionId;
 /// Why the module at the broker does not combine.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
-    /// The cluster has no such module.
     #[error("the cluster at {address} has no SmartModule `{module}`")]
     Missing { address: String, module: String },
-    /// The module refuses its parameters or fails.
     #[error(
         "the SmartModule `{module}` on the cluster fails for partition {partition} of `{topic}`, from offset {position} on: \
          {reason}"
     )]
     Fails { module: String, topic: String, partition: PartitionId, position: i64, reason: String },
-    /// What the module gives is no partial.
     #[error(
         "what the SmartModule `{module}` gave for partition {partition} of `{topic}` from offset {offset} on is no \
          partial: {reason}"
@@ -27,13 +24,16 @@ pub enum ModuleError {
         offset: i64,
         reason: String,
     },
-    /// There is something to read, but nothing comes, and another module has the name of ours.
+    #[error(
+        "the SPU refuses to give partition {partition} of `{topic}` from offset {position} on: {reason}\nThe broker's own \
+         log says more; run again when it is mended."
+    )]
+    Refused { topic: String, partition: PartitionId, position: i64, reason: String },
     #[error(
         "nothing comes from partition {partition} of `{topic}`, which is read up to offset {position} and ends at {end}: \
          another module stands under the name `{module}`"
     )]
     NothingComes { module: String, topic: String, partition: PartitionId, position: i64, end: i64 },
-    /// The broker speaks too old a protocol.
     #[error(
         "the broker at {address} is too old: its stream fetch knows no SmartModules by name. Use Fluvio 0.50 or newer."
     )]

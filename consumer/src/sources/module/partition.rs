@@ -20,6 +20,7 @@ use tracing::warn;
 
 use self::attach::Attached;
 use super::super::error::SourceError;
+use super::super::lost::LostLog;
 use super::super::start::Progress;
 use super::super::topic::Outlet;
 use super::ModuleContext;
@@ -116,13 +117,13 @@ pub(super) struct Reader {
     pub(super) policy: Policy,
     /// Since when it has been attached; `None` while it is not.
     attached: Option<Instant>,
-    /// When it was last logged that the connection is lost; `None` while it is not.
-    pub(super) logged_lost: Option<Instant>,
+    pub(super) lost: LostLog,
 }
 
 impl Reader {
     pub(super) fn new(context: Arc<ModuleContext>, api: Box<dyn BrokerApi>, outlet: Outlet) -> Self {
         Self {
+            lost: LostLog::new(&context.source.topic, outlet.partition),
             context,
             api,
             partition: outlet.partition,
@@ -132,7 +133,6 @@ impl Reader {
             looked_up: None,
             policy: Policy::new(),
             attached: None,
-            logged_lost: None,
         }
     }
 
