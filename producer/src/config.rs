@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use isotherm_fluvio::{Compression, FluvioClusterConfig};
 
 use crate::clock::EventClock;
@@ -68,14 +69,14 @@ pub enum Input {
     Stdin,
 }
 
-/// What messages are keyed by. The key decides the partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What messages are keyed by. The key decides the partition; without one partitions take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Key {
-    /// The group: the state.
+    /// The state
     Group,
-    /// The sensor's id.
+    /// The sensor's id
     Sensor,
-    /// No key: partitions take turns.
+    /// No key
     #[default]
     None,
 }

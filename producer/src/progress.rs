@@ -108,8 +108,8 @@ struct Meter {
 impl Meter {
     fn position(&self) -> u64 {
         match self.goal {
-            Goal::InputBytes(_) => self.counters.input_bytes(),
-            Goal::Messages(_) | Goal::Open => self.counters.acknowledged(),
+            Goal::InputBytes(_) => self.counters.input_bytes.get(),
+            Goal::Messages(_) | Goal::Open => self.counters.acknowledged.get(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Meter {
 
     /// `12,000 of 60,000 messages, 1,000/s, 48s left`.
     fn line(&mut self, now: Instant) -> String {
-        let acknowledged = self.counters.acknowledged();
+        let acknowledged = self.counters.acknowledged.get();
         // A rate over less than a second jumps about.
         if now - self.last.0 >= Duration::from_secs(1) {
             self.rate = per_second(acknowledged.saturating_sub(self.last.1), now - self.last.0);
@@ -167,24 +167,24 @@ mod tests {
     fn a_line_says_count_rate_and_time_left() {
         let (mut meter, after) = meter(Goal::Messages(60_000));
         assert_eq!(meter.line(after(0)), "0 of 60,000 messages, 0/s");
-        meter.counters.add_acknowledged(12_000);
+        meter.counters.acknowledged.add(12_000);
         assert_eq!(meter.line(after(10)), "12,000 of 60,000 messages, 1,200/s, 40s left");
-        meter.counters.add_acknowledged(1_000);
+        meter.counters.acknowledged.add(1_000);
         assert_eq!(meter.line(after(12)), "13,000 of 60,000 messages, 500/s, 44s left");
     }
 
     #[test]
     fn the_time_left_of_an_input_comes_from_its_bytes() {
         let (mut meter, after) = meter(Goal::InputBytes(1_000));
-        meter.counters.add_input_bytes(750);
-        meter.counters.add_acknowledged(3);
+        meter.counters.input_bytes.add(750);
+        meter.counters.acknowledged.add(3);
         assert_eq!((meter.position(), meter.line(after(3))), (750, "3 messages, 1/s, 1s left".to_owned()));
     }
 
     #[test]
     fn without_a_goal_there_is_no_time_left() {
         let (mut meter, after) = self::meter(Goal::Open);
-        meter.counters.add_acknowledged(9);
+        meter.counters.acknowledged.add(9);
         assert_eq!(meter.line(after(3)), "9 messages, 3/s");
     }
 }

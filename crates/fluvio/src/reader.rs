@@ -39,11 +39,8 @@ pub enum ReadError {
     /// The way to the leader is broken, and stays so.
     #[error("partition {partition} of `{topic}` cannot be read from offset {offset} on: {reason}")]
     Unavailable {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
-        /// From where.
         offset: i64,
         /// What the last attempt said.
         reason: String,
@@ -51,13 +48,10 @@ pub enum ReadError {
     /// The log does not reach back so far any longer.
     #[error("partition {partition} of `{topic}` begins at offset {start} now: the broker's retention has cut {offset}")]
     Evicted {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// What was to be read.
         offset: i64,
-        /// Where the log begins.
         start: i64,
     },
     /// The log ends before the offset that must be read.
@@ -66,13 +60,10 @@ pub enum ReadError {
          was read, or its broker lost its tail"
     )]
     Shorter {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// Up to where it was to be read.
         offset: i64,
-        /// Where the log ends.
         end: i64,
         /// Whether a leader that is new may not know the whole of what was committed yet.
         replicated: bool,
@@ -83,9 +74,7 @@ pub enum ReadError {
          log is damaged"
     )]
     Misplaced {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// Where the batch before ends.
         expected: i64,
@@ -94,30 +83,13 @@ pub enum ReadError {
     },
     /// A batch that cannot be read.
     #[error("partition {partition} of `{topic}`: the batch at offset {offset} is damaged in the broker's log: {what}")]
-    Damaged {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// The batch's first offset.
-        offset: i64,
-        /// What is wrong.
-        what: String,
-    },
+    Damaged { topic: String, partition: PartitionId, offset: i64, what: String },
     /// The topic is gone.
     #[error("the topic `{topic}` was deleted")]
-    Deleted {
-        /// The topic.
-        topic: String,
-    },
+    Deleted { topic: String },
     /// The client's own settings cannot be used.
     #[error("the settings for the cluster at {address} cannot be used: {reason}")]
-    Settings {
-        /// The controller's address.
-        address: String,
-        /// What is wrong with them.
-        reason: String,
-    },
+    Settings { address: String, reason: String },
 }
 
 /// The end of a reader that waits for more.

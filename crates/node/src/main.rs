@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use isotherm_node::{Config, DEFAULT_PORT, Node};
 use isotherm_terminal::log::{self, Filter, LogFormat};
-use isotherm_terminal::{signals, stderr};
+use isotherm_terminal::{process, signals, stderr};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -53,17 +53,24 @@ struct Flags {
     completions: Option<clap_complete::Shell>,
 }
 
+type Failure = Box<dyn std::error::Error>;
+
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let code = execute(Flags::parse()).unwrap_or_else(|error| {
+        stderr::write(format!("error: {error}\n"));
+        ExitCode::FAILURE
+    });
+    stderr::flush();
+    code
+}
+
+fn execute(flags: Flags) -> Result<ExitCode, Failure> {
     if let Some(shell) = flags.completions {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Flags::command(), "isotherm-node", &mut script);
-        // A closed pipe ends quietly.
-        let _ = std::io::stdout().write_all(&script);
-        return ExitCode::SUCCESS;
+        process::print_completions(shell, &mut Flags::command(), "isotherm-node")?;
+        return Ok(ExitCode::SUCCESS);
     }
     let Some(data) = flags.data else {
-        return ExitCode::from(2);
+        return Ok(ExitCode::from(2));
     };
     let level = ["info", "info,isotherm_node=debug", "info,isotherm_node=trace"][usize::from(flags.verbose.min(2))];
     log::start(Filter::Default(level), flags.verbose, LogFormat::Text);
@@ -73,15 +80,6 @@ fn main() -> ExitCode {
     config.listen_spu = flags.listen_spu;
     config.fsync = flags.fsync;
     config.retention_check = flags.retention_check;
-    let code = serve(config).unwrap_or_else(|error| {
-        stderr::write(format!("error: {error}\n"));
-        ExitCode::FAILURE
-    });
-    stderr::flush();
-    code
-}
-
-fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let runtime = Runtime::new()?;
     let ended = runtime.block_on(run(config));
     // A SmartModule that never ends does not keep the process.
@@ -104,7 +102,7 @@ fn allow_open_files() {
     }
 }
 
-async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(config: Config) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     signals::watch(shutdown.clone(), || {})?;
     let node = Node::bind(config).await?;

@@ -4,10 +4,12 @@
 //! - [`screen`]: lines that stay in place, with other text above them
 //! - [`progress`]: bars and numbers for such lines
 //! - [`log`]: what is logged, on standard error
+//! - [`process`]: what programs do with their process before they begin
 //! - [`signals`]: Ctrl-C and SIGTERM
 
 mod frame;
 pub mod log;
+pub mod process;
 pub mod progress;
 pub mod screen;
 pub mod signals;

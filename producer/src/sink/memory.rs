@@ -36,8 +36,8 @@ impl Sink for MemorySink {
     async fn send(&mut self, messages: &Messages) -> Result<(), ProduceError> {
         let mut held = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         held.extend(messages.iter().map(|message| (message.key.map(<[u8]>::to_vec), message.value.to_vec())));
-        self.counters.add_sent(messages.len() as u64);
-        self.counters.add_acknowledged(messages.len() as u64);
+        self.counters.sent.add(messages.len() as u64);
+        self.counters.acknowledged.add(messages.len() as u64);
         Ok(())
     }
 

@@ -162,8 +162,8 @@ impl Sink for FailAfter {
             return Err(ProduceError::Ended);
         }
         self.rest -= 1;
-        self.counters.add_sent(104);
-        self.counters.add_acknowledged(100);
+        self.counters.sent.add(104);
+        self.counters.acknowledged.add(100);
         Ok(())
     }
 

@@ -16,12 +16,13 @@ mod topics;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use fluvio_controlplane_metadata::smartmodule::SmartModuleSpec;
 use fluvio_controlplane_metadata::topic::TopicSpec;
 use fluvio_protocol::link::ErrorCode;
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::lock::FolderLock;
 use crate::log::PartitionLog;
@@ -66,7 +67,6 @@ pub(crate) struct Catalog {
     fsync: bool,
     segment_bytes: u64,
     contents: RwLock<Contents>,
-    /// Held while a change is made, so that changes come one after the other.
     change: Mutex<()>,
     version: watch::Sender<u64>,
     _lock: FolderLock,
@@ -126,6 +126,11 @@ impl Catalog {
         self.contents().topics.get(topic).map(|topic| topic.spec.clone())
     }
 
+    /// Held while a change is made, so that changes come one after the other.
+    fn one_change(&self) -> MutexGuard<'_, ()> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn contents(&self) -> RwLockReadGuard<'_, Contents> {
         // What is inside is replaced entry by entry; a panic elsewhere leaves it sound.
         self.contents.read().unwrap_or_else(PoisonError::into_inner)
@@ -135,4 +140,9 @@ impl Catalog {
         change(&mut self.contents.write().unwrap_or_else(PoisonError::into_inner));
         self.version.send_modify(|version| *version += 1);
     }
+}
+
+fn storage(error: impl std::fmt::Display) -> Refusal {
+    warn!(%error, "a change of topics or SmartModules failed");
+    Refusal::new(ErrorCode::StorageError, error.to_string())
 }

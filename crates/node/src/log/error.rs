@@ -1,7 +1,7 @@
 //! Errors of a partition's log. Each names the file and the next step.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fluvio_protocol::link::ErrorCode;
 
@@ -45,6 +45,12 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// The error of an action on a file or folder that the operating system refused.
+    pub(crate) fn io(partition: &PartitionId, action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let (partition, path) = (partition.clone(), path.to_owned());
+        move |source| Self::Io { partition: partition.clone(), action, path: path.clone(), source }
+    }
+
     /// The error code for a client whose read failed.
     pub(crate) fn code(&self) -> ErrorCode {
         match self {

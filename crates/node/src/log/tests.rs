@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use fluvio_compression::Compression;
-use fluvio_protocol::record::Record;
+use fluvio_protocol::record::{BatchHeader, Record};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::batch::{self, Header, NewBatch};
+use super::batch::{self, Header};
 use super::partition::Chunk;
-use super::{LogError, LogOptions, PartitionId, PartitionLog, Retention, records};
+use super::{LogError, LogOptions, PartitionId, PartitionLog, Retention};
 
 mod retention;
 mod torn;
@@ -29,14 +29,16 @@ fn open(folder: &Path) -> PartitionLog {
 /// A batch of `count` records with values of `bytes` bytes that no other has.
 fn batch(seed: usize, count: usize, bytes: usize, compression: Compression) -> Bytes {
     let records: Vec<Record> = (0..count).map(|n| Record::new(format!("{seed}-{n}-{}", "x".repeat(bytes)))).collect();
-    let new = NewBatch {
-        base_offset: 0,
-        last_offset_delta: count as i32 - 1,
-        compression,
-        first_timestamp: 1_000,
-        max_timestamp: 1_000,
-    };
-    new.build(&records::encode(&records).unwrap()).unwrap()
+    of(records, compression)
+}
+
+/// A batch of these records.
+fn of(records: Vec<Record>, compression: Compression) -> Bytes {
+    let (last_offset_delta, time) = (records.len() as i32 - 1, 1_000);
+    let mut header =
+        BatchHeader { last_offset_delta, first_timestamp: time, max_time_stamp: time, ..Default::default() };
+    header.set_compression(compression);
+    batch::build(0, header, &records).unwrap()
 }
 
 /// What the log stores for a batch.

@@ -118,9 +118,9 @@ async fn send_all<B: Broker>(
     loop {
         let batch = queue.take().await;
         let batch = batch.seal(compression).map_err(|error| ProduceError::Encode(error.to_string()))?;
-        counters.add_sent(batch.messages);
+        counters.sent.add(batch.messages);
         sender.send(&batch).await?;
-        counters.add_acknowledged(batch.messages);
+        counters.acknowledged.add(batch.messages);
     }
 }
 

@@ -173,7 +173,7 @@ impl PartitionLog {
                 warn!(partition = %self.id, %error, "could not undo a failed write");
                 inner.failed = true;
             }
-            return Err(LogError::Io { partition: self.id.clone(), action: "append to", path, source });
+            return Err(self.failed("append to", &path)(source));
         }
         for (offset, bytes) in notes {
             segment.note(offset, bytes);
@@ -189,17 +189,12 @@ impl PartitionLog {
 
     /// The segment for the next `bytes` bytes: the last one, or a new one behind it.
     fn writable<'a>(&self, inner: &'a mut Inner, bytes: u64) -> Result<&'a mut Segment, LogError> {
-        let io_error = |source| LogError::Io {
-            partition: self.id.clone(),
-            action: "start a segment in",
-            path: self.folder.clone(),
-            source,
-        };
+        let io_error = self.failed("start a segment in", &self.folder);
         let full = inner.segments.last().is_none_or(|last| {
             last.size > HEADER_BYTES && last.size.saturating_add(bytes) > self.options.segment_bytes
         });
         if full {
-            let segment = Segment::create(&self.folder, inner.end, self.options.fsync).map_err(io_error)?;
+            let segment = Segment::create(&self.folder, inner.end, self.options.fsync).map_err(&io_error)?;
             if let Some(full) = inner.segments.last_mut() {
                 full.close();
             }
@@ -251,12 +246,16 @@ impl PartitionLog {
         if from < tip.start {
             return Err(self.before_start(from, tip.start));
         }
-        let (partition, path) = (self.id.clone(), path.to_owned());
-        opened.map(Arc::new).map_err(|source| LogError::Io { partition, action: "open", path, source })
+        opened.map(Arc::new).map_err(self.failed("open", path))
     }
 
     fn before_start(&self, offset: i64, start: i64) -> LogError {
         LogError::BeforeStart { partition: self.id.clone(), offset, start }
+    }
+
+    /// The error of an action on a file or folder that the operating system refused.
+    fn failed(&self, action: &'static str, path: &Path) -> impl Fn(io::Error) -> LogError + use<> {
+        LogError::io(&self.id, action, path)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -316,12 +315,8 @@ impl Reader<'_> {
     fn extend(&self, bytes: &mut Vec<u8>, position: u64, wanted: usize) -> Result<(), LogError> {
         let have = bytes.len();
         bytes.resize(wanted.max(have), 0);
-        self.file.read_exact_at(&mut bytes[have..], position + have as u64).map_err(|source| LogError::Io {
-            partition: self.partition.clone(),
-            action: "read",
-            path: self.path.to_owned(),
-            source,
-        })
+        let read = self.file.read_exact_at(&mut bytes[have..], position + have as u64);
+        read.map_err(LogError::io(self.partition, "read", self.path))
     }
 
     fn damaged(&self, position: u64, at: usize, offset: i64, what: &'static str) -> LogError {

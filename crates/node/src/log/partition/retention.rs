@@ -39,8 +39,7 @@ impl PartitionLog {
         let Some(start) = kept.filter(|_| expired > 0 && !self.tip().deleted) else {
             return Ok(inner.start());
         };
-        write_start(&self.folder, start)
-            .map_err(|source| self.failed("write where the log begins in", &self.folder, source))?;
+        write_start(&self.folder, start).map_err(self.failed("write where the log begins in", &self.folder))?;
         let removed: Vec<Segment> = inner.segments.drain(..expired).collect();
         // Under the lock, so that no reader looks for a removed segment.
         self.tip.send_modify(|tip| {
@@ -50,7 +49,7 @@ impl PartitionLog {
         drop(inner);
         info!(partition = %self.id, start, segments = removed.len(), "removed what retention does not keep");
         for segment in removed {
-            std::fs::remove_file(&segment.path).map_err(|source| self.failed("remove", &segment.path, source))?;
+            std::fs::remove_file(&segment.path).map_err(self.failed("remove", &segment.path))?;
         }
         Ok(start)
     }
@@ -65,7 +64,7 @@ impl PartitionLog {
                 None => false,
                 Some(age) => {
                     let written = std::fs::metadata(&segment.path).and_then(|found| found.modified());
-                    let written = written.map_err(|source| self.failed("look at", &segment.path, source))?;
+                    let written = written.map_err(self.failed("look at", &segment.path))?;
                     // A write in the future is not old.
                     now.duration_since(written).is_ok_and(|elapsed| elapsed > age)
                 }
@@ -77,10 +76,6 @@ impl PartitionLog {
             count += 1;
         }
         Ok(count)
-    }
-
-    fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> LogError {
-        LogError::Io { partition: self.id.clone(), action, path: path.to_owned(), source }
     }
 }
 
