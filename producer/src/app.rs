@@ -16,6 +16,7 @@ use crate::summary::Ending;
 /// Runs the program with the process's arguments: 0 for success (also when the reader of standard output goes away),
 /// 1 for a failure, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
 pub fn main() -> ExitCode {
+    process::prepare();
     let code = execute(&Args::parse()).unwrap_or_else(|error| {
         stderr::write_below(format!("error: {error}\n"));
         ExitCode::FAILURE

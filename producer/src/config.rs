@@ -27,10 +27,6 @@ pub struct Config {
     pub report: Report,
 }
 
-impl Config {
-    pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-}
-
 #[derive(Debug, Clone)]
 pub enum Source {
     Simulate {
@@ -117,24 +113,6 @@ pub struct FluvioSettings {
     pub compression: Option<Compression>,
     /// How long a batch is retried before the run fails.
     pub retry_timeout: Duration,
-}
-
-impl FluvioSettings {
-    /// In the range where throughput is best.
-    pub const BATCH_SIZE: usize = 512 * 1024;
-    pub const LINGER: Duration = Duration::from_millis(50);
-    pub const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
-
-    pub fn new(cluster: FluvioClusterConfig, topic: impl Into<String>) -> Self {
-        Self {
-            cluster,
-            topic: topic.into(),
-            batch_size: Self::BATCH_SIZE,
-            linger: Self::LINGER,
-            compression: None,
-            retry_timeout: Self::RETRY_TIMEOUT,
-        }
-    }
 }
 
 /// What is written to standard error besides errors.

@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 use self::child::{Child, Ended};
 use crate::Error;
 use crate::process::say;
-use crate::{build, paths, process, wasm};
+use crate::{build, paths, process};
 
 /// The exit code of a run that a signal ended.
 const INTERRUPTED: u8 = 130;
@@ -75,8 +75,7 @@ enum Event {
 impl Demo {
     pub(crate) fn run(self) -> Result<ExitCode, Error> {
         say("Building (the first time this takes some minutes) ...\n");
-        wasm::build()?;
-        build::binaries(&[])?;
+        build::all()?;
 
         let (events, inbox) = mpsc::channel();
         watch_signals(events.clone())?;

@@ -29,6 +29,7 @@ pub use self::flags::command;
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
+    isotherm_terminal::process::prepare();
     let cli = flags::Cli::parse();
     let code = execute::execute(cli);
     stderr::flush();

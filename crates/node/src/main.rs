@@ -10,10 +10,8 @@ use clap::{CommandFactory, Parser};
 use isotherm_node::{Config, DEFAULT_PORT, Node};
 use isotherm_terminal::log::{self, Filter, LogFormat};
 use isotherm_terminal::{process, signals, stderr};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +54,7 @@ struct Flags {
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
+    process::prepare();
     let code = execute(Flags::parse()).unwrap_or_else(|error| {
         stderr::write(format!("error: {error}\n"));
         ExitCode::FAILURE
@@ -74,7 +73,6 @@ fn execute(flags: Flags) -> Result<ExitCode, Failure> {
     };
     let level = ["info", "info,isotherm_node=debug", "info,isotherm_node=trace"][usize::from(flags.verbose.min(2))];
     log::start(Filter::Default(level), flags.verbose, LogFormat::Text);
-    allow_open_files();
     let mut config = Config::new(data);
     config.listen = flags.listen;
     config.listen_spu = flags.listen_spu;
@@ -92,23 +90,14 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("it must be more than 0".into()) } else { Ok(duration) }
 }
 
-/// Takes as many open files as the system lets this process have: each connection and each partition needs one.
-fn allow_open_files() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
-    // Some systems report a limit that they then refuse. The present limit stays.
-    if let Err(error) = raised {
-        debug!(%error, "cannot raise the number of open files");
-    }
-}
-
 async fn run(config: Config) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     signals::watch(shutdown.clone(), || {})?;
     let node = Node::bind(config).await?;
     // What was logged before stands before it.
     stderr::flush();
-    // A reader that has gone does not need it.
-    let _ = writeln!(std::io::stdout(), "listening on {}", node.address());
+    let line = format!("listening on {}", node.address());
+    // On a thread of its own, since the node waits for no reader. One that has gone does not need it.
+    std::thread::spawn(move || writeln!(std::io::stdout(), "{line}"));
     Ok(node.run(shutdown.cancelled_owned()).await?)
 }

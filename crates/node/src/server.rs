@@ -10,10 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::catalog::Catalog;
 use crate::engine::Engine;
+use crate::reason::plain;
 use crate::state::Shared;
 use crate::watchers::Watchers;
 use crate::{Config, NodeError, broker, controller};
@@ -131,15 +132,18 @@ async fn listen_near(controller: SocketAddr) -> Result<(TcpListener, SocketAddr)
     at(0).await
 }
 
-/// Removes, for ever, what the topics' retention does not keep.
+/// Looks after the files, for ever: whether they are in their places, and what the topics' retention does not keep.
 async fn clean(shared: &Arc<Shared>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let catalog = shared.catalog.clone();
         let work = move || {
+            if let Err(fault) = catalog.check_folder() {
+                return error!(%fault, "the data folder is lost");
+            }
             for log in catalog.all_logs() {
                 if let Err(error) = log.clean(SystemTime::now()) {
-                    warn!(%error, "retention could not remove what it does not keep; it tries again");
+                    warn!(%error, "a partition's files could not be looked after; it tries again");
                 }
             }
         };
@@ -172,7 +176,7 @@ where
             }
             Err(error) => {
                 if logged.is_none_or(|logged| logged.elapsed() >= ACCEPT_SILENCE) {
-                    warn!(%error, "cannot accept connections");
+                    warn!(error = plain(&error), "cannot accept connections; those that wait are accepted when it can");
                     logged = Some(Instant::now());
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;

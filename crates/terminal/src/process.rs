@@ -4,6 +4,22 @@ use std::io::{self, Write};
 
 use clap::Command;
 use clap_complete::Shell;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::stderr;
+
+/// What a program does first: it takes as many file descriptors as the system lets it have, and says through the thread of
+/// standard error what a panic says, so that a panic waits for no reader.
+pub fn prepare() {
+    // Some systems report a limit that they then refuse. The present limit stays.
+    let _ = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        stderr::write(format!("thread '{}' {panic}\n", thread.name().unwrap_or("<unnamed>")));
+        stderr::flush();
+    }));
+}
 
 /// Prints a completion script on standard output. A reader that has gone does not need it.
 ///

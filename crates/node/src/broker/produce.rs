@@ -6,7 +6,6 @@ use bytes::Bytes;
 use fluvio_controlplane_metadata::topic::CompressionAlgorithm;
 use fluvio_protocol::ByteBuf;
 use fluvio_protocol::link::ErrorCode;
-use fluvio_protocol::record::ReplicaKey;
 use fluvio_spu_schema::produce::{PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse};
 use fluvio_spu_schema::server::smartmodule::SmartModuleInvocation;
 use tracing::{error, warn};
@@ -78,23 +77,23 @@ fn store(
     if batches.is_empty() {
         return Ok(0);
     }
+    if let Err(fault) = shared.catalog.check_folder() {
+        error!(%fault, "cannot store");
+        return Err(ErrorCode::Other(fault.to_string()));
+    }
     match log.append(&batches) {
-        Ok(appended) => Ok(appended.base),
+        Ok(appended) => Ok(appended.start),
         Err(fault) => {
             error!(%fault, "cannot store");
-            Err(error_code(log, &fault))
+            Err(error_code(&fault))
         }
     }
 }
 
-fn error_code(log: &PartitionLog, fault: &LogError) -> ErrorCode {
-    if fault.is_storage_full() {
-        let id = log.id();
-        return ErrorCode::PartitionFull { replica_key: ReplicaKey::new(id.topic.clone(), id.number) };
-    }
+fn error_code(fault: &LogError) -> ErrorCode {
     match fault {
-        LogError::Failed { .. } => ErrorCode::PartitionShortCircuited,
         LogError::Deleted { .. } => ErrorCode::NotLeaderForPartition,
-        _ => ErrorCode::StorageError,
+        // A client shows what went wrong, and tries again.
+        fault => ErrorCode::Other(fault.to_string()),
     }
 }

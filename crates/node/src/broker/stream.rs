@@ -123,14 +123,8 @@ impl Stream {
             return Err(ErrorCode::Other(message).into());
         }
         loop {
-            let (read_to, sent) = match chain.take() {
-                None => self.send_stored(next).await?,
-                Some(running) => {
-                    let (running, read_to, sent) = self.send_answer(running, next).await?;
-                    chain = Some(running);
-                    (read_to, sent)
-                }
-            };
+            let (read_to, sent);
+            (chain, read_to, sent) = self.send_next(chain, next).await?;
             next = if sent { self.next_acknowledged().await? } else { self.next_stored(read_to).await? };
         }
     }
@@ -155,42 +149,29 @@ impl Stream {
         Ok(chain.map(|chain| RunningChain::new(chain, self.max_bytes)))
     }
 
-    /// Sends stored batches from `from` on. Says how far it read and whether it sent anything.
-    async fn send_stored(&mut self, from: i64) -> Result<(i64, bool), StreamEnd> {
-        let log = self.log.clone();
-        let max_bytes = self.max_bytes.min(MAX_ANSWER_BYTES);
-        if from >= log.tip().end {
-            return Ok((from, false));
-        }
-        let read = self.shared.blocking(move || log.read(from, max_bytes)).await;
-        let read = read.ok_or(ErrorCode::UnknownServerError)?.map_err(|error| {
-            warn!(%error, "a stream cannot be read on");
-            error.code()
-        })?;
-        if read.data.is_empty() {
-            return Ok((from, false));
-        }
-        self.send(ErrorCode::None, 0, read.data).await?;
-        Ok((read.next, true))
-    }
-
-    /// Sends what the SmartModules make of the log from `from` on.
-    async fn send_answer(
-        &mut self,
-        mut chain: RunningChain,
+    /// Sends what comes from `from` on: stored batches, or what the SmartModules make of them. Gives the chain back, says how far
+    /// it read and whether it sent anything.
+    async fn send_next(
+        &self,
+        mut chain: Option<RunningChain>,
         from: i64,
-    ) -> Result<(RunningChain, i64, bool), StreamEnd> {
+    ) -> Result<(Option<RunningChain>, i64, bool), StreamEnd> {
         if from >= self.log.tip().end {
             return Ok((chain, from, false));
         }
-        let (log, stop) = (self.log.clone(), self.stop.clone());
+        let (log, stop, max_bytes) = (self.log.clone(), self.stop.clone(), self.max_bytes.min(MAX_ANSWER_BYTES));
         let work = move || {
-            let answer = chain.next_output(&log, from, &stop);
+            let answer = match &mut chain {
+                Some(chain) => chain.next_output(&log, from, &stop),
+                None => log.read(from, max_bytes).map(ChainOutput::from).map_err(|error| {
+                    warn!(%error, "a stream cannot be read on");
+                    error.code()
+                }),
+            };
             (chain, answer)
         };
-        let done = self.shared.blocking(work).await;
         let broken = || ErrorCode::Other("SmartModule err: its answer cannot be read".into());
-        let (chain, answer) = done.ok_or_else(broken)?;
+        let (chain, answer) = self.shared.blocking(work).await.ok_or_else(broken)?;
         let ChainOutput { batch, error, next } = answer?;
         if self.stop.is_cancelled() {
             return Err(StreamEnd::Gone);
@@ -199,7 +180,9 @@ impl Stream {
             return Ok((chain, next, false));
         }
         let code = error.map_or(ErrorCode::None, |error| ErrorCode::SmartModuleRuntimeError(Box::new(error)));
-        self.send(code, next, batch).await?;
+        // Stored batches say themselves where they end.
+        let next_filter_offset = if chain.is_some() { next } else { 0 };
+        self.send(code, next_filter_offset, batch).await?;
         Ok((chain, next, true))
     }
 

@@ -69,7 +69,7 @@ pub(crate) struct Catalog {
     contents: RwLock<Contents>,
     change: Mutex<()>,
     version: watch::Sender<u64>,
-    _lock: FolderLock,
+    lock: FolderLock,
 }
 
 impl Catalog {
@@ -84,7 +84,7 @@ impl Catalog {
             contents: RwLock::default(),
             change: Mutex::default(),
             version: watch::Sender::new(1),
-            _lock: lock,
+            lock,
         };
         let contents = Contents { topics: catalog.load_topics()?, modules: catalog.load_modules()? };
         catalog.contents = RwLock::new(contents);
@@ -126,9 +126,16 @@ impl Catalog {
         self.contents().topics.get(topic).map(|topic| topic.spec.clone())
     }
 
+    /// Fails once the data folder is no longer where it was. What is written then may be lost, or belong to another node.
+    pub(crate) fn check_folder(&self) -> Result<(), NodeError> {
+        self.lock.check()
+    }
+
     /// Held while a change is made, so that changes come one after the other.
-    fn one_change(&self) -> MutexGuard<'_, ()> {
-        self.change.lock().unwrap_or_else(PoisonError::into_inner)
+    fn one_change(&self) -> Result<MutexGuard<'_, ()>, Refusal> {
+        let held = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_folder().map_err(storage)?;
+        Ok(held)
     }
 
     fn contents(&self) -> RwLockReadGuard<'_, Contents> {

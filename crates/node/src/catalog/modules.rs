@@ -61,7 +61,7 @@ impl Catalog {
         if dry_run {
             return Ok(id);
         }
-        let _change = self.one_change();
+        let _change = self.one_change()?;
         let bytes = serde_json::to_vec(&spec).map_err(storage)?;
         files::replace(&self.module_path(&id), &bytes).map_err(storage)?;
         info!(module = id, bytes = spec.wasm.payload.len(), "stored");
@@ -73,7 +73,7 @@ impl Catalog {
 
     /// Deletes a SmartModule; `name` may be `group/name@version`. Blocks on the disk.
     pub(crate) fn delete_module(&self, name: &str) -> Result<(), Refusal> {
-        let _change = self.one_change();
+        let _change = self.one_change()?;
         let id = SmartModulePackageKey::from_qualified_name(name)
             .map_err(|error| Refusal::new(ErrorCode::SmartModuleError, error.to_string()))?
             .store_id();

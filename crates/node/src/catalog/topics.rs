@@ -91,7 +91,7 @@ impl Catalog {
 
     /// Makes a topic and its logs. Blocks on the disk.
     pub(crate) fn create_topic(&self, name: &str, spec: TopicSpec) -> Result<(), Refusal> {
-        let _change = self.one_change();
+        let _change = self.one_change()?;
         self.check_topic(name, &spec)?;
         let folder = self.topics_folder();
         let made = tempfile::Builder::new().prefix(".new-").tempdir_in(&folder).map_err(storage)?;
@@ -123,7 +123,7 @@ impl Catalog {
 
     /// Gives a topic more partitions. Blocks on the disk.
     pub(crate) fn add_partitions(&self, name: &str, count: u32) -> Result<(), Refusal> {
-        let _change = self.one_change();
+        let _change = self.one_change()?;
         let Some(mut topic) = self.contents().topics.get(name).cloned() else {
             return Err(not_found(name));
         };
@@ -160,7 +160,7 @@ impl Catalog {
 
     /// Deletes a topic, ends its readers, and removes its files. Blocks on the disk.
     pub(crate) fn delete_topic(&self, name: &str, force: bool) -> Result<(), Refusal> {
-        let _change = self.one_change();
+        let _change = self.one_change()?;
         let Some(topic) = self.contents().topics.get(name).cloned() else {
             return Err(not_found(name));
         };

@@ -19,9 +19,9 @@ use fluvio_smartengine::SmartModuleChainInstance;
 use fluvio_smartmodule::dataplane::smartmodule::{SmartModuleInput, SmartModuleOutput};
 use tokio_util::sync::CancellationToken;
 
-use crate::log::PartitionLog;
 use crate::log::batch::{self, Header};
 use crate::log::records;
+use crate::log::{Chunk, PartitionLog};
 
 const READ_BYTES: usize = 1024 * 1024;
 /// An answer that has output is sent after this many bytes of log, decompressed, so that a client with a large backlog does not
@@ -39,6 +39,13 @@ pub(crate) struct ChainOutput {
     pub(crate) error: Option<SmartModuleTransformRuntimeError>,
     /// The offset behind the last record that was read.
     pub(crate) next: i64,
+}
+
+impl From<Chunk> for ChainOutput {
+    /// The log as it is.
+    fn from(stored: Chunk) -> Self {
+        Self { batch: stored.data, error: None, next: stored.next }
+    }
 }
 
 /// A chain at work on one partition for one consumer.

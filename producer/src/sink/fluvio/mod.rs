@@ -90,11 +90,6 @@ impl FluvioSink {
         let partitioner = Partitioner::new(queues.len(), online);
         Self { queues, partitioner, failure, senders }
     }
-
-    /// How many partitions the topic has.
-    pub fn partitions(&self) -> usize {
-        self.queues.len()
-    }
 }
 
 /// How batches of this topic are compressed.

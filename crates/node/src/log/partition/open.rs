@@ -95,6 +95,6 @@ impl PartitionLog {
         let bytes = segments.iter().map(|segment| segment.size - HEADER_BYTES).sum();
         info!(partition = %id, start, end, segments = segments.len(), "opened");
         let tip = watch::Sender::new(Tip { start, end, bytes, deleted: false });
-        Ok(Self { id, folder, options, inner: Mutex::new(Inner { segments, end, failed: false }), tip })
+        Ok(Self { id, folder, options, inner: Mutex::new(Inner { segments, lost: None, failed: false }), tip })
     }
 }

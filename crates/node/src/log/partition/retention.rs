@@ -27,17 +27,23 @@ pub(crate) struct Retention {
 }
 
 impl PartitionLog {
-    /// Removes the oldest segments that the topic's retention does not keep at `now`. Gives the new begin of the log.
+    /// Looks whether all files are in their places, and removes the oldest segments that the topic's retention does not keep at
+    /// `now`. Gives the new begin of the log.
     /// Blocks on the disk if there is something to remove.
     ///
     /// # Errors
-    /// [`LogError::Io`]. What could not be removed is tried again by the next call, or the next start.
+    /// [`LogError::Io`], [`LogError::Lost`]. What could not be removed is tried again by the next call, or the next start.
     pub(crate) fn clean(&self, now: SystemTime) -> Result<i64, LogError> {
         let mut inner = self.lock();
+        inner.lost = inner.segments.iter().find(|segment| !segment.is_in_place()).map(|segment| segment.path.clone());
+        // Otherwise the files of another folder could be removed.
+        if let Some(path) = &inner.lost {
+            return Err(LogError::Lost { partition: self.id.clone(), path: path.clone() });
+        }
         let expired = self.expired(&inner, now)?;
         let kept = inner.segments.get(expired).map(|segment| segment.base);
         let Some(start) = kept.filter(|_| expired > 0 && !self.tip().deleted) else {
-            return Ok(inner.start());
+            return Ok(self.tip().start);
         };
         write_start(&self.folder, start).map_err(self.failed("write where the log begins in", &self.folder))?;
         let removed: Vec<Segment> = inner.segments.drain(..expired).collect();
