@@ -16,7 +16,6 @@ use crate::summary::Ending;
 /// Runs the program with the process's arguments: 0 for success (also when the reader of standard output goes away),
 /// 1 for a failure, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
 pub fn main() -> ExitCode {
-    process::prepare();
     let code = execute(&Args::parse()).unwrap_or_else(|error| {
         stderr::write_below(format!("error: {error}\n"));
         ExitCode::FAILURE
@@ -28,6 +27,7 @@ pub fn main() -> ExitCode {
 type Failure = Box<dyn std::error::Error>;
 
 fn execute(args: &Args) -> Result<ExitCode, Failure> {
+    process::prepare()?;
     if let Some(shell) = args.completions {
         process::print_completions(shell, &mut Args::command(), "isotherm-producer")?;
         return Ok(ExitCode::SUCCESS);

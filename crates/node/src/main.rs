@@ -54,7 +54,6 @@ struct Flags {
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
-    process::prepare();
     let code = execute(Flags::parse()).unwrap_or_else(|error| {
         stderr::write(format!("error: {error}\n"));
         ExitCode::FAILURE
@@ -64,6 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn execute(flags: Flags) -> Result<ExitCode, Failure> {
+    process::prepare()?;
     if let Some(shell) = flags.completions {
         process::print_completions(shell, &mut Flags::command(), "isotherm-node")?;
         return Ok(ExitCode::SUCCESS);

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 /// An error of the operating system, for people.
 pub(crate) fn plain(error: &io::Error) -> String {
-    let means = match error.raw_os_error().map(Errno::from_raw) {
+    let means = match os_error(error).map(Errno::from_raw) {
         Some(Errno::ENOSPC) => "the disk is full: make room on it",
         Some(Errno::EDQUOT) => "the disk quota is used up: make room, or raise it",
         Some(Errno::EMFILE) => "the node has no file descriptor left: raise its hard limit (`ulimit -Hn`)",
@@ -14,6 +14,12 @@ pub(crate) fn plain(error: &io::Error) -> String {
         _ => return error.to_string(),
     };
     format!("{means} ({error})")
+}
+
+/// The system's number for it. A library that adds the path keeps the number in the text only.
+fn os_error(error: &io::Error) -> Option<i32> {
+    let in_text = || error.to_string().split_once("(os error ")?.1.split_once(')')?.0.parse().ok();
+    error.raw_os_error().or_else(in_text)
 }
 
 #[cfg(test)]
@@ -30,5 +36,7 @@ mod tests {
             let text = plain(&errno.into());
             assert!(text.contains(said), "{text}");
         }
+        let named = tempfile::tempfile_in("/nowhere/at/all").unwrap_err();
+        assert_eq!(os_error(&named), Some(Errno::ENOENT as i32), "{named:?}");
     }
 }

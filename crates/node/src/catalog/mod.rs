@@ -15,6 +15,8 @@ mod modules;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -26,6 +28,7 @@ use tracing::warn;
 
 use crate::lock::FolderLock;
 use crate::log::PartitionLog;
+use crate::reason::plain;
 use crate::{Config, NodeError};
 
 pub(crate) use modules::unpack;
@@ -134,7 +137,7 @@ impl Catalog {
     /// Held while a change is made, so that changes come one after the other.
     fn one_change(&self) -> Result<MutexGuard<'_, ()>, Refusal> {
         let held = self.change.lock().unwrap_or_else(PoisonError::into_inner);
-        self.check_folder().map_err(storage)?;
+        self.check_folder().map_err(failed)?;
         Ok(held)
     }
 
@@ -149,7 +152,11 @@ impl Catalog {
     }
 }
 
-fn storage(error: impl std::fmt::Display) -> Refusal {
+fn storage(error: impl Into<io::Error>) -> Refusal {
+    failed(plain(&error.into()))
+}
+
+fn failed(error: impl fmt::Display) -> Refusal {
     warn!(%error, "a change of topics or SmartModules failed");
     Refusal::new(ErrorCode::StorageError, error.to_string())
 }

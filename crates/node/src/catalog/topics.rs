@@ -11,7 +11,7 @@ use fluvio_sc_schema::shared::validate_resource_name;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Catalog, Refusal, SPU_ID, Topic, files, storage};
+use super::{Catalog, Refusal, SPU_ID, Topic, failed, files, storage};
 use crate::NodeError;
 use crate::log::{LogError, LogOptions, PartitionId, PartitionLog, Retention};
 
@@ -111,7 +111,7 @@ impl Catalog {
                 if let Err(error) = files::remove(&path) {
                     warn!(topic = name, %error, "could not remove what was made of a topic; it is there at the next start");
                 }
-                return Err(storage(error));
+                return Err(failed(error));
             }
         };
         info!(topic = name, partitions = logs.len(), "created");
@@ -147,7 +147,7 @@ impl Catalog {
             _ => ReplicaSpec::new_computed(after, 1, None),
         });
         let path = self.topics_folder().join(name);
-        let logs = self.logs(name, &path, before..after, &topic.spec, PartitionLog::create).map_err(storage)?;
+        let logs = self.logs(name, &path, before..after, &topic.spec, PartitionLog::create).map_err(failed)?;
         files::sync_folder(&path).map_err(storage)?;
         write_settings(&path, &topic.spec)?;
         topic.logs.extend(logs);

@@ -114,7 +114,8 @@ fn sealed(mut batch: Vec<u8>) -> Vec<u8> {
     batch
 }
 
-async fn produced(socket: &mut Socket, records: Vec<u8>) -> ErrorCode {
+/// What the node answers to a batch.
+pub(crate) async fn produced(socket: &mut Socket, records: Vec<u8>) -> ErrorCode {
     let response = within(socket.ask(&request(records))).await;
     response.responses[0].partitions[0].error_code.clone()
 }

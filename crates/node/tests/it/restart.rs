@@ -1,8 +1,5 @@
 //! What is there after an end, a kill, a torn tail; two nodes on one folder.
 
-use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -11,13 +8,12 @@ use fluvio::metadata::spu::SpuSpec;
 use fluvio::metadata::topic::TopicSpec;
 use fluvio::{Compression, Fluvio, Offset};
 use isotherm_node::{Config, Node, NodeError};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
 
 use crate::hostile::{Socket, batch_of, bounds, frame, request};
+use crate::limits::{address, command};
 use crate::support::{
     ONE_PER_BATCH, Running, admin, consume, create_module, create_topic, from, predefined, produce, seen, through,
     values, with_topic, within,
@@ -105,26 +101,6 @@ async fn half_made_and_half_deleted_topics_are_gone() {
     node.stop().await;
 }
 
-/// The program, with its data in `folder`; `shell` is run before it by a shell that it replaces.
-fn command(folder: &Path, shell: &str) -> Command {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &format!("{shell}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_isotherm-node")])
-        .args(["--listen", "127.0.0.1:0", "--listen-spu", "127.0.0.1:0", "--data"])
-        .arg(folder)
-        .env("RUST_LOG", "warn")
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
-
-/// The address that a started program says.
-async fn address(child: &mut Child) -> String {
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = within(lines.next_line()).await.unwrap().expect("it says where it listens");
-    line.strip_prefix("listening on ").expect("the documented line").to_owned()
-}
-
 /// Starts the program and gives its address once it says it.
 async fn program(folder: &Path) -> (Child, String) {
     let mut child = command(folder, "").spawn().unwrap();
@@ -168,34 +144,6 @@ async fn a_missing_partition_stops_the_start() {
     let error = Node::bind(Config::new(folder.path()).on_free_ports()).await.err().expect("it does not start");
     let text = error.to_string();
     assert!(text.contains("hurt-1") && text.contains("folder is missing"), "{text}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_partitions_need_no_setting_of_the_shell() {
-    let folder = TempDir::new().unwrap();
-    let mut child = command(folder.path(), "ulimit -Sn 64; ").spawn().unwrap();
-    let address = address(&mut child).await;
-    let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
-    create_topic(&client, "wide", 100).await;
-    child.start_kill().unwrap();
-    within(child.wait()).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_holds_up_nothing() {
-    let folder = TempDir::new().unwrap();
-    let (_reader, mut writer) = UnixStream::pair().unwrap();
-    writer.set_nonblocking(true).unwrap();
-    while writer.write(b"x").is_ok() {}
-    writer.set_nonblocking(false).unwrap();
-    let mut command = command(folder.path(), "");
-    let mut child = command.env("RUST_LOG", "trace").stderr(OwnedFd::from(writer)).spawn().unwrap();
-    let address = address(&mut child).await;
-    let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
-    create_topic(&client, "unread", 1).await;
-    produce(&client, "unread", &[values(0..4)], Compression::None).await;
-    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGINT).unwrap();
-    assert_eq!(within(child.wait()).await.unwrap().code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
