@@ -84,7 +84,10 @@ fn source(error: &SourceError, cluster: ClusterFlag<'_>) -> Option<String> {
         SourceError::Shorter { .. } | SourceError::OtherLog { .. } => {
             ". Read it with a store of its own (--store PATH), or start over with --reset.".to_owned()
         }
-        SourceError::ReaderFailed { .. } => return None,
+        SourceError::Refused { reason, .. } if reason.contains("no memory") || reason.contains("mmap failed") => {
+            " With --combine consumer the broker runs no module.".to_owned()
+        }
+        SourceError::Refused { .. } | SourceError::ReaderFailed { .. } => return None,
     })
 }
 
