@@ -84,10 +84,7 @@ fn source(error: &SourceError, cluster: ClusterFlag<'_>) -> Option<String> {
         SourceError::Shorter { .. } | SourceError::OtherLog { .. } => {
             ". Read it with a store of its own (--store PATH), or start over with --reset.".to_owned()
         }
-        SourceError::Refused { reason, .. } if reason.contains("no memory") || reason.contains("mmap failed") => {
-            " With --combine consumer the broker runs no module.".to_owned()
-        }
-        SourceError::Refused { .. } | SourceError::ReaderFailed { .. } => return None,
+        SourceError::ReaderFailed { .. } => return None,
     })
 }
 
@@ -103,6 +100,9 @@ fn module(error: &ModuleError, cluster: ClusterFlag<'_>) -> Option<String> {
             "\nAnother module stands under that name; `isotherm-consumer deploy --replace{cluster}` puts ours there."
         ),
         ModuleError::NothingComes { .. } => format!("; `isotherm-consumer deploy --replace{cluster}` puts ours there."),
+        ModuleError::Refused { reason, .. } if reason.contains("no memory") || reason.contains("mmap failed") => {
+            " With --combine consumer the broker runs no module.".to_owned()
+        }
         ModuleError::Refused { .. } | ModuleError::TooOld { .. } => return None,
     })
 }

@@ -104,7 +104,6 @@ impl PartitionPhase {
             Self::CatchingUp => "catching-up",
             Self::CaughtUp => "caught-up",
             Self::Idle => "idle",
-            Self::HoldingOpen => "holding-open",
             Self::AtTarget => "at-target",
         }
     }
