@@ -10,6 +10,7 @@
 
 mod util;
 
+mod bounded;
 mod commands;
 mod compression;
 mod crash;
