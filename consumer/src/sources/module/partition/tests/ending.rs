@@ -38,6 +38,25 @@ async fn a_module_that_fails_is_named_with_its_partition_and_offset() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broker_without_memory_for_the_module_is_no_bad_module() {
+    let words = "mmap failed to reserve 0x104000000 bytes";
+    for code in [
+        // An SPU, and the node.
+        ErrorCode::SmartModuleChainInitError(format!("Failed to instantiate: {words}")),
+        ErrorCode::Other(format!("the node has no memory for the SmartModule: {words}")),
+    ] {
+        let refusal = || vec![Step::Error(code.clone())];
+        let mut rig = Rig::new(BEGINNING, script((0, 10), [refusal(), refusal(), answers(&[(0, 10)])]));
+        rig.expect(&[Attached(0, 10), Detached, Attached(0, 10), Detached, Attached(0, 10), Happened::Partial(0, 10)])
+            .await;
+        let error = Rig::new(BEGINNING, script((0, 10), (0..20).map(|_| refusal()))).error().await;
+        assert!(matches!(error, SourceError::Refused { partition: 3, .. }), "{error:?}");
+        let text = said(&error);
+        assert!(text.contains(words) && text.contains("--combine consumer") && !text.contains("--replace"), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_advice_for_a_gap_is_one_that_has_not_been_taken() {
     for accept_data_loss in [true, false] {
         let at = ReadStart::At { offset: 0, needed: 0, accept_data_loss };
