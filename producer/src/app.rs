@@ -1,13 +1,11 @@
 //! The program: command line, logs, signals, exit codes.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use clap_complete::Shell;
 use isotherm_terminal::log::{self, Filter};
 use isotherm_terminal::signals::{self, INTERRUPTED};
-use isotherm_terminal::{args, stderr};
+use isotherm_terminal::{args, process, stderr};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -29,8 +27,10 @@ pub fn main() -> ExitCode {
 type Failure = Box<dyn std::error::Error>;
 
 fn execute(args: &Args) -> Result<ExitCode, Failure> {
+    process::prepare()?;
     if let Some(shell) = args.completions {
-        return print_completions(shell);
+        process::print_completions(shell, &mut Args::command(), "isotherm-producer")?;
+        return Ok(ExitCode::SUCCESS);
     }
     start_log(args);
     let config = match args.config() {
@@ -61,15 +61,6 @@ async fn run(config: Config) -> Result<ExitCode, Failure> {
         Ending::Interrupted => ExitCode::from(INTERRUPTED),
         Ending::Complete | Ending::Closed | Ending::Failed => ExitCode::SUCCESS,
     })
-}
-
-fn print_completions(shell: Shell) -> Result<ExitCode, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "isotherm-producer", &mut script);
-    match io::stdout().write_all(&script) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }
 
 fn start_log(args: &Args) {

@@ -5,8 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::DateTime;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser};
 use clap_complete::Shell;
 use isotherm_fluvio::{BadTopicName, Compression, check_topic_name, cluster_config};
 use isotherm_terminal::log::LogFormat;
@@ -60,7 +61,7 @@ pub struct Args {
 
     /// What messages are keyed by; equal keys go to the same partition, no key lets partitions take turns
     #[arg(long, value_enum, default_value = "none", help_heading = "Destination")]
-    pub key: KeyArg,
+    pub key: Key,
 
     /// Messages a second, or `max` [default: max with COUNT or --input, else 1000]
     #[arg(long, value_name = "N|max")]
@@ -113,8 +114,8 @@ pub struct Args {
     pub linger: Duration,
 
     /// How batches are compressed [default: as the topic wants it, or none]
-    #[arg(long, value_enum, help_heading = "Delivery")]
-    pub compression: Option<CompressionArg>,
+    #[arg(long, value_parser = compressions(), help_heading = "Delivery")]
+    pub compression: Option<Compression>,
 
     /// How long to retry a batch when the broker is away or silent, before failing
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Delivery")]
@@ -139,27 +140,6 @@ pub struct Args {
     /// Print a completion script for a shell, and end
     #[arg(long, value_name = "SHELL", exclusive = true, help_heading = "Output")]
     pub completions: Option<Shell>,
-}
-
-/// `--key`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KeyArg {
-    /// The state
-    Group,
-    /// The sensor's id
-    Sensor,
-    /// No key
-    None,
-}
-
-/// `--compression`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CompressionArg {
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
 }
 
 /// `--rate`.
@@ -214,7 +194,7 @@ impl Args {
         };
         Ok(Config {
             source: self.source(asked_rate),
-            key: self.key.into(),
+            key: self.key,
             count: self.count,
             pace,
             destination: self.destination().map_err(CliError::Failed)?,
@@ -254,32 +234,14 @@ impl Args {
             topic: self.topic.clone(),
             batch_size: self.batch_size,
             linger: self.linger,
-            compression: self.compression.map(Compression::from),
+            compression: self.compression,
             retry_timeout: self.retry_timeout,
         })))
     }
 }
 
-impl From<KeyArg> for Key {
-    fn from(key: KeyArg) -> Self {
-        match key {
-            KeyArg::Group => Self::Group,
-            KeyArg::Sensor => Self::Sensor,
-            KeyArg::None => Self::None,
-        }
-    }
-}
-
-impl From<CompressionArg> for Compression {
-    fn from(compression: CompressionArg) -> Self {
-        match compression {
-            CompressionArg::None => Self::None,
-            CompressionArg::Gzip => Self::Gzip,
-            CompressionArg::Snappy => Self::Snappy,
-            CompressionArg::Lz4 => Self::Lz4,
-            CompressionArg::Zstd => Self::Zstd,
-        }
-    }
+fn compressions() -> impl TypedValueParser<Value = Compression> {
+    PossibleValuesParser::new(["none", "gzip", "snappy", "lz4", "zstd"]).try_map(|name| Compression::from_str(&name))
 }
 
 fn parse_count(text: &str) -> Result<u64, String> {

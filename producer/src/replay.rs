@@ -149,7 +149,7 @@ impl Replay {
             .await
             .map_err(|source| ProduceError::Input { input: self.name.clone(), source })?;
         self.ended = read == 0;
-        self.counters.add_input_bytes(read as u64);
+        self.counters.input_bytes.add(read as u64);
         Ok(())
     }
 

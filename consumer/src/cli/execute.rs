@@ -1,11 +1,11 @@
 //! Does what the command line says, and turns the outcome into an exit code.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use isotherm_terminal::screen::Screen;
 use isotherm_terminal::signals::INTERRUPTED;
-use isotherm_terminal::stderr;
+use isotherm_terminal::{process, stderr};
 use tokio_util::sync::CancellationToken;
 
 use super::flags::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command};
@@ -44,7 +44,9 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Some(Command::Ledger(flags)) => inspect::ledger(&flags),
         Some(Command::Why(flags)) => inspect::why(&flags),
         Some(Command::Verify(flags)) => verify::execute(flags),
-        Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Completions { shell }) => process::print_completions(shell, &mut command(), "isotherm-consumer")
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Failure::from),
     };
     match result {
         Ok(code) => code,
@@ -201,14 +203,5 @@ fn check(place: &Place) -> Result<ExitCode, Failure> {
     let topology = load::overridden(file, place, load::Flags::None)?;
     say(&format!("{name} is sound."))?;
     say(render::text(&topology).trim_end())?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut command(), "isotherm-consumer", &mut text);
-    let mut out = io::stdout().lock();
-    out.write_all(&text)?;
-    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -28,8 +28,15 @@ pub use self::flags::command;
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
+    let prepared = isotherm_terminal::process::prepare();
     let cli = args::parse();
-    let code = execute::execute(cli);
+    let code = match prepared {
+        Ok(()) => execute::execute(cli),
+        Err(error) => {
+            stderr::write_below(format!("error: {error}\n"));
+            ExitCode::FAILURE
+        }
+    };
     stderr::flush();
     code
 }

@@ -100,6 +100,9 @@ fn module(error: &ModuleError, cluster: ClusterFlag<'_>) -> Option<String> {
             "\nAnother module stands under that name; `isotherm-consumer deploy --replace{cluster}` puts ours there."
         ),
         ModuleError::NothingComes { .. } => format!("; `isotherm-consumer deploy --replace{cluster}` puts ours there."),
+        ModuleError::Refused { reason, .. } if reason.contains("no memory") || reason.contains("mmap failed") => {
+            " With --combine consumer the broker runs no module.".to_owned()
+        }
         ModuleError::Refused { .. } | ModuleError::TooOld { .. } => return None,
     })
 }

@@ -6,11 +6,13 @@
 //! - [`text`]: text from outside, made safe to show
 //! - [`args`]: the command line, and what is said of a wrong one
 //! - [`log`]: what is logged, on standard error
+//! - [`process`]: what programs do with their process before they begin
 //! - [`signals`]: Ctrl-C and SIGTERM
 
 pub mod args;
 mod frame;
 pub mod log;
+pub mod process;
 pub mod progress;
 pub mod screen;
 pub mod signals;

@@ -81,6 +81,8 @@ impl Reader {
                 let position = self.position.unwrap_or_default();
                 Err(SourceError::DamagedBatch { topic, partition, position, reason: error.hint.clone() })
             }
+            // The SPU has no memory to run any module: that passes, and is no fault of the module.
+            ErrorCode::SmartModuleChainInitError(reason) if reason.contains("mmap failed") => Ok(FailureKind::Refusal),
             ErrorCode::SmartModuleInvalid { .. }
             | ErrorCode::SmartModuleInvalidExports { .. }
             | ErrorCode::SmartModuleRuntimeError(_)
