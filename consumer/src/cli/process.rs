@@ -1,6 +1,5 @@
 //! What all commands share of the process: exit codes, signals, the runtime, and lines on standard output.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Mutex;
 use std::thread;
@@ -43,11 +42,6 @@ pub(super) fn print(lines: &str) -> io::Result<()> {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StartError {
     #[error(
-        "the system lets this process open too few files ({0}): raise the limit with `ulimit -n 1024`, or more than that for \
-         hundreds of partitions"
-    )]
-    Files(#[source] io::Error),
-    #[error(
         "the system gives this process too few threads ({0}): raise the limit with `ulimit -u`, or that of its container"
     )]
     Threads(#[source] io::Error),
@@ -55,17 +49,11 @@ pub(super) enum StartError {
     Runtime(#[source] io::Error),
 }
 
-/// How many files the runtime, the client and a store open between them before the first partition is read.
-const FILES: usize = 28;
-
 /// How many threads there are besides the runtime's workers.
 const THREADS: usize = 4;
 
-/// A runtime. It, and libraries of the client, panic where a file or a thread that they begin with cannot be had; so whether these
-/// can be had is tried first.
+/// A runtime. It panics where a thread that it begins with cannot be had; so whether they can is tried first.
 pub(super) fn runtime() -> Result<Runtime, StartError> {
-    let files: io::Result<Vec<File>> = (0..FILES).map(|_| File::open("/dev/null")).collect();
-    drop(files.map_err(StartError::Files)?);
     try_threads(thread::available_parallelism().map_or(1, usize::from) + THREADS).map_err(StartError::Threads)?;
     Builder::new_multi_thread().enable_all().build().map_err(StartError::Runtime)
 }
