@@ -157,7 +157,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<Outcome, Error> {
     let log = log::open(config.cluster.as_deref(), &config.topology.topic).map_err(SourceError::from)?;
-    info!("reading `{}` of the cluster at {}", config.topology.topic, log.identity().address);
+    info!("reading {}", log.identity());
     let saved = match store.load()? {
         Some(_) if config.from.is_some() => return Err(Error::Used),
         Some(saved) => saved,

@@ -78,17 +78,17 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     if speaks {
         sink = Box::new(ThreadedSink::new(sink)?);
     }
-    let stores::Opened { mut store, outbox } = stores::open(&topology, cli.place.cluster.as_deref(), &cli.run)?;
+    let stores::Opened { mut store, outbox } = stores::open(&topology, &cli.run)?;
     let letters = cli.run.dead_letters.clone().map(|letters| delivery::Config {
         letters,
         settings: topology.settings.clone(),
         drain: cli.run.drain,
     });
     let config = run::Config {
-        topology,
-        cluster: cli.place.cluster.clone(),
+        cluster: topology.address().map(str::to_owned),
         from: cli.run.from.map(Into::into),
-        until_end: cli.run.until_end,
+        until_end: cli.run.until_end || topology.files == Some(true),
+        topology,
         leave_open: cli.run.leave_open,
         accept_data_loss: cli.run.accept_data_loss,
         dead_letters: letters.is_some(),
@@ -97,7 +97,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         stop_timeout: cli.run.stop_timeout,
         views: run::Views::default(),
     };
-    let outcome = runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         watch_signals(shutdown.clone())?;
         let Some(((outbox, path), letters)) = outbox.zip(letters) else {
@@ -121,6 +122,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         let copied = letters.finish(end, &shutdown).await;
         Ok::<_, Failure>((outcome?, copied))
     });
+    // A read of standard input may block for ever.
+    runtime.shutdown_background();
     Ok(match outcome? {
         (Outcome::Undelivered(undelivered), _) => {
             stderr::write_below(format!("error: {undelivered}\n"));
@@ -151,6 +154,9 @@ fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn 
 fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     flags.logs.start();
     let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
+    if topology.files.is_some() {
+        return Err(format!("nothing is to be deployed for {}: run isotherm-consumer with the same --source", topology.topic).into());
+    }
     // What the file says of its own topic is not said of another one.
     let declares = load::file(&flags.place)?.is_some_and(|file| file.topic == topology.topic);
     let wanted = deploy::Wanted {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::flags::{DeployFlags, Place, RunFlags};
+use super::source::{self, SourceError};
 use super::store_flags::StoreFlags;
 use crate::topology::{Origin, Overrides, StoreKind, Topology, TopologyError};
 
@@ -19,6 +20,9 @@ pub(super) enum LoadError {
     /// What it says, or a flag, is wrong.
     #[error(transparent)]
     Wrong(#[from] TopologyError),
+    /// What it says of the source, or a flag, is wrong.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
 impl LoadError {
@@ -26,6 +30,7 @@ impl LoadError {
     pub(super) fn is_usage(&self) -> bool {
         match self {
             Self::Read { .. } => false,
+            Self::Source(error) => error.is_usage(),
             Self::Wrong(error) => error.problems.iter().all(|problem| matches!(problem.origin, Origin::Flag(_))),
         }
     }
@@ -74,7 +79,7 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
     };
     let base = base.unwrap_or_default();
     let topic = place.topic.clone();
-    let overrides = match flags {
+    let overrides = match &flags {
         Flags::None => Overrides { topic, ..Overrides::default() },
         Flags::Deploy(flags) => {
             Overrides { topic, partitions: flags.partitions, combine: flags.combine, ..Overrides::default() }
@@ -97,5 +102,8 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
             combine: flags.combine,
         },
     };
-    Ok(base.with(&overrides)?)
+    let mut topology = base.with(&overrides)?;
+    let run = if let Flags::Run(flags) = flags { Some(flags) } else { None };
+    source::apply(place, run, &mut topology)?;
+    Ok(topology)
 }

@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::flags::RunFlags;
 use super::process::{Failure, runtime};
+use crate::log::{FILES, LogIdentity};
 use crate::sources::module;
 use crate::topology::{Combine, StoreKind, Topology};
 use crate::{delivery, log, run};
@@ -23,8 +24,9 @@ pub(super) struct Opened {
 }
 
 /// Opens the store of a run.
-pub(super) fn open(topology: &Topology, cluster: Option<&str>, flags: &RunFlags) -> Result<Opened, Failure> {
-    let Some(path) = path(topology, cluster)? else {
+pub(super) fn open(topology: &Topology, flags: &RunFlags) -> Result<Opened, Failure> {
+    let cluster = topology.address();
+    let Some(path) = path(topology)? else {
         return memory(flags);
     };
     let log = log::open(cluster, &topology.topic)?;
@@ -93,13 +95,15 @@ fn unused(path: &Path) -> Result<(), Failure> {
 }
 
 /// Where the store of a topology lies; `None` for memory.
-pub(super) fn path(topology: &Topology, cluster: Option<&str>) -> Result<Option<PathBuf>, Failure> {
+pub(super) fn path(topology: &Topology) -> Result<Option<PathBuf>, Failure> {
     match &topology.store {
         StoreKind::Memory => Ok(None),
         StoreKind::File(path) => Ok(Some(path.clone())),
         StoreKind::Default => {
-            let log = log::open(cluster, &topology.topic)?;
-            let address = &log.identity().address;
+            let log = log::open(topology.address(), &topology.topic)?;
+            let LogIdentity { kind, address, .. } = log.identity();
+            // The files are all that a topic is to a cluster.
+            let address = if *kind == FILES { FILES } else { address };
             let fingerprint = topology.settings.fingerprint();
             Ok(Some(sqlite::default_path(&sqlite::data_dir()?, address, &topology.topic, fingerprint)))
         }

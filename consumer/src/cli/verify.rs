@@ -9,6 +9,7 @@ use isotherm_terminal::signals::INTERRUPTED;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::source::Source;
 use super::process::{Failure, runtime, say, watch_signals};
 use super::store_flags::{StoreFlags, VerifyFlags, VerifyFormat};
 use super::{inspect, load, stores};
@@ -53,11 +54,12 @@ fn config(flags: &StoreFlags) -> Result<Config, Failure> {
         (Some(StoreKind::File(path)), None) => (Some(path.clone()), None),
         (_, named) => {
             let topology = load::topology(place, load::Flags::Store(flags))?;
-            (stores::path(&topology, place.cluster.as_deref())?, named.is_some().then_some(topology.settings))
+            (stores::path(&topology)?, named.is_some().then_some(topology.settings))
         }
     };
     let store: PathBuf = path.ok_or(InspectError::Memory { by_flag: store.is_some() })?;
     let subject = StoreReader::open(&store)?.identity().subject.clone();
-    let log = inspect::stored_log(place.cluster.as_deref(), &subject.cluster, &subject.topic)?;
+    let named = Source::of(place, &[])?.address();
+    let log = inspect::stored_log(named.as_deref(), &subject.cluster, &subject.topic)?;
     Ok(Config { store, log, topic: place.topic.clone(), settings })
 }

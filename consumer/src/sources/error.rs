@@ -4,6 +4,17 @@ use isotherm_model::partial::PartitionId;
 
 use crate::log::LogError;
 
+impl SourceError {
+    /// What it means of a file of this name, whose offsets are bytes.
+    pub(super) fn of_file(self, name: String) -> Self {
+        match self {
+            Self::Shorter { position, end, .. } => Self::CutFile { name, position, end },
+            Self::OtherLog { offset, .. } => Self::OtherFile { name, offset },
+            other => other,
+        }
+    }
+}
+
 /// Why a source cannot be read, or not any longer.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -93,6 +104,24 @@ pub enum SourceError {
         /// Of which partition.
         partition: PartitionId,
         /// Where the batch is.
+        offset: i64,
+    },
+    /// A file is shorter than what has been read of it.
+    #[error("{name} has {end} bytes, but {position} of it have been read: it was cut, or is another file; what it held is lost to this run")]
+    CutFile {
+        /// The file.
+        name: String,
+        /// Where reading goes on.
+        position: i64,
+        /// Where it ends.
+        end: i64,
+    },
+    /// A file is not the one that was read.
+    #[error("{name} is not the file that was read: from byte {offset} on it holds something else than what was counted")]
+    OtherFile {
+        /// The file.
+        name: String,
+        /// Where the batch is that was read last.
         offset: i64,
     },
     /// The broker refuses, again and again.

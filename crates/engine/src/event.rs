@@ -6,6 +6,9 @@ use isotherm_model::partial::{Partial, PartitionId};
 
 use crate::results::{Totals, WindowResult};
 
+/// The end of a partition of which nobody knows where it ends before it has been read to there.
+pub const END_UNKNOWN: i64 = i64::MAX;
+
 /// Something that happened. The materializer sees time only here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -37,6 +40,14 @@ pub enum Event {
     /// The partition's end, asked again. A source sends this at least twice per idle time for each attached partition: only a recent
     /// end proves that a partition is idle.
     End {
+        /// Which.
+        partition: PartitionId,
+        /// The offset after its last record.
+        end: i64,
+    },
+    /// The partition has been read to its end, which is the end for good and was not known when it was attached (as
+    /// [`END_UNKNOWN`]).
+    Ended {
         /// Which.
         partition: PartitionId,
         /// The offset after its last record.

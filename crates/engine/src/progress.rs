@@ -83,6 +83,9 @@ impl Progress {
             }
             Event::Detached { partition } => self.place(*partition, |place| place.attached = false),
             Event::End { partition, end } => self.place(*partition, |place| place.end = *end),
+            Event::Ended { partition, end } => self.place(*partition, |place| {
+                (place.end, place.target) = (*end, place.target.min(*end));
+            }),
             Event::Partial { partition, partial, .. } => self.reached(*partition, partial.source.next),
             Event::OffsetGap { partition, next } => self.reached(*partition, *next),
             Event::Tick { now } => self.tick(*now),

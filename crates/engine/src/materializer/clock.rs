@@ -157,6 +157,14 @@ impl Clock {
         self.reach(end, now);
     }
 
+    /// The end is known now, which it was not before.
+    pub(super) fn set_final_end(&mut self, end: i64, now: Duration) {
+        self.heard = now;
+        self.end = end.max(self.position);
+        self.target = self.target.map(|target| target.min(self.end));
+        self.note_caught_up(now);
+    }
+
     fn reach(&mut self, end: i64, now: Duration) {
         self.end = self.end.max(end);
         self.note_caught_up(now);

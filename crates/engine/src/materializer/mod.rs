@@ -135,6 +135,7 @@ impl Materializer {
             Event::Attached { partition, position, end } => self.attached(partition, position, end)?,
             Event::Detached { partition } => self.detached(partition)?,
             Event::End { partition, end } => self.end(partition, end)?,
+            Event::Ended { partition, end } => self.ended(partition, end)?,
             Event::Partial { partition, partial, digest } => self.partial(partition, *partial, digest)?,
             Event::OffsetGap { partition, next } => self.offset_gap(partition, next)?,
             Event::Tick { now } => self.clocks.tick(now),

@@ -98,4 +98,17 @@ impl Materializer {
             }
         }
     }
+
+    /// The partition ends here for good. A bounded run has reached its end.
+    pub(super) fn ended(&mut self, partition: PartitionId, end: i64) -> Result<(), Fault> {
+        let now = self.clocks.now();
+        match self.clock(partition)? {
+            None => Ok(()),
+            Some(clock) if !clock.is_attached() => Err(Fault::NotAttached { partition }),
+            Some(clock) => {
+                clock.set_final_end(end, now);
+                Ok(())
+            }
+        }
+    }
 }

@@ -176,6 +176,12 @@ impl Model {
                 seen.end_reported = now;
                 seen.reach(*end, now);
             }
+            Event::Ended { partition, end } => {
+                let Some(seen) = self.partitions.get_mut(partition) else { return };
+                (seen.end_reported, seen.end) = (now, *end);
+                seen.target = seen.target.map(|target| target.min(*end));
+                seen.reach(*end, now);
+            }
             Event::Partial { partition, partial, digest } => self.read(*partition, partial, *digest),
             Event::OffsetGap { partition, next } => {
                 let position = self.position(*partition);

@@ -80,5 +80,5 @@ pub(super) fn is_array(content: &[u8]) -> bool {
         return text.starts_with(b"[");
     };
     let complete = serde_json::from_slice::<serde_json::Value>(&text[..end]).is_ok();
-    text.starts_with(b"[") && !(complete && !blank(&text[end..]))
+    text.starts_with(b"[") && (!complete || blank(&text[end..]))
 }

@@ -3,6 +3,7 @@
 use super::resume::apply;
 use super::*;
 use crate::commit::ResumeState;
+use crate::event::END_UNKNOWN;
 use crate::view::PartitionPhase;
 
 fn until_end() -> Options {
@@ -32,6 +33,17 @@ fn a_partition_at_its_target_blocks_nothing_and_what_comes_beyond_is_dropped() {
     assert_eq!(closed(&run.reading(1, 60_000)), [(0, ClosedBy::Watermark)]);
     let beyond = Event::Partial { partition: 0, partial: Box::new(partial(30, &[at(0)], &[])), digest: 0 };
     assert_eq!(run.event(beyond), [], "nothing beyond the target is read");
+}
+
+#[test]
+fn an_end_that_nobody_knew_is_the_target_when_it_is_reached() {
+    let mut run = Run::attached(until_end(), &[END_UNKNOWN, 1]);
+    run.reading(1, 1);
+    run.reading(0, 0);
+    assert_eq!(run.pass(3_600_000), [], "its end is not known");
+    let effects = run.event(Event::Ended { partition: 0, end: 1 });
+    assert_eq!(closed(&effects), [(0, ClosedBy::End)]);
+    assert!(matches!(effects.last(), Some(Effect::Finished { .. })), "{effects:?}");
 }
 
 #[test]
