@@ -28,6 +28,7 @@ use tracing::{error, info};
 use self::publisher::Publisher;
 pub use self::publisher::Undelivered;
 use crate::log;
+use crate::sinks::table::render::{Unit, catching_up};
 use crate::sinks::{Sink, SinkError};
 use crate::sources::{ReadPlan, Source, SourceError, module, native};
 use crate::topology::{Combine, Topology};
@@ -184,6 +185,7 @@ pub async fn run(
         stop_after: config.stop_after,
         log_progress: config.log_progress,
         stop_timeout: config.stop_timeout,
+        unit: if config.topology.files.is_some() { Unit::Bytes } else { Unit::Records },
         views: config.views,
     };
     let open = async {
@@ -214,13 +216,21 @@ pub struct RunOptions {
     pub log_progress: bool,
     /// See [`Config::stop_timeout`].
     pub stop_timeout: Duration,
+    /// What offsets of the log count.
+    pub(crate) unit: Unit,
     /// See [`Config::views`].
     pub views: Views,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { stop_after: None, log_progress: false, stop_timeout: Config::STOP_TIMEOUT, views: Views::default() }
+        Self {
+            stop_after: None,
+            log_progress: false,
+            stop_timeout: Config::STOP_TIMEOUT,
+            unit: Unit::default(),
+            views: Views::default(),
+        }
     }
 }
 
@@ -241,7 +251,7 @@ pub async fn drive(
     let mut now = Duration::ZERO;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut log = Log { next: LOG_PERIOD, wanted: options.log_progress, done: false };
+    let mut log = Log { next: LOG_PERIOD, wanted: options.log_progress, unit: options.unit, done: false };
     let mut stepper = Stepper::new(began.elapsed());
     let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown.clone());
     let read_before = materializer.ledger().read();
@@ -306,6 +316,7 @@ pub async fn drive(
 struct Log {
     next: Duration,
     wanted: bool,
+    unit: Unit,
     done: bool,
 }
 
@@ -317,11 +328,12 @@ impl Log {
         if snapshot.caught_up {
             self.done = true;
             if snapshot.of > 0 {
-                info!("caught up: {} records in {:.1} s", snapshot.of, snapshot.now.as_secs_f64());
+                let what = if self.unit == Unit::Bytes { "bytes" } else { "records" };
+                info!("caught up: {} {what} in {:.1} s", snapshot.of, snapshot.now.as_secs_f64());
             }
         } else if self.wanted && snapshot.now >= self.next {
             self.next = snapshot.now + LOG_PERIOD;
-            info!("{}", crate::sinks::table::render::catching_up(snapshot));
+            info!("{}", catching_up(snapshot, self.unit));
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::sinks::discard::DiscardSink;
 use crate::sinks::jsonl::JsonlSink;
 use crate::sinks::progress::ProgressSink;
 use crate::sinks::table::Table;
+use crate::sinks::table::render::Unit;
 use crate::sinks::threaded::ThreadedSink;
 use crate::topology::{Topology, render};
 
@@ -72,7 +73,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let log_progress = table.is_none() && bar.is_none();
     let speaks = cli.run.format != Format::None || bar.is_some();
     let mut sink: Box<dyn Sink> = match bar {
-        Some(screen) => Box::new(ProgressSink::new(sink, screen)),
+        Some(screen) => Box::new(ProgressSink::new(sink, screen).counting(unit(&topology))),
         None => sink,
     };
     if speaks {
@@ -136,12 +137,17 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     })
 }
 
+/// What the offsets of the source count.
+fn unit(topology: &Topology) -> Unit {
+    if topology.files.is_some() { Unit::Bytes } else { Unit::Records }
+}
+
 fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn Sink> {
     match format {
         Format::Table => {
             let group = topology.settings.schema.group.last();
             let colour = console::colors_enabled();
-            Box::new(Table::new(group, io::stdout(), screen, colour))
+            Box::new(Table::new(group, io::stdout(), screen, colour).counting(unit(topology)))
         }
         Format::Jsonl => {
             let lines = JsonLines::new(&topology.settings.schema.group);
@@ -155,7 +161,11 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     flags.logs.start();
     let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
     if topology.files.is_some() {
-        return Err(format!("nothing is to be deployed for {}: run isotherm-consumer with the same --source", topology.topic).into());
+        return Err(format!(
+            "nothing is to be deployed for {}: run isotherm-consumer with the same --source",
+            topology.topic
+        )
+        .into());
     }
     // What the file says of its own topic is not said of another one.
     let declares = load::file(&flags.place)?.is_some_and(|file| file.topic == topology.topic);

@@ -29,10 +29,14 @@ pub(super) enum SourceError {
         files: String,
     },
     /// `combine: broker`.
-    #[error("`combine: broker` is not possible with {0}: no broker holds it; leave it out, or write `combine: consumer`")]
+    #[error(
+        "`combine: broker` is not possible with {0}: no broker holds it; leave it out, or write `combine: consumer`"
+    )]
     Broker(String),
     /// Standard input with something that would need it again.
-    #[error("standard input cannot be read a second time, and {0} would need that; write it to a file, and name that with --source FILE")]
+    #[error(
+        "standard input cannot be read a second time, and {0} would need that; write it to a file, and name that with --source FILE"
+    )]
     Again(&'static str),
     /// Where to begin in what is read to its end.
     #[error("--from end leaves nothing to read of files that are not followed; leave it out")]

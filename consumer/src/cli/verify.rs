@@ -9,8 +9,8 @@ use isotherm_terminal::signals::INTERRUPTED;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::source::Source;
 use super::process::{Failure, runtime, say, watch_signals};
+use super::source::Source;
 use super::store_flags::{StoreFlags, VerifyFlags, VerifyFormat};
 use super::{inspect, load, stores};
 use crate::inspect::InspectError;

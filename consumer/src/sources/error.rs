@@ -107,7 +107,9 @@ pub enum SourceError {
         offset: i64,
     },
     /// A file is shorter than what has been read of it.
-    #[error("{name} has {end} bytes, but {position} of it have been read: it was cut, or is another file; what it held is lost to this run")]
+    #[error(
+        "{name} has {end} bytes, but {position} of it have been read: it was cut, or is another file; what it held is lost to this run"
+    )]
     CutFile {
         /// The file.
         name: String,
@@ -117,7 +119,9 @@ pub enum SourceError {
         end: i64,
     },
     /// A file is not the one that was read.
-    #[error("{name} is not the file that was read: from byte {offset} on it holds something else than what was counted")]
+    #[error(
+        "{name} is not the file that was read: from byte {offset} on it holds something else than what was counted"
+    )]
     OtherFile {
         /// The file.
         name: String,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr_iter;
+use memchr::memchr;
 
 use crate::{BYTE_ORDER_MARK, is_space};
 
@@ -35,30 +35,40 @@ pub(crate) enum Records {
 impl Block {
     /// Shows each record in order. One that is longer than [`LONGEST_RECORD`](crate::LONGEST_RECORD) is shown as an empty one.
     pub fn each(&self, mut show: impl FnMut(&[u8])) {
-        let mut show = |record: &[u8]| show(if record.len() > self.longest { &[] } else { record });
-        match &self.records {
-            Records::Lines => self.lines(show),
-            Records::Elements(places) => {
-                places.iter().for_each(|place| show(self.bytes.get(place.clone()).unwrap_or_default()))
-            }
-            Records::TooLong => show(&[]),
-            Records::None => {}
+        let mut place = 0;
+        while let Some(record) = self.record(&mut place) {
+            show(record);
         }
     }
 
-    fn lines(&self, mut show: impl FnMut(&[u8])) {
-        let text = match self.first {
-            0 => self.bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.bytes),
-            _ => &self.bytes,
+    /// The record at `place`, which is 0 at first and then where the next one is.
+    pub fn record(&self, place: &mut usize) -> Option<&[u8]> {
+        let record = match &self.records {
+            Records::Lines => self.line(place),
+            Records::Elements(places) => {
+                let element = places.get(*place)?.clone();
+                *place += 1;
+                self.bytes.get(element)
+            }
+            Records::TooLong => (std::mem::replace(place, 1) == 0).then_some(&[][..]),
+            Records::None => None,
         };
-        let mut start = 0;
-        for end in memchr_iter(b'\n', text).chain([text.len()]) {
-            let line = text.get(start..end).unwrap_or_default();
-            start = end + 1;
+        record.map(|record| if record.len() > self.longest { &[] } else { record })
+    }
+
+    fn line(&self, place: &mut usize) -> Option<&[u8]> {
+        if *place == 0 && self.first == 0 && self.bytes.starts_with(BYTE_ORDER_MARK) {
+            *place = BYTE_ORDER_MARK.len();
+        }
+        loop {
+            let rest = self.bytes.get(*place..).filter(|rest| !rest.is_empty())?;
+            let end = memchr(b'\n', rest).unwrap_or(rest.len());
+            *place += end + 1;
+            let line = rest.get(..end).unwrap_or_default();
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             // Most lines are not blank by their first byte.
             if !line.iter().all(|byte| is_space(*byte)) {
-                show(line);
+                return Some(line);
             }
         }
     }

@@ -100,7 +100,7 @@ impl Blocks {
             Some(format) => format,
             None => format::find(&mut content, &mut buffer, false)?,
         };
-        Ok(Self::with(content, format, sizes, first, buffer, Reading::Whole))
+        Ok(Self::with(content, format, sizes, first, buffer))
     }
 
     /// The blocks of a pipe, as they come.
@@ -117,15 +117,23 @@ impl Blocks {
         if is_array {
             return Err(FileError::FollowedArray { name: content.name().to_owned() });
         }
-        Ok(Self::with(content, Format::Lines, sizes, first, buffer, Reading::Followed))
+        Ok(Self::with(content, Format::Lines, sizes, first, buffer).as_they_come())
     }
 
-    fn with(content: Content, format: Format, sizes: Sizes, first: u64, buffer: Vec<u8>, reading: Reading) -> Self {
+    /// Lines come in blocks as they are read, and none waits for a block to be full.
+    pub fn as_they_come(mut self) -> Self {
+        if self.format == Format::Lines {
+            self.reading = Reading::Followed;
+        }
+        self
+    }
+
+    fn with(content: Content, format: Format, sizes: Sizes, first: u64, buffer: Vec<u8>) -> Self {
         Self {
             content,
             format,
             sizes,
-            reading,
+            reading: Reading::Whole,
             first,
             buffer,
             dropped: 0,

@@ -59,7 +59,9 @@ impl FilesLog {
 impl Shared {
     fn input(&self, partition: PartitionId) -> Result<Input, LogError> {
         let input = usize::try_from(partition).ok().and_then(|number| self.inputs.get(number));
-        input.cloned().ok_or_else(|| LogError::Fatal(format!("there is no file of number {partition} in {}", self.topic)))
+        input
+            .cloned()
+            .ok_or_else(|| LogError::Fatal(format!("there is no file of number {partition} in {}", self.topic)))
     }
 
     async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, LogError> {

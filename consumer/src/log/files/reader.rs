@@ -63,7 +63,8 @@ impl FileReader {
 
     /// It ends here, though more of it was read before, or it was longer.
     fn shorter(&self, end: i64) -> LogError {
-        let (topic, partition, offset) = (self.shared.topic.clone(), self.partition, self.position.max(self.until));
+        let offset = if self.until == END_UNKNOWN { self.position } else { self.until };
+        let (topic, partition) = (self.shared.topic.clone(), self.partition);
         LogError::Shorter { topic, partition, offset, end, lagging: false }
     }
 }

@@ -16,7 +16,8 @@ fn log(paths: &[&Path]) -> FilesLog {
 
 fn gzip(path: &Path, content: &[u8]) {
     use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(fs::File::create(path).expect("a file"), flate2::Compression::fast());
+    let mut encoder =
+        flate2::write::GzEncoder::new(fs::File::create(path).expect("a file"), flate2::Compression::fast());
     encoder.write_all(content).expect("it is written");
     encoder.finish().expect("it is written");
 }
