@@ -172,14 +172,15 @@ fn what_cannot_be_a_source_says_why() {
         (1, "cannot open", vec!["--source", "/none/there"]),
         (1, "is a folder", vec!["--source", &text(folder.path())]),
         (1, "no `]`", vec!["--source", &write(folder.path(), "cut.json", b"[{},\n{}")]),
+        (2, "write fluvio://10.0.0.5:9003", vec!["--source", "10.0.0.5:9003"]),
         (2, "named twice", vec!["--source", &good, "--source", &good]),
         (2, "cannot be read together", vec!["--source", &good, "--source", "fluvio://127.0.0.1:9003"]),
         (2, "--cluster", vec!["--source", &good, "--cluster", "127.0.0.1:9003"]),
         (2, "--until-end", vec!["--source", "-", "--follow", "--until-end"]),
         (2, "combine: broker", vec!["--source", &good, "--combine", "broker"]),
         (2, "cannot be read a second time", vec!["--source", "-", "--store", &db]),
-        (2, "--dead-letters is of a cluster's topic", vec!["--source", &good, "--dead-letters", "bad", "--store", &db]),
-        (2, "--topic is of a cluster's topic", vec!["--source", &good, "--topic", "sensors"]),
+        (2, "--dead-letters names a topic", vec!["--source", &good, "--dead-letters", "bad", "--store", &db]),
+        (2, "--topic names a topic", vec!["--source", &good, "--topic", "sensors"]),
         (2, "--from end", vec!["--source", &good, "--from", "end"]),
     ] {
         let ended = consumer(args.iter().copied().chain(["--format", "jsonl"])).code(code);

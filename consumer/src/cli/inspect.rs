@@ -149,7 +149,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
         state,
         partitions: &partitions,
         consumer: holder.as_deref().map(|holder| inspect::why::Consumer { holder, age }),
-        cluster: &log.identity().address,
+        cluster: log.identity().place(),
         log: &bounds,
     });
     print(match flags.format {

@@ -17,11 +17,14 @@ pub(super) enum SourceError {
     /// One file, two times.
     #[error("the source {0} is named twice, and would be counted twice; name it once")]
     Twice(String),
+    /// An address without its kind.
+    #[error("there is no file {0}; if it is the address of a cluster, write fluvio://{0}")]
+    Address(String),
     /// Not a path that can be kept.
     #[error("the path of {0} cannot be told: {1}")]
     Path(String, String),
     /// A flag that is of clusters.
-    #[error("{flag} is of a cluster's topic, and {files} is none; leave it out")]
+    #[error("{flag} names a topic of a cluster, and {files} is none; leave it out")]
     OfTopics {
         /// The flag.
         flag: &'static str,
@@ -109,6 +112,11 @@ impl Source {
 fn absolute(file: &str) -> Result<String, SourceError> {
     if file == STDIN {
         return Ok(STDIN.to_owned());
+    }
+    let port =
+        file.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then(|| port.parse::<u16>().ok())).flatten();
+    if port.is_some() && !Path::new(file).exists() {
+        return Err(SourceError::Address(file.to_owned()));
     }
     let failed = |reason: String| SourceError::Path(file.to_owned(), reason);
     let absolute = path::absolute(Path::new(file)).map_err(|error| failed(error.to_string()))?;

@@ -23,7 +23,7 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     let config = config(&flags.store)?;
     let mut tell =
         |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
-    info!("reading the log of {} again, from {}", config.store.display(), config.log.identity().address);
+    info!("reading the log of {} again, from {}", config.store.display(), config.log.identity().place());
     let report = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         watch_signals(shutdown.clone())?;

@@ -40,6 +40,13 @@ pub struct LogIdentity {
     pub topic: String,
 }
 
+impl LogIdentity {
+    /// Where it is, for people.
+    pub(crate) fn place(&self) -> &str {
+        if self.kind == FILES { "this machine" } else { &self.address }
+    }
+}
+
 impl fmt::Display for LogIdentity {
     /// What people call it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

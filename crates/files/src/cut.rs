@@ -176,12 +176,16 @@ impl Blocks {
     /// The content cannot be read on.
     pub fn next(&mut self, memory: Vec<u8>) -> Result<Option<Block>, FileError> {
         if self.first >= self.until {
-            return Ok(None);
+            // An array that ends here must have ended.
+            let is_open = self.format == Format::Array && self.until > 0 && !self.scanner.is_closed();
+            return if is_open && self.is_at_end()? { self.end_of_array() } else { Ok(None) };
         }
-        // What was read of the next block moves into the memory that is to be used.
-        let rest = std::mem::replace(&mut self.buffer, memory);
-        self.buffer.clear();
-        self.buffer.extend_from_slice(&rest);
+        // What was read of the next block moves into the memory that is to be used. If it is much, it stays where it is.
+        if (self.buffer.len() as u64) < self.sizes.block {
+            let rest = std::mem::replace(&mut self.buffer, memory);
+            self.buffer.clear();
+            self.buffer.extend_from_slice(&rest);
+        }
         let stop = self.cuts.range(self.first + 1..).next().copied().unwrap_or(u64::MAX).min(self.until);
         let goal = self.grid().min(stop);
         let block = match self.format {
@@ -242,8 +246,13 @@ impl Blocks {
     /// The same, where some of what was dropped came behind the block, which ends at `next`.
     fn give_to(&mut self, next: u64, length: usize, records: Records) -> Option<Block> {
         let (first, dropped) = (self.first, self.offset(length) - next);
-        let rest = self.buffer.split_off(length.min(self.buffer.len()));
-        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let length = length.min(self.buffer.len());
+        let bytes = if self.buffer.len() - length < length {
+            let rest = self.buffer.split_off(length);
+            std::mem::replace(&mut self.buffer, rest)
+        } else {
+            self.buffer.drain(..length).collect()
+        };
         (self.first, self.dropped) = (next, dropped);
         self.untouched &= records == Records::None;
         Some(Block { first, next, bytes, records, longest: self.sizes.record })
@@ -290,6 +299,14 @@ impl Blocks {
             (searched, seen) = (searched.max(have), have);
             self.read_on(goal, stop, under_way)?;
         }
+    }
+
+    /// Whether the content ends where reading is to end.
+    fn is_at_end(&mut self) -> Result<bool, FileError> {
+        if self.end() <= self.until {
+            self.fill(self.until + 1)?;
+        }
+        Ok(self.ended && self.end() <= self.until)
     }
 
     /// Reads on where a record does not end with its block; the more, the longer the record is.
@@ -348,6 +365,9 @@ impl Blocks {
                     };
                 }
                 Found::Nothing if self.offset(within) >= stop => {
+                    if stop == self.until && !self.scanner.is_closed() && self.is_at_end()? {
+                        return self.end_of_array();
+                    }
                     let block = self.scanner.cut().and_then(|place| self.element(place, within));
                     return Ok(block.or_else(|| self.give_elements(within)));
                 }

@@ -108,7 +108,8 @@ impl LogReader for FileReader {
     }
 
     async fn next(&mut self) -> Result<Option<LogBatch>, LogError> {
-        if self.position >= self.until {
+        // What is open says whether it may end here.
+        if self.position >= self.until && self.blocks.is_none() && self.under_way.is_none() {
             return Ok(None);
         }
         self.begin().await?;
@@ -122,10 +123,12 @@ impl LogReader for FileReader {
         let Some(block) = block.map_err(|error| fatal(&error))? else {
             self.permit = None;
             let end = self.blocks.as_ref().map_or(0, |blocks| offset(blocks.position()));
-            if end < self.position || self.until != END_UNKNOWN {
+            if end < self.position || self.until != END_UNKNOWN && end < self.until {
                 return Err(self.shorter(end));
             }
-            self.bounds.end = end;
+            if self.until == END_UNKNOWN {
+                self.bounds.end = end;
+            }
             return Ok(None);
         };
         let (first, next) = (offset(block.first), offset(block.next));

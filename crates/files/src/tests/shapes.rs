@@ -56,6 +56,26 @@ fn an_array_that_is_cut_off_or_goes_on_is_an_error() {
     assert!(matches!(none, Some(FileError::NoArray { offset: 2, .. })), "{none:?}");
 }
 
+/// A run reads a file to the end that it had when the run began.
+#[test]
+fn an_array_that_is_cut_off_is_an_error_where_reading_stops_at_its_end_too() {
+    for (text, cut) in [("[1,2,3", true), ("[1,", true), ("[1]", false), ("[1] \n", false)] {
+        let mut blocks = Blocks::of(content(text.as_bytes(), &[]), None, Sizes::default()).expect("a text");
+        blocks.stop_at(text.len() as u64);
+        let end = loop {
+            match blocks.next(Vec::new()) {
+                Ok(Some(_)) => {}
+                end => break end,
+            }
+        };
+        assert_eq!(matches!(end, Err(FileError::CutArray { .. })), cut, "{text}: {end:?}");
+    }
+    let mut blocks = Blocks::of(content(b"[1,2,3]", &[]), None, Sizes::default()).expect("a text");
+    blocks.stop_at(5);
+    let block = blocks.next(Vec::new()).expect("it goes on behind").expect("a block");
+    assert_eq!((block.next, records(&[block])), (5, vec![b"1".to_vec(), b"2".to_vec()]));
+}
+
 #[test]
 fn records_that_are_too_long_are_not_held() {
     let sizes = Sizes { block: 64, record: 1000 };
