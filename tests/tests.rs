@@ -22,6 +22,7 @@ mod files;
 mod gate;
 mod layers;
 mod ledger;
+mod limits;
 mod live;
 mod modules;
 mod native;

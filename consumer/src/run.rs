@@ -7,6 +7,7 @@ mod publisher;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use isotherm_engine::materializer::fault::Fault;
 use isotherm_engine::materializer::{Materializer, Options};
 use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::Totals;
+use isotherm_engine::scratch::MemoryLimit;
 use isotherm_engine::state::StartOffset;
 use isotherm_engine::step::{Step, Stepper};
 use isotherm_engine::view::View;
@@ -26,8 +28,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::publisher::Publisher;
+
 pub use self::publisher::Undelivered;
 use crate::log;
+use crate::scratch::ScratchFile;
 use crate::sinks::table::render::{Unit, catching_up};
 use crate::sinks::{Sink, SinkError};
 use crate::sources::{ReadPlan, Source, SourceError, module, native};
@@ -80,20 +84,11 @@ pub struct Config {
     pub accept_data_loss: bool,
     /// Whether commits are to name the batches that hold late or rejected records.
     pub dead_letters: bool,
-    /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
-    /// may be counted.
-    pub stop_after: Option<u64>,
-    /// Whether catching up is to be logged.
-    pub log_progress: bool,
-    /// How long a stopped run still waits for a sink that takes nothing.
-    pub stop_timeout: Duration,
-    /// Where others take views of the run from.
-    pub views: Views,
-}
-
-impl Config {
-    /// [`Config::stop_timeout`] unless something else is asked for.
-    pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+    /// How many bytes open windows may take in memory.
+    pub memory_limit: usize,
+    /// The folder of the scratch file, which takes what is beyond.
+    pub scratch: PathBuf,
+    pub options: RunOptions,
 }
 
 /// How a run ended.
@@ -112,22 +107,18 @@ pub enum Outcome {
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// What came would make a number wrong.
     #[error("stopped, lest a number be wrong: {0}")]
     Fault(#[from] Fault),
-    /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The store has been used, and the run is told to begin somewhere else.
     #[error(
         "--from cannot be used with a store that has been used: a run goes on where it stopped; start over with --reset, or \
          with another --store PATH"
     )]
     Used,
-    /// The sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
 }
@@ -148,9 +139,6 @@ pub fn options(topology: &Topology, until_end: bool) -> Options {
 }
 
 /// Reads a topic of a Fluvio cluster until `shutdown` is cancelled, or as `config` says.
-///
-/// # Errors
-/// Whatever ends a run before its time; each error says what to do next.
 pub async fn run(
     config: Config,
     store: &mut dyn Store,
@@ -170,24 +158,19 @@ pub async fn run(
         resume: saved.partitions.clone(),
         accept_data_loss: config.accept_data_loss,
     };
-    let options = Options {
+    let materializing = Options {
         leave_open: config.leave_open,
         accept_data_loss: config.accept_data_loss,
         dead_letters: config.dead_letters,
         ..options(&config.topology, config.until_end)
     };
-    let mut materializer = Materializer::resume(options, saved);
+    let scratch = Box::new(ScratchFile::new(config.scratch));
+    let limit = MemoryLimit { bytes: config.memory_limit, scratch };
+    let mut materializer = Materializer::resume(materializing, saved).with_memory_limit(limit);
     if materializer.ledger().read() > 0 {
         let (read, partitions) = (materializer.ledger().read(), materializer.positions().len());
         info!("going on: {read} records of {partitions} partitions were read before");
     }
-    let options = RunOptions {
-        stop_after: config.stop_after,
-        log_progress: config.log_progress,
-        stop_timeout: config.stop_timeout,
-        unit: if config.topology.files.is_some() { Unit::Bytes } else { Unit::Records },
-        views: config.views,
-    };
     let open = async {
         match config.topology.combine {
             Combine::Broker => module::open(config.cluster.as_deref(), &config.topology, plan).await,
@@ -198,46 +181,39 @@ pub async fn run(
         biased;
         () = shutdown.cancelled() => {
             let totals = materializer.totals();
-            let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown);
-            publisher.finish(&totals, false).await?;
+            let mut publisher = Publisher::new(sink, config.options.stop_timeout, shutdown);
+            publisher.finish(&totals).await?;
             return Ok(publisher.undelivered().map_or(Outcome::Interrupted(totals), Outcome::Undelivered));
         }
         source = open => source?,
     };
-    drive(&mut *source, &mut materializer, store, sink, options, shutdown).await
+    drive(&mut *source, &mut materializer, store, sink, config.options, shutdown).await
 }
 
 /// What [`drive`] does of its own accord.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// See [`Config::stop_after`].
+    /// After how many records the run ends by itself, all windows closed. Batches are read whole: a few records more
+    /// may be counted.
     pub stop_after: Option<u64>,
-    /// See [`Config::log_progress`].
+    /// Whether catching up is to be logged.
     pub log_progress: bool,
-    /// See [`Config::stop_timeout`].
+    /// How long a stopped run still waits for a sink that takes nothing.
     pub stop_timeout: Duration,
     /// What offsets of the log count.
     pub(crate) unit: Unit,
-    /// See [`Config::views`].
+    /// Where others take views of the run from.
     pub views: Views,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self {
-            stop_after: None,
-            log_progress: false,
-            stop_timeout: Config::STOP_TIMEOUT,
-            unit: Unit::default(),
-            views: Views::default(),
-        }
+        let stop_timeout = Duration::from_secs(30);
+        Self { stop_after: None, log_progress: false, stop_timeout, unit: Unit::default(), views: Views::default() }
     }
 }
 
 /// Runs until the materializer says that it is finished, a seam fails, or `shutdown` is cancelled.
-///
-/// # Errors
-/// The first error of the source, the materializer, the store or the sink.
 pub async fn drive(
     source: &mut dyn Source,
     materializer: &mut Materializer,
@@ -255,12 +231,14 @@ pub async fn drive(
     let mut stepper = Stepper::new(began.elapsed());
     let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown.clone());
     let read_before = materializer.ledger().read();
+    let mut more = false;
     loop {
         let read = materializer.ledger().read() - read_before;
         let enough = options.stop_after.is_some_and(|records| read >= records) && !materializer.is_restoring();
         let event = tokio::select! {
             biased;
             () = shutdown.cancelled() => Ok(Event::Stop),
+            () = std::future::ready(()), if more => Ok(Event::Proceed),
             () = std::future::ready(()), if enough => Ok(Event::Finish),
             _ = ticks.tick() => {
                 now += last.elapsed().min(MOST_PER_TICK);
@@ -271,7 +249,7 @@ pub async fn drive(
         };
         let (stopped, ticked) = (matches!(event, Ok(Event::Stop)), matches!(event, Ok(Event::Tick { .. })));
         let step = event.and_then(|event| Ok(stepper.handle(materializer, event, began.elapsed())?));
-        let Step { flow, due, finished, closed } = match step {
+        let Step { flow, due, finished, proceed } = match step {
             Ok(step) => step,
             Err(error) => {
                 // What has been merged so far is as right as it was.
@@ -283,6 +261,7 @@ pub async fn drive(
                 return Err(error);
             }
         };
+        more = proceed;
         for (partition, waits) in flow {
             if waits { source.pause(partition) } else { source.resume(partition) }
         }
@@ -293,7 +272,7 @@ pub async fn drive(
             }
         }
         if let Some(totals) = finished {
-            if !publisher.finish(&totals, closed).await? {
+            if !publisher.finish(&totals).await? {
                 return Ok(Outcome::Unread);
             }
             if let Some(undelivered) = publisher.undelivered() {

@@ -3,8 +3,6 @@
 //!
 //! `golden/readings.jsonl` holds readings of every kind, faulty ones among them; `golden/expected.jsonl` the answer.
 
-use std::time::Duration;
-
 use isotherm_consumer::results::jsonl::JsonLines;
 use isotherm_consumer::run::options;
 use isotherm_consumer::topology::Topology;
@@ -18,7 +16,7 @@ const EXPECTED: &str = include_str!("golden/expected.jsonl");
 
 /// The lines that a run over these readings ends with.
 fn run(partitions: usize, batch: usize) -> Vec<String> {
-    let topology = Topology { grace: Duration::from_secs(3_600), ..Topology::default() };
+    let topology = Topology::default();
     let lines: Vec<&[u8]> = READINGS.lines().map(str::as_bytes).collect();
     let logs: Vec<Vec<&[u8]>> =
         (0..partitions).map(|p| lines.iter().skip(p).step_by(partitions).copied().collect()).collect();
@@ -28,7 +26,7 @@ fn run(partitions: usize, batch: usize) -> Vec<String> {
     (0..partitions as u32).for_each(|partition| event(Event::Found { partition }));
     event(Event::Listed);
     for (partition, log) in (0..).zip(&logs) {
-        event(Event::Attached { partition, position: 0, end: log.len() as i64 });
+        event(Event::Attached { partition, position: 0, end: Some(log.len() as i64) });
     }
     for (partition, log) in (0..).zip(&logs) {
         for (number, values) in log.chunks(batch).enumerate() {

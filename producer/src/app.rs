@@ -1,13 +1,11 @@
 //! The program: command line, logs, signals, exit codes.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
-use clap_complete::Shell;
+use clap::CommandFactory;
 use isotherm_terminal::log::{self, Filter};
 use isotherm_terminal::signals::{self, INTERRUPTED};
-use isotherm_terminal::stderr;
+use isotherm_terminal::{args, process, stderr};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +16,7 @@ use crate::summary::Ending;
 /// Runs the program with the process's arguments: 0 for success (also when the reader of standard output goes away),
 /// 1 for a failure, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
 pub fn main() -> ExitCode {
-    let code = execute(&Args::parse()).unwrap_or_else(|error| {
+    let code = execute(&args::parse()).unwrap_or_else(|error| {
         stderr::write_below(format!("error: {error}\n"));
         ExitCode::FAILURE
     });
@@ -29,13 +27,15 @@ pub fn main() -> ExitCode {
 type Failure = Box<dyn std::error::Error>;
 
 fn execute(args: &Args) -> Result<ExitCode, Failure> {
+    process::prepare()?;
     if let Some(shell) = args.completions {
-        return print_completions(shell);
+        process::print_completions(shell, &mut Args::command(), "isotherm-producer")?;
+        return Ok(ExitCode::SUCCESS);
     }
     start_log(args);
     let config = match args.config() {
         Ok(config) => config,
-        Err(CliError::Usage(error)) => error.exit(),
+        Err(CliError::Usage(error)) => args::exit(&error),
         Err(CliError::Failed(error)) => return Err(error.into()),
     };
     let runtime = Runtime::new()?;
@@ -61,15 +61,6 @@ async fn run(config: Config) -> Result<ExitCode, Failure> {
         Ending::Interrupted => ExitCode::from(INTERRUPTED),
         Ending::Complete | Ending::Closed | Ending::Failed => ExitCode::SUCCESS,
     })
-}
-
-fn print_completions(shell: Shell) -> Result<ExitCode, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), "isotherm-producer", &mut script);
-    match io::stdout().write_all(&script) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
 }
 
 fn start_log(args: &Args) {

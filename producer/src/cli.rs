@@ -5,10 +5,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::DateTime;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser};
 use clap_complete::Shell;
-use isotherm_fluvio::{Compression, cluster_config};
+use isotherm_fluvio::{BadTopicName, Compression, check_topic_name, cluster_config};
 use isotherm_terminal::log::LogFormat;
 use tracing::info;
 
@@ -47,7 +48,7 @@ pub struct Args {
     pub count: Option<u64>,
 
     /// The topic, which must exist
-    #[arg(long, default_value = "sensors", help_heading = "Destination")]
+    #[arg(long, default_value = "sensors", value_parser = parse_topic, help_heading = "Destination")]
     pub topic: String,
 
     /// The cluster's controller, without TLS [default: the current Fluvio profile, else 127.0.0.1:9003]
@@ -60,7 +61,7 @@ pub struct Args {
 
     /// What messages are keyed by; equal keys go to the same partition, no key lets partitions take turns
     #[arg(long, value_enum, default_value = "none", help_heading = "Destination")]
-    pub key: KeyArg,
+    pub key: Key,
 
     /// Messages a second, or `max` [default: max with COUNT or --input, else 1000]
     #[arg(long, value_name = "N|max")]
@@ -114,8 +115,8 @@ pub struct Args {
     pub linger: Duration,
 
     /// How batches are compressed [default: as the topic wants it, or none]
-    #[arg(long, value_enum, help_heading = "Delivery")]
-    pub compression: Option<CompressionArg>,
+    #[arg(long, value_parser = compressions(), help_heading = "Delivery")]
+    pub compression: Option<Compression>,
 
     /// How long to retry a batch when the broker is away or silent, before failing
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, help_heading = "Delivery")]
@@ -140,27 +141,6 @@ pub struct Args {
     /// Print a completion script for a shell, and end
     #[arg(long, value_name = "SHELL", exclusive = true, help_heading = "Output")]
     pub completions: Option<Shell>,
-}
-
-/// `--key`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KeyArg {
-    /// The state
-    Group,
-    /// The sensor's id
-    Sensor,
-    /// No key
-    None,
-}
-
-/// `--compression`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CompressionArg {
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
 }
 
 /// `--rate`.
@@ -215,7 +195,7 @@ impl Args {
         };
         Ok(Config {
             source: self.source(asked_rate),
-            key: self.key.into(),
+            key: self.key,
             count: self.count,
             pace,
             destination: self.destination().map_err(CliError::Failed)?,
@@ -255,36 +235,22 @@ impl Args {
             topic: self.topic.clone(),
             batch_size: self.batch_size,
             linger: self.linger,
-            compression: self.compression.map(Compression::from),
+            compression: self.compression,
             retry_timeout: self.retry_timeout,
         })))
     }
 }
 
-impl From<KeyArg> for Key {
-    fn from(key: KeyArg) -> Self {
-        match key {
-            KeyArg::Group => Self::Group,
-            KeyArg::Sensor => Self::Sensor,
-            KeyArg::None => Self::None,
-        }
-    }
-}
-
-impl From<CompressionArg> for Compression {
-    fn from(compression: CompressionArg) -> Self {
-        match compression {
-            CompressionArg::None => Self::None,
-            CompressionArg::Gzip => Self::Gzip,
-            CompressionArg::Snappy => Self::Snappy,
-            CompressionArg::Lz4 => Self::Lz4,
-            CompressionArg::Zstd => Self::Zstd,
-        }
-    }
+fn compressions() -> impl TypedValueParser<Value = Compression> {
+    PossibleValuesParser::new(["none", "gzip", "snappy", "lz4", "zstd"]).try_map(|name| Compression::from_str(&name))
 }
 
 fn parse_count(text: &str) -> Result<u64, String> {
     text.replace('_', "").parse().map_err(|_| "give a whole number of messages, like 2000000 or 2_000_000".to_owned())
+}
+
+fn parse_topic(text: &str) -> Result<String, BadTopicName> {
+    check_topic_name(text).map(str::to_owned)
 }
 
 fn parse_address(text: &str) -> Result<String, String> {
@@ -323,15 +289,7 @@ const MAX_BATCH: usize = 32 * 1024 * 1024 - 256;
 
 fn parse_size(text: &str) -> Result<usize, String> {
     let bad = || "give 1 byte to 32 MB, like 300000, 512KB or 1MB".to_owned();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(bad)?;
-    let unit = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" | "kib" => 1024,
-        "m" | "mb" | "mib" => 1024 * 1024,
-        _ => return Err(bad()),
-    };
-    let size = number.parse().ok().and_then(|number: usize| number.checked_mul(unit)).ok_or_else(bad)?;
+    let size = isotherm_model::size::parse_size(text).ok_or_else(bad)?;
     // 32 MB means the most that a broker takes.
     let size = if size == 32 * 1024 * 1024 { MAX_BATCH } else { size };
     if (1..=MAX_BATCH).contains(&size) { Ok(size) } else { Err(bad()) }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use isotherm_fluvio::{Compression, FluvioClusterConfig};
 
 use crate::clock::EventClock;
@@ -24,10 +25,6 @@ pub struct Config {
     pub stop_timeout: Duration,
     /// Whether progress and the closing line are written to standard error.
     pub report: Report,
-}
-
-impl Config {
-    pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 #[derive(Debug, Clone)]
@@ -68,14 +65,14 @@ pub enum Input {
     Stdin,
 }
 
-/// What messages are keyed by. The key decides the partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What messages are keyed by. The key decides the partition; without one partitions take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Key {
-    /// The group: the state.
+    /// The state
     Group,
-    /// The sensor's id.
+    /// The sensor's id
     Sensor,
-    /// No key: partitions take turns.
+    /// No key
     #[default]
     None,
 }
@@ -116,24 +113,6 @@ pub struct FluvioSettings {
     pub compression: Option<Compression>,
     /// How long a batch is retried before the run fails.
     pub retry_timeout: Duration,
-}
-
-impl FluvioSettings {
-    /// In the range where throughput is best.
-    pub const BATCH_SIZE: usize = 512 * 1024;
-    pub const LINGER: Duration = Duration::from_millis(50);
-    pub const RETRY_TIMEOUT: Duration = Duration::from_secs(30);
-
-    pub fn new(cluster: FluvioClusterConfig, topic: impl Into<String>) -> Self {
-        Self {
-            cluster,
-            topic: topic.into(),
-            batch_size: Self::BATCH_SIZE,
-            linger: Self::LINGER,
-            compression: None,
-            retry_timeout: Self::RETRY_TIMEOUT,
-        }
-    }
 }
 
 /// What is written to standard error besides errors.

@@ -8,124 +8,67 @@ use rand::{Rng, RngExt};
 
 /// One way in which a message can be malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub struct Fault {
+    /// Why a reader with the sensor message's schema rejects the message.
+    pub reason: &'static str,
+    change: Change,
+}
+
+/// What a fault does to a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
     /// The text ends somewhere in the middle.
-    Truncated,
-    /// A byte that UTF-8 does not have.
-    InvalidUtf8,
-    /// A line of plain text.
-    PlainText,
-    /// `{}`.
-    EmptyObject,
-    /// No `guid`.
-    NoSensor,
-    /// An empty `guid`.
-    EmptySensor,
-    /// No `state`.
-    NoState,
-    /// No `eventTime`.
-    NoTime,
-    /// No `temperature`.
-    NoTemperature,
-    /// A number for a state.
-    StateIsNumber,
-    /// Unix milliseconds for a time.
-    TimeIsNumber,
-    /// The temperature in quotes.
-    TemperatureIsText,
-    /// `null` for the payload.
-    PayloadIsNull,
-    /// An unknown state.
-    UnknownState,
+    Cut,
+    /// Another text.
+    Other(&'static str),
+    /// Everything from the first text through the next that is the second becomes the third.
+    Replace(&'static str, &'static str, &'static [u8]),
     /// A known state in lower case.
     LowerCaseState,
-    /// Month 13, hour 25.
-    ImpossibleTime,
-    /// A time without a zone.
-    TimeWithoutZone,
-    /// A temperature above a million.
-    TooHot,
-    /// A temperature below minus a million.
-    TooCold,
 }
 
 impl Fault {
     /// Every fault; a draw takes each with the same probability.
     pub const ALL: [Self; 19] = [
-        Self::Truncated,
-        Self::InvalidUtf8,
-        Self::PlainText,
-        Self::EmptyObject,
-        Self::NoSensor,
-        Self::EmptySensor,
-        Self::NoState,
-        Self::NoTime,
-        Self::NoTemperature,
-        Self::StateIsNumber,
-        Self::TimeIsNumber,
-        Self::TemperatureIsText,
-        Self::PayloadIsNull,
-        Self::UnknownState,
-        Self::LowerCaseState,
-        Self::ImpossibleTime,
-        Self::TimeWithoutZone,
-        Self::TooHot,
-        Self::TooCold,
+        Self::new("not-json", Change::Cut),
+        Self::new("not-json", Change::Replace(r#"{"guid":""#, "", b"{\"guid\":\"\xff")),
+        Self::new("not-json", Change::Other("sensor offline, retrying")),
+        Self::new("missing-field", Change::Other("{}")),
+        Self::new("missing-field", Change::Replace(r#""guid":"#, ",", b"")),
+        Self::new("missing-field", Change::Replace(r#""guid":""#, "\"", br#""guid":"""#)),
+        Self::new("missing-field", Change::Replace(r#""state":"#, ",", b"")),
+        Self::new("missing-field", Change::Replace(r#""eventTime":"#, ",", b"")),
+        Self::new("missing-field", Change::Replace(r#""temperature":"#, "}", b"}")),
+        Self::new("wrong-type", Change::Replace(r#""state":"#, ",", br#""state":17,"#)),
+        Self::new("wrong-type", Change::Replace(r#""eventTime":"#, ",", br#""eventTime":1795341600123,"#)),
+        Self::new("wrong-type", Change::Replace(r#""temperature":"#, "}", br#""temperature":"48.3"}"#)),
+        Self::new("wrong-type", Change::Replace(r#""payload":"#, "}}}", br#""payload":null}"#)),
+        Self::new("unknown-group", Change::Replace(r#""state":"#, ",", br#""state":"ZZ","#)),
+        Self::new("unknown-group", Change::LowerCaseState),
+        Self::new("bad-time", Change::Replace(r#""eventTime":"#, ",", br#""eventTime":"2026-13-22T25:00:00.000Z","#)),
+        Self::new("bad-time", Change::Replace(r#""eventTime":"#, ",", br#""eventTime":"2026-11-22T10:00:00.123","#)),
+        Self::new("out-of-range", Change::Replace(r#""temperature":"#, "}", br#""temperature":1000000.5}"#)),
+        Self::new("out-of-range", Change::Replace(r#""temperature":"#, "}", br#""temperature":-1e7}"#)),
     ];
 
-    pub fn draw(random: &mut impl Rng) -> Self {
-        Self::ALL.choose(random).copied().unwrap_or(Self::Truncated)
+    const fn new(reason: &'static str, change: Change) -> Self {
+        Self { reason, change }
     }
 
-    /// Why a reader with the sensor message's schema rejects the message.
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Truncated | Self::InvalidUtf8 | Self::PlainText => "not-json",
-            Self::EmptyObject
-            | Self::NoSensor
-            | Self::EmptySensor
-            | Self::NoState
-            | Self::NoTime
-            | Self::NoTemperature => "missing-field",
-            Self::StateIsNumber | Self::TimeIsNumber | Self::TemperatureIsText | Self::PayloadIsNull => "wrong-type",
-            Self::UnknownState | Self::LowerCaseState => "unknown-group",
-            Self::ImpossibleTime | Self::TimeWithoutZone => "bad-time",
-            Self::TooHot | Self::TooCold => "out-of-range",
-        }
+    pub fn draw(random: &mut impl Rng) -> Self {
+        Self::ALL.choose(random).copied().unwrap_or(Self::ALL[0])
     }
 
     /// Turns a good message, as [`crate::reading::Reading::write`] writes it, into one with this fault.
     pub fn apply(self, message: &mut Vec<u8>, random: &mut impl Rng) {
-        match self {
-            Self::Truncated => message.truncate(random.random_range(1..message.len().max(2))),
-            Self::InvalidUtf8 => replace(message, br#"{"guid":""#, b"", b"{\"guid\":\"\xff"),
-            Self::PlainText => {
+        match self.change {
+            Change::Cut => message.truncate(random.random_range(1..message.len().max(2))),
+            Change::Other(text) => {
                 message.clear();
-                message.extend_from_slice(b"sensor offline, retrying");
+                message.extend_from_slice(text.as_bytes());
             }
-            Self::EmptyObject => {
-                message.clear();
-                message.extend_from_slice(b"{}");
-            }
-            Self::NoSensor => replace(message, br#""guid":"#, b",", b""),
-            Self::EmptySensor => replace(message, br#""guid":""#, b"\"", br#""guid":"""#),
-            Self::NoState => replace(message, br#""state":"#, b",", b""),
-            Self::NoTime => replace(message, br#""eventTime":"#, b",", b""),
-            Self::NoTemperature => replace(message, br#""temperature":"#, b"}", b"}"),
-            Self::StateIsNumber => replace(message, br#""state":"#, b",", br#""state":17,"#),
-            Self::TimeIsNumber => replace(message, br#""eventTime":"#, b",", br#""eventTime":1795341600123,"#),
-            Self::TemperatureIsText => replace(message, br#""temperature":"#, b"}", br#""temperature":"48.3"}"#),
-            Self::PayloadIsNull => replace(message, br#""payload":"#, b"}}}", br#""payload":null}"#),
-            Self::UnknownState => replace(message, br#""state":"#, b",", br#""state":"ZZ","#),
-            Self::LowerCaseState => lower_case_state(message),
-            Self::ImpossibleTime => {
-                replace(message, br#""eventTime":"#, b",", br#""eventTime":"2026-13-22T25:00:00.000Z","#);
-            }
-            Self::TimeWithoutZone => {
-                replace(message, br#""eventTime":"#, b",", br#""eventTime":"2026-11-22T10:00:00.123","#);
-            }
-            Self::TooHot => replace(message, br#""temperature":"#, b"}", br#""temperature":1000000.5}"#),
-            Self::TooCold => replace(message, br#""temperature":"#, b"}", br#""temperature":-1e7}"#),
+            Change::Replace(from, through, with) => replace(message, from.as_bytes(), through.as_bytes(), with),
+            Change::LowerCaseState => lower_case_state(message),
         }
     }
 }
@@ -209,7 +152,7 @@ mod tests {
                 let mut message = good.clone();
                 fault.apply(&mut message, &mut random);
                 let shown = String::from_utf8_lossy(&message).into_owned();
-                assert_eq!(reason_of(&message), Some(fault.reason()), "{fault:?}: {shown}");
+                assert_eq!(reason_of(&message), Some(fault.reason), "{fault:?}: {shown}");
                 assert!(!message.is_empty() && !message.contains(&b'\n'), "{fault:?}: {shown}");
             }
         }

@@ -7,8 +7,8 @@ use isotherm_terminal::progress::{bar, spinner, thousands};
 use isotherm_terminal::screen::Screen;
 use isotherm_terminal::stderr;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::{Config, Report};
 use crate::summary::Counters;
@@ -26,7 +26,7 @@ enum Goal {
 
 pub(crate) struct Progress {
     task: Option<JoinHandle<()>>,
-    stop: CancellationToken,
+    stop: DropGuard,
 }
 
 impl Progress {
@@ -40,32 +40,27 @@ impl Progress {
         };
         let meter =
             Meter { counters: Arc::clone(counters), goal, started: Instant::now(), last: (Instant::now(), 0), rate: 0 };
-        let task = match (config.report, Screen::stderr()) {
-            (Report::Quiet, _) => None,
-            (Report::Progress, Some(screen)) => Some(tokio::spawn(draw(screen, meter, stop.clone()))),
-            (Report::Progress, None) => Some(tokio::spawn(write_lines(meter, stop.clone()))),
-        };
-        Self { task, stop }
+        let reports = config.report == Report::Progress;
+        let task = reports.then(|| tokio::spawn(report(Screen::stderr(), meter, stop.clone())));
+        Self { task, stop: stop.drop_guard() }
     }
 
     /// Ends the report and takes the bar away.
-    pub(crate) async fn finish(mut self) {
-        self.stop.cancel();
-        if let Some(task) = self.task.take() {
+    pub(crate) async fn finish(self) {
+        drop(self.stop);
+        if let Some(task) = self.task {
             // A report that failed is no failure of the run.
             let _ = task.await;
         }
     }
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-async fn draw(screen: Screen, mut meter: Meter, stop: CancellationToken) {
-    let mut ticks = interval(BAR_TICK);
+/// Draws a bar, or writes a line now and then, until it is stopped.
+async fn report(screen: Option<Screen>, mut meter: Meter, stop: CancellationToken) {
+    let tick = if screen.is_some() { BAR_TICK } else { LINE_TICK };
+    // The first line comes when there is something to say.
+    let first = if screen.is_some() { Instant::now() } else { Instant::now() + tick };
+    let mut ticks = interval_at(first, tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     for step in 0.. {
         tokio::select! {
@@ -73,6 +68,10 @@ async fn draw(screen: Screen, mut meter: Meter, stop: CancellationToken) {
             _ = ticks.tick() => {}
         }
         let line = meter.line(Instant::now());
+        let Some(screen) = &screen else {
+            stderr::write(format!("{line}\n"));
+            continue;
+        };
         let line = match meter.part() {
             Some(part) => format!("{} {:>3.0} %  {line}", bar(part, BAR_CELLS), (part * 100.0).floor()),
             None => format!("{} {line}", spinner(step)),
@@ -80,18 +79,8 @@ async fn draw(screen: Screen, mut meter: Meter, stop: CancellationToken) {
         // A progress that cannot be shown is no failure of the run.
         let _ = screen.draw_line(&line);
     }
-    let _ = screen.clear();
-}
-
-async fn write_lines(mut meter: Meter, stop: CancellationToken) {
-    let mut ticks = interval(LINE_TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    ticks.tick().await;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            _ = ticks.tick() => stderr::write(format!("{}\n", meter.line(Instant::now()))),
-        }
+    if let Some(screen) = screen {
+        let _ = screen.clear();
     }
 }
 
@@ -108,8 +97,8 @@ struct Meter {
 impl Meter {
     fn position(&self) -> u64 {
         match self.goal {
-            Goal::InputBytes(_) => self.counters.input_bytes(),
-            Goal::Messages(_) | Goal::Open => self.counters.acknowledged(),
+            Goal::InputBytes(_) => self.counters.input_bytes.get(),
+            Goal::Messages(_) | Goal::Open => self.counters.acknowledged.get(),
         }
     }
 
@@ -123,7 +112,7 @@ impl Meter {
 
     /// `12,000 of 60,000 messages, 1,000/s, 48s left`.
     fn line(&mut self, now: Instant) -> String {
-        let acknowledged = self.counters.acknowledged();
+        let acknowledged = self.counters.acknowledged.get();
         // A rate over less than a second jumps about.
         if now - self.last.0 >= Duration::from_secs(1) {
             self.rate = per_second(acknowledged.saturating_sub(self.last.1), now - self.last.0);
@@ -167,24 +156,24 @@ mod tests {
     fn a_line_says_count_rate_and_time_left() {
         let (mut meter, after) = meter(Goal::Messages(60_000));
         assert_eq!(meter.line(after(0)), "0 of 60,000 messages, 0/s");
-        meter.counters.add_acknowledged(12_000);
+        meter.counters.acknowledged.add(12_000);
         assert_eq!(meter.line(after(10)), "12,000 of 60,000 messages, 1,200/s, 40s left");
-        meter.counters.add_acknowledged(1_000);
+        meter.counters.acknowledged.add(1_000);
         assert_eq!(meter.line(after(12)), "13,000 of 60,000 messages, 500/s, 44s left");
     }
 
     #[test]
     fn the_time_left_of_an_input_comes_from_its_bytes() {
         let (mut meter, after) = meter(Goal::InputBytes(1_000));
-        meter.counters.add_input_bytes(750);
-        meter.counters.add_acknowledged(3);
+        meter.counters.input_bytes.add(750);
+        meter.counters.acknowledged.add(3);
         assert_eq!((meter.position(), meter.line(after(3))), (750, "3 messages, 1/s, 1s left".to_owned()));
     }
 
     #[test]
     fn without_a_goal_there_is_no_time_left() {
         let (mut meter, after) = self::meter(Goal::Open);
-        meter.counters.add_acknowledged(9);
+        meter.counters.acknowledged.add(9);
         assert_eq!(meter.line(after(3)), "9 messages, 3/s");
     }
 }

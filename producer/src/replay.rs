@@ -166,7 +166,7 @@ impl Replay {
         let (blocks, block) = done.map_err(|gone| ProduceError::Reader(gone.to_string()))?;
         self.blocks = Some(blocks);
         let read = self.read.load(Ordering::Relaxed);
-        self.counters.add_input_bytes(read - self.counted);
+        self.counters.input_bytes.add(read - self.counted);
         self.counted = read;
         (self.block, self.place) = (block?, 0);
         self.ended = self.block.is_none();

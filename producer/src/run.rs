@@ -1,5 +1,6 @@
 //! A run from its first message to its last acknowledgement.
 
+use std::ops::DerefMut;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,27 +24,16 @@ use crate::summary::{Counters, Ending, Summary};
 /// [`Failed`]: why, and how many messages were acknowledged.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<Summary, Failed> {
     let counters = Arc::new(Counters::default());
-    let started = Instant::now();
-    // The input first: without one there is no reason to connect.
-    let opening = async {
-        let input = OpenSource::open(&config, &counters).await?;
+    let sink = async {
         let sink: Box<dyn Sink> = match &config.destination {
             Destination::Stdout => Box::new(StdoutSink::new(Arc::clone(&counters))),
             Destination::Fluvio(settings) => {
                 Box::new(FluvioSink::connect(settings.as_ref().clone(), Arc::clone(&counters)).await?)
             }
         };
-        Ok((input, sink))
+        Ok(sink)
     };
-    let opened = tokio::select! {
-        biased;
-        () = shutdown.cancelled() => return Ok(summary(&config, &counters, started, Ending::Interrupted)),
-        opened = opening => opened,
-    };
-    match opened {
-        Ok((input, mut sink)) => flow(&config, input, sink.as_mut(), &counters, shutdown).await,
-        Err(error) => Err(Failed { error, summary: summary(&config, &counters, started, Ending::Failed) }),
-    }
+    run_with(&config, sink, &counters, shutdown).await
 }
 
 /// As [`run`], into the caller's sink, which counts in `counters`. The configuration's destination is ignored.
@@ -56,14 +46,25 @@ pub async fn run_into(
     counters: &Arc<Counters>,
     shutdown: CancellationToken,
 ) -> Result<Summary, Failed> {
+    run_with(config, async { Ok(sink) }, counters, shutdown).await
+}
+
+async fn run_with<'s, S: DerefMut<Target = dyn Sink + 's>>(
+    config: &Config,
+    sink: impl Future<Output = Result<S, ProduceError>>,
+    counters: &Arc<Counters>,
+    shutdown: CancellationToken,
+) -> Result<Summary, Failed> {
     let started = Instant::now();
+    // The input first: without one there is no reason to connect.
+    let opening = async { Ok((OpenSource::open(config, counters).await?, sink.await?)) };
     let opened = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(summary(config, counters, started, Ending::Interrupted)),
-        opened = OpenSource::open(config, counters) => opened,
+        opened = opening => opened,
     };
     match opened {
-        Ok(input) => flow(config, input, sink, counters, shutdown).await,
+        Ok((input, mut sink)) => flow(config, input, &mut *sink, counters, shutdown).await,
         Err(error) => Err(Failed { error, summary: summary(config, counters, started, Ending::Failed) }),
     }
 }
@@ -118,11 +119,11 @@ async fn overdue(config: &Config, shutdown: &CancellationToken) -> ProduceError 
 }
 
 fn summary(config: &Config, counters: &Counters, started: Instant, ending: Ending) -> Summary {
-    let (acknowledged, sent) = (counters.acknowledged(), counters.sent());
+    let (acknowledged, sent) = (counters.acknowledged.get(), counters.sent.get());
     Summary {
         acknowledged,
         unacknowledged: sent.saturating_sub(acknowledged),
-        unsent: counters.made().saturating_sub(sent),
+        unsent: counters.made.get().saturating_sub(sent),
         asked: config.count,
         elapsed: started.elapsed(),
         ending,
@@ -177,7 +178,7 @@ async fn pump(
                 return Ok(Ending::Complete);
             }
             let made = messages.len() as u64;
-            counters.add_made(made);
+            counters.made.add(made);
             tokio::select! {
                 biased;
                 sent = sink.send(&messages) => sent.map_err(PumpError::Sink)?,

@@ -7,48 +7,27 @@ use std::time::Duration;
 use isotherm_terminal::progress::thousands;
 
 #[derive(Debug, Default)]
-pub struct Counters {
-    made: AtomicU64,
-    sent: AtomicU64,
-    acknowledged: AtomicU64,
-    input_bytes: AtomicU64,
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
 }
 
-impl Counters {
+#[derive(Debug, Default)]
+pub struct Counters {
     /// Messages made, or taken from the input.
-    pub fn made(&self) -> u64 {
-        self.made.load(Ordering::Relaxed)
-    }
-
+    pub made: Counter,
     /// Messages that may have reached the destination: the sink has begun to send them.
-    pub fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-
+    pub sent: Counter,
     /// Messages that the destination has confirmed.
-    pub fn acknowledged(&self) -> u64 {
-        self.acknowledged.load(Ordering::Relaxed)
-    }
-
-    pub fn input_bytes(&self) -> u64 {
-        self.input_bytes.load(Ordering::Relaxed)
-    }
-
-    pub fn add_made(&self, messages: u64) {
-        self.made.fetch_add(messages, Ordering::Relaxed);
-    }
-
-    pub fn add_sent(&self, messages: u64) {
-        self.sent.fetch_add(messages, Ordering::Relaxed);
-    }
-
-    pub fn add_acknowledged(&self, messages: u64) {
-        self.acknowledged.fetch_add(messages, Ordering::Relaxed);
-    }
-
-    pub fn add_input_bytes(&self, bytes: u64) {
-        self.input_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
+    pub acknowledged: Counter,
+    pub input_bytes: Counter,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

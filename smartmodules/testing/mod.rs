@@ -7,6 +7,7 @@ use fluvio_protocol::Encoder;
 use fluvio_protocol::record::{Record, RecordKey};
 use fluvio_smartengine::{SmartEngine, SmartModuleChainBuilder, SmartModuleChainInstance, SmartModuleConfig};
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleInput;
+use proptest::prelude::*;
 
 /// A record: its key, its value, and its timestamp less the batch's.
 #[derive(Debug, Clone)]
@@ -21,6 +22,15 @@ impl Parts {
     pub(crate) fn value(value: impl Into<Vec<u8>>) -> Self {
         Self { key: None, value: value.into(), timestamp_delta: 0 }
     }
+}
+
+/// Any records: readings, what is nearly one, and anything else.
+#[allow(dead_code, reason = "not every test that includes this file draws records")]
+pub(crate) fn any_parts(value: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<Parts>> {
+    let key = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40));
+    let record = (key, value, -70_000..30_000_i64);
+    let record = record.prop_map(|(key, value, timestamp_delta)| Parts { key, value, timestamp_delta });
+    proptest::collection::vec(record, 0..20)
 }
 
 /// The bytes of a module: from the folder that `ISOTHERM_MODULES` names, else from `target/modules`.

@@ -24,6 +24,12 @@ impl Build {
     }
 }
 
+/// Builds the modules, then the binaries.
+pub(crate) fn all() -> Result<(), Error> {
+    wasm::build()?;
+    binaries(&[])
+}
+
 /// Builds the binaries, and those of `more` packages.
 ///
 /// Cargo picks the same features for every dependency here as in `cargo xtask test`, and so compiles each of them once;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::Error;
-use crate::{build, cargo, paths, process, wasm};
+use crate::{build, cargo, paths, process};
 
 /// Kill node, producer and consumer in turn at random moments under load, then compare with the log.
 ///
@@ -27,8 +27,7 @@ pub(crate) struct Crash {
 
 impl Crash {
     pub(crate) fn run(self) -> Result<(), Error> {
-        wasm::build()?;
-        build::binaries(&[])?;
+        build::all()?;
         let mut test = cargo::cargo();
         test.args(["test", "--release", "--workspace", "--test", "isotherm", "crash::", "--", "--nocapture"])
             .env("ISOTHERM_MODULES", paths::modules())

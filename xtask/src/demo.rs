@@ -2,7 +2,7 @@
 
 mod child;
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -14,7 +14,8 @@ use signal_hook::iterator::Signals;
 
 use self::child::{Child, Ended};
 use crate::Error;
-use crate::{build, paths, process, wasm};
+use crate::process::say;
+use crate::{build, paths, process};
 
 /// The exit code of a run that a signal ended.
 const INTERRUPTED: u8 = 130;
@@ -73,9 +74,8 @@ enum Event {
 
 impl Demo {
     pub(crate) fn run(self) -> Result<ExitCode, Error> {
-        eprintln!("Building (the first time this takes some minutes) ...");
-        wasm::build()?;
-        build::binaries(&[])?;
+        say("Building (the first time this takes some minutes) ...\n");
+        build::all()?;
 
         let (events, inbox) = mpsc::channel();
         watch_signals(events.clone())?;
@@ -84,8 +84,8 @@ impl Demo {
             .tempdir()
             .map_err(|error| format!("cannot make a temporary folder ({error}); TMPDIR names another place"))?;
 
-        let mut node = self.start_node(folder.path(), &events)?;
-        let outcome = self.on_node(&mut node, folder.path(), &events, &inbox).map_err(|error| {
+        let (mut node, address) = start_node(folder.path(), &events)?;
+        let outcome = self.on_node(&address, folder.path(), &events, &inbox).map_err(|error| {
             if error.starts_with("the node ") {
                 format!("{error}; it said:\n{}", last_words(folder.path()))
             } else {
@@ -95,41 +95,19 @@ impl Demo {
         node.stop(TIMEOUT);
         folder.close().map_err(|error| format!("cannot remove the temporary folder: {error}"))?;
         if outcome.is_ok() {
-            // A closed standard error is no failure.
-            let _ = io::stderr().write_all(NEXT.as_bytes());
+            say(NEXT);
         }
         outcome
-    }
-
-    /// Starts the node and waits until it listens. Its log goes to a file in its folder and is shown if it fails.
-    fn start_node(&self, folder: &Path, events: &Sender<Event>) -> Result<Node, Error> {
-        let log = folder.join(NODE_LOG);
-        let file = std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let mut command = Command::new(paths::binary("isotherm-node"));
-        command.args(["--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
-        let mut child = Child::start("node", &mut command)?;
-        let mut line = String::new();
-        if let Some(out) = child.take_stdout() {
-            BufReader::new(out).read_line(&mut line).map_err(|error| format!("cannot read from the node: {error}"))?;
-        }
-        let Some(address) = line.trim().strip_prefix("listening on ").map(str::to_owned) else {
-            child.stop(TIMEOUT);
-            return Err(format!("the node did not start; it said:\n{line}{}", last_words(folder)));
-        };
-        child.report(events.clone(), Event::Ended)?;
-        Ok(Node { child, address })
     }
 
     /// Deploys, produces and consumes until everything is read, or a signal comes.
     fn on_node(
         &self,
-        node: &mut Node,
+        cluster: &str,
         folder: &Path,
         events: &Sender<Event>,
         inbox: &Receiver<Event>,
     ) -> Result<ExitCode, Error> {
-        let cluster = node.address.as_str();
         let deployed = process::run(
             Command::new(paths::binary("isotherm-consumer"))
                 .arg("deploy")
@@ -152,14 +130,11 @@ impl Demo {
             }
             None => "Ctrl-C ends it".to_owned(),
         };
-        let _ = writeln!(
-            io::stderr(),
-            "Readings of {} simulated sensors go through a node at {cluster} (--rate {}); {end}.",
-            self.sensors,
-            self.rate
-        );
-        let mut consumer = Child::start("consumer", consume.stdin(Stdio::null()))?;
-        consumer.report(events.clone(), Event::Ended)?;
+        say(&format!(
+            "Readings of {} simulated sensors go through a node at {cluster} (--rate {}); {end}.\n",
+            self.sensors, self.rate
+        ));
+        let mut consumer = start("consumer", consume.stdin(Stdio::null()), events)?;
 
         let mut produce = Command::new(paths::binary("isotherm-producer"));
         produce.args(["--cluster", cluster, "--topic", TOPIC, "--quiet", "--rate", &self.rate]);
@@ -169,8 +144,7 @@ impl Demo {
         }
         // Its summary would tear the live table: only its errors matter here.
         produce.stdin(Stdio::null()).stdout(Stdio::null());
-        let mut producer = Child::start("producer", &mut produce)?;
-        producer.report(events.clone(), Event::Ended)?;
+        let mut producer = start("producer", &mut produce, events)?;
 
         let outcome = wait(inbox);
         // The producer flushes first, then the consumer prints its totals; the node ends last.
@@ -180,16 +154,31 @@ impl Demo {
     }
 }
 
-/// The node, and where it listens.
-struct Node {
-    child: Child,
-    address: String,
+/// Starts a child, whose end is an event.
+fn start(name: &'static str, command: &mut Command, events: &Sender<Event>) -> Result<Child, Error> {
+    let events = events.clone();
+    Child::start(name, command, move |ended| {
+        // There is no receiver any more when the demo ends on its own.
+        let _ = events.send(Event::Ended(ended));
+    })
 }
 
-impl Node {
-    fn stop(&mut self, timeout: Duration) {
-        self.child.stop(timeout);
+/// Starts the node and waits until it says where it listens. Its log goes to a file in its folder and is shown if it fails.
+fn start_node(folder: &Path, events: &Sender<Event>) -> Result<(Child, String), Error> {
+    let log = folder.join(NODE_LOG);
+    let file = std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let mut command = Command::new(paths::binary("isotherm-node"));
+    command.args(["--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+    let mut node = start("node", command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file), events)?;
+    let mut line = String::new();
+    if let Some(out) = node.stdout.take() {
+        BufReader::new(out).read_line(&mut line).map_err(|error| format!("cannot read from the node: {error}"))?;
     }
+    let Some(address) = line.trim().strip_prefix("listening on ").map(str::to_owned) else {
+        node.stop(TIMEOUT);
+        return Err(format!("the node did not start; it said:\n{line}{}", last_words(folder)));
+    };
+    Ok((node, address))
 }
 
 /// The end of the node's log.

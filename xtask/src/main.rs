@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         Task::Crash(task) => task.run().map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("xtask: {error}");
+        process::say(&format!("xtask: {error}\n"));
         ExitCode::FAILURE
     })
 }

@@ -1,7 +1,11 @@
-//! Running programs to their end.
+//! Running programs to their end, and saying how it goes.
 
 use std::ffi::OsStr;
+use std::io::{self, Write};
 use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::Error;
 
@@ -19,4 +23,15 @@ pub(crate) fn shown(command: &Command) -> String {
         .map(OsStr::to_string_lossy)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// Says something on standard error. Waits for its reader a second at most: a task that nobody reads goes on, and can be stopped.
+pub(crate) fn say(text: &str) {
+    let (text, (said, done)) = (text.to_owned(), mpsc::channel());
+    thread::spawn(move || {
+        // A closed standard error is no failure.
+        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = said.send(());
+    });
+    let _ = done.recv_timeout(Duration::from_secs(1));
 }

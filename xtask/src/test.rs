@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use crate::Error;
-use crate::{build, cargo, paths, process, wasm};
+use crate::{build, cargo, paths, process};
 
 /// Format, lint, and run the unit, property, doc and integration tests.
 ///
@@ -38,8 +38,7 @@ impl Test {
                 "warnings",
             ]))?;
         }
-        wasm::build()?;
-        build::binaries(&[])?;
+        build::all()?;
         let tested = process::run(
             cargo::cargo()
                 .args(["test", "--release", "--workspace"])

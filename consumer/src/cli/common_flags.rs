@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use isotherm_files::InputFormat;
+use isotherm_fluvio::{BadTopicName, check_topic_name};
 use isotherm_model::duration::parse_duration;
+use isotherm_model::size::parse_size;
 use isotherm_terminal::log::{self, Filter, LogFormat};
 
 /// Where to read from.
@@ -71,6 +73,24 @@ impl Logs {
     }
 }
 
+/// How much memory windows may take.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Memory {
+    /// How much memory open windows may take; what is beyond waits in a file without a name, in the store's folder or TMPDIR
+    #[arg(long, value_name = "BYTES", default_value = "512MB", value_parser = size)]
+    pub(super) memory_limit: usize,
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    parse_size(text)
+        .filter(|size| *size > 0)
+        .ok_or_else(|| "give a whole number of bytes, like 512MB or 2GB".to_owned())
+}
+
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn topic_name(text: &str) -> Result<String, BadTopicName> {
+    check_topic_name(text).map(str::to_owned)
 }

@@ -1,11 +1,11 @@
 //! Does what the command line says, and turns the outcome into an exit code.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use isotherm_terminal::screen::Screen;
 use isotherm_terminal::signals::INTERRUPTED;
-use isotherm_terminal::stderr;
+use isotherm_terminal::{process, stderr};
 use tokio_util::sync::CancellationToken;
 
 use super::flags::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command};
@@ -17,7 +17,7 @@ use crate::deploy;
 use crate::inspect::InspectError;
 use crate::render::source_hints;
 use crate::results::jsonl::JsonLines;
-use crate::run::{self, Outcome};
+use crate::run::{self, Outcome, RunOptions};
 use crate::sinks::Sink;
 use crate::sinks::discard::DiscardSink;
 use crate::sinks::jsonl::JsonlSink;
@@ -45,7 +45,9 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
         Some(Command::Ledger(flags)) => inspect::ledger(&flags),
         Some(Command::Why(flags)) => inspect::why(&flags),
         Some(Command::Verify(flags)) => verify::execute(flags),
-        Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Completions { shell }) => process::print_completions(shell, &mut command(), "isotherm-consumer")
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Failure::from),
     };
     match result {
         Ok(code) => code,
@@ -69,6 +71,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let bar = if table.is_none() { Screen::stderr() } else { None };
     cli.logs.start();
     let topology = load::topology(&cli.place, load::Flags::Run(&cli.run))?;
+    let runtime = runtime()?;
     let sink = sink(cli.run.format, &topology, table.clone());
     let log_progress = table.is_none() && bar.is_none();
     let speaks = cli.run.format != Format::None || bar.is_some();
@@ -79,12 +82,13 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     if speaks {
         sink = Box::new(ThreadedSink::new(sink)?);
     }
-    let stores::Opened { mut store, outbox } = stores::open(&topology, &cli.run)?;
+    let stores::Opened { mut store, outbox, folder } = stores::open(&topology, &cli.run, &runtime)?;
     let letters = cli.run.dead_letters.clone().map(|letters| delivery::Config {
         letters,
         settings: topology.settings.clone(),
         drain: cli.run.drain,
     });
+    let unit = unit(&topology);
     let config = run::Config {
         cluster: topology.address().map(str::to_owned),
         from: cli.run.from.map(Into::into),
@@ -93,12 +97,16 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         leave_open: cli.run.leave_open,
         accept_data_loss: cli.run.accept_data_loss,
         dead_letters: letters.is_some(),
-        stop_after: cli.run.stop_after,
-        log_progress,
-        stop_timeout: cli.run.stop_timeout,
-        views: run::Views::default(),
+        memory_limit: cli.run.memory.memory_limit,
+        scratch: folder,
+        options: RunOptions {
+            stop_after: cli.run.stop_after,
+            log_progress,
+            stop_timeout: cli.run.stop_timeout,
+            unit,
+            ..RunOptions::default()
+        },
     };
-    let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         watch_signals(shutdown.clone())?;
@@ -159,16 +167,16 @@ fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn 
 
 fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     flags.logs.start();
-    let topology = load::topology(&flags.place, load::Flags::Deploy(&flags))?;
+    let file = load::file(&flags.place)?;
+    let declared = file.as_ref().map(|file| file.topic.clone());
+    let topology = load::overridden(file.unwrap_or_default(), &flags.place, load::Flags::Deploy(&flags))?;
     if topology.files.is_some() {
-        return Err(format!(
-            "nothing is to be deployed for {}: run isotherm-consumer with the same --source",
-            topology.topic
-        )
-        .into());
+        let what =
+            format!("nothing is to be deployed for {}: run isotherm-consumer with the same --source", topology.topic);
+        return Err(what.into());
     }
     // What the file says of its own topic is not said of another one.
-    let declares = load::file(&flags.place)?.is_some_and(|file| file.topic == topology.topic);
+    let declares = declared.is_some_and(|topic| topic == topology.topic);
     let wanted = deploy::Wanted {
         topology,
         file_name: declares.then(|| load::name(&flags.place)),
@@ -205,20 +213,11 @@ fn topology(place: &Place, format: TopologyFormat) -> Result<ExitCode, Failure> 
 
 fn check(place: &Place) -> Result<ExitCode, Failure> {
     let name = load::name(place);
-    if load::file(place)?.is_none() {
+    let Some(file) = load::file(place)? else {
         return Err(format!("there is no {DEFAULT_FILE} in this folder; name a file with --config FILE").into());
-    }
-    let topology = load::topology(place, load::Flags::None)?;
+    };
+    let topology = load::overridden(file, place, load::Flags::None)?;
     say(&format!("{name} is sound."))?;
     say(render::text(&topology).trim_end())?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut command(), "isotherm-consumer", &mut text);
-    let mut out = io::stdout().lock();
-    out.write_all(&text)?;
-    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use isotherm_engine::state::StartOffset;
 
-use super::common_flags::time;
-pub(super) use super::common_flags::{Logs, Place};
+pub(super) use super::common_flags::{Logs, Memory, Place};
+use super::common_flags::{time, topic_name};
 use super::store_flags;
 use super::store_flags::VerifyFlags;
 use crate::topology::{Combine, StoreKind};
@@ -67,16 +67,12 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "isotherm-consumer", version, after_help = RUN_EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Cli {
-    /// What to do; without it, run.
     #[command(subcommand)]
     pub(super) command: Option<Command>,
-    /// Where to read from.
     #[command(flatten)]
     pub(super) place: Place,
-    /// How to run.
     #[command(flatten)]
     pub(super) run: RunFlags,
-    /// What to log.
     #[command(flatten)]
     pub(super) logs: Logs,
 }
@@ -92,7 +88,6 @@ pub(super) enum Command {
     /// Print the topology: source, module, windows and sinks
     #[command(after_help = TOPOLOGY_EXAMPLES)]
     Topology {
-        /// Where to read from.
         #[command(flatten)]
         place: Place,
         /// How to print it.
@@ -102,7 +97,6 @@ pub(super) enum Command {
     /// Read fluvio.yaml and say whether it is sound
     #[command(after_help = CHECK_EXAMPLES)]
     Check {
-        /// Where to read from.
         #[command(flatten)]
         place: Place,
     },
@@ -136,7 +130,7 @@ pub(super) enum Command {
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
-        /// Which shell.
+        /// Which shell
         shell: Shell,
     },
 }
@@ -162,20 +156,23 @@ pub(super) struct RunFlags {
     /// Where to begin [default: where the store says, in an unused one `beginning`]
     #[arg(long, value_enum)]
     pub(super) from: Option<FromFlag>,
-    /// Read to where the partitions end now, close all windows, print the totals, exit
+    /// Read to where the partitions end now, then close all windows, print the totals, exit; nothing is late
     #[arg(long)]
     pub(super) until_end: bool,
     /// Read on where the input ends, as windows close: without it files and standard input are read to their ends, as with
     /// --until-end
     #[arg(long, conflicts_with = "until_end")]
     pub(super) follow: bool,
+    #[command(flatten)]
+    pub(super) memory: Memory,
     /// End by itself after this many records: close all windows, print the totals, exit
     #[arg(long, value_name = "RECORDS")]
     pub(super) stop_after: Option<u64>,
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
-    /// Leave the windows open that are open at that end, for the next run; with --until-end, or with files
+    /// At the end of a bounded run (--until-end, or files) close only what the watermark has passed, and leave the other windows open
+    /// for the next run
     #[arg(long, conflicts_with = "follow")]
     pub(super) leave_open: bool,
     /// Where state is kept: a path, `default` for a file in the user's data folder for each cluster, topic and
@@ -192,7 +189,7 @@ pub(super) struct RunFlags {
     #[arg(long)]
     pub(super) accept_data_loss: bool,
     /// Copy each late reading and each rejected record to this topic, its value untouched; needs a store that stays
-    #[arg(long, value_name = "TOPIC")]
+    #[arg(long, value_name = "TOPIC", value_parser = topic_name)]
     pub(super) dead_letters: Option<String>,
     /// When the run ends, wait so long at most for dead letters that have not been copied
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, requires = "dead_letters")]
@@ -208,7 +205,6 @@ pub(super) struct RunFlags {
 /// What to deploy.
 #[derive(Debug, Clone, Args)]
 pub(super) struct DeployFlags {
-    /// Where to deploy.
     #[command(flatten)]
     pub(super) place: Place,
     /// How many partitions the topic is to have [default: what the topology says, 1]
@@ -226,7 +222,6 @@ pub(super) struct DeployFlags {
     /// Replace modules that are there in another version (other consumers may use them)
     #[arg(long)]
     pub(super) replace: bool,
-    /// What to log.
     #[command(flatten)]
     pub(super) logs: Logs,
 }

@@ -1,6 +1,6 @@
 //! The subcommands that look into a store: `query`, `ledger`, `why`.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use isotherm_model::time::{Millis, Utc};
 use isotherm_store as sqlite;
 use isotherm_store::{Holder, StoreReader, Timing, Windows};
 
-use super::process::{Failure, runtime};
+use super::process::{Failure, print, runtime, say};
 use super::store_flags::{LedgerFlags, Query, QueryFormat, ReportFormat, StoreFlags, WhyFlags, WindowsFlags};
 use super::{load, stores};
 use crate::inspect::query::{OutputFormat, Printer};
@@ -37,13 +37,7 @@ impl StoreFlags {
         let by_flag = self.store.is_some();
         let path = stores::path(&topology)?.ok_or(InspectError::Memory { by_flag })?;
         let reader = StoreReader::open(&path)?;
-        let subject = &reader.identity().subject;
-        if let Some(asked) = self.place.topic.as_ref().filter(|asked| **asked != subject.topic) {
-            let (stored, asked) = (subject.topic.clone(), asked.clone());
-            return Err(InspectError::OtherTopic { path, stored, asked }.into());
-        }
-        let settings = inspect::settings(&subject.settings);
-        let settings = settings.map_err(|reason| InspectError::Settings { path, reason })?;
+        let settings = inspect::stored_settings(&path, &reader.identity().subject, self.place.topic.as_deref())?;
         Ok(Opened { reader, settings, topology })
     }
 }
@@ -112,10 +106,11 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
         lost: &lost,
     });
     drop(snapshot);
-    print(match flags.format {
-        ReportFormat::Table => inspect::ledger::text(&report, &settings),
-        ReportFormat::Json => vec![results::json(&report)],
-    })
+    match flags.format {
+        ReportFormat::Table => say(&inspect::ledger::text(&report, &settings).join("\n"))?,
+        ReportFormat::Json => print(&results::json(&report))?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
@@ -152,10 +147,11 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
         cluster: log.identity().place(),
         log: &bounds,
     });
-    print(match flags.format {
-        ReportFormat::Table => inspect::why::text(&report),
-        ReportFormat::Json => vec![results::json(&report)],
-    })
+    match flags.format {
+        ReportFormat::Table => say(&inspect::why::text(&report).join("\n"))?,
+        ReportFormat::Json => print(&results::json(&report))?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The log of the cluster that a flag names, else that of the one that the store was last made with; by the profile if that is
@@ -163,11 +159,4 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
 pub(super) fn stored_log(flag: Option<&str>, stored: &str, topic: &str) -> Result<Arc<dyn Log>, LogError> {
     let usual = log::open(flag, topic)?;
     if flag.is_some() || usual.identity().address == stored { Ok(usual) } else { log::open(Some(stored), topic) }
-}
-
-fn print(lines: Vec<String>) -> Result<ExitCode, Failure> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
 }

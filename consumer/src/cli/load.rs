@@ -1,22 +1,27 @@
 //! From flags to a topology.
 
-use std::fs;
+use std::io;
 use std::path::Path;
+
+use isotherm_terminal::text::printable;
 
 use super::flags::{DeployFlags, Place, RunFlags};
 use super::source::{self, SourceError};
 use super::store_flags::StoreFlags;
+use crate::limited;
 use crate::topology::{Origin, Overrides, StoreKind, Topology, TopologyError};
 
 /// The file that is read if none is named.
 pub(super) const DEFAULT_FILE: &str = "fluvio.yaml";
 
+/// How large it can be: far beyond any topology.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// Why there is no topology.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LoadError {
-    /// The file cannot be read.
     #[error("cannot read {file}: {reason}")]
-    Read { file: String, reason: std::io::Error },
+    Read { file: String, reason: io::Error },
     /// What it says, or a flag, is wrong.
     #[error(transparent)]
     Wrong(#[from] TopologyError),
@@ -38,7 +43,11 @@ impl LoadError {
 
 /// What the file is called, if there is one.
 pub(super) fn name(place: &Place) -> String {
-    place.config.as_ref().map_or(DEFAULT_FILE.to_owned(), |path| path.display().to_string())
+    place.config.as_deref().map_or(DEFAULT_FILE.to_owned(), shown)
+}
+
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string()).into_owned()
 }
 
 /// The topology of a file, without flags; `None` if no file is named and there is no [`DEFAULT_FILE`].
@@ -48,8 +57,9 @@ pub(super) fn file(place: &Place) -> Result<Option<Topology>, LoadError> {
         None if Path::new(DEFAULT_FILE).exists() => Path::new(DEFAULT_FILE),
         None => return Ok(None),
     };
-    let name = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|reason| LoadError::Read { file: name.clone(), reason })?;
+    let name = shown(path);
+    let text = limited::read(path, MOST_BYTES).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    let text = text.map_err(|reason| LoadError::Read { file: name.clone(), reason })?;
     tracing::debug!("the topology is that of {name}");
     Ok(Some(Topology::from_yaml(&text, &name)?))
 }
@@ -77,7 +87,11 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
         Err(_) if flags.name_a_store() && place.config.is_none() => None,
         file => file?,
     };
-    let base = base.unwrap_or_default();
+    overridden(base.unwrap_or_default(), place, flags)
+}
+
+/// The topology that flags leave of this one. Whoever needs the file's own, too, reads it once: it may be a pipe.
+pub(super) fn overridden(base: Topology, place: &Place, flags: Flags<'_>) -> Result<Topology, LoadError> {
     let topic = place.topic.clone();
     let overrides = match &flags {
         Flags::None => Overrides { topic, ..Overrides::default() },

@@ -23,15 +23,21 @@ mod tests;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use isotherm_terminal::stderr;
+use isotherm_terminal::{args, stderr};
 
 pub use self::flags::command;
 
 /// Reads the process's arguments and does what they say.
 pub fn main() -> ExitCode {
-    let cli = flags::Cli::parse();
-    let code = execute::execute(cli);
+    let prepared = isotherm_terminal::process::prepare();
+    let cli = args::parse();
+    let code = match prepared {
+        Ok(()) => execute::execute(cli),
+        Err(error) => {
+            stderr::write_below(format!("error: {error}\n"));
+            ExitCode::FAILURE
+        }
+    };
     stderr::flush();
     code
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::time::{self, Millis};
 
-use super::common_flags::{Logs, Place, time as length};
+use super::common_flags::{Logs, Memory, Place, time as length};
 use crate::topology::StoreKind;
 
 pub(super) const QUERY_EXAMPLES: &str = "\
@@ -58,7 +58,6 @@ pub(super) enum Query {
 /// Which store.
 #[derive(Debug, Clone, Args)]
 pub(super) struct StoreFlags {
-    /// Where the run reads from.
     #[command(flatten)]
     pub(super) place: Place,
     /// The store: a path, or `default` for the run's file in the user's data folder [default: what the topology says,
@@ -76,7 +75,6 @@ pub(super) struct StoreFlags {
 /// What to print, and how.
 #[derive(Debug, Clone, Args)]
 pub(super) struct QueryFlags {
-    /// Which store.
     #[command(flatten)]
     pub(super) store: StoreFlags,
     /// How to print it
@@ -87,7 +85,6 @@ pub(super) struct QueryFlags {
 /// Which windows to print, and how.
 #[derive(Debug, Clone, Args)]
 pub(super) struct WindowsFlags {
-    /// How.
     #[command(flatten)]
     pub(super) query: QueryFlags,
     /// Only windows that start at this time (RFC 3339) or later
@@ -104,7 +101,6 @@ pub(super) struct WindowsFlags {
 /// What the ledger is of, and how to print it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LedgerFlags {
-    /// Which store.
     #[command(flatten)]
     pub(super) store: StoreFlags,
     /// How to print it
@@ -115,7 +111,6 @@ pub(super) struct LedgerFlags {
 /// What to explain, and how.
 #[derive(Debug, Clone, Args)]
 pub(super) struct WhyFlags {
-    /// Which store.
     #[command(flatten)]
     pub(super) store: StoreFlags,
     /// The run's --grace [default: what the run was given; where the store does not say, what the topology says]
@@ -170,23 +165,13 @@ interrupted. What the log's retention has cut, or --keep has dropped, is named a
 /// What to verify.
 #[derive(Debug, Clone, Args)]
 pub(super) struct VerifyFlags {
-    /// Which store.
     #[command(flatten)]
     pub(super) store: StoreFlags,
     /// How to print what was found
     #[arg(long, value_enum, default_value_t)]
-    pub(super) format: VerifyFormat,
-    /// What to log.
+    pub(super) format: ReportFormat,
+    #[command(flatten)]
+    pub(super) memory: Memory,
     #[command(flatten)]
     pub(super) logs: Logs,
-}
-
-/// `verify --format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum VerifyFormat {
-    /// For people
-    #[default]
-    Table,
-    /// One JSON object
-    Json,
 }

@@ -7,10 +7,11 @@ use isotherm_engine::commit::Store;
 use isotherm_store as sqlite;
 use isotherm_store::memory::MemoryStore;
 use isotherm_store::{Outbox, SqliteStore, StoreReader, Subject, Timing};
+use tokio::runtime::Runtime;
 use tracing::info;
 
 use super::flags::RunFlags;
-use super::process::{Failure, runtime};
+use super::process::Failure;
 use crate::log::{FILES, LogIdentity};
 use crate::sources::module;
 use crate::topology::{Combine, StoreKind, Topology};
@@ -21,10 +22,12 @@ pub(super) struct Opened {
     pub(super) store: Box<dyn Store>,
     /// Where the worker of dead letters takes them from, and where that lies.
     pub(super) outbox: Option<(Outbox, PathBuf)>,
+    /// Where a scratch file may lie.
+    pub(super) folder: PathBuf,
 }
 
 /// Opens the store of a run.
-pub(super) fn open(topology: &Topology, flags: &RunFlags) -> Result<Opened, Failure> {
+pub(super) fn open(topology: &Topology, flags: &RunFlags, runtime: &Runtime) -> Result<Opened, Failure> {
     let cluster = topology.address();
     let Some(path) = path(topology)? else {
         return memory(flags);
@@ -39,7 +42,7 @@ pub(super) fn open(topology: &Topology, flags: &RunFlags) -> Result<Opened, Fail
         ..sqlite::Options::default()
     };
     if flags.take_over || flags.reset {
-        runtime()?.block_on(look(cluster, topology, flags))?;
+        runtime.block_on(look(cluster, topology, flags))?;
         if !flags.reset && flags.from.is_some() {
             unused(&path)?;
         }
@@ -47,10 +50,11 @@ pub(super) fn open(topology: &Topology, flags: &RunFlags) -> Result<Opened, Fail
     info!("the store is {}", path.display());
     let store = SqliteStore::open(&path, &subject, options)?;
     let outbox = match flags.dead_letters {
-        Some(_) => Some((store.outbox()?, path)),
+        Some(_) => Some((store.outbox()?, path.clone())),
         None => None,
     };
-    Ok(Opened { store: Box::new(store), outbox })
+    let folder = path.parent().map_or_else(std::env::temp_dir, Path::to_owned);
+    Ok(Opened { store: Box::new(store), outbox, folder })
 }
 
 /// No store that stays; then whatever is said of one is a slip.
@@ -63,7 +67,7 @@ fn memory(flags: &RunFlags) -> Result<Opened, Failure> {
     ];
     match why.into_iter().find(|(given, _)| *given) {
         Some((_, why)) => Err(format!("{why}; give --store PATH").into()),
-        None => Ok(Opened { store: Box::new(MemoryStore), outbox: None }),
+        None => Ok(Opened { store: Box::new(MemoryStore), outbox: None, folder: std::env::temp_dir() }),
     }
 }
 

@@ -9,9 +9,9 @@ use isotherm_terminal::signals::INTERRUPTED;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::process::{Failure, runtime, say, watch_signals};
+use super::process::{Failure, print, runtime, say, watch_signals};
 use super::source::Source;
-use super::store_flags::{StoreFlags, VerifyFlags, VerifyFormat};
+use super::store_flags::{ReportFormat, StoreFlags, VerifyFlags};
 use super::{inspect, load, stores};
 use crate::inspect::InspectError;
 use crate::topology::StoreKind;
@@ -20,7 +20,7 @@ use crate::verify::{self, Config, Progress};
 /// Verifies; the exit code says whether anything differs.
 pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     flags.logs.start();
-    let config = config(&flags.store)?;
+    let config = config(&flags)?;
     let mut tell =
         |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
     info!("reading the log of {} again, from {}", config.store.display(), config.log.identity().place());
@@ -38,8 +38,8 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     // What was found is said by the exit code, whether or not anybody reads the rest.
     let code = if report.findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let said = match flags.format {
-        VerifyFormat::Table => say(&report.text().to_string()),
-        VerifyFormat::Json => say(&report.json()),
+        ReportFormat::Table => say(&report.text().to_string()),
+        ReportFormat::Json => print(&report.json()),
     };
     match said {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -47,7 +47,8 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     }
 }
 
-fn config(flags: &StoreFlags) -> Result<Config, Failure> {
+fn config(flags: &VerifyFlags) -> Result<Config, Failure> {
+    let (memory_limit, flags) = (flags.memory.memory_limit, &flags.store);
     let StoreFlags { place, store, .. } = flags;
     // A store says itself what it is of: the topology is asked where the store is, and what it is to be of if it is named.
     let (path, settings) = match (store, &place.config) {
@@ -61,5 +62,5 @@ fn config(flags: &StoreFlags) -> Result<Config, Failure> {
     let subject = StoreReader::open(&store)?.identity().subject.clone();
     let named = Source::of(place, &[])?.address();
     let log = inspect::stored_log(named.as_deref(), &subject.cluster, &subject.topic)?;
-    Ok(Config { store, log, topic: place.topic.clone(), settings })
+    Ok(Config { memory_limit, store, log, topic: place.topic.clone(), settings })
 }

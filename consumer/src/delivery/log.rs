@@ -12,7 +12,6 @@ use crate::log::{Log, LogBatch, LogError, LogReader, ReadOptions};
 /// How many offsets are rather read over than jumped over: a jump takes another stream.
 const READ_OVER: i64 = 20_000;
 
-/// See the module's text.
 pub(super) struct SourceLog {
     log: Arc<dyn Log>,
     readers: BTreeMap<PartitionId, Box<dyn LogReader>>,

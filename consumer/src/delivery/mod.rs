@@ -42,7 +42,6 @@ use crate::render::hints;
 pub struct Config {
     /// The topic that they are copied to.
     pub letters: String,
-    /// What readings are.
     pub settings: Settings,
     /// How long the end of a run waits for letters that have not been copied.
     pub drain: Duration,
@@ -54,14 +53,10 @@ pub enum Error {
     /// The cluster, or the topic of dead letters, is not there.
     #[error("dead letters: {0}")]
     Target(#[source] LogError),
-    /// It is the topic that is read.
     #[error(
         "dead letters cannot go to `{topic}`: it is the topic that is read, and they would be read, and die, again"
     )]
-    Itself {
-        /// The topic.
-        topic: String,
-    },
+    Itself { topic: String },
     /// The outbox.
     #[error("dead letters: {0}")]
     Store(#[source] isotherm_store::Error),
@@ -71,26 +66,14 @@ pub enum Error {
          them in the store, or start over with --reset"
     )]
     Log(#[from] LogError),
-    /// The broker does not take them.
     #[error("dead letters: {reason}; mend the topic, and start the consumer again: what is left in the store goes on")]
-    Refused {
-        /// What it said.
-        reason: String,
-    },
-    /// The log is not the one that was read.
+    Refused { reason: String },
     #[error(
         "dead letters: partition {partition} of `{topic}`: at offset {offset} stands another batch than the one that was \
          counted: the topic was deleted and made again, restored, or is another cluster's; nothing of it is copied. Start without \
          --dead-letters, which leaves what is not copied in the store, or start over with --reset"
     )]
-    OtherLog {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// Where the batch is.
-        offset: i64,
-    },
+    OtherLog { topic: String, partition: PartitionId, offset: i64 },
 }
 
 /// What was copied.
@@ -118,9 +101,7 @@ pub enum Ended {
 pub enum End {
     /// It had read up to its end, or the reader of its results has gone.
     Itself,
-    /// It was asked to stop.
     Stopped,
-    /// With an error.
     Failed,
 }
 
@@ -136,9 +117,6 @@ pub struct DeadLetters {
 
 impl DeadLetters {
     /// Starts a worker that copies from `log` to the topic at `address`.
-    ///
-    /// # Errors
-    /// Nothing answers there, or the topic of dead letters is none to send them to.
     pub async fn start(
         log: Arc<dyn Log>,
         address: Option<&str>,

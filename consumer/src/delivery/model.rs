@@ -58,7 +58,6 @@ pub(crate) enum Item {
     Others(u64, Vec<u8>),
 }
 
-/// See the module's text.
 pub(crate) struct Model {
     /// The log's batches, by partition and first offset.
     pub(crate) batches: BTreeMap<(PartitionId, i64), OwnedBatch>,

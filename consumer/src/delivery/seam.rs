@@ -18,10 +18,8 @@ pub trait BatchFetcher: Send {
 
 /// The outbox: see [`Outbox`].
 pub trait Pending: Send {
-    /// See [`Outbox::oldest`].
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error>;
 
-    /// See [`Outbox::mark_done`].
     fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error>;
 }
 

@@ -25,6 +25,7 @@ use super::writer::TopicWriter;
 use super::{Error, Outcome};
 use crate::log::target::TargetError;
 use crate::log::{Backoff, BatchCombiner, LogError};
+use crate::reminder::Reminder;
 
 /// How long the outbox is left alone if nobody says that there is something in it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -78,12 +79,10 @@ impl From<LogError> for Failure {
     }
 }
 
-/// See the module's text.
 pub struct DeadLetterWorker<L, O> {
     outbox: O,
     log: L,
     writer: TopicWriter,
-    /// The topic that is read.
     topic: String,
     bounds: Bounds,
     window: WindowSize,
@@ -119,12 +118,12 @@ impl<L: BatchFetcher, O: Pending> DeadLetterWorker<L, O> {
     /// Runs until the run is over (`drain`) and the outbox is empty, or until nothing helps any more. The wakeup is rung after
     /// a commit that has something for the outbox.
     pub(super) async fn run(mut self, wakeup: Arc<Notify>, drain: CancellationToken) -> Result<Outcome, Error> {
-        let mut failures = 0;
+        let (mut failures, mut reminder) = (0, Reminder::default());
         loop {
             let last_look = drain.is_cancelled();
             match self.step().await {
                 Ok(true) => {
-                    if failures > 0 {
+                    if reminder.clear() {
                         info!("dead letters are copied again");
                     }
                     failures = 0;
@@ -139,10 +138,10 @@ impl<L: BatchFetcher, O: Pending> DeadLetterWorker<L, O> {
                 }
                 Err(Failure::Stays(error)) => return Err(error),
                 Err(Failure::Passes(reason)) => {
-                    if failures > 0 {
-                        debug!("dead letters cannot be copied yet: {reason}");
-                    } else {
+                    if reminder.is_due() {
                         warn!("dead letters cannot be copied: {reason}; they wait in the store, and are tried again");
+                    } else {
+                        debug!("dead letters cannot be copied yet: {reason}");
                     }
                     sleep(BACKOFF.pause(failures, 0.0)).await;
                     failures += 1;

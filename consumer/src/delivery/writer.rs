@@ -13,7 +13,6 @@ const BATCH_BYTES: usize = 512 << 10;
 /// How many records others may write to a partition behind a letter of ours before it is no longer looked for.
 pub const OTHERS: u64 = 100_000;
 
-/// See the module's text.
 pub struct TopicWriter {
     topic: Box<dyn Target>,
     envelope: Envelope,

@@ -1,10 +1,15 @@
 //! Where the modules' files are.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+
+use crate::limited;
 
 /// How a WASM file begins.
 const MAGIC: &[u8; 4] = b"\0asm";
+
+/// How large it can be: far beyond ours.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// A module's file, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,31 +21,15 @@ pub(super) struct ModuleFile {
 /// Why there is no module to upload.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It is nowhere.
     #[error(
         "the module {name} was not found; looked for {}.\n`cargo xtask wasm` builds it; --modules DIR says where it is.",
         list(.looked)
     )]
-    Missing {
-        /// The file's name.
-        name: String,
-        /// Where it was looked for.
-        looked: Vec<PathBuf>,
-    },
-    /// It cannot be read.
+    Missing { name: String, looked: Vec<PathBuf> },
     #[error("cannot read the module {}: {reason}", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: io::Error,
-    },
-    /// It is no module.
+    Unreadable { path: PathBuf, reason: io::Error },
     #[error("{} is no WASM module: it does not begin as one; `cargo xtask wasm` builds them", .path.display())]
-    NoWasm {
-        /// The file.
-        path: PathBuf,
-    },
+    NoWasm { path: PathBuf },
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -73,7 +62,7 @@ fn usual(name: &str) -> Vec<PathBuf> {
 }
 
 fn read(path: PathBuf) -> Result<ModuleFile, FileError> {
-    match fs::read(&path) {
+    match limited::read(&path, MOST_BYTES) {
         Ok(bytes) if bytes.starts_with(MAGIC) => Ok(ModuleFile { path, bytes }),
         Ok(_) => Err(FileError::NoWasm { path }),
         Err(reason) => Err(FileError::Unreadable { path, reason }),
@@ -82,6 +71,8 @@ fn read(path: PathBuf) -> Result<ModuleFile, FileError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -43,26 +43,12 @@ pub struct Wanted {
 /// Why something is not on the cluster as it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No cluster.
     #[error(transparent)]
     Cluster(#[from] LogError),
-    /// The controller does not answer any longer.
     #[error("the cluster at {address} cannot be asked: {reason}")]
-    Unreachable {
-        /// Its address.
-        address: String,
-        /// What happened.
-        reason: String,
-    },
-    /// The controller refuses.
+    Unreachable { address: String, reason: String },
     #[error("the cluster refuses {what}: {reason}")]
-    Refused {
-        /// What it was asked for.
-        what: String,
-        /// What it said.
-        reason: String,
-    },
-    /// The topic has another number of partitions.
+    Refused { what: String, reason: String },
     #[error(
         "the topic `{topic}` has {found} partitions, not {wanted}: the number of a topic that is there is not changed \
          here. {}; without --partitions, deploy takes it as it is.",
@@ -71,33 +57,21 @@ pub enum Error {
             None => "A topic never loses partitions".to_owned(),
         }
     )]
-    Partitions {
-        /// The topic.
-        topic: String,
-        /// How many it has.
-        found: u32,
-        /// How many were asked for.
-        wanted: u32,
-    },
-    /// A module of another version is there.
+    Partitions { topic: String, found: u32, wanted: u32 },
     #[error(
         "another `{module}` is on the cluster ({found} bytes; {file} has {ours}): other consumers may use it. \
          `isotherm-consumer deploy --replace` puts this one in its place."
     )]
     OtherModule {
-        /// The module.
         module: String,
         /// Its size on the cluster.
         found: usize,
-        /// Our file.
         file: String,
         /// Its size.
         ours: usize,
     },
-    /// A module's file is missing or is none.
     #[error(transparent)]
     File(#[from] FileError),
-    /// What was done cannot be said.
     #[error(transparent)]
     Say(#[from] io::Error),
 }

@@ -4,7 +4,7 @@ use console::measure_text_width;
 
 /// A column: its name, and to which side its cells are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Column {
+pub(crate) enum Column {
     Left(&'static str),
     Right(&'static str),
 }
@@ -18,7 +18,7 @@ impl Column {
 }
 
 /// The columns' names, and a line for each row.
-pub(super) fn lines<const N: usize>(columns: [Column; N], rows: &[[String; N]]) -> Vec<String> {
+pub(crate) fn lines<const N: usize>(columns: [Column; N], rows: &[[String; N]]) -> Vec<String> {
     let header = columns.map(|column| column.name().to_owned());
     let rows = || std::iter::once(&header).chain(rows);
     let mut widths = [0; N];

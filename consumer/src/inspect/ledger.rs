@@ -25,17 +25,11 @@ const MOST_TEXT: usize = 4_000;
 /// What a store answers.
 #[derive(Debug, Clone, Copy)]
 pub struct LedgerInput<'a> {
-    /// The topic.
     pub topic: &'a str,
-    /// The run.
     pub run: &'a str,
-    /// The settings that readings are read with.
     pub settings: &'a Settings,
-    /// How many commits there were.
     pub commits: u64,
-    /// The partitions.
     pub partitions: &'a BTreeMap<PartitionId, PartitionState>,
-    /// Their accounts.
     pub accounts: &'a BTreeMap<PartitionId, Account>,
     /// What is still to be copied to the dead letters.
     pub waiting: &'a BTreeMap<PartitionId, Waiting>,

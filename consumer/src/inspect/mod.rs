@@ -3,7 +3,7 @@
 //!
 //! Each is a pure function of what the store (and, for `why`, the cluster) answers; `cli/inspect.rs` asks.
 
-mod columns;
+pub(crate) mod columns;
 pub mod ledger;
 pub mod query;
 mod subject;
@@ -11,12 +11,11 @@ pub mod why;
 
 use std::path::PathBuf;
 
-pub use self::subject::settings;
+pub use self::subject::{settings, stored_settings};
 
 /// Why a store is not looked into.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InspectError {
-    /// There is none.
     #[error(
         "the store is `memory`: what a run keeps there ends with it, and nobody else can look into it. Run the consumer \
          with `--store PATH` or `--store default`, and give the same here"
@@ -25,33 +24,18 @@ pub enum InspectError {
         /// Whether a flag, or its environment variable, says so; otherwise the topology does.
         by_flag: bool,
     },
-    /// The store is of another topic than the one that was named.
     #[error(
         "the store {} is of the topic `{stored}`, not of `{asked}`; leave --topic away, or give the --store PATH of that \
          topic",
         .path.display()
     )]
-    OtherTopic {
-        /// The store.
-        path: PathBuf,
-        /// Its topic.
-        stored: String,
-        /// The one that was asked for.
-        asked: String,
-    },
-    /// The settings that the store names cannot be read.
+    OtherTopic { path: PathBuf, stored: String, asked: String },
     #[error(
         "the settings that the store {} was made with cannot be read ({reason}); was it made by a newer version? Use that \
          one",
         .path.display()
     )]
-    Settings {
-        /// The store.
-        path: PathBuf,
-        /// What is wrong with them.
-        reason: String,
-    },
-    /// No window can start in the range that was asked for.
+    Settings { path: PathBuf, reason: String },
     #[error(
         "--to {to} is not later than --from {from}: no window starts in between; --to names the first start that is too late"
     )]

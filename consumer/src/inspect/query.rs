@@ -85,10 +85,6 @@ impl<W: Write> Printer<W> {
     }
 
     /// Hands on what is buffered.
-    ///
-    /// # Errors
-    ///
-    /// The first error of the output.
     pub fn end(mut self) -> io::Result<()> {
         match self.failed.take() {
             Some(error) => Err(error),

@@ -1,12 +1,22 @@
 //! The settings that a store was made with, read back from the text that it keeps of them.
 
+use std::path::Path;
+
 use isotherm_model::settings::Settings;
+use isotherm_store::Subject;
+
+use super::InspectError;
+
+/// The settings that the store at `path` was made with; an error if it is of another topic than was asked for.
+pub fn stored_settings(path: &Path, subject: &Subject, topic: Option<&str>) -> Result<Settings, InspectError> {
+    if let Some(asked) = topic.filter(|asked| *asked != subject.topic) {
+        let (stored, asked) = (subject.topic.clone(), asked.to_owned());
+        return Err(InspectError::OtherTopic { path: path.to_owned(), stored, asked });
+    }
+    settings(&subject.settings).map_err(|reason| InspectError::Settings { path: path.to_owned(), reason })
+}
 
 /// Reads the text that [`Settings::fingerprint`] is a digest of.
-///
-/// # Errors
-///
-/// What is wrong with it.
 pub fn settings(text: &str) -> Result<Settings, String> {
     let mut rest = text.strip_prefix(Settings::CANONICAL).ok_or("they are of an unknown kind")?;
     let mut params = Vec::new();
@@ -41,7 +51,6 @@ mod tests {
     use isotherm_model::window::WindowSize;
 
     use super::*;
-    use isotherm_store::Subject;
 
     #[test]
     fn the_text_of_any_settings_reads_back() {

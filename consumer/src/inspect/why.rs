@@ -32,9 +32,7 @@ const MOST_TEXT: usize = 400;
 /// What is known.
 #[derive(Debug, Clone, Copy)]
 pub struct WhyInput<'a> {
-    /// The topic.
     pub topic: &'a str,
-    /// The length of windows.
     pub window: WindowSize,
     /// How long after its end a window stays open, and how long a partition must be idle not to block the watermark, as far as
     /// is known.
@@ -47,7 +45,6 @@ pub struct WhyInput<'a> {
     pub partitions: &'a BTreeMap<PartitionId, PartitionState>,
     /// The consumer that holds the store's lock.
     pub consumer: Option<Consumer<'a>>,
-    /// The cluster's address.
     pub cluster: &'a str,
     /// What it answers; or why it answers nothing. Asked after the store was read.
     pub log: &'a Result<PartitionBounds, String>,

@@ -66,7 +66,6 @@ pub struct OwnedBatch {
     pub next: i64,
     /// The log timestamp that those of its records count from, if it has one.
     pub base_timestamp: Option<Millis>,
-    /// Its records, in order.
     pub records: Vec<OwnedRecord>,
 }
 
@@ -107,9 +106,6 @@ impl LogBatch {
     }
 
     /// Shows each record in order.
-    ///
-    /// # Errors
-    /// What cannot be read.
     pub fn each(&self, buffer: &mut Vec<u8>, mut show: impl FnMut(LogRecord<'_>)) -> Result<(), String> {
         self.records.each(buffer, &mut show)
     }
@@ -129,9 +125,6 @@ impl BatchCombiner {
     }
 
     /// What the readings of a batch add up to, as the module says it.
-    ///
-    /// # Errors
-    /// What of the batch cannot be read.
     pub fn combine(&mut self, batch: &LogBatch) -> Result<Combined<'_>, String> {
         self.push(batch)?;
         Ok(self.combiner.finish())
@@ -150,9 +143,6 @@ impl BatchCombiner {
     }
 
     /// [`BatchCombiner::combine`], and the bytes that the module gives for the same batch.
-    ///
-    /// # Errors
-    /// As that.
     pub fn encode(&mut self, batch: &LogBatch) -> Result<(Combined<'_>, &[u8]), String> {
         self.push(batch)?;
         let combined = self.combiner.finish();
@@ -162,9 +152,6 @@ impl BatchCombiner {
     }
 
     /// The digest of a batch's partial.
-    ///
-    /// # Errors
-    /// As [`BatchCombiner::combine`].
     pub fn digest(&mut self, batch: &LogBatch) -> Result<u64, String> {
         Ok(codec::digest(self.encode(batch)?.1))
     }

@@ -15,30 +15,18 @@ const AT_ONCE: usize = 16;
 /// Why a log does not say what there is of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
-    /// It cannot be reached.
     #[error("it does not answer ({reason})")]
-    NoAnswer {
-        /// What the attempt said.
-        reason: String,
-    },
-    /// It took too long.
+    NoAnswer { reason: String },
     #[error("it did not answer within {} s", .0.as_secs())]
     TooSlow(Duration),
-    /// It has no such topic.
     #[error("it has no topic `{topic}`")]
-    NoTopic {
-        /// The topic.
-        topic: String,
-    },
+    NoTopic { topic: String },
 }
 
 /// By partition, where its log begins and ends, or why that is not known.
 pub type PartitionBounds = BTreeMap<PartitionId, Result<LogBounds, String>>;
 
 /// Asks where each partition of a topic begins and ends.
-///
-/// # Errors
-/// An [`AskError`] if the log cannot be asked at all, or not within `within`.
 pub async fn bounds(log: &dyn Log, within: Duration) -> Result<PartitionBounds, AskError> {
     let ask = async {
         let partitions = match log.partitions().await {
@@ -56,7 +44,7 @@ pub async fn bounds(log: &dyn Log, within: Duration) -> Result<PartitionBounds, 
                 Ok(Ok(bounds)) => Ok(bounds),
                 Ok(Err(LogError::Retry { reason, .. })) => Err(reason),
                 Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("its leader does not answer".to_owned()),
+                Err(_) => Err("it does not answer".to_owned()),
             };
             (partition, bounds)
         });

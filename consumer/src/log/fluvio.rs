@@ -31,7 +31,7 @@ pub(crate) fn cluster(address: Option<&str>) -> Result<Cluster, LogError> {
 
 /// The first question to a cluster failed.
 pub(crate) fn no_answer(cluster: &Cluster, error: &ClusterError) -> LogError {
-    LogError::NoAnswer { name: "Fluvio", address: cluster.address().to_owned(), reason: error.to_string() }
+    LogError::NoAnswer { name: "Fluvio cluster", address: cluster.address().to_owned(), reason: error.to_string() }
 }
 
 /// A topic of a cluster.

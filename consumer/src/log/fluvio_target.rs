@@ -19,7 +19,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long replicas may take. The leader must give up before we stop listening.
 const REPLICAS: Duration = Duration::from_secs(16);
 
-/// A topic to append to.
 pub(super) struct FluvioTarget {
     log: FluvioLog,
     topic: Arc<Topic>,
@@ -27,12 +26,13 @@ pub(super) struct FluvioTarget {
 }
 
 impl FluvioTarget {
-    /// Looks for the topic.
     pub(super) async fn open(address: Option<&str>, topic: &str) -> Result<Self, LogError> {
         let cluster = cluster(address)?;
         let log = FluvioLog::of(cluster.clone(), topic);
         let topic = Topic::open(cluster, topic.to_owned()).await.map_err(|error| match error {
-            TopicError::Unreachable { address, reason } => LogError::NoAnswer { name: "Fluvio", address, reason },
+            TopicError::Unreachable { address, reason } => {
+                LogError::NoAnswer { name: "Fluvio cluster", address, reason }
+            }
             TopicError::Missing { topic, address } => LogError::NoTopic { address, topic },
         })?;
         Ok(Self { log, topic: Arc::new(topic), leaders: BTreeMap::new() })

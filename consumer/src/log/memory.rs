@@ -21,7 +21,6 @@ pub(crate) struct MemoryLog {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) batches: BTreeMap<i64, OwnedBatch>,
-    /// Where the log begins.
     pub(crate) start: i64,
     /// Where it ends, if that is not where its last batch does.
     pub(crate) end: Option<i64>,

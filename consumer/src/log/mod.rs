@@ -17,7 +17,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-pub use isotherm_engine::event::END_UNKNOWN;
 use isotherm_model::partial::PartitionId;
 
 pub use self::batch::{BatchCombiner, LogBatch, LogRecord, OwnedBatch, OwnedRecord, Records};
@@ -36,7 +35,6 @@ pub struct LogIdentity {
     pub kind: &'static str,
     /// Where it is, as [`open`] takes it.
     pub address: String,
-    /// The topic.
     pub topic: String,
 }
 
@@ -107,9 +105,6 @@ pub trait Log: Send + Sync {
 
 impl dyn Log {
     /// How many partitions the topic has, which must be there.
-    ///
-    /// # Errors
-    /// A [`LogError`]: nothing answers, or there is no such topic.
     pub async fn require(&self) -> Result<u32, LogError> {
         let LogIdentity { address, topic, .. } = self.identity();
         let missing = || LogError::NoTopic { address: address.clone(), topic: topic.clone() };
@@ -152,90 +147,62 @@ pub trait LogReader: Send {
 /// Why a log cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
-    /// Nothing answers at the address.
-    #[error("no {name} cluster answers at {address}: {reason}")]
+    #[error("no {name} answers at {address}: {reason}")]
     NoAnswer {
-        /// What kind of cluster was looked for.
+        /// What was looked for.
         name: &'static str,
-        /// The address.
         address: String,
-        /// What the attempt said.
         reason: String,
     },
-    /// There is no such topic.
-    #[error("the cluster at {address} has no topic `{topic}`")]
-    NoTopic {
-        /// The address.
-        address: String,
-        /// The topic.
-        topic: String,
-    },
+    #[error("there is no topic `{topic}` at {address}")]
+    NoTopic { address: String, topic: String },
     /// The way to the partition is broken. Another attempt may go better.
     #[error("partition {partition} of `{topic}` cannot be read from offset {offset} on: {reason}")]
-    Retry {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// From where.
-        offset: i64,
-        /// What the last attempt said.
-        reason: String,
-    },
-    /// Retention has deleted what was to be read.
-    #[error("partition {partition} of `{topic}` begins at offset {start} now: the broker's retention has cut {offset}")]
+    Retry { topic: String, partition: PartitionId, offset: i64, reason: String },
+    #[error("partition {partition} of `{topic}` begins at offset {start} now: retention has deleted {offset}")]
     Evicted {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// What was to be read.
         offset: i64,
-        /// Where the log begins.
         start: i64,
     },
-    /// The log ends before the offset that must be read.
     #[error(
         "partition {partition} of `{topic}` ends at offset {end}, but must be read up to {offset}: it is not the log that \
-         was read, or its broker lost its tail"
+         was read, or its tail was lost"
     )]
     Shorter {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// Up to where it was to be read.
         offset: i64,
-        /// Where the log ends.
         end: i64,
         /// Whether a leader that is new may not know the whole of what was committed yet.
         lagging: bool,
     },
     /// A batch cannot be read, or does not begin where it must.
     #[error("partition {partition} of `{topic}`: {what}")]
-    Unreadable {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// Where the batch is.
-        offset: i64,
-        /// What is wrong.
-        what: String,
-    },
-    /// The topic is gone.
+    Unreadable { topic: String, partition: PartitionId, offset: i64, what: String },
     #[error("the topic `{topic}` was deleted")]
-    Deleted {
-        /// The topic.
-        topic: String,
-    },
+    Deleted { topic: String },
     /// Nothing of it can be read, and waiting changes nothing.
     #[error("{0}")]
     Fatal(String),
 }
 
+impl LogError {
+    /// Whether what went wrong, in the system's words, is that this process may open no more files.
+    pub(crate) fn is_of_open_files(reason: &str) -> bool {
+        // Of the process, and of the system.
+        ["os error 24)", "os error 23)"].iter().any(|code| reason.contains(code))
+    }
+}
+
 /// How an address names a Fluvio cluster.
 const FLUVIO: &str = "fluvio";
+
+/// The end of a partition of which nobody knows where it ends before it has been read to there.
+pub const END_UNKNOWN: i64 = i64::MAX;
 
 /// What kind of log files are.
 pub(crate) const FILES: &str = "files";
@@ -253,9 +220,6 @@ pub fn open(address: Option<&str>, topic: &str) -> Result<Arc<dyn Log>, LogError
 }
 
 /// Opens a topic to append to, at an address as [`open`] takes it.
-///
-/// # Errors
-/// Nothing answers there, or there is no such topic.
 pub async fn open_target(address: Option<&str>, topic: &str) -> Result<Box<dyn Target>, LogError> {
     Ok(Box::new(FluvioTarget::open(address, topic).await?))
 }

@@ -7,9 +7,7 @@ use isotherm_model::partial::PartitionId;
 /// A record to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingRecord {
-    /// Its key.
     pub key: Vec<u8>,
-    /// Its value.
     pub value: Bytes,
 }
 

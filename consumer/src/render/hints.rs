@@ -29,11 +29,14 @@ fn store_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a isotherm_stor
 pub fn hint(error: &isotherm_store::Error) -> Option<String> {
     use isotherm_store::Error::*;
     let hint = match error {
+        full if full.is_full_disk() => {
+            "make room and start again: nothing that was committed is lost. The store can be asked all the same, and --reset \
+             frees the room that it takes"
+        }
         Sqlite { reason, .. } => match reason {
-            Reason::DiskFull => "make room and start again: nothing that was committed is lost",
-            Reason::NotWritable => "have it made writable, or take a copy of PATH and PATH-wal",
+            Reason::NotWritable | Reason::ReadOnly => "have it made writable, or take a copy of PATH and PATH-wal",
             Reason::CannotOpen => "look at its folder and its permissions, or take a copy of PATH and PATH-wal",
-            Reason::DiskFailed | Reason::OutOfMemory | Reason::Other => return None,
+            Reason::DiskFull | Reason::DiskFailed | Reason::OutOfMemory | Reason::Other => return None,
         },
         Busy { holder: Some(_), .. } => "if it hangs, end that process (`kill -9`, with its number), and start again",
         Busy { holder: None, .. } => {
@@ -46,6 +49,9 @@ pub fn hint(error: &isotherm_store::Error) -> Option<String> {
         }
         Gone { .. } => "put back what was there, and start again",
         Dangling { .. } => "bring it back (is its volume mounted?), or give another --store PATH",
+        Linked { .. } => {
+            "remove the other ones (`find FOLDER -samefile PATH` names them), and copy a store instead of linking it"
+        }
         Changed { .. } => "ask again",
         OtherIdentity { .. } => return Some(format!("give another --store PATH for this, or {RESET}")),
         Locked { .. } => {
@@ -79,6 +85,7 @@ fn fault_hint(fault: &Fault) -> Option<&'static str> {
         Fault::OtherLog { .. } | Fault::Vanished { .. } | Fault::EndsBefore { .. } => {
             "read it with a store of its own (--store PATH), or start over with --reset"
         }
+        Fault::Scratch(_) => return None,
         Fault::OtherVersion { .. } => {
             "run `isotherm-consumer deploy --replace` of this version, or the consumer of the version that is deployed"
         }

@@ -42,6 +42,9 @@ pub(crate) fn text(error: &(dyn Error + 'static), cluster: Option<&str>) -> Stri
 
 fn log(error: &LogError, cluster: ClusterFlag<'_>) -> Option<String> {
     Some(match error {
+        LogError::NoAnswer { reason, .. } if LogError::is_of_open_files(reason) => {
+            "; raise the limit of open files with `ulimit -n 1024`".to_owned()
+        }
         LogError::NoAnswer { .. } => {
             "\nStart one (`isotherm-node --data DIR`, or `fluvio cluster start`), or name another \
                                       with --cluster HOST:PORT."
@@ -84,7 +87,7 @@ fn source(error: &SourceError, cluster: ClusterFlag<'_>) -> Option<String> {
         SourceError::CutFile { .. } | SourceError::OtherFile { .. } => {
             ". Put the file back, read this one with a store of its own (--store PATH), or start over with --reset.".to_owned()
         }
-        SourceError::Refused { .. } | SourceError::ReaderFailed { .. } => return None,
+        SourceError::ReaderFailed { .. } => return None,
     })
 }
 
@@ -100,6 +103,9 @@ fn module(error: &ModuleError, cluster: ClusterFlag<'_>) -> Option<String> {
             "\nAnother module stands under that name; `isotherm-consumer deploy --replace{cluster}` puts ours there."
         ),
         ModuleError::NothingComes { .. } => format!("; `isotherm-consumer deploy --replace{cluster}` puts ours there."),
-        ModuleError::TooOld { .. } => return None,
+        ModuleError::Refused { reason, .. } if reason.contains("no memory") || reason.contains("mmap failed") => {
+            " With --combine consumer the broker runs no module.".to_owned()
+        }
+        ModuleError::Refused { .. } | ModuleError::TooOld { .. } => return None,
     })
 }

@@ -20,7 +20,6 @@ pub struct LedgerReport {
     /// All partitions together.
     #[serde(flatten)]
     pub counts: Counts,
-    /// By partition, ascending.
     pub partitions: Vec<PartitionLedger>,
 }
 

@@ -29,9 +29,7 @@ pub struct WhyReport {
     pub newest: Option<Millis>,
     /// Who holds the store's lock: the consumer that runs.
     pub consumer: Option<String>,
-    /// The cluster that was asked.
     pub cluster: Cluster,
-    /// By partition, ascending.
     pub partitions: Vec<PartitionWhy>,
     /// The answer in words.
     pub because: Vec<String>,

@@ -88,7 +88,7 @@ impl<'a> Publisher<'a> {
     pub(super) async fn publish(&mut self, closed: Vec<Closed>) -> Result<bool, Error> {
         for Closed { windows, totals } in closed {
             let delivery = match self.undelivered {
-                None => in_time(&mut self.overdue, self.sink.publish(&windows, &totals)).await?,
+                None => in_time(&mut self.overdue, self.sink.publish(&windows, totals.as_deref())).await?,
                 Some(_) => Delivery::TooLate,
             };
             if !self.note(delivery, windows.len() as u64) {
@@ -99,11 +99,11 @@ impl<'a> Publisher<'a> {
     }
 
     /// Ends the run's output. False when its reader has gone.
-    pub(super) async fn finish(&mut self, totals: &Totals, published: bool) -> Result<bool, Error> {
+    pub(super) async fn finish(&mut self, totals: &Totals) -> Result<bool, Error> {
         if self.undelivered.is_some() {
             return Ok(true);
         }
-        let delivery = in_time(&mut self.overdue, self.sink.finish(totals, published)).await?;
+        let delivery = in_time(&mut self.overdue, self.sink.finish(totals)).await?;
         Ok(self.note(delivery, 0))
     }
 

@@ -84,13 +84,14 @@ impl RecordingSink {
 
 #[async_trait]
 impl Sink for RecordingSink {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
+    async fn publish(&mut self, windows: &[WindowResult], totals: Option<&Totals>) -> Result<(), SinkError> {
         let starts: Vec<_> = windows.iter().map(|window| window.start).collect();
-        self.write(format!("publish {starts:?} {}", totals.messages))
+        let totals = totals.map_or(String::new(), |totals| format!(" {}", totals.messages));
+        self.write(format!("publish {starts:?}{totals}"))
     }
 
-    async fn finish(&mut self, totals: &Totals, published: bool) -> Result<(), SinkError> {
-        self.write(format!("finish {} published {published}", totals.messages))
+    async fn finish(&mut self, totals: &Totals) -> Result<(), SinkError> {
+        self.write(format!("finish {}", totals.messages))
     }
 }
 
@@ -125,7 +126,7 @@ impl Setting {
         let start = [
             Event::Found { partition: 0 },
             Event::Listed,
-            Event::Attached { partition: 0, position: 0, end: if until_end { end } else { 1_000 } },
+            Event::Attached { partition: 0, position: 0, end: Some(if until_end { end } else { 1_000 }) },
         ];
         let events = start.into_iter().chain(events).map(Ok).collect();
         let (options, shutdown) = (RunOptions::default(), CancellationToken::new());
@@ -158,7 +159,7 @@ impl Setting {
 async fn what_is_published_has_been_committed() {
     let (outcome, record) = Setting::new(true, [partial(0, 0), partial(1, 2), partial(2, 2)]).drive().await;
     assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 3), "{outcome:?}");
-    let expected = ["commit 2", "publish [0] 2", "publish [6000] 3", "finish 3 published true"].map(str::to_owned);
+    let expected = ["commit 2", "publish [0, 6000]", "finish 3"].map(str::to_owned);
     assert_eq!(record, expected);
 }
 
@@ -175,7 +176,7 @@ async fn an_interrupted_run_says_its_totals_and_closes_nothing() {
     tokio::time::pause();
     let ((outcome, record), ()) = tokio::join!(setting.drive(), stop);
     assert!(matches!(outcome, Ok(Outcome::Interrupted(ref totals)) if totals.messages == 2), "{outcome:?}");
-    assert_eq!(record, ["commit 0", "finish 2 published false"].map(str::to_owned));
+    assert_eq!(record, ["commit 0", "finish 2"].map(str::to_owned));
 }
 
 #[tokio::test]
@@ -184,7 +185,16 @@ async fn a_run_with_a_bound_closes_everything_when_it_has_read_so_much() {
     setting.options.stop_after = Some(2);
     let (outcome, record) = setting.drive().await;
     assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 2), "{outcome:?}");
-    assert_eq!(record, ["commit 2", "publish [0, 3000] 2", "finish 2 published true"].map(str::to_owned));
+    assert_eq!(record, ["commit 2", "publish [0, 3000]", "finish 2"].map(str::to_owned));
+}
+
+#[tokio::test]
+async fn a_bounded_run_over_no_partitions_is_complete_and_has_totals() {
+    let mut setting = Setting::new(true, []);
+    setting.events = vec![Ok(Event::Listed)];
+    let (outcome, record) = setting.drive().await;
+    assert!(matches!(outcome, Ok(Outcome::Complete(ref totals)) if totals.messages == 0), "{outcome:?}");
+    assert_eq!(record.last().map(String::as_str), Some("finish 0 published false"), "{record:?}");
 }
 
 #[tokio::test]
@@ -235,11 +245,11 @@ impl StuckSink {
 
 #[async_trait]
 impl Sink for StuckSink {
-    async fn publish(&mut self, _: &[WindowResult], _: &Totals) -> Result<(), SinkError> {
+    async fn publish(&mut self, _: &[WindowResult], _: Option<&Totals>) -> Result<(), SinkError> {
         self.stuck("publish").await
     }
 
-    async fn finish(&mut self, _: &Totals, _: bool) -> Result<(), SinkError> {
+    async fn finish(&mut self, _: &Totals) -> Result<(), SinkError> {
         self.stuck("finish").await
     }
 }

@@ -11,7 +11,7 @@ pub struct DiscardSink;
 
 #[async_trait]
 impl Sink for DiscardSink {
-    async fn publish(&mut self, _windows: &[WindowResult], _totals: &Totals) -> Result<(), SinkError> {
+    async fn publish(&mut self, _windows: &[WindowResult], _totals: Option<&Totals>) -> Result<(), SinkError> {
         Ok(())
     }
 }

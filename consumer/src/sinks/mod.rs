@@ -18,13 +18,13 @@ use isotherm_engine::results::{Totals, WindowResult};
 /// A place for results.
 #[async_trait]
 pub trait Sink: Send {
-    /// Takes windows that closed together, ascending by start, and the totals of that moment. There are none when the run ends and only
-    /// totals are left.
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError>;
+    /// Takes windows that closed together, ascending by start, and the totals of that moment, unless more windows close with these or
+    /// the run ends with them.
+    async fn publish(&mut self, windows: &[WindowResult], totals: Option<&Totals>) -> Result<(), SinkError>;
 
-    /// The run is over. `published` says whether [`Sink::publish`] has just been called with these totals.
-    async fn finish(&mut self, totals: &Totals, published: bool) -> Result<(), SinkError> {
-        if published { Ok(()) } else { self.publish(&[], totals).await }
+    /// The run is over, with these totals.
+    async fn finish(&mut self, totals: &Totals) -> Result<(), SinkError> {
+        self.publish(&[], Some(totals)).await
     }
 
     /// How far reading has come; several times a second.

@@ -43,21 +43,21 @@ impl ProgressSink {
 
 #[async_trait]
 impl Sink for ProgressSink {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
+    async fn publish(&mut self, windows: &[WindowResult], totals: Option<&Totals>) -> Result<(), SinkError> {
         self.make_room()?;
         self.inner.publish(windows, totals).await
     }
 
-    async fn finish(&mut self, totals: &Totals, published: bool) -> Result<(), SinkError> {
+    async fn finish(&mut self, totals: &Totals) -> Result<(), SinkError> {
         self.make_room()?;
-        self.inner.finish(totals, published).await
+        self.inner.finish(totals).await
     }
 
     async fn progress(&mut self, snapshot: &Snapshot) -> Result<(), SinkError> {
         if snapshot.caught_up && !self.done {
             self.done = true;
             self.screen.clear()?;
-        } else if !self.done && snapshot.now >= AFTER && snapshot.of > 0 {
+        } else if !self.done && snapshot.now >= AFTER && (snapshot.of > 0 || snapshot.unknown > 0) {
             self.screen.draw_line(&catching_up(snapshot, self.unit))?;
         }
         self.inner.progress(snapshot).await

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use super::{Sink, SinkError};
 
 enum Publication {
-    Publish(Vec<WindowResult>, Box<Totals>),
-    Finish(Box<Totals>, bool),
+    Publish(Vec<WindowResult>, Option<Box<Totals>>),
+    Finish(Box<Totals>),
     Progress(Snapshot),
 }
 
@@ -31,9 +31,6 @@ pub struct ThreadedSink {
 
 impl ThreadedSink {
     /// Moves a sink to a new thread.
-    ///
-    /// # Errors
-    /// The system has no thread for it.
     pub fn new(sink: Box<dyn Sink>) -> io::Result<Self> {
         // For what is awaited there: a writer that blocks.
         let runtime = Builder::new_current_thread().build()?;
@@ -58,11 +55,11 @@ fn serve(mut sink: Box<dyn Sink>, runtime: &Runtime, inbox: &Receiver<Job>) {
                 // What was logged before these results comes before them, where both go to one place.
                 Publication::Publish(windows, totals) => {
                     stderr::flush();
-                    sink.publish(windows, totals).await
+                    sink.publish(windows, totals.as_deref()).await
                 }
-                Publication::Finish(totals, published) => {
+                Publication::Finish(totals) => {
                     stderr::flush();
-                    sink.finish(totals, *published).await
+                    sink.finish(totals).await
                 }
                 Publication::Progress(snapshot) => sink.progress(snapshot).await,
             }
@@ -74,12 +71,12 @@ fn serve(mut sink: Box<dyn Sink>, runtime: &Runtime, inbox: &Receiver<Job>) {
 
 #[async_trait]
 impl Sink for ThreadedSink {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
-        self.hand_over(Publication::Publish(windows.to_vec(), Box::new(totals.clone()))).await
+    async fn publish(&mut self, windows: &[WindowResult], totals: Option<&Totals>) -> Result<(), SinkError> {
+        self.hand_over(Publication::Publish(windows.to_vec(), totals.cloned().map(Box::new))).await
     }
 
-    async fn finish(&mut self, totals: &Totals, published: bool) -> Result<(), SinkError> {
-        self.hand_over(Publication::Finish(Box::new(totals.clone()), published)).await
+    async fn finish(&mut self, totals: &Totals) -> Result<(), SinkError> {
+        self.hand_over(Publication::Finish(Box::new(totals.clone()))).await
     }
 
     async fn progress(&mut self, snapshot: &Snapshot) -> Result<(), SinkError> {

@@ -19,9 +19,7 @@ pub(super) struct StoredInfo {
     pub(super) first: i64,
     /// The offset after its last one, by its header.
     pub(super) next: i64,
-    /// How many bytes its partial takes.
     pub(super) bytes: usize,
-    /// The digest of its partial.
     pub(super) digest: u64,
 }
 
@@ -36,7 +34,6 @@ pub(super) enum Lookup {
     Evicted,
 }
 
-/// Looks up stored batches of one partition.
 pub(super) struct Lookups<'a> {
     pub(super) log: &'a dyn Log,
     pub(super) partition: PartitionId,

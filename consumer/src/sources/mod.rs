@@ -6,6 +6,7 @@
 
 mod error;
 mod lookup;
+mod lost;
 pub mod module;
 pub mod native;
 mod plan;

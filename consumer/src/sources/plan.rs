@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn a_run_that_goes_on_remembers_what_was_there_when_it_began() {
         let last = Some(LastBatch { first: 40, digest: 7 });
-        let state = PartitionState { start: 5, position: 50, restore_from: 45, watermark: None, last };
+        let state =
+            PartitionState { start: 5, position: 50, restore_from: 45, watermark: None, bounded_from: None, last };
         let plan = ReadPlan {
             resume: BTreeMap::from([(1, state)]),
             accept_data_loss: true,

@@ -18,6 +18,7 @@ use super::error::SourceError;
 use super::plan::{ReadPlan, ReadStart};
 use super::start::Progress;
 use crate::log::{Backoff, Log, LogError, LogIdentity};
+use crate::reminder::Reminder;
 
 /// How many messages may wait to be taken, over all partitions (and [`ROOM`] bounds their size). It is small because what waits
 /// here takes memory, and because readers that cannot deliver do not acknowledge, so that the broker waits too.
@@ -209,26 +210,25 @@ struct Discovery {
 
 impl Discovery {
     async fn run(mut self) {
-        let (mut misses, mut failures) = (0, 0);
+        let (mut misses, mut failures, mut reminder) = (0, 0, Reminder::default());
         loop {
             tokio::time::sleep(PERIOD.max(Backoff::BROKER.pause(failures, 0.0))).await;
             let LogIdentity { topic, address, .. } = self.log.identity();
             let news = match self.log.partitions().await {
                 Err(error) => {
-                    if failures == 0 {
-                        let reason = if let LogError::NoAnswer { reason, .. } = &error {
-                            reason.clone()
-                        } else {
-                            error.to_string()
+                    if reminder.is_due() {
+                        let reason = match error {
+                            LogError::NoAnswer { reason, .. } => reason,
+                            error => error.to_string(),
                         };
-                        warn!("the controller at {address} does not answer: {reason}; asking again");
+                        warn!("{address} does not say which partitions `{topic}` has: {reason}; asking again");
                     }
                     failures = (failures + 1).min(16);
                     continue;
                 }
                 Ok(answer) => {
-                    if failures > 0 {
-                        info!("the controller at {address} answers again");
+                    if reminder.clear() {
+                        info!("{address} answers again");
                     }
                     failures = 0;
                     answer

@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use fluvio_sc_schema::shared::validate_resource_name;
+use isotherm_fluvio::{BadTopicName, check_topic_name};
+use isotherm_terminal::text::printable;
 
 /// A setting that cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadSetting {
-    /// The topic's name.
-    #[error("a topic cannot be called `{0}`: {1}")]
-    Topic(String, String),
-    /// The number of partitions.
+    #[error("a topic cannot be called `{}`: {reason}", printable(.name))]
+    Topic { name: String, reason: BadTopicName },
     #[error("a topic cannot have 0 partitions; give it 1 or more")]
     NoPartitions,
-    /// Grace.
     #[error("a grace of {0:?} is not possible; give one from 0s to 366days, in whole milliseconds")]
     Grace(Duration),
-    /// Idle.
     #[error("an idle of {0:?} is not possible; give one from 1ms to 366days, in whole milliseconds")]
     Idle(Duration),
 }
@@ -25,10 +22,7 @@ const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
 /// A topic's name, as Fluvio wants it.
 pub(super) fn topic(name: &str) -> Result<&str, BadSetting> {
-    match validate_resource_name(name) {
-        Ok(()) => Ok(name),
-        Err(reason) => Err(BadSetting::Topic(name.to_owned(), reason.to_string())),
-    }
+    check_topic_name(name).map_err(|reason| BadSetting::Topic { name: name.to_owned(), reason })
 }
 
 /// A number of partitions: 1 or more.

@@ -5,7 +5,6 @@ use std::fmt;
 /// A place in a file; both count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The line.
     pub line: usize,
     /// The column, in characters.
     pub column: usize,
@@ -38,7 +37,6 @@ impl fmt::Display for Origin {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
     pub origin: Origin,
     /// What it is, and what would be right.
     pub what: String,
@@ -47,7 +45,6 @@ pub struct Problem {
 /// Everything that is wrong with a topology: at least one problem, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopologyError {
-    /// The problems.
     pub problems: Vec<Problem>,
 }
 
@@ -78,12 +75,10 @@ impl Problems {
         self.0.push((None, what.into()));
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -33,11 +33,9 @@ pub struct Topology {
     pub source: Vec<String>,
     /// Of files, whether a run ends where they end.
     pub files: Option<bool>,
-    /// The topic that is read.
     pub topic: String,
     /// Partitions to create the topic with.
     pub partitions: u32,
-    /// Where batches are combined.
     pub combine: Combine,
     /// Whether the file or a flag says where.
     pub combine_is_given: bool,
@@ -68,10 +66,6 @@ pub enum Combine {
 
 impl Combine {
     /// Reads `broker` or `consumer`.
-    ///
-    /// # Errors
-    ///
-    /// What would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "broker" => Ok(Self::Broker),
@@ -124,21 +118,13 @@ impl std::fmt::Display for StoreKind {
 /// What flags say: each overrides the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overrides {
-    /// `--topic`.
     pub topic: Option<String>,
-    /// `--partitions`.
     pub partitions: Option<u32>,
-    /// `--window`.
     pub window: Option<Duration>,
-    /// `--grace`.
     pub grace: Option<Duration>,
-    /// `--idle`.
     pub idle: Option<Duration>,
-    /// `--max-ahead`.
     pub max_ahead: Option<Duration>,
-    /// `--store`.
     pub store: Option<StoreKind>,
-    /// `--combine`.
     pub combine: Option<Combine>,
 }
 
@@ -171,19 +157,11 @@ impl Default for Topology {
 impl Topology {
     /// Reads the text of a `fluvio.yaml`; `name` is what errors call the file. What it leaves out is as in
     /// [`Topology::default`].
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with it, each with its line and what would be right.
     pub fn from_yaml(text: &str, name: &str) -> Result<Self, TopologyError> {
         read::topology(text, name)
     }
 
     /// The topology with what flags say.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong with the flags, each with its name and what would be right.
     pub fn with(mut self, overrides: &Overrides) -> Result<Self, TopologyError> {
         let mut problems = Vec::new();
         let Overrides { topic, partitions, window, grace, idle, max_ahead, store, combine } = overrides;

@@ -1,7 +1,10 @@
 //! A topology as text and as a Mermaid flow chart: source, module, windows and sinks.
 
+use std::fmt::Display;
+
 use isotherm_model::duration::DurationText;
 use isotherm_model::schema::Groups;
+use isotherm_terminal::text::printable;
 
 use super::{Combine, Topology};
 
@@ -9,6 +12,7 @@ use super::{Combine, Topology};
 pub fn text(topology: &Topology) -> String {
     let Topology { settings, grace, idle, store, .. } = topology;
     let schema = &settings.schema;
+    let line = |value: &dyn Display| printable(&value.to_string()).into_owned();
     let (window, ahead) = (DurationText(settings.window.duration()), DurationText(settings.max_ahead));
     let (grace, idle) = (DurationText(*grace), DurationText(*idle));
     format!(
@@ -21,17 +25,17 @@ pub fn text(topology: &Topology) -> String {
          \u{20}        a partition that was read to its end and is idle for {idle} blocks nothing\n\
          store    {store}\n\
          sinks    standard output\n",
-        combine = combined_by(topology),
-        source = source(topology),
-        sensor = schema.sensor,
-        group = schema.group,
-        time = schema.time,
-        value = schema.value,
-        groups = groups(&schema.groups),
+        combine = line(&combined_by(topology)),
+        source = line(&source(topology)),
+        sensor = line(&schema.sensor),
+        group = line(&schema.group),
+        time = line(&schema.time),
+        value = line(&schema.value),
+        groups = line(&groups(&schema.groups)),
         min = schema.range.min,
         max = schema.range.max,
         fingerprint = settings.fingerprint(),
-        store = store,
+        store = line(store),
     )
 }
 
@@ -95,7 +99,7 @@ fn groups(groups: &Groups) -> String {
 /// A text within a quoted Mermaid label.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in printable(text).chars() {
         match character {
             '#' | '"' | '<' | '>' | '&' | '`' => safe.push_str(&format!("#{};", u32::from(character))),
             other => safe.push(other),

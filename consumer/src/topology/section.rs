@@ -1,5 +1,7 @@
 //! Taking settings out of a section, one by one; what is left over is unknown.
 
+use isotherm_terminal::text::printable;
+
 use super::error::{Place, Problems};
 use super::yaml::{Entry, Node, Value};
 
@@ -82,7 +84,7 @@ impl<'a> Section<'a> {
     /// Says what is left over.
     pub(super) fn finish(self, problems: &mut Problems) {
         for entry in &self.left {
-            let (path, known) = (self.path(&entry.name), self.known.join(", "));
+            let (path, known) = (self.path(&printable(&entry.name)), self.known.join(", "));
             let whole = if self.prefix.is_empty() { "the sections are" } else { "here can stand" };
             problems.add(entry.place, format!("`{path}` is unknown; {whole} {known}"));
         }

@@ -291,3 +291,23 @@ fn text_and_flow_chart() {
 ";
     assert_eq!(render::mermaid(&topology), chart);
 }
+
+#[test]
+fn a_file_of_many_settings_is_read_in_one_pass() {
+    let names: String = (0..100_000).map(|number| format!("name-{number}: 1\n")).collect();
+    let said = said(&format!("{names}name-7: 2\n"));
+    assert!(said.contains("f.yaml:100001:1: `name-7` stands twice in its section, first in line 8"), "{}", said.len());
+    let with: String = names.lines().map(|line| format!("      {line}\n")).collect();
+    wrong(&format!("transforms:\n  - uses: window-stats\n    with:\n{with}"), "4:7", &["put it in quotes"]);
+}
+
+#[test]
+fn names_that_fluvio_refuses_are_refused() {
+    let long = "a".repeat(64);
+    for name in ["", "A", "a_b", "-a", "a.", "a\u{1b}[2J", "a\u{200b}", &long] {
+        let flags = Overrides { topic: Some(name.to_owned()), ..Overrides::default() };
+        let said = Topology::default().with(&flags).expect_err(name).to_string();
+        assert!(said.starts_with("--topic: a topic cannot be called `") && said.contains("63 lowercase"), "{said}");
+        assert!(!said.contains(['\u{1b}', '\u{200b}']), "{said:?}");
+    }
+}

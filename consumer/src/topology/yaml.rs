@@ -1,6 +1,9 @@
 //! A YAML text as a tree in which everything knows its place. What a topology has no use for (anchors, tags, several
 //! documents) is refused, and so is a name that stands twice.
 
+use std::collections::HashMap;
+
+use isotherm_terminal::text::printable;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::error::{Place, Problems};
@@ -19,10 +22,11 @@ pub(super) struct Node {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
     /// A text; `plain` if it stands without quotes.
-    Text { text: String, plain: bool },
-    /// A list.
+    Text {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
-    /// A section: names and values.
     Section(Vec<Entry>),
 }
 
@@ -37,7 +41,17 @@ pub(super) struct Entry {
 /// A list or section that has begun.
 enum Open {
     List(Vec<Node>),
-    Section(Vec<Entry>, Option<(String, Place)>),
+    Section(OpenSection),
+}
+
+/// A section that has begun.
+#[derive(Default)]
+struct OpenSection {
+    entries: Vec<Entry>,
+    /// In which line each name stands.
+    lines: HashMap<String, usize>,
+    /// A name whose value comes next.
+    name: Option<(String, Place)>,
 }
 
 /// Reads a text into its tree. `None` if it is no YAML or has no content; the problems then say so.
@@ -85,7 +99,7 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
                 None
             }
             Event::MappingStart(..) => {
-                open.push((place, Open::Section(Vec::new(), None)));
+                open.push((place, Open::Section(OpenSection::default())));
                 None
             }
             Event::Scalar(text, style, ..) => {
@@ -94,7 +108,7 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
             }
             Event::SequenceEnd | Event::MappingEnd => open.pop().map(|(place, open)| match open {
                 Open::List(items) => Node { place, value: Value::List(items) },
-                Open::Section(entries, _) => Node { place, value: Value::Section(entries) },
+                Open::Section(section) => Node { place, value: Value::Section(section.entries) },
             }),
             _ => None,
         };
@@ -116,27 +130,26 @@ fn attach(node: Node, root: &mut Option<Node>, open: &mut [(Place, Open)], probl
     match open.last_mut() {
         None => *root = Some(node),
         Some((_, Open::List(items))) => items.push(node),
-        Some((_, Open::Section(_, name @ None))) => match node.value {
-            Value::Text { text, .. } => *name = Some((text, node.place)),
-            _ => {
+        Some((_, Open::Section(OpenSection { entries, lines, name }))) => match (name.take(), node.value) {
+            (None, Value::Text { text, .. }) => *name = Some((text, node.place)),
+            (None, _) => {
                 problems.add(node.place, "a name must be a text");
                 return None;
             }
-        },
-        Some((_, Open::Section(entries, name))) => {
-            if let Some((name, place)) = name.take() {
-                if let Some(first) = entries.iter().find(|entry| entry.name == name) {
-                    let line = first.place.line;
-                    problems
-                        .add(place, format!("`{name}` stands twice in its section, first in line {line}; keep one"));
+            (Some((name, place)), value) => {
+                if let Some(line) = lines.get(&name) {
+                    let name = printable(&name);
+                    let what = format!("`{name}` stands twice in its section, first in line {line}; keep one");
+                    problems.add(place, what);
                 } else {
                     // Where nothing stands, the name is the place to look at.
-                    let nothing = matches!(&node.value, Value::Text { text, plain: true } if text.is_empty());
-                    let node = if nothing { Node { place, ..node } } else { node };
+                    let nothing = matches!(&value, Value::Text { text, plain: true } if text.is_empty());
+                    let node = Node { place: if nothing { place } else { node.place }, value };
+                    lines.insert(name.clone(), place.line);
                     entries.push(Entry { name, place, node });
                 }
             }
-        }
+        },
     }
     Some(())
 }

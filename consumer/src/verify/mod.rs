@@ -8,11 +8,12 @@ mod stored;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use isotherm_engine::audit::Audit;
+use isotherm_engine::scratch::{MemoryLimit, ScratchError};
 use isotherm_model::codec;
 use isotherm_model::partial::{Partial, PartitionId};
 use isotherm_model::settings::Settings;
@@ -24,8 +25,9 @@ use tracing::{info, warn};
 use self::logs::Logs;
 use self::report::Report;
 use self::stored::StoreItem;
-use crate::inspect::{InspectError, settings};
+use crate::inspect::{InspectError, stored_settings};
 use crate::log::{BatchCombiner, Log, LogError, LogReader};
+use crate::scratch::ScratchFile;
 
 /// How often progress is emitted.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
@@ -36,12 +38,13 @@ const TRIES: u32 = 4;
 /// What to verify.
 #[derive(Clone)]
 pub struct Config {
-    /// The store.
     pub store: PathBuf,
-    /// The log that it was read from.
     pub log: Arc<dyn Log>,
     /// The topic that the store must be of, if one was named.
     pub topic: Option<String>,
+    /// How many bytes the windows may take in memory that wait to be compared; what is beyond goes to a file without a name beside the
+    /// store.
+    pub memory_limit: usize,
     /// The settings that the store must be of, if any were named.
     pub settings: Option<Settings>,
 }
@@ -53,65 +56,49 @@ pub struct Progress {
     pub read: u64,
     /// How many there are.
     pub of: u64,
-    /// Windows that have been compared.
     pub windows: u64,
 }
 
 /// Why nothing could be verified, or not all of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The store cannot be read.
     #[error("{0}")]
     Store(#[from] isotherm_store::Error),
-    /// The log cannot be read.
     #[error("{0}; nothing can be said of the store")]
     Log(#[from] LogError),
+    /// The scratch file failed.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     /// Retention has cut the log before it was read, each time.
     #[error(
         "{reason}, {tries} times while it was being read; nothing can be said of the store. Run it again, when less is \
          written to the topic, or let the topic keep more"
     )]
-    Overtaken {
-        /// What was cut the last time.
-        reason: LogError,
-        /// How often reading had begun.
-        tries: u32,
-    },
-    /// The store is of another topic than was said.
+    Overtaken { reason: LogError, tries: u32 },
+    /// It is of another topic than was said, or its settings say nothing to this version.
     #[error(transparent)]
-    OtherTopic(InspectError),
-    /// The store is of other settings than the topology that was named.
+    Inspect(#[from] InspectError),
     #[error(
         "the store {} is of another configuration ({stored}) than the topology that --config names ({asked}); leave \
          --config away, or give with it the --window and --max-ahead of the run",
         .path.display()
     )]
     OtherSettings {
-        /// The store.
         path: PathBuf,
         /// The fingerprint of what is stored.
         stored: String,
         /// That of what was asked for.
         asked: String,
     },
-    /// Its settings say nothing to this version.
-    #[error(
-        "the settings that the store {} was made with cannot be read: {reason}; use the version of this program that \
-         made it",
-        .path.display()
-    )]
-    Settings {
-        /// The store.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
 }
 
 impl Error {
     /// Whether only flags are wrong.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::OtherTopic(_) | Self::OtherSettings { .. })
+        match self {
+            Self::Inspect(error) => error.is_usage(),
+            error => matches!(error, Self::OtherSettings { .. }),
+        }
     }
 }
 
@@ -156,8 +143,10 @@ async fn once(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Resul
         Some(readers) => readers,
         None => return Ok(report(findings)),
     };
+    let folder = config.store.parent().map_or_else(std::env::temp_dir, Path::to_owned);
+    let limit = MemoryLimit { bytes: config.memory_limit, scratch: Box::new(ScratchFile::new(folder)) };
     let mut replay = Replay {
-        audit: Audit::new(settings.window, stored, &from, findings),
+        audit: Audit::new(settings.window, stored, &from, findings).with_memory_limit(limit),
         readers,
         topic: topic.clone(),
         combiner: BatchCombiner::new(&settings),
@@ -181,7 +170,7 @@ async fn once(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Resul
                     let end = ends.get(partition).copied().unwrap_or(*offset);
                     replay.read(*partition, end.min(*offset), end).await?;
                 }
-                replay.audit.window(&window);
+                replay.audit.window(&window)?;
                 replay.progress.windows += 1;
                 replay.emit();
             }
@@ -218,18 +207,14 @@ fn ended(path: &std::path::Path) -> isotherm_store::Error {
 /// The settings that the store is of; an error if it is of another subject than was said.
 fn check(config: &Config, subject: &Subject) -> Result<Settings, Error> {
     let path = config.store.clone();
-    let settings = settings(&subject.settings).map_err(|reason| Error::Settings { path: path.clone(), reason })?;
-    if let Some(asked) = config.topic.as_ref().filter(|asked| **asked != subject.topic) {
-        let (stored, asked) = (subject.topic.clone(), asked.clone());
-        return Err(Error::OtherTopic(InspectError::OtherTopic { path, stored, asked }));
-    }
+    let settings = stored_settings(&path, subject, config.topic.as_deref())?;
     let asked = config.settings.as_ref().unwrap_or(&settings).fingerprint();
     if asked != subject.fingerprint {
         return Err(Error::OtherSettings { path, stored: subject.fingerprint.to_string(), asked: asked.to_string() });
     }
     if settings.fingerprint() != subject.fingerprint || settings.window.millis() != subject.window {
         let reason = format!("their fingerprint is {}, not {}", settings.fingerprint(), subject.fingerprint);
-        return Err(Error::Settings { path, reason });
+        return Err(InspectError::Settings { path, reason }.into());
     }
     Ok(settings)
 }
@@ -248,7 +233,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// Reads a partition on, up to `offset`. It was merged up to `end`.
-    async fn read(&mut self, partition: PartitionId, offset: i64, end: i64) -> Result<(), LogError> {
+    async fn read(&mut self, partition: PartitionId, offset: i64, end: i64) -> Result<(), Error> {
         let (Some(reader), Some(position)) = (self.readers.get_mut(&partition), self.audit.position(partition)) else {
             return Ok(());
         };
@@ -270,7 +255,7 @@ impl Replay<'_> {
                 combined.encode_into(&mut self.bytes);
                 digest = codec::digest(&self.bytes);
             }
-            self.audit.batch(partition, source, batch.next, &aggregate, digest);
+            self.audit.batch(partition, source, batch.next, &aggregate, digest)?;
             let offsets = u64::try_from(batch.next.saturating_sub(batch.first)).unwrap_or(0);
             self.progress.read = self.progress.read.saturating_add(offsets);
             if self.emitted.elapsed() >= PROGRESS_PERIOD {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use isotherm_engine::audit::findings::{Difference, Findings, ReadAgain, Unverifiable, Verdict, Windows};
 use serde::Serialize;
 
+use crate::inspect::columns::{Column, lines};
 use crate::results;
 use crate::sinks::table::format::foreign;
 
@@ -15,15 +16,10 @@ const MOST_COLUMNS: usize = 240;
 /// A verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Of which topic.
     pub topic: String,
-    /// The run that the store holds.
     pub run: String,
-    /// The store's path.
     pub store: PathBuf,
-    /// The address of the cluster that was asked.
     pub cluster: String,
-    /// What was found.
     pub findings: Findings,
 }
 
@@ -83,16 +79,12 @@ impl Display for Text<'_> {
             Verdict::Incomplete => return write!(f, "\nAll that can be recomputed is as it is stored."),
             Verdict::Different => {}
         }
-        let lines = differences
-            .iter()
-            .map(|Difference { what, stored, recomputed }| (clean(what), clean(stored), clean(recomputed)));
-        let lines: Vec<_> = lines.collect();
-        let widest = |widths: &mut dyn Iterator<Item = usize>, title: &str| widths.max().unwrap_or(0).max(title.len());
-        let what = widest(&mut lines.iter().map(|(what, ..)| what.chars().count()), "different");
-        let stored = widest(&mut lines.iter().map(|(_, stored, _)| stored.chars().count()), "stored");
-        writeln!(f, "\n{:<what$}  {:<stored$}  recomputed", "different", "stored")?;
-        for (named, there, here) in lines {
-            writeln!(f, "{named:<what$}  {there:<stored$}  {here}")?;
+        let row =
+            |Difference { what, stored, recomputed }: &Difference| [what, stored, recomputed].map(|text| clean(text));
+        let rows: Vec<_> = differences.iter().map(row).collect();
+        writeln!(f)?;
+        for line in lines(["different", "stored", "recomputed"].map(Column::Left), &rows) {
+            writeln!(f, "{line}")?;
         }
         if *unlisted > 0 {
             writeln!(f, "and {unlisted} more differences")?;

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 /// How many windows are read ahead.
 const AHEAD: usize = 256;
 
-/// What a store says, in this order: once `Run`, each `Window` ascending by start, `Windows` when that were all, the
+/// What a store says, in this order: once `Run`, each `Window` in the order in which they closed, `Windows` when that were all, the
 /// `Sensors` of the run, `End`.
 pub(super) enum StoreItem {
     Run(Box<(Identity, Stored)>),
@@ -50,7 +50,7 @@ fn send(
         return Ok(());
     }
     let mut listening = true;
-    snapshot.windows(Windows::All, |window| {
+    snapshot.windows(Windows::AllAsClosed, |window| {
         listening = sender.blocking_send(Ok(StoreItem::Window(window))).is_ok();
         if listening { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use isotherm_model::partial::PartitionId;
+use isotherm_model::time::Millis;
 
 use crate::ledger::{Account, Ledger, RangeState};
 use crate::results::WindowResult;
@@ -69,7 +70,7 @@ pub struct Commit<'a> {
     pub groups: Vec<GroupState>,
     /// Sensors that are new to a group.
     pub sensors: &'a [SensorEntry],
-    /// The windows that have closed, ascending by start.
+    /// The windows that have closed, in the order in which they did.
     pub windows: &'a [&'a WindowResult],
     /// Batches with late or rejected records, in the order in which they came.
     pub dead: &'a [DeadBatch],
@@ -80,6 +81,8 @@ pub struct Commit<'a> {
 pub struct ResumeState {
     /// The topic.
     pub topic: TopicState,
+    /// The starts of the closed windows that end after [`TopicState::closed_until`], ascending.
+    pub closed_beyond: Vec<Millis>,
     /// Its partitions.
     pub partitions: BTreeMap<PartitionId, PartitionState>,
     /// The account of all records.

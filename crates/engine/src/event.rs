@@ -6,9 +6,6 @@ use isotherm_model::partial::{Partial, PartitionId};
 
 use crate::results::{Totals, WindowResult};
 
-/// The end of a partition of which nobody knows where it ends before it has been read to there.
-pub const END_UNKNOWN: i64 = i64::MAX;
-
 /// Something that happened. The materializer sees time only here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -28,8 +25,9 @@ pub enum Event {
         /// the log begins later. After a reconnect it is exactly the next offset. (Before the first batch of a partition that no store
         /// knows it may be a later one, if the log begins later now.)
         position: i64,
-        /// The offset after its last record, just asked; not below `position`.
-        end: i64,
+        /// The offset after its last record, just asked; not below `position`. `None` where nobody knows it before it has been read,
+        /// as of a pipe: the first [`End`](Event::End) says it then.
+        end: Option<i64>,
     },
     /// The connection to the partition is lost, so nobody sees what is written to it. It blocks the watermark until it is attached
     /// again, even if it was idle.
@@ -40,14 +38,6 @@ pub enum Event {
     /// The partition's end, asked again. A source sends this at least twice per idle time for each attached partition: only a recent
     /// end proves that a partition is idle.
     End {
-        /// Which.
-        partition: PartitionId,
-        /// The offset after its last record.
-        end: i64,
-    },
-    /// The partition has been read to its end, which is the end for good and was not known when it was attached (as
-    /// [`END_UNKNOWN`]).
-    Ended {
         /// Which.
         partition: PartitionId,
         /// The offset after its last record.
@@ -79,6 +69,8 @@ pub enum Event {
     Stop,
     /// The run ends here because it has read enough: every window closes, by `end`.
     Finish,
+    /// What [`Effect::Proceed`] asks for.
+    Proceed,
 }
 
 /// What the caller must do, in this order.
@@ -88,9 +80,12 @@ pub enum Effect {
     Close {
         /// The windows.
         windows: Vec<WindowResult>,
-        /// The run so far.
-        totals: Box<Totals>,
+        /// The run so far; `None` if more windows close with these, or if the run ends with them.
+        totals: Option<Box<Totals>>,
     },
+    /// More windows are to close than one commit should hold. Commit, then give [`Event::Proceed`] (or `Stop`), and nothing else
+    /// before it: what is to close is still open.
+    Proceed,
     /// Pause this partition: it is far ahead of the slowest one. Batches under way may still come. The pause lasts until `Resume`, also over
     /// a reconnect.
     Pause {

@@ -12,15 +12,15 @@ const MAX_DELAY: Duration = Duration::from_millis(100);
 /// How long a change may wait when no window closes.
 const MAX_DELAY_WITHOUT_CLOSE: Duration = Duration::from_secs(1);
 /// With this many rows a commit is due at once, because they take memory.
-const MAX_ROWS: usize = 1 << 16;
+pub(crate) const MAX_ROWS: usize = 1 << 16;
 
 /// Windows that closed together, and the totals of that moment.
 #[derive(Debug)]
 pub struct Closed {
     /// The windows, ascending by start.
     pub windows: Vec<WindowResult>,
-    /// The run at that moment.
-    pub totals: Box<Totals>,
+    /// The run at that moment; `None` if it is published later.
+    pub totals: Option<Box<Totals>>,
 }
 
 /// Closed windows that wait for a commit.
@@ -38,8 +38,9 @@ impl PendingCommit {
     }
 
     /// Adds windows that have closed.
-    pub fn add(&mut self, windows: Vec<WindowResult>, totals: Box<Totals>, now: Duration) {
-        self.rows += windows.iter().map(|window| 1 + window.groups.len()).sum::<usize>() + totals.groups.len();
+    pub fn add(&mut self, windows: Vec<WindowResult>, totals: Option<Box<Totals>>, now: Duration) {
+        let groups = totals.as_ref().map_or(0, |totals| totals.groups.len());
+        self.rows += windows.iter().map(WindowResult::rows).sum::<usize>() + groups;
         self.since.get_or_insert(now);
         self.closes.push(Closed { windows, totals });
     }

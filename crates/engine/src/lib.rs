@@ -7,6 +7,7 @@
 //! - [`state`], [`ledger`], [`results`] and [`sensors`] are what a run is made of; [`commit`] is the seam to a store.
 //! - [`view`] is a run at one moment, for displays and servers.
 //! - [`step`] and [`group`] decide when to commit and what to publish; [`progress`] says how far reading has come.
+//! - [`scratch`] is the seam to a scratch file, which takes what is beyond a memory limit.
 //! - [`audit`] is the heart of `verify`: it shares no code with the materializer.
 
 pub mod audit;
@@ -18,7 +19,9 @@ pub mod materializer;
 mod names;
 pub mod progress;
 pub mod results;
+pub mod scratch;
 pub mod sensors;
+mod spill;
 pub mod state;
 pub mod step;
 pub mod view;

@@ -27,8 +27,15 @@ struct Place {
     start: Option<i64>,
     position: i64,
     end: i64,
-    /// The end when first attached: what is to be caught up with.
-    target: i64,
+    /// The end when first attached: what is to be caught up with. `None` where nobody knows it yet.
+    target: Option<i64>,
+}
+
+impl Place {
+    /// What is to be caught up with, as far as known.
+    fn until(&self) -> i64 {
+        self.target.unwrap_or(self.end)
+    }
 }
 
 /// How far it has come.
@@ -38,6 +45,8 @@ pub struct Snapshot {
     pub partitions: usize,
     /// Those that are being read at this moment.
     pub attached: usize,
+    /// Those of which it is not known yet how much there is to read.
+    pub unknown: usize,
     /// Whether everything that was there at the start has been read.
     pub caught_up: bool,
     /// Records read of those that were there at the start.
@@ -75,25 +84,25 @@ impl Progress {
                 let place = self.partitions.entry(*partition).or_default();
                 place.attached = true;
                 place.position = *position;
-                place.end = *end;
+                place.end = end.unwrap_or(*position);
                 if place.start.is_none() {
                     place.start = Some(*position);
                     place.target = *end;
                 }
             }
             Event::Detached { partition } => self.place(*partition, |place| place.attached = false),
-            Event::End { partition, end } => self.place(*partition, |place| place.end = *end),
-            Event::Ended { partition, end } => self.place(*partition, |place| {
-                (place.end, place.target) = (*end, place.target.min(*end));
+            Event::End { partition, end } => self.place(*partition, |place| {
+                place.end = *end;
+                place.target.get_or_insert(*end);
             }),
             Event::Partial { partition, partial, .. } => self.reached(*partition, partial.source.next),
             Event::OffsetGap { partition, next } => self.reached(*partition, *next),
             Event::Tick { now } => self.tick(*now),
-            Event::Stop | Event::Finish => {}
+            Event::Stop | Event::Finish | Event::Proceed => {}
         }
         if !self.caught_up {
             self.caught_up = self.listed
-                && self.partitions.values().all(|place| place.start.is_some() && place.position >= place.target);
+                && self.partitions.values().all(|place| place.target.is_some_and(|target| place.position >= target));
         }
     }
 
@@ -108,9 +117,10 @@ impl Progress {
         Snapshot {
             partitions: self.partitions.len(),
             attached: places.clone().filter(|place| place.attached).count(),
+            unknown: places.clone().filter(|place| place.target.is_none()).count(),
             caught_up: self.caught_up,
-            read: places.clone().map(|place| span(place.start, place.position.min(place.target))).sum(),
-            of: places.clone().map(|place| span(place.start, place.target)).sum(),
+            read: places.clone().map(|place| span(place.start, place.position.min(place.until()))).sum(),
+            of: places.clone().map(|place| span(place.start, place.until())).sum(),
             behind: self.behind(),
             rate: self.rate(),
             now: self.now,
@@ -184,11 +194,12 @@ mod tests {
             Event::Found { partition: 0 },
             Event::Found { partition: 1 },
             Event::Listed,
-            Event::Attached { partition: 0, position: 10, end: 110 },
+            Event::Attached { partition: 0, position: 10, end: Some(110) },
         ]);
         assert!(!start.caught_up, "partition 1 is not known yet");
-        let start = tell(&[Event::Attached { partition: 1, position: 0, end: 0 }]);
-        assert_eq!((start.read, start.of, start.attached), (0, 100, 2));
+        assert_eq!((start.partitions, start.unknown), (2, 1));
+        let start = tell(&[Event::Attached { partition: 1, position: 0, end: Some(0) }]);
+        assert_eq!((start.read, start.of, start.attached, start.unknown), (0, 100, 2, 0));
         let half = tell(&[partial(0, 10, 60), Event::End { partition: 0, end: 200 }]);
         assert_eq!((half.read, half.of, half.behind, half.caught_up), (50, 100, 140, false));
         let done = tell(&[partial(0, 60, 150)]);
@@ -198,9 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_without_partitions_has_been_read() {
+        let mut progress = Progress::default();
+        assert!(!progress.snapshot().caught_up, "it is not known yet which there are");
+        progress.observe(&Event::Listed);
+        let snapshot = progress.snapshot();
+        assert_eq!((snapshot.caught_up, snapshot.partitions, snapshot.of, snapshot.unknown), (true, 0, 0, 0));
+    }
+
+    #[test]
     fn the_rate_is_taken_over_the_last_seconds() {
         let mut progress = Progress::default();
-        progress.observe(&Event::Attached { partition: 0, position: 0, end: 10_000 });
+        progress.observe(&Event::Attached { partition: 0, position: 0, end: Some(10_000) });
         for second in 0..20 {
             progress.observe(&Event::Tick { now: Duration::from_secs(second) });
             let at = second as i64 * 100;

@@ -48,6 +48,13 @@ pub struct WindowResult {
     pub positions: Vec<(PartitionId, i64)>,
 }
 
+impl WindowResult {
+    /// The rows that it takes in a store.
+    pub(crate) fn rows(&self) -> usize {
+        1 + self.groups.len()
+    }
+}
+
 /// The statistics of one group, of a window or of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupResult {

@@ -79,6 +79,16 @@ impl Sensors {
         self.seed
     }
 
+    /// The memory that it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.first.allocation_size() + self.further.allocation_size()
+    }
+
+    /// Each sensor with each group that it reported from, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SensorHash, GroupId)> {
+        self.first.iter().chain(&self.further).map(|member| (member.sensor(), member.group))
+    }
+
     /// How many sensors reported, over all groups.
     pub fn count(&self) -> u64 {
         self.first.len() as u64

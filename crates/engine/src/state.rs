@@ -31,8 +31,11 @@ pub struct TopicState {
     pub start: RunStart,
     /// The topic's watermark.
     pub watermark: Option<Millis>,
-    /// Windows that end at this time or before are closed, whether or not they ever held a reading.
+    /// Windows that end at this time or before are closed, whether or not they ever held a reading. Beyond it only those are that
+    /// a run published at its end.
     pub closed_until: Option<Millis>,
+    /// How many windows beyond are closed.
+    pub closed_beyond: u64,
     /// The newest event time of any accepted reading (each counting for no more than its record's log timestamp).
     pub newest: Option<Millis>,
     /// The first instant of the oldest window that is open.
@@ -41,6 +44,8 @@ pub struct TopicState {
     pub open_windows: u64,
     /// Distinct sensors of the counted readings, over all groups.
     pub sensors: u64,
+    /// Whether a bounded run has begun and not come to its end: the next bounded run goes on with it.
+    pub bounded: bool,
 }
 
 /// A partition, at a commit.
@@ -54,6 +59,8 @@ pub struct PartitionState {
     pub restore_from: i64,
     /// Its watermark.
     pub watermark: Option<Millis>,
+    /// Its watermark when the bounded run began that has not come to its end.
+    pub bounded_from: Option<Millis>,
     /// The last batch that was merged; `None` before the first.
     pub last: Option<LastBatch>,
 }

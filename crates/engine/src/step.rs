@@ -23,8 +23,8 @@ pub struct Step {
     pub due: bool,
     /// The run is over, with these totals.
     pub finished: Option<Box<Totals>>,
-    /// Whether windows closed at this event, so that their totals have been published with them.
-    pub closed: bool,
+    /// Whether more windows are to close: after the commit the next event is [`Event::Proceed`] or [`Event::Stop`].
+    pub proceed: bool,
 }
 
 /// What a run keeps from one step to the next, besides its materializer.
@@ -53,15 +53,14 @@ impl Stepper {
             match effect {
                 Effect::Pause { partition } => step.flow.push((partition, true)),
                 Effect::Resume { partition } => step.flow.push((partition, false)),
-                Effect::Close { windows, totals } => {
-                    self.pending.add(windows, totals, now);
-                    step.closed = true;
-                }
+                Effect::Close { windows, totals } => self.pending.add(windows, totals, now),
+                Effect::Proceed => step.proceed = true,
                 Effect::Finished { totals } => step.finished = Some(totals),
             }
         }
         let caught_up = self.pending.has_closes() && self.progress.behind() == 0;
-        step.due = step.finished.is_some() || self.pending.is_due(caught_up, materializer.uncommitted(), now);
+        step.due =
+            step.proceed || step.finished.is_some() || self.pending.is_due(caught_up, materializer.uncommitted(), now);
         Ok(step)
     }
 

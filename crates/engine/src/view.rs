@@ -41,6 +41,8 @@ pub struct OpenWindow {
     pub sensors: u64,
     /// By group, ascending by name.
     pub groups: Vec<GroupResult>,
+    /// Whether sensors and groups are all there. Otherwise a part of them is in the scratch file.
+    pub is_whole: bool,
 }
 
 /// Where a partition stands.
@@ -83,10 +85,7 @@ pub enum PartitionPhase {
     CaughtUp,
     /// It is read to its end, and its watermark has not risen for the idle time. It blocks nothing.
     Idle,
-    /// It is read to the end of a bounded run that leaves windows open, its watermark rose in this run, and it is not idle. It blocks
-    /// with its own watermark: otherwise what the next run reads of it would be late.
-    HoldingOpen,
-    /// It is read to the end of a bounded run. It blocks nothing.
+    /// It is read to the end of a bounded run.
     AtTarget,
 }
 
@@ -94,5 +93,18 @@ impl PartitionPhase {
     /// Whether windows wait for a partition in this phase.
     pub const fn blocks_watermark(self) -> bool {
         !matches!(self, Self::Idle | Self::AtTarget)
+    }
+
+    /// As displays and servers name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Discovered => "discovered",
+            Self::Detached => "detached",
+            Self::Restoring => "restoring",
+            Self::CatchingUp => "catching-up",
+            Self::CaughtUp => "caught-up",
+            Self::Idle => "idle",
+            Self::AtTarget => "at-target",
+        }
     }
 }

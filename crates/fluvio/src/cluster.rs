@@ -12,6 +12,7 @@ use std::time::Duration;
 use fluvio::config::{ConfigError, ConfigFile, TlsPolicy};
 use fluvio::{FluvioClusterConfig, FluvioError};
 use fluvio_compression::Compression;
+use fluvio_protocol::api::Request;
 use fluvio_protocol::{Decoder, Encoder};
 use fluvio_sc_schema::objects::{
     CommonCreateRequest, CreateRequest, ListFilter, ListRequest, ListResponse, Metadata, ObjectApiCreateRequest,
@@ -20,7 +21,7 @@ use fluvio_sc_schema::objects::{
 use fluvio_sc_schema::partition::PartitionSpec;
 use fluvio_sc_schema::smartmodule::SmartModuleSpec;
 use fluvio_sc_schema::spu::SpuSpec;
-use fluvio_sc_schema::topic::{CompressionAlgorithm, TopicSpec};
+use fluvio_sc_schema::topic::TopicSpec;
 use fluvio_sc_schema::{AdminSpec, CreatableAdminSpec, TryEncodableFrom};
 use fluvio_socket::{ClientConfig, MultiplexerSocket, VersionedSerialSocket};
 use isotherm_model::partial::PartitionId;
@@ -148,14 +149,8 @@ impl Cluster {
     pub async fn topic(&self, name: &str) -> Result<Option<TopicInfo>, ClusterError> {
         let spec = self.topic_spec(name).await?;
         Ok(spec.map(|spec| {
-            let compression = match spec.get_compression_type() {
-                CompressionAlgorithm::Any => None,
-                CompressionAlgorithm::None => Some(Compression::None),
-                CompressionAlgorithm::Gzip => Some(Compression::Gzip),
-                CompressionAlgorithm::Snappy => Some(Compression::Snappy),
-                CompressionAlgorithm::Lz4 => Some(Compression::Lz4),
-                CompressionAlgorithm::Zstd => Some(Compression::Zstd),
-            };
+            // The same names; "any" is the name of none.
+            let compression = spec.get_compression_type().to_string().parse().ok();
             let replicated = spec.replication_factor().is_some_and(|copies| copies > 1);
             TopicInfo { partitions: spec.partitions(), compression, replicated }
         }))
@@ -273,20 +268,9 @@ impl Cluster {
         S: AdminSpec,
         S::Status: Encoder + Decoder + Debug,
     {
-        let socket = self.socket().await?;
-        let version = socket.lookup_version::<ObjectApiListRequest>().ok_or_else(too_old)?;
         let names: Vec<ListFilter> = names.into_iter().map(ListFilter::from).collect();
-        let request = ListRequest::<S>::new(names, summary);
-        let request = ObjectApiListRequest::try_encode_from(request, version).map_err(unreachable)?;
-        let message = socket.new_request(request, Some(version));
-        let answer = match timeout(TIMEOUT, socket.send_and_receive(message)).await {
-            Ok(answer) => answer.map_err(unreachable),
-            Err(_) => Err(silent(TIMEOUT)),
-        };
-        if answer.is_err() {
-            self.forget(&socket).await;
-        }
-        let list: Option<ListResponse<S>> = answer?.downcast().map_err(unreachable)?;
+        let answer = self.ask::<ObjectApiListRequest, _>(ListRequest::<S>::new(names, summary), TIMEOUT).await?;
+        let list: Option<ListResponse<S>> = answer.downcast().map_err(unreachable)?;
         list.map(ListResponse::inner).ok_or_else(|| ClusterError::Unreachable("a list of something else".to_owned()))
     }
 
@@ -294,20 +278,29 @@ impl Cluster {
     where
         S: CreatableAdminSpec + Sync + Send,
     {
-        let socket = self.socket().await?;
-        let version = socket.lookup_version::<ObjectApiCreateRequest>().ok_or_else(too_old)?;
         let common = CommonCreateRequest { name: name.to_owned(), dry_run: false, ..Default::default() };
         let request = CreateRequest::new(common, spec);
-        let request = ObjectApiCreateRequest::try_encode_from(request, version).map_err(unreachable)?;
+        let status = self.ask::<ObjectApiCreateRequest, _>(request, CREATE_TIMEOUT).await?;
+        status.as_result().map_err(|error| ClusterError::Refused(error.to_string()))
+    }
+
+    /// Sends one request, of any object's kind. A connection that fails or stays silent is not used again.
+    async fn ask<R, T>(&self, request: T, patience: Duration) -> Result<R::Response, ClusterError>
+    where
+        R: Request + TryEncodableFrom<T> + Send + Sync,
+    {
+        let socket = self.socket().await?;
+        let version = socket.lookup_version::<R>().ok_or_else(too_old)?;
+        let request = R::try_encode_from(request, version).map_err(unreachable)?;
         let message = socket.new_request(request, Some(version));
-        let answer = match timeout(CREATE_TIMEOUT, socket.send_and_receive(message)).await {
+        let answer = match timeout(patience, socket.send_and_receive(message)).await {
             Ok(answer) => answer.map_err(unreachable),
-            Err(_) => Err(silent(CREATE_TIMEOUT)),
+            Err(_) => Err(silent(patience)),
         };
         if answer.is_err() {
             self.forget(&socket).await;
         }
-        answer?.as_result().map_err(|error| ClusterError::Refused(error.to_string()))
+        answer
     }
 
     /// Drops a connection that failed, unless it has been replaced meanwhile.

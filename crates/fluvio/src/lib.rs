@@ -9,6 +9,7 @@ mod backoff;
 mod batch;
 mod cluster;
 mod connection;
+mod name;
 pub mod produce;
 mod reader;
 
@@ -25,4 +26,5 @@ pub use self::cluster::{Cluster, ClusterError, DEFAULT_ADDRESS, Leader, Partitio
 pub use self::connection::{
     ConnectError, Connection, ConnectionError, FetchResponse, FetchStream, LogBounds, ModuleCall, TIMEOUT,
 };
+pub use self::name::{BadTopicName, check_topic_name};
 pub use self::reader::{BatchReader, ReadError, ReadOptions};

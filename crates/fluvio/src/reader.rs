@@ -33,59 +33,26 @@ impl Default for ReadOptions {
     }
 }
 
-/// Why a partition cannot be read without a module.
-#[derive(Debug, thiserror::Error)]
+/// Why a partition cannot be read without a module. Whoever reads says it in words of its own.
+#[derive(Debug)]
 pub enum ReadError {
     /// The way to the leader is broken, and stays so.
-    #[error("partition {partition} of `{topic}` cannot be read from offset {offset} on: {reason}")]
-    Unavailable {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// From where.
-        offset: i64,
-        /// What the last attempt said.
-        reason: String,
-    },
+    Unavailable { topic: String, partition: PartitionId, offset: i64, reason: String },
     /// The log does not reach back so far any longer.
-    #[error("partition {partition} of `{topic}` begins at offset {start} now: the broker's retention has cut {offset}")]
-    Evicted {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// What was to be read.
-        offset: i64,
-        /// Where the log begins.
-        start: i64,
-    },
+    Evicted { topic: String, partition: PartitionId, offset: i64, start: i64 },
     /// The log ends before the offset that must be read.
-    #[error(
-        "partition {partition} of `{topic}` ends at offset {end}, but must be read up to {offset}: it is not the log that \
-         was read, or its broker lost its tail"
-    )]
     Shorter {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// Up to where it was to be read.
         offset: i64,
-        /// Where the log ends.
         end: i64,
         /// Whether a leader that is new may not know the whole of what was committed yet.
         replicated: bool,
     },
     /// Offsets are missing between two batches, or stand in both.
-    #[error(
-        "partition {partition} of `{topic}`: a batch was to begin at offset {expected}, but begins at {found}: the broker's \
-         log is damaged"
-    )]
     Misplaced {
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// Where the batch before ends.
         expected: i64,
@@ -93,31 +60,11 @@ pub enum ReadError {
         found: i64,
     },
     /// A batch that cannot be read.
-    #[error("partition {partition} of `{topic}`: the batch at offset {offset} is damaged in the broker's log: {what}")]
-    Damaged {
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// The batch's first offset.
-        offset: i64,
-        /// What is wrong.
-        what: String,
-    },
+    Damaged { topic: String, partition: PartitionId, offset: i64, what: String },
     /// The topic is gone.
-    #[error("the topic `{topic}` was deleted")]
-    Deleted {
-        /// The topic.
-        topic: String,
-    },
+    Deleted { topic: String },
     /// The client's own settings cannot be used.
-    #[error("the settings for the cluster at {address} cannot be used: {reason}")]
-    Settings {
-        /// The controller's address.
-        address: String,
-        /// What is wrong with them.
-        reason: String,
-    },
+    Settings { address: String, reason: String },
 }
 
 /// The end of a reader that waits for more.
@@ -401,7 +348,7 @@ impl BatchReader {
             self.failures = 0;
             return Err(failure.error);
         }
-        debug!(self.partition, offset = self.fetched, error = %failure.error, "trying again");
+        debug!(self.partition, offset = self.fetched, error = ?failure.error, "trying again");
         tokio::time::sleep(Backoff::BROKER.pause(self.failures - 1, 0.5)).await;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The text parameters of a module: names and values, each name once, none of them unknown.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::duration::{BadDuration, parse_duration};
@@ -10,29 +11,14 @@ use crate::window::{BadWindowSize, WindowSize};
 /// What is wrong with a module's parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadParams {
-    /// No such parameter.
     #[error("the parameter `{name}` is unknown; the parameters are {known}")]
-    Unknown {
-        /// The name.
-        name: String,
-        /// The names that there are.
-        known: Names,
-    },
-    /// The same name twice.
+    Unknown { name: String, known: Names },
     #[error("the parameter `{0}` is given twice; give it once")]
     Repeated(String),
-    /// A name without a value.
     #[error("the parameter `{0}` is empty; give it a value, or leave it out for the default")]
     Empty(String),
-    /// A value that is not possible.
     #[error("the parameter `{name}` is wrong: {reason}")]
-    Wrong {
-        /// The name.
-        name: &'static str,
-        /// What is wrong with its value.
-        reason: WrongValue,
-    },
-    /// Parameters that contradict each other.
+    Wrong { name: &'static str, reason: WrongValue },
     #[error("the parameters contradict each other: {0}")]
     Contradiction(Contradiction),
 }
@@ -55,20 +41,14 @@ pub enum WrongValue {
     /// Not a length of time.
     #[error(transparent)]
     Duration(#[from] BadDuration),
-    /// Not a size of windows; with the text as it was given.
+    /// With the text as it was given.
     #[error("`{0}` is not possible; {hint}", hint = BadWindowSize::HINT)]
     Window(String, #[source] BadWindowSize),
-    /// Not a `max-ahead`; with the text as it was given.
+    /// With the text as it was given.
     #[error("`{0}` is not possible; {hint}", hint = BadMaxAhead::HINT)]
     MaxAhead(String, #[source] BadMaxAhead),
-    /// None of the possible words.
     #[error("`{value}` is not possible; use {words}")]
-    Word {
-        /// The value.
-        value: String,
-        /// The possible words.
-        words: Names,
-    },
+    Word { value: String, words: Names },
 }
 
 /// Which parameters contradict each other.
@@ -80,14 +60,8 @@ pub enum Contradiction {
     /// `min` and `max`.
     #[error(transparent)]
     Range(#[from] BadRange),
-    /// Any two others.
     #[error("`{name}` needs `{other}`")]
-    Needs {
-        /// What is given.
-        name: &'static str,
-        /// What it needs, as it is written.
-        other: &'static str,
-    },
+    Needs { name: &'static str, other: &'static str },
 }
 
 /// A list of names, printed with commas.
@@ -120,9 +94,9 @@ impl Params {
 
     /// Collects parameters; an error if a name is given twice or a value is empty.
     pub fn new<'a>(params: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, BadParams> {
-        let mut given: Vec<(String, String)> = Vec::new();
+        let (mut given, mut names) = (Vec::new(), BTreeSet::new());
         for (name, value) in params {
-            if given.iter().any(|(known, _)| known == name) {
+            if !names.insert(name) {
                 return Err(BadParams::Repeated(name.to_owned()));
             }
             if value.trim().is_empty() {

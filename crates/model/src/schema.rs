@@ -16,13 +16,10 @@ pub struct Pointer {
 /// A text that is not a [`Pointer`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPointer {
-    /// It does not begin with `/`.
     #[error("`{0}` does not begin with `/`; write for example `/payload/temperature`")]
     NoSlash(String),
-    /// A `~` that is neither `~0` nor `~1`.
     #[error("`{0}` has a `~` without 0 or 1 behind it; write `~0` for `~` and `~1` for `/` within a name")]
     BadEscape(String),
-    /// More names than a JSON text may have levels.
     #[error("`{0}` goes deeper than 127 levels, as no reading does; name a member nearer to the top")]
     TooDeep(String),
 }
@@ -90,7 +87,6 @@ impl fmt::Display for Pointer {
 pub enum Groups {
     /// The 50 states, DC and the inhabited territories, by postal code.
     UsStates,
-    /// Any group.
     Any,
     /// These, to the letter.
     List(BTreeSet<String>),
@@ -99,13 +95,10 @@ pub enum Groups {
 /// A text or list that names no [`Groups`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadGroups {
-    /// Neither of the words nor a JSON array of strings.
     #[error("`{0}` names no groups; write `us-states`, `any`, or a list such as `[\"north\",\"south\"]`")]
     Unknown(String),
-    /// A list without a group.
     #[error("the list of groups is empty, so that no reading would count; name the groups, or write `any`")]
     Empty,
-    /// A group that is listed twice.
     #[error("the group `{0}` is in the list twice; name it once")]
     Repeated(String),
 }
@@ -154,28 +147,19 @@ impl fmt::Display for Groups {
 /// The accepted values, both ends included, compared before rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValueRange {
-    /// The smallest accepted value.
     pub min: Fixed,
-    /// The largest accepted value.
     pub max: Fixed,
 }
 
 /// Bounds that make no [`ValueRange`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRange {
-    /// Not a decimal number, or one with more than six decimals or beyond ±10¹².
     #[error(
         "`{0}` is not a bound; write a decimal number with at most six decimals, from -1000000000000 to 1000000000000"
     )]
     BadBound(String),
-    /// `min` is above `max`.
     #[error("`min` {} is above `max` {}, so that no reading would count; {}", Bound(*min), Bound(*max), hint(*min, *max))]
-    Crossed {
-        /// `min`.
-        min: Fixed,
-        /// `max`.
-        max: Fixed,
-    },
+    Crossed { min: Fixed, max: Fixed },
 }
 
 /// Prints a bound, and whether it is a default.
@@ -245,45 +229,26 @@ pub struct Schema {
     pub time: Pointer,
     /// The value, a number.
     pub value: Pointer,
-    /// Which groups are known.
     pub groups: Groups,
-    /// Which values are accepted.
     pub range: ValueRange,
 }
 
 /// Pointers that contradict each other or the results.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSchema {
-    /// The group's member would have the name of another one in results.
     #[error(
         "the group pointer `{0}` ends in a name that results use for something else (messages, sensors, sum, avg, min, \
          max); rename the member in the readings"
     )]
     ReservedGroup(Pointer),
-    /// The value, a number, is the same member as a text.
     #[error(
         "`{text}` and `value` both point to `{pointer}`, which cannot be a text and a number; point them to different members"
     )]
-    TextAndNumber {
-        /// The parameter of the text.
-        text: &'static str,
-        /// Where both point.
-        pointer: Pointer,
-    },
-    /// One points into the other, so no reading has both.
+    TextAndNumber { text: &'static str, pointer: Pointer },
     #[error(
         "`{outer_name}` points to `{outer}`, of which `{inner_name}` points to a member, `{inner}`; no reading can have both"
     )]
-    Nested {
-        /// The parameter of the outer pointer.
-        outer_name: &'static str,
-        /// The outer pointer.
-        outer: Pointer,
-        /// The parameter of the inner pointer.
-        inner_name: &'static str,
-        /// The inner pointer.
-        inner: Pointer,
-    },
+    Nested { outer_name: &'static str, outer: Pointer, inner_name: &'static str, inner: Pointer },
 }
 
 impl Schema {

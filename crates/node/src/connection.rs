@@ -4,16 +4,20 @@
 //! node ends, the connection reads no more; but it still answers what was handled. If the acknowledgement of a stored batch
 //! were lost, the client would send the batch again. The wait for a client that takes no answers is bounded.
 
+use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use fluvio_protocol::api::{Request, RequestHeader};
+use fluvio_protocol::link::versions::{ApiVersionKey, ApiVersionsRequest, ApiVersionsResponse};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::state::Shared;
-use crate::wire::{Frames, Incoming, Sender};
+use crate::wire::{Frames, Incoming, Reply, Sender};
 
 /// How long the replies of a connection that ends may take to be written; less than the end of the node waits.
 const LINGER: Duration = Duration::from_secs(4);
@@ -24,23 +28,25 @@ const SETTLE: Duration = Duration::from_millis(50);
 
 /// What answers the requests of one connection. Dropping it lets go of the connection's writer.
 pub(crate) trait Handler {
-    /// Answers one request. An error ends the connection.
-    fn handle(&mut self, incoming: Incoming) -> impl Future<Output = io::Result<()>> + Send;
+    /// The requests that this port offers, and their versions.
+    fn offers() -> ApiVersionsResponse;
+
+    /// Answers one request; with `None` something else does, later. An error ends the connection.
+    fn handle(&mut self, incoming: Incoming) -> impl Future<Output = io::Result<Option<Reply>>> + Send;
+}
+
+/// Requests of this kind are offered in these versions.
+pub(crate) fn offer(api_key: i16, min_version: i16, max_version: i16) -> ApiVersionKey {
+    ApiVersionKey { api_key, min_version, max_version }
 }
 
 /// Serves one client until it goes, the node ends, or it sends what cannot be understood. `make` gets the sender of answers
 /// and a token that is cancelled when the connection ends.
-pub(crate) async fn serve<R, W, H>(
+pub(crate) async fn serve<H: Handler>(
     shared: &Arc<Shared>,
-    read: R,
-    write: W,
+    stream: TcpStream,
     make: impl FnOnce(Sender, CancellationToken) -> H,
-) -> io::Result<()>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin + Send + 'static,
-    H: Handler,
-{
+) -> io::Result<()> {
     let stop = shared.stop.child_token();
     let node_ends = shared.stop.clone();
     let settled = async move {
@@ -48,13 +54,13 @@ where
             tokio::time::sleep(SETTLE).await;
         }
     };
+    let (read, write) = stream.into_split();
     let (sender, writer) = Sender::new(write, settled);
     let writer = shared.tasks.spawn(write_on(writer, stop.clone()));
     let stop_streams = stop.clone().drop_guard();
-    let mut handler = make(sender, stop.clone());
     let mut frames = Frames::new(read);
-    let ended = handle_all(&mut handler, &mut frames, &stop).await;
-    drop(handler);
+    let handler = make(sender.clone(), stop.clone());
+    let ended = handle_all(handler, sender, &mut frames, &stop).await;
     drop(stop_streams);
     // It ends when all senders are dropped, and logs its own errors.
     let _ = writer.await;
@@ -62,11 +68,13 @@ where
     ended
 }
 
-async fn handle_all<R: AsyncRead + Unpin>(
-    handler: &mut impl Handler,
-    frames: &mut Frames<R>,
+async fn handle_all<H: Handler>(
+    mut handler: H,
+    sender: Sender,
+    frames: &mut Frames<OwnedReadHalf>,
     stop: &CancellationToken,
 ) -> io::Result<()> {
+    let offers = H::offers();
     loop {
         let incoming = tokio::select! {
             incoming = frames.next() => incoming?,
@@ -75,8 +83,39 @@ async fn handle_all<R: AsyncRead + Unpin>(
         let Some(incoming) = incoming else {
             return Ok(());
         };
-        handler.handle(incoming).await?;
+        check_version(&incoming.header, &offers.api_keys)?;
+        let reply = if incoming.header.api_key() == ApiVersionsRequest::API_KEY {
+            let _: ApiVersionsRequest = incoming.decode()?;
+            incoming.answer(&offers)?
+        } else {
+            handler.handle(incoming).await?
+        };
+        if let Some(reply) = reply {
+            // If the client has gone, the next read fails.
+            let _ = sender.send(reply).await;
+        }
     }
+}
+
+/// Refuses a version that is not offered: its body would be read as something else.
+fn check_version(header: &RequestHeader, offers: &[ApiVersionKey]) -> io::Result<()> {
+    let (key, version) = (header.api_key(), header.api_version());
+    let known = match offers.iter().find(|offer| offer.api_key as u16 == key) {
+        Some(offer) => offer.min_version..=offer.max_version,
+        None if key == ApiVersionsRequest::API_KEY => 0..=ApiVersionsRequest::MAX_API_VERSION,
+        None => return Ok(()),
+    };
+    if known.contains(&version) {
+        return Ok(());
+    }
+    let message = format!("a request {key} of version {version}; known are {} to {}", known.start(), known.end());
+    Err(io::Error::new(io::ErrorKind::InvalidData, message))
+}
+
+/// The error for a request that is not offered.
+pub(crate) fn not_offered(key: impl Debug) -> io::Error {
+    let message = format!("a request {key:?}, which this node does not serve and does not offer");
+    io::Error::new(io::ErrorKind::Unsupported, message)
 }
 
 /// Runs a connection's writer to its end, or for a bounded time once the connection ends; then ends the connection.

@@ -16,7 +16,8 @@
 //!
 //! # Layers
 //! `server` accepts · `controller` and `broker` answer · `connection` serves one client · `state` and `watchers` are shared by
-//! all connections · `engine` runs SmartModules · `catalog` and `log` keep · `wire` frames. Each uses only what is to its right.
+//! all connections · `engine` runs SmartModules · `catalog` and `log` keep · `wire` frames · `place` and `reason`
+//! know files and the system's refusals. Each uses only what is to its right.
 
 mod broker;
 mod catalog;
@@ -27,6 +28,8 @@ mod engine;
 mod error;
 mod lock;
 mod log;
+mod place;
+mod reason;
 mod server;
 mod state;
 mod watchers;

@@ -3,9 +3,10 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::NodeError;
+use crate::place::FileId;
 
 const NAME: &str = "LOCK";
 
@@ -13,6 +14,8 @@ const NAME: &str = "LOCK";
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _file: File,
+    id: FileId,
+    path: PathBuf,
 }
 
 impl FolderLock {
@@ -37,6 +40,11 @@ impl FolderLock {
         file.set_len(0).map_err(io_error)?;
         file.rewind().map_err(io_error)?;
         writeln!(file, "process {}", std::process::id()).map_err(io_error)?;
-        Ok(Self { _file: file })
+        let id = FileId::of(&file.metadata().map_err(io_error)?);
+        Ok(Self { _file: file, id, path })
+    }
+    /// Fails once the lock's file is no longer in the folder: the folder was removed or replaced, or another node may use it.
+    pub(crate) fn check(&self) -> Result<(), NodeError> {
+        if self.id.is_at(&self.path) { Ok(()) } else { Err(NodeError::Lost { lock: self.path.clone() }) }
     }
 }

@@ -9,11 +9,9 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use isotherm_node::{Config, DEFAULT_PORT, Node};
 use isotherm_terminal::log::{self, Filter, LogFormat};
-use isotherm_terminal::{signals, stderr};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use isotherm_terminal::{args, process, signals, stderr};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,27 +51,10 @@ struct Flags {
     completions: Option<clap_complete::Shell>,
 }
 
+type Failure = Box<dyn std::error::Error>;
+
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    if let Some(shell) = flags.completions {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Flags::command(), "isotherm-node", &mut script);
-        // A closed pipe ends quietly.
-        let _ = std::io::stdout().write_all(&script);
-        return ExitCode::SUCCESS;
-    }
-    let Some(data) = flags.data else {
-        return ExitCode::from(2);
-    };
-    let level = ["info", "info,isotherm_node=debug", "info,isotherm_node=trace"][usize::from(flags.verbose.min(2))];
-    log::start(Filter::Default(level), flags.verbose, LogFormat::Text);
-    allow_open_files();
-    let mut config = Config::new(data);
-    config.listen = flags.listen;
-    config.listen_spu = flags.listen_spu;
-    config.fsync = flags.fsync;
-    config.retention_check = flags.retention_check;
-    let code = serve(config).unwrap_or_else(|error| {
+    let code = execute(args::parse()).unwrap_or_else(|error| {
         stderr::write(format!("error: {error}\n"));
         ExitCode::FAILURE
     });
@@ -81,7 +62,22 @@ fn main() -> ExitCode {
     code
 }
 
-fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn execute(flags: Flags) -> Result<ExitCode, Failure> {
+    process::prepare()?;
+    if let Some(shell) = flags.completions {
+        process::print_completions(shell, &mut Flags::command(), "isotherm-node")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(data) = flags.data else {
+        return Ok(ExitCode::from(2));
+    };
+    let level = ["info", "info,isotherm_node=debug", "info,isotherm_node=trace"][usize::from(flags.verbose.min(2))];
+    log::start(Filter::Default(level), flags.verbose, LogFormat::Text);
+    let mut config = Config::new(data);
+    config.listen = flags.listen;
+    config.listen_spu = flags.listen_spu;
+    config.fsync = flags.fsync;
+    config.retention_check = flags.retention_check;
     let runtime = Runtime::new()?;
     let ended = runtime.block_on(run(config));
     // A SmartModule that never ends does not keep the process.
@@ -94,23 +90,14 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("it must be more than 0".into()) } else { Ok(duration) }
 }
 
-/// Takes as many open files as the system lets this process have: each connection and each partition needs one.
-fn allow_open_files() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
-    // Some systems report a limit that they then refuse. The present limit stays.
-    if let Err(error) = raised {
-        debug!(%error, "cannot raise the number of open files");
-    }
-}
-
-async fn run(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(config: Config) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
     signals::watch(shutdown.clone(), || {})?;
     let node = Node::bind(config).await?;
     // What was logged before stands before it.
     stderr::flush();
-    // A reader that has gone does not need it.
-    let _ = writeln!(std::io::stdout(), "listening on {}", node.address());
+    let line = format!("listening on {}", node.address());
+    // On a thread of its own, since the node waits for no reader. One that has gone does not need it.
+    std::thread::spawn(move || writeln!(std::io::stdout(), "{line}"));
     Ok(node.run(shutdown.cancelled_owned()).await?)
 }

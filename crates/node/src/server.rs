@@ -10,10 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::catalog::Catalog;
 use crate::engine::Engine;
+use crate::reason::plain;
 use crate::state::Shared;
 use crate::watchers::Watchers;
 use crate::{Config, NodeError, broker, controller};
@@ -52,13 +53,11 @@ impl Node {
         let catalog = tokio::task::spawn_blocking(move || Catalog::open(&opened)).await.map_err(|error| {
             NodeError::Folder { action: "open", path: config.data.clone(), source: io::Error::other(error) }
         })??;
-        let controller = listen(config.listen, "--listen").await?;
-        let address = local(&controller, config.listen, "--listen")?;
-        let broker = match config.listen_spu {
+        let (controller, address) = listen(config.listen, "--listen").await?;
+        let (broker, spu_address) = match config.listen_spu {
             Some(wanted) => listen(wanted, "--listen-spu").await?,
             None => listen_near(address).await?,
         };
-        let spu_address = local(&broker, config.listen_spu.unwrap_or(address), "--listen-spu")?;
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             catalog: Arc::new(catalog),
@@ -90,19 +89,10 @@ impl Node {
     /// None at present: what goes wrong later goes wrong for one client, and is logged.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
         let Self { shared, controller, broker, retention_check, _stop, .. } = self;
-        let serve_controller = accept(&shared, &controller, |shared, stream| async move {
-            let host = stream.local_addr()?.ip();
-            let (read, write) = stream.into_split();
-            controller::serve(shared, host, read, write).await
-        });
-        let serve_broker = accept(&shared, &broker, |shared, stream| async move {
-            let (read, write) = stream.into_split();
-            broker::serve(shared, read, write).await
-        });
         tokio::select! {
             () = shutdown => info!("ending"),
-            () = serve_controller => {}
-            () = serve_broker => {}
+            () = accept(&shared, &controller, controller::serve) => {}
+            () = accept(&shared, &broker, broker::serve) => {}
             () = clean(&shared, retention_check) => {}
         }
         shared.stop.cancel();
@@ -122,33 +112,38 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
     Node::bind(config).await?.run(shutdown).await
 }
 
-async fn listen(address: SocketAddr, flag: &'static str) -> Result<TcpListener, NodeError> {
-    TcpListener::bind(address).await.map_err(|source| NodeError::Listen { address, flag, source })
+/// A listener, and the address that it has.
+async fn listen(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let listener = TcpListener::bind(address).await.and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    listener.map_err(|source| NodeError::Listen { address, flag, source })
 }
 
-/// The next port if it is free, otherwise any.
-async fn listen_near(controller: SocketAddr) -> Result<TcpListener, NodeError> {
+/// On the next port if it is free, otherwise on any.
+async fn listen_near(controller: SocketAddr) -> Result<(TcpListener, SocketAddr), NodeError> {
+    let at = |port| listen((controller.ip(), port).into(), "--listen-spu");
     if let Some(port) = controller.port().checked_add(1)
-        && let Ok(listener) = TcpListener::bind((controller.ip(), port)).await
+        && let Ok(next) = at(port).await
     {
-        return Ok(listener);
+        return Ok(next);
     }
-    listen((controller.ip(), 0).into(), "--listen-spu").await
+    at(0).await
 }
 
-fn local(listener: &TcpListener, address: SocketAddr, flag: &'static str) -> Result<SocketAddr, NodeError> {
-    listener.local_addr().map_err(|source| NodeError::Listen { address, flag, source })
-}
-
-/// Removes, for ever, what the topics' retention does not keep.
+/// Looks after the files, for ever: whether they are in their places, and what the topics' retention does not keep.
 async fn clean(shared: &Arc<Shared>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let catalog = shared.catalog.clone();
         let work = move || {
+            if let Err(fault) = catalog.check_folder() {
+                return error!(%fault, "the data folder is lost");
+            }
             for log in catalog.all_logs() {
                 if let Err(error) = log.clean(SystemTime::now()) {
-                    warn!(%error, "retention could not remove what it does not keep; it tries again");
+                    warn!(%error, "a partition's files could not be looked after; it tries again");
                 }
             }
         };
@@ -181,7 +176,7 @@ where
             }
             Err(error) => {
                 if logged.is_none_or(|logged| logged.elapsed() >= ACCEPT_SILENCE) {
-                    warn!(%error, "cannot accept connections");
+                    warn!(error = plain(&error), "cannot accept connections; those that wait are accepted when it can");
                     logged = Some(Instant::now());
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -8,7 +8,7 @@ use isotherm_consumer::run::options;
 use isotherm_consumer::topology::Topology;
 use isotherm_engine::commit::Store;
 use isotherm_engine::event::Event;
-use isotherm_engine::materializer::{Materializer, Options};
+use isotherm_engine::materializer::Materializer;
 use isotherm_engine::step::Stepper;
 use isotherm_model::settings::Settings;
 use isotherm_store as sqlite;
@@ -29,7 +29,7 @@ enum Stop {
 
 /// Reads the log's only partition to its end, stopping after each of these numbers of events of a run; what the final
 /// store says, as JSON lines.
-fn read(log: &SimLog, settings: &Settings, stops: &[usize], stop: Stop) -> String {
+fn read(log: &SimLog, settings: &Settings, bounded: bool, stops: &[usize], stop: Stop) -> String {
     let mut folder = Folder::new();
     let subject = Subject::new("sensors", "simulation", settings);
     let topology = Topology { settings: settings.clone(), ..Topology::default() };
@@ -39,13 +39,16 @@ fn read(log: &SimLog, settings: &Settings, stops: &[usize], stop: Stop) -> Strin
         let mut store = FaultyStore::open(&folder, &subject, sqlite::Options::default());
         let saved = store.load().expect("what was committed can be read").unwrap_or_default();
         let position = saved.partitions.get(&0).map_or(0, |state| state.resume());
-        let options = Options { leave_open: stop_after.is_some(), ..options(&topology, true) };
-        let mut materializer = Materializer::resume(options, saved);
+        let mut materializer = Materializer::resume(options(&topology, bounded), saved);
         let (mut stepper, now) = (Stepper::new(Default::default()), Default::default());
         let rest = batches.iter().filter(|batch| batch.first >= position);
         let batches = rest.flat_map(|batch| log.whole.events(0, batch)).take(stop_after.unwrap_or(usize::MAX));
-        let first = [Event::Found { partition: 0 }, Event::Listed, Event::Attached { partition: 0, position, end }];
-        let last = matches!(stop, Stop::Clean).then_some(Event::Stop);
+        let first =
+            [Event::Found { partition: 0 }, Event::Listed, Event::Attached { partition: 0, position, end: Some(end) }];
+        let last = match stop_after {
+            None => Some(Event::Finish),
+            Some(_) => matches!(stop, Stop::Clean).then_some(Event::Stop),
+        };
         for event in first.into_iter().chain(batches).chain(last) {
             let step = stepper.handle(&mut materializer, event, now).expect("a sound event");
             if step.due {
@@ -85,10 +88,13 @@ fn events(log: &SimLog) -> usize {
 fn stopped_once_at_any_boundary_a_run_ends_with_the_same_store() {
     let settings = Settings::default();
     for log in logs(&settings).take(5) {
-        let whole = read(&log, &settings, &[], Stop::Clean);
-        for boundary in 0..=events(&log) {
-            for stop in [Stop::Clean, Stop::Kill] {
-                assert_eq!(read(&log, &settings, &[boundary], stop), whole, "{stop:?} after {boundary} events");
+        for bounded in [false, true] {
+            let whole = read(&log, &settings, bounded, &[], Stop::Clean);
+            for boundary in 0..=events(&log) {
+                for stop in [Stop::Clean, Stop::Kill] {
+                    let read = read(&log, &settings, bounded, &[boundary], stop);
+                    assert_eq!(read, whole, "bounded {bounded}, {stop:?} after {boundary} events");
+                }
             }
         }
     }
@@ -98,10 +104,10 @@ fn stopped_once_at_any_boundary_a_run_ends_with_the_same_store() {
 fn stopped_at_every_boundary_a_run_ends_with_the_same_store() {
     let settings = Settings::default();
     for log in logs(&settings).take(5) {
-        let whole = read(&log, &settings, &[], Stop::Clean);
+        let whole = read(&log, &settings, false, &[], Stop::Clean);
         // How many events each run takes, including those of batches that it reads again.
         let stops: Vec<usize> = (0..events(&log)).flat_map(|most| [most, most]).collect();
-        assert_eq!(read(&log, &settings, &stops, Stop::Clean), whole, "stopped {} times", stops.len());
-        assert_eq!(read(&log, &settings, &stops, Stop::Kill), whole, "killed {} times", stops.len());
+        assert_eq!(read(&log, &settings, false, &stops, Stop::Clean), whole, "stopped {} times", stops.len());
+        assert_eq!(read(&log, &settings, false, &stops, Stop::Kill), whole, "killed {} times", stops.len());
     }
 }

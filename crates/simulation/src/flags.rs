@@ -23,10 +23,13 @@ pub(crate) enum RunKind {
     LeaveOpen,
 }
 
-/// See the module's text.
 #[derive(Debug, Clone)]
 pub(crate) struct Flags {
     pub(crate) run: Options,
+    /// The most rows of windows that close at once.
+    pub(crate) rows_at_once: usize,
+    /// How much memory open windows may take.
+    pub(crate) memory: usize,
     /// How long closed windows are kept.
     pub(crate) keep: Option<Duration>,
     /// After how many pages of the write-ahead log a commit makes a checkpoint.
@@ -49,7 +52,14 @@ impl Flags {
             version: ModuleVersion::CURRENT,
             fingerprint: settings.fingerprint(),
         };
-        Self { run, keep: keep(random), checkpoint_pages: 1_000, cache_pages: 2_000 }
+        Self {
+            run,
+            rows_at_once: rows_at_once(random),
+            memory: memory(random),
+            keep: keep(random),
+            checkpoint_pages: 1_000,
+            cache_pages: 2_000,
+        }
     }
 
     /// Changes to what the next run is started with: mostly what the one before was.
@@ -71,6 +81,10 @@ impl Flags {
             self.checkpoint_pages = random.pick(&[1_000, 1, 1, 20]);
             self.cache_pages = random.pick(&[2_000, 2_000, 2, 10]);
         }
+        if random.in_thousand(250) {
+            self.rows_at_once = rows_at_once(random);
+            self.memory = memory(random);
+        }
         self.run.accept_data_loss = seed.calm || random.in_thousand(600);
         self.run.until_end = kind != RunKind::Live;
         self.run.leave_open = kind == RunKind::LeaveOpen;
@@ -89,6 +103,14 @@ fn grace(random: &mut Random) -> Duration {
 
 fn idle(random: &mut Random) -> Duration {
     Duration::from_millis(random.pick(&[200, 1_000, 10_000, 10_000, 25_000]))
+}
+
+fn rows_at_once(random: &mut Random) -> usize {
+    random.pick(&[1 << 16, 1 << 16, 1, 5, 20])
+}
+
+fn memory(random: &mut Random) -> usize {
+    random.pick(&[usize::MAX, usize::MAX, 0, 1_000, 4_000])
 }
 
 fn keep(random: &mut Random) -> Option<Duration> {

@@ -45,6 +45,12 @@ fn handle(world: &mut World, run: &mut SimRun, event: Event) -> Result<Result<()
     if step.due {
         commit(world, run)?;
     }
+    if step.proceed {
+        // Now and then the run is stopped here.
+        let stops = !world.seed.calm && world.seed.random.in_thousand(30);
+        let event = if stops { Event::Stop } else { Event::Proceed };
+        return handle(world, run, event);
+    }
     match step.finished {
         None => Ok(Ok(())),
         Some(totals) => {
@@ -60,9 +66,13 @@ fn compare(seed: &Seed, run: &mut SimRun, event: &Event, step: &Step) {
     let decision = run.model.handle(event);
     let (view, expected) = (run.materializer.view(), &run.model.expected);
     let closes = !decision.windows.is_empty();
-    let decided = (step.closed, &step.flow, step.finished.is_some());
-    let wanted = (closes, &decision.flow, decision.finished);
-    assert_eq!(decided, wanted, "windows close, partitions pause, the run is over; after {event:?}\n{:#?}", run.model);
+    let decided = (step.proceed, &step.flow, step.finished.is_some());
+    let wanted = (decision.proceed, &decision.flow, decision.finished);
+    assert_eq!(
+        decided, wanted,
+        "more windows close, partitions pause, the run is over; after {event:?}\n{:#?}",
+        run.model
+    );
     let phases: Vec<_> = view.partitions.iter().map(|partition| (partition.partition, partition.phase)).collect();
     let decided = (view.watermark, phases);
     assert_eq!(
@@ -82,6 +92,7 @@ fn compare(seed: &Seed, run: &mut SimRun, event: &Event, step: &Step) {
         let ends: Vec<_> = decision.windows.iter().map(|window| (window.end, window.closed_by)).collect();
         seed.note(format!("windows that end at {ends:?} close"));
         run.closed_since.get_or_insert(run.elapsed);
-        run.closings.push(Closing { windows: decision.windows, totals: expected.totals() });
+        let totals = (!decision.proceed && !decision.finished).then(|| expected.totals());
+        run.closings.push(Closing { windows: decision.windows, totals });
     }
 }

@@ -114,11 +114,11 @@ fn out_of_place(
             // Where nothing has been read, the log may begin later.
             let lower = source.next.is_none() || source.is_untouched() || seed.random.in_thousand(500);
             let position = if lower { position - 1 } else { position + 1 };
-            (position >= 0).then_some(Event::Attached { partition, position, end: log.end().max(position) })
+            (position >= 0).then_some(Event::Attached { partition, position, end: Some(log.end().max(position)) })
         }
         Hostile::TooShort if known && source.wants(position) => {
             let needed = source.processed.max(position);
-            (needed > 0).then_some(Event::Attached { partition, position, end: needed - 1 })
+            (needed > 0).then_some(Event::Attached { partition, position, end: Some(needed - 1) })
         }
         _ => None,
     }

@@ -12,7 +12,6 @@ const QUERY: &str = "SELECT value ->> '$.commits', value ->> '$.dropped', (SELEC
 /// Commits, dropped windows, windows, their messages, batches in the outbox.
 pub(crate) type Answer = [i64; 5];
 
-/// See the module's text.
 pub(crate) struct Reader {
     connection: Connection,
     answer: Answer,

@@ -59,11 +59,11 @@ impl SourcePartition {
     }
 }
 
-/// Windows that close together, and the totals of that moment, as they must be.
+/// Windows that close together, and the totals that are published with them, as they must be.
 #[derive(Debug)]
 pub(crate) struct Closing {
     pub(crate) windows: Vec<Rc<WindowResult>>,
-    pub(crate) totals: Totals,
+    pub(crate) totals: Option<Totals>,
 }
 
 /// A running consumer.

@@ -66,7 +66,6 @@ impl fmt::Display for Tally {
     }
 }
 
-/// See the module's text.
 pub(crate) struct Seed {
     pub(crate) random: Random,
     /// Nothing goes wrong any more.

@@ -57,7 +57,7 @@ pub(crate) fn attach(world: &mut World, run: &mut SimRun, partition: usize) -> R
     source.attached = true;
     let end = log.end();
     world.seed.note(format!("p{partition} is attached at {position}, ends at {end}"));
-    accept(world, run, Event::Attached { partition: partition as PartitionId, position, end })
+    accept(world, run, Event::Attached { partition: partition as PartitionId, position, end: Some(end) })
 }
 
 /// Reads on from the last good boundary, over a new connection.
@@ -128,7 +128,7 @@ fn behind(world: &mut World, run: &mut SimRun, partition: usize) -> Result<i64, 
     }
     // The source refuses; and if it does not, the materializer.
     if world.seed.random.in_thousand(500) {
-        let attached = Event::Attached { partition: partition as PartitionId, position: start, end };
+        let attached = Event::Attached { partition: partition as PartitionId, position: start, end: Some(end) };
         let fault = refuse(world, run, attached)?;
         assert!(matches!(fault, Fault::Behind { .. }), "data loss is refused with {fault:?}");
     }

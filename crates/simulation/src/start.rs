@@ -12,6 +12,7 @@ use isotherm_store::{SqliteStore, StoreReader};
 use super::flags::RunKind;
 use super::letters::Worker;
 use super::reference::model::Model;
+use super::reference::scratch::memory_limit;
 use super::run::{RunEnd, SimRun, SourcePartition};
 use super::store::FaultyStore;
 use super::world::World;
@@ -45,8 +46,10 @@ pub(crate) fn start(world: &mut World, kind: RunKind) -> SimRun {
     seed.count("runs", 1);
     SimRun {
         kind,
-        model: Model::new(flags.run.clone(), &expected),
-        materializer: Materializer::resume(flags.run.clone(), saved),
+        model: Model::new(flags.run.clone(), &expected, flags.rows_at_once),
+        materializer: Materializer::resume(flags.run.clone(), saved)
+            .with_rows_at_once(flags.rows_at_once)
+            .with_memory_limit(memory_limit(flags.memory, usize::MAX)),
         stepper: Stepper::new(Duration::ZERO),
         store,
         sources,

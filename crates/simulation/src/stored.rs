@@ -21,7 +21,6 @@ pub(crate) struct Committed {
     pub(crate) state: RunState,
 }
 
-/// See the module's text.
 #[derive(Clone)]
 pub(crate) struct Stored {
     /// The commits that the store may be at. There are two only after the machine has died within one.
@@ -68,15 +67,18 @@ pub(crate) struct Backup {
 
 /// What a run says of itself at a commit, against what it must say.
 pub(crate) fn check_state((topic, partitions): &RunState, expected: &Expected, is_restoring: bool) {
+    let bounded = expected.bounded;
     let state = |(partition, expected): (&PartitionId, &ExpectedPartition)| {
-        let ExpectedPartition { start, position, restore_from, watermark, last, .. } = *expected;
-        (*partition, PartitionState { start, position, restore_from, watermark, last })
+        let ExpectedPartition { start, position, restore_from, watermark, bounded_from, last, .. } = *expected;
+        let bounded_from = bounded_from.filter(|_| bounded);
+        (*partition, PartitionState { start, position, restore_from, watermark, bounded_from, last })
     };
     let states: Vec<_> = expected.partitions.iter().map(state).collect();
     assert_eq!(partitions, &states, "partitions at a commit, handed over and expected");
-    let times = (topic.watermark, topic.closed_until, topic.newest);
-    let wanted = (expected.watermark, expected.closed_until, expected.newest());
-    assert_eq!(times, wanted, "watermark, closed until, newest");
+    let times = (topic.watermark, topic.closed_until, topic.newest, topic.bounded);
+    let wanted = (expected.watermark, expected.closed.until, expected.newest(), expected.bounded);
+    assert_eq!(times, wanted, "watermark, closed until, newest, bounded");
+    assert_eq!(topic.closed_beyond, expected.closed.beyond.len() as u64, "windows that closed beyond");
     assert_eq!(topic.start.partitions, expected.partitions_at_start, "partitions when the first run began");
     assert_eq!(topic.sensors, expected.totals().sensors, "sensors");
     let (oldest, open) = (expected.oldest_open(), expected.open.len() as u64);

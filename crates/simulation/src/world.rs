@@ -16,7 +16,6 @@ use super::store::Folder;
 use super::stored::{Backup, Stored};
 use super::topic::SimLog;
 
-/// See the module's text.
 pub(crate) struct World {
     pub(crate) seed: Seed,
     pub(crate) log: SimLog,

@@ -82,6 +82,22 @@ pub(super) fn put_signed(out: &mut Vec<u8>, number: i128) {
     varint::put(out, varint::zigzag(number));
 }
 
+/// Appends the number of items, and for each, ascending, the distance of its number from the one before and what `more` appends.
+pub(super) fn put_ascending<T: Copy>(
+    out: &mut Vec<u8>,
+    items: &[T],
+    number: impl Fn(T) -> i64,
+    more: impl Fn(&mut Vec<u8>, T),
+) {
+    put(out, items.len() as u64);
+    let mut before = 0;
+    for item in items {
+        put_signed(out, i128::from(number(*item)) - i128::from(before));
+        before = number(*item);
+        more(out, *item);
+    }
+}
+
 /// Reads the numbers of a blob.
 pub(super) struct Numbers<'a>(pub(super) &'a [u8]);
 
@@ -96,8 +112,21 @@ impl Numbers<'_> {
         T::try_from(varint::unzigzag(number)).map_err(|_| Malformed)
     }
 
+    /// What [`put_ascending`] appended, to the end of the blob.
+    pub(super) fn ascending<T>(mut self, item: impl Fn(i64, &mut Self) -> Typed<T>) -> Typed<Vec<T>> {
+        let length: usize = self.unsigned()?;
+        let mut items = Vec::with_capacity(length.min(self.0.len()));
+        let mut before = 0_i128;
+        for _ in 0..length {
+            before = before.checked_add(self.signed()?).ok_or(Malformed)?;
+            items.push(item(i64::try_from(before).map_err(|_| Malformed)?, &mut self)?);
+        }
+        self.end()?;
+        Ok(items)
+    }
+
     /// Nothing must be left.
-    pub(super) fn end(&self) -> Typed<()> {
+    fn end(&self) -> Typed<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 }

@@ -9,7 +9,7 @@ use isotherm_model::window::Window;
 use rusqlite::types::ValueRef;
 
 use super::column::{
-    Malformed, Numbers, Typed, blob, count, int, of_count, of_optional, optional, put, put_signed, small, text,
+    Malformed, Numbers, blob, count, int, of_count, of_optional, optional, put_ascending, small, text,
 };
 use super::row::Table;
 use crate::error::DbError;
@@ -30,7 +30,7 @@ pub enum LostCause {
 }
 
 impl LostCause {
-    /// Its name in reports and in the store.
+    /// In reports and in the store.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cut => "cut",
@@ -42,9 +42,7 @@ impl LostCause {
 /// Letters of a batch that could not be copied, all of them for the same cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostBatch {
-    /// Of which partition.
     pub partition: PartitionId,
-    /// Why.
     pub cause: LostCause,
     /// The batch's offsets.
     pub range: SourceRange,
@@ -55,9 +53,7 @@ pub struct LostBatch {
 /// The offsets of a batch whose letters could not be copied, or of neighbouring ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostRange {
-    /// Of which partition.
     pub partition: PartitionId,
-    /// Why.
     pub cause: LostCause,
     /// From the first of these batches to the last.
     pub range: SourceRange,
@@ -107,12 +103,7 @@ pub struct Waiting {
 /// The row of a dead batch; `late` is room for its windows.
 pub(super) fn encode<'a>(id: u64, batch: &DeadBatch, late: &'a mut Vec<u8>) -> [ValueRef<'a>; 7] {
     late.clear();
-    put(late, batch.late.len() as u64);
-    let mut before = 0;
-    for window in &batch.late {
-        put_signed(late, i128::from(window.0) - i128::from(before));
-        before = window.0;
-    }
+    put_ascending(late, &batch.late, |window| window.0, |_, _| ());
     [
         of_count(id),
         ValueRef::Integer(i64::from(batch.partition)),
@@ -127,24 +118,12 @@ pub(super) fn encode<'a>(id: u64, batch: &DeadBatch, late: &'a mut Vec<u8>) -> [
 pub(super) fn decode(values: [ValueRef<'_>; 7]) -> Result<(u64, DeadBatch), DbError> {
     let decoded = |[id, partition, first, next, digest, late, records]: [ValueRef<'_>; 7]| {
         let range = SourceRange { first: int(first)?, next: int(next)? };
-        let (late, records) = (take_late(blob(late)?)?, count(records)?);
+        let late = Numbers(blob(late)?).ascending(|window, _| Ok(Window(window)))?;
+        let records = count(records)?;
         let digest = optional(digest)?.map(i64::cast_unsigned);
         Ok((count(id)?, DeadBatch { partition: small(partition)?, range, digest, late, records }))
     };
     decoded(values).map_err(DEAD.malformed())
-}
-
-fn take_late(blob: &[u8]) -> Typed<Vec<Window>> {
-    let mut numbers = Numbers(blob);
-    let length: usize = numbers.unsigned()?;
-    let mut late = Vec::with_capacity(length.min(blob.len()));
-    let mut before = 0_i128;
-    for _ in 0..length {
-        before = before.checked_add(numbers.signed()?).ok_or(Malformed)?;
-        late.push(Window(i64::try_from(before).map_err(|_| Malformed)?));
-    }
-    numbers.end()?;
-    Ok(late)
 }
 
 pub(super) fn encode_lost(id: u64, lost: &LostRange) -> [ValueRef<'static>; 7] {

@@ -1,20 +1,20 @@
 //! What can be wrong with a store. What to do about it depends on how the program is used: the consumer's command line
 //! adds that.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use isotherm_engine::commit::StoreError;
 
+use super::disk;
 use super::holder::Holder;
 
 /// What was being done with a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Opening it.
     Open,
     /// Reading what was committed.
     Read,
-    /// Committing.
     Commit,
     /// Marking dead letters as copied.
     Outbox,
@@ -40,24 +40,42 @@ pub enum Reason {
     DiskFailed,
     /// This user may not write there.
     NotWritable,
+    /// The file system takes no writes.
+    ReadOnly,
     /// The file cannot be opened.
     CannotOpen,
-    /// There is no memory.
     OutOfMemory,
-    /// Anything else.
     Other,
 }
 
 impl Reason {
-    fn of(error: &rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
-        match error.sqlite_error_code() {
+    /// `refusal` tells what the disk says.
+    fn of(error: &rusqlite::Error, refusal: impl FnOnce() -> Option<io::Error>) -> Self {
+        use rusqlite::{ErrorCode, ffi};
+        let told = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::SystemIoFailure) => Self::DiskFailed,
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::NotWritable,
             Some(ErrorCode::CannotOpen) => Self::CannotOpen,
             Some(ErrorCode::OutOfMemory) => Self::OutOfMemory,
             _ => Self::Other,
+        };
+        // These say nothing of writing.
+        let reading = [
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_IOERR_SHORT_READ,
+            ffi::SQLITE_IOERR_CORRUPTFS,
+            ffi::SQLITE_IOERR_DATA,
+            ffi::SQLITE_IOERR_IN_PAGE,
+        ];
+        let reads = error.sqlite_error().is_some_and(|error| reading.contains(&error.extended_code));
+        if reads || !matches!(told, Self::DiskFailed | Self::CannotOpen | Self::NotWritable) {
+            return told;
+        }
+        match refusal() {
+            Some(refusal) if disk::is_full(&refusal) => Self::DiskFull,
+            Some(refusal) if refusal.kind() == io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            _ => told,
         }
     }
 
@@ -67,6 +85,7 @@ impl Reason {
             Self::DiskFull => "the disk is full",
             Self::DiskFailed => "the disk, or the file system, reported an error",
             Self::NotWritable => "this user may not write there",
+            Self::ReadOnly => "the file system is read-only",
             Self::CannotOpen => "the file cannot be opened",
             Self::OutOfMemory => "memory is exhausted",
             Self::Other => return error.to_string(),
@@ -78,151 +97,81 @@ impl Reason {
 /// What is wrong with a store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database could not do it.
     #[error("{}", failed(*.operation, .path, &.reason.explain(.source)))]
-    Sqlite {
-        /// The store.
-        path: PathBuf,
-        /// At what.
-        operation: Operation,
-        /// Why.
-        reason: Reason,
-        /// SQLite's error.
-        source: rusqlite::Error,
-    },
-    /// Another process kept the database locked.
+    Sqlite { path: PathBuf, operation: Operation, reason: Reason, source: rusqlite::Error },
     #[error("{}", failed(*.operation, .path, &busy(.holder.as_ref())))]
-    Busy {
-        /// The store.
-        path: PathBuf,
-        /// At what.
-        operation: Operation,
-        /// The consumer that holds the store, if there is one.
-        holder: Option<Holder>,
-    },
-    /// A file beside the database could not be used.
+    Busy { path: PathBuf, operation: Operation, holder: Option<Holder> },
+    /// Of a file beside the database.
     #[error("{operation} {} failed: {source}", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// At what.
-        operation: Operation,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// What is stored is not what was written.
+    Io { path: PathBuf, operation: Operation, source: io::Error },
     #[error("the store {} is damaged ({table}: {what})", .path.display())]
-    Damaged {
-        /// The store.
-        path: PathBuf,
-        /// Where.
-        table: &'static str,
-        /// What is wrong there.
-        what: String,
-    },
-    /// Another consumer has taken the store over.
+    Damaged { path: PathBuf, table: &'static str, what: String },
     #[error(
         "another consumer took the store {} over ({by}); this one has written nothing since, and stops. The other one reads \
          from the log again what this one had not committed",
         .path.display()
     )]
-    Fenced {
-        /// The store.
-        path: PathBuf,
-        /// The other consumer.
-        by: Holder,
-    },
-    /// The files of the store are not those that this consumer has open.
+    Fenced { path: PathBuf, by: Holder },
     #[error(
         "the store {} is not the one that this consumer opened: {what} is gone or was replaced; nothing has been written \
          since",
         .path.display()
     )]
-    Gone {
-        /// The store.
-        path: PathBuf,
-        /// Which file.
-        what: &'static str,
-    },
-    /// The path is a link to nothing.
+    Gone { path: PathBuf, what: &'static str },
     #[error("{} is a link to {}, which is not there", .path.display(), .to.display())]
-    Dangling {
-        /// The link.
-        path: PathBuf,
-        /// What it names.
-        to: PathBuf,
-    },
-    /// A store was written while it was read in a folder that nobody could write.
+    Dangling { path: PathBuf, to: PathBuf },
+    #[error(
+        "the store {} has {links} names (hard links), and its write-ahead log and lock are beside one of them only",
+        .path.display()
+    )]
+    Linked { path: PathBuf, links: u64 },
+    /// In a folder that nobody could write.
     #[error("the store {} was written while it was read", .path.display())]
-    Changed {
-        /// The store.
-        path: PathBuf,
-    },
-    /// The store is of something else.
+    Changed { path: PathBuf },
     #[error("the store {} is of {} {what}: {stored} there, {asked} here", .path.display(), another(.what))]
     OtherIdentity {
-        /// The store.
         path: PathBuf,
-        /// In what it differs: `topic`, `window`, or the name of a setting.
+        /// `topic`, `window`, or the name of a setting.
         what: String,
-        /// What is stored.
         stored: String,
-        /// What was asked for.
         asked: String,
     },
-    /// A consumer uses the store.
     #[error("the store {} is in use ({holder})", .path.display())]
-    Locked {
-        /// The store.
-        path: PathBuf,
-        /// Who uses it.
-        holder: Holder,
-    },
-    /// A version before this one made the store.
+    Locked { path: PathBuf, holder: Holder },
     #[error("the store {} has a format of an older version, which this program does not know", .path.display())]
-    OlderFormat {
-        /// The store.
-        path: PathBuf,
-    },
-    /// A later version made the store, or has written it.
+    OlderFormat { path: PathBuf },
     #[error("the store {} has {found}, which this program does not know: a newer version wrote it", .path.display())]
-    NewerFormat {
-        /// The store.
-        path: PathBuf,
-        /// What is unknown here.
-        found: String,
-    },
-    /// The file is something else. It has not been touched.
+    NewerFormat { path: PathBuf, found: String },
     #[error("{} is no store of Isotherm ({why}), and has been left as it is", .path.display())]
-    NotAStore {
-        /// The file.
-        path: PathBuf,
-        /// How it shows.
-        why: String,
-    },
-    /// There is no store.
+    NotAStore { path: PathBuf, why: String },
     #[error("there is no store at {}", .path.display())]
-    Missing {
-        /// Where.
-        path: PathBuf,
-    },
-    /// No folder to put it into.
+    Missing { path: PathBuf },
     #[error("no folder for the user's data is known")]
     NoDataFolder,
-    /// A commit contradicts what is stored.
     #[error(
         "a commit contradicts the store {} ({what}): the file is damaged, or this is a fault of the program",
         .path.display()
     )]
-    Unsound {
-        /// The store.
-        path: PathBuf,
-        /// How.
-        what: String,
-    },
-    /// Another implementation of a store failed.
+    Unsound { path: PathBuf, what: String },
+    /// Of another implementation of a store.
     #[error("{0}")]
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// Whether it is no more than a lack of room.
+    pub fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Sqlite { reason, .. } => *reason == Reason::DiskFull,
+            Self::Io { source, .. } => disk::is_full(source),
+            _ => false,
+        }
+    }
+
+    pub(super) fn io(path: &Path, operation: Operation) -> impl Fn(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { path: path.clone(), operation, source }
+    }
 }
 
 impl From<Error> for StoreError {
@@ -314,8 +263,41 @@ impl DbError {
                     | rusqlite::Error::FromSqlConversionFailure(..)
                     | rusqlite::Error::Utf8Error(..),
                 ) => Error::Damaged { path, table: "the file", what: source.to_string() },
-                _ => Error::Sqlite { path, operation, reason: Reason::of(&source), source },
+                _ => {
+                    let reason = Reason::of(&source, || disk::refusal(&path));
+                    Error::Sqlite { path, operation, reason, source }
+                }
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_the_disk_says_tells_more_than_what_sqlite_says() {
+        for (code, refusal, reason) in [
+            (ffi::SQLITE_FULL, None, Reason::DiskFull),
+            (ffi::SQLITE_IOERR_SHMSIZE, Some(StorageFull), Reason::DiskFull),
+            (ffi::SQLITE_IOERR_WRITE, Some(QuotaExceeded), Reason::DiskFull),
+            (ffi::SQLITE_CANTOPEN, Some(StorageFull), Reason::DiskFull),
+            (ffi::SQLITE_IOERR_WRITE, Some(PermissionDenied), Reason::DiskFailed),
+            (ffi::SQLITE_IOERR_FSYNC, None, Reason::DiskFailed),
+            (ffi::SQLITE_READONLY, Some(ReadOnlyFilesystem), Reason::ReadOnly),
+            (ffi::SQLITE_READONLY, Some(PermissionDenied), Reason::NotWritable),
+            (ffi::SQLITE_CANTOPEN, None, Reason::CannotOpen),
+            // To read needs no room.
+            (ffi::SQLITE_IOERR_READ, Some(StorageFull), Reason::DiskFailed),
+            (ffi::SQLITE_IOERR_CORRUPTFS, Some(StorageFull), Reason::DiskFailed),
+            (ffi::SQLITE_NOMEM, Some(StorageFull), Reason::OutOfMemory),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert_eq!(Reason::of(&error, || refusal.map(io::Error::from)), reason, "{code} {refusal:?}");
         }
     }
 }

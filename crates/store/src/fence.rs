@@ -50,5 +50,5 @@ impl Fence {
 }
 
 fn failed(path: &Path, source: std::io::Error) -> DbError {
-    DbError::Store(Error::Io { path: path.to_owned(), operation: Operation::Commit, source })
+    DbError::Store(Error::io(path, Operation::Commit)(source))
 }

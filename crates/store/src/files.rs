@@ -8,6 +8,7 @@ use std::{fs, io};
 use isotherm_model::settings::Fingerprint;
 use isotherm_model::time::{Millis, Utc};
 
+use super::disk::MAKING;
 use crate::error::{Error, Operation};
 
 /// The file beside `path` with this ending.
@@ -23,7 +24,7 @@ const EMPTY_LOG: u64 = 32;
 /// A store's real path: of a link what it leads to, so that lock and log are the same by every name.
 pub(super) fn canonicalize(path: &Path) -> Result<PathBuf, Error> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let failed = |source| Error::Io { path: absolute.clone(), operation: Operation::Open, source };
+    let failed = Error::io(&absolute, Operation::Open);
     match fs::canonicalize(&absolute) {
         Ok(path) => return Ok(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -64,6 +65,14 @@ impl FileId {
             Err(error) => Err(error),
         }
     }
+}
+
+/// How many names a file has.
+pub(super) fn links(path: &Path) -> io::Result<u64> {
+    #[cfg(unix)]
+    return fs::metadata(path).map(|file| std::os::unix::fs::MetadataExt::nlink(&file));
+    #[cfg(not(unix))]
+    return fs::metadata(path).map(|_| 1);
 }
 
 /// The mark of the application in a database's header, whatever else is wrong with the file; `None` if it is too short.
@@ -131,9 +140,6 @@ pub(super) fn remove_all(path: &Path) -> io::Result<()> {
     remove_log(path)
 }
 
-/// What a store is called while it is being made: a name that nobody else gives to a file, and 16 digits.
-const MAKING: &str = ".isotherm-new-";
-
 /// A name for a store that is to stand at `path`.
 pub(super) fn unfinished(path: &Path) -> PathBuf {
     beside(path, &format!("{MAKING}{:016x}", random()))
@@ -167,9 +173,6 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// The folder of the user's data.
-///
-/// # Errors
-///
 /// If the environment names none.
 pub fn data_dir() -> Result<PathBuf, Error> {
     dirs::data_dir().ok_or(Error::NoDataFolder)

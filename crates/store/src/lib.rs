@@ -2,13 +2,14 @@
 //!
 //! From the bottom up: `column` reads values and `row` checks rows and digests tables; `identity`, `manifest`, `partitions`,
 //! `ranges`, `groups`, `window` and `dead` are the rows of each table, for both sides; `write` is a commit, `read` and
-//! `windows` give back what was committed; `lock` and `fence` keep other consumers from writing; `schema` makes and opens
+//! `windows` give back what was committed; `marker` shows that nothing is missing; `lock` and `fence` keep other consumers from writing; `schema` makes and opens
 //! the database, `open` is the order in which a consumer does all that; `reader` and `outbox` are for those who use the
 //! store beside its consumer.
 
 mod column;
 mod compact;
 mod dead;
+mod disk;
 mod error;
 mod fence;
 mod files;
@@ -17,6 +18,7 @@ mod holder;
 mod identity;
 mod lock;
 mod manifest;
+mod marker;
 pub mod memory;
 mod open;
 mod outbox;
@@ -47,13 +49,16 @@ pub use self::holder::Holder;
 pub use self::identity::{Identity, Subject};
 use self::lock::{Lock, holder_of};
 pub use self::lock::{Timing, holder, timing};
-use self::manifest::Manifest;
+use self::marker::Marker;
 pub use self::outbox::Outbox;
 pub use self::reader::{Overview, Snapshot, StoreReader};
 pub use self::windows::Windows;
 
 /// See [`Options::busy_timeout`].
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long closing a store waits for SQLite's own lock.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,17 +91,14 @@ pub struct SqliteStore {
     identity: Identity,
     fence: Fence,
     keep: Option<Duration>,
-    /// Whether the database itself, without its log, says that it has been used.
+    /// Whether the database itself, without its log, says that it is open.
     checkpointed: bool,
     /// Released after the connection is closed.
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl SqliteStore {
     /// Opens the store at `path`, or makes it.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if the file is no store, is in use, is of something else than `subject`, of a newer format, damaged,
     /// or cannot be read and written.
     pub fn open(path: &Path, subject: &Subject, options: Options) -> Result<Self, Error> {
@@ -118,9 +120,6 @@ impl SqliteStore {
     }
 
     /// Runs SQL on the consumer's own connection. For tests that inject faults: triggers that fail, limits on pages.
-    ///
-    /// # Errors
-    ///
     /// What SQLite says.
     #[doc(hidden)]
     pub fn tamper(&self, sql: &str) -> Result<(), impl std::fmt::Debug + use<>> {
@@ -128,7 +127,7 @@ impl SqliteStore {
     }
 
     /// Checkpoints the write-ahead log, until that has succeeded once: from then on a store that has lost its log does not look
-    /// new. A reader can be in the way; then the next commit tries again.
+    /// closed. A reader can be in the way; then the next commit tries again.
     fn checkpoint(&mut self) {
         if self.checkpointed {
             return;
@@ -136,14 +135,10 @@ impl SqliteStore {
         let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         let pragma = "PRAGMA wal_checkpoint(PASSIVE)";
         let done: Result<(i64, i64, i64), _> = self.connection.query_row(pragma, [], row);
-        let used = Manifest::read(&self.connection).is_ok_and(|manifest| manifest.commits > 0);
-        self.checkpointed = used && done.is_ok_and(|(busy, log, copied)| busy == 0 && log == copied);
+        self.checkpointed = done.is_ok_and(|(busy, log, copied)| busy == 0 && log == copied);
     }
 
     /// The outbox, on a connection of its own.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if the store cannot be opened once more, or if another consumer has taken it over.
     pub fn outbox(&self) -> Result<Outbox, Error> {
         Outbox::open(self.path.clone(), self.fence.clone(), &self.identity)
@@ -167,13 +162,29 @@ impl Store for SqliteStore {
 
     fn commit(&mut self, commit: &Commit<'_>) -> Result<(), StoreError> {
         let fault = self.fault(Operation::Commit);
-        let keep = self.keep;
+        let (keep, run) = (self.keep, self.identity.run);
         let committed = write::transact(&mut self.connection, &self.fence, |connection, manifest| {
             write::commit(connection, manifest, commit, keep)?;
-            Ok(())
+            Ok(Marker::new(run, manifest))
         });
-        committed.map_err(fault)?;
+        // Best effort: a marker that is behind the store tells less, and nothing wrong.
+        let _ = self.lock.mark(committed.map_err(fault)?);
         self.checkpoint();
         Ok(())
+    }
+}
+
+impl Drop for SqliteStore {
+    /// Closes the store: from then on the database is all of it.
+    fn drop(&mut self) {
+        // A process that hangs in a transaction does not keep this one from ending.
+        let _ = self.connection.busy_timeout(CLOSE_TIMEOUT);
+        let closed = write::transact(&mut self.connection, &self.fence, |_, manifest| {
+            manifest.open = false;
+            Ok(())
+        });
+        if closed.is_ok() {
+            let _ = schema::keep_log(&self.connection, false);
+        }
     }
 }

@@ -1,16 +1,18 @@
 //! One consumer at a time: a lock of the operating system on `PATH.lock`, whose text says who holds it. It ends with its
-//! process, however that ends. A consumer that takes a store over puts a new lock file in its place; the epoch in the manifest
+//! process, however that ends. Below it stands how far the store has come, see [`marker`](super::marker). A consumer that takes a store over puts a new lock file in its place; the epoch in the manifest
 //! then keeps the other one from writing.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use isotherm_model::duration::{DurationText, parse_duration};
 
+use super::disk::is_full;
 use super::files::{FileId, beside, canonicalize, now_text, random};
 use super::holder::Holder;
+use super::marker::Marker;
 use crate::error::{DbError, Error, Operation};
 
 /// What a run was given that its store does not hold, since a later run may be given something else: how long windows
@@ -36,7 +38,7 @@ impl Timing {
 
 /// The text of a lock's file; empty if it cannot be read.
 fn lock_text(path: &Path) -> String {
-    const MOST: u64 = 400;
+    const MOST: u64 = 800;
     let mut text = String::new();
     let read = File::open(beside(path, ".lock")).and_then(|file| file.take(MOST).read_to_string(&mut text));
     if read.is_ok() { text } else { String::new() }
@@ -47,16 +49,18 @@ pub(super) fn holder_of(path: &Path) -> Holder {
     Holder::parse(&lock_text(path))
 }
 
+/// How far the store at `path` had come at least, as far as its lock's file says.
+pub(super) fn marker_of(path: &Path) -> Option<Marker> {
+    lock_text(path).lines().find_map(Marker::parse)
+}
+
 /// What the run was given that uses the store at `path`, or else the last one that did; `None` if the lock's file does not
 /// say.
 pub fn timing(path: &Path) -> Option<Timing> {
-    lock_text(&canonicalize(path).ok()?).lines().nth(1).and_then(Timing::parse)
+    lock_text(&canonicalize(path).ok()?).lines().find_map(Timing::parse)
 }
 
 /// Who uses the store at `path` to write it; `None` if nobody does.
-///
-/// # Errors
-///
 /// An [`Error`] if the lock's file cannot be opened.
 pub fn holder(path: &Path) -> Result<Option<Holder>, Error> {
     let path = &canonicalize(path)?;
@@ -78,16 +82,18 @@ pub fn holder(path: &Path) -> Result<Option<Holder>, Error> {
 pub(super) struct Lock {
     file: File,
     path: PathBuf,
+    /// Where the marker stands in its text.
+    marked_at: u64,
 }
 
 impl Lock {
     /// Takes the lock of the store at `path`, if nobody holds it.
     pub(super) fn take(path: &Path) -> Result<Self, Error> {
         let place = beside(path, ".lock");
-        let failed = |source| Error::Io { path: place.clone(), operation: Operation::Open, source };
+        let failed = Error::io(&place, Operation::Open);
         loop {
             let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&place);
-            let mut lock = Self { file: open.map_err(failed)?, path: place.clone() };
+            let mut lock = Self { file: open.map_err(&failed)?, path: place.clone(), marked_at: 0 };
             match lock.file.try_lock() {
                 Ok(()) => {}
                 // Somebody asks who holds it, and shares it for a moment.
@@ -102,7 +108,7 @@ impl Lock {
             }
             // Meanwhile another file can have been put there.
             if lock.is_in_place() {
-                lock.sign().map_err(failed)?;
+                lock.sign_if_room(marker_of(path)).map_err(&failed)?;
                 return Ok(lock);
             }
         }
@@ -111,10 +117,10 @@ impl Lock {
     /// Replaces another consumer's lock by a new one, then does `then`. If that fails, the other lock is put back.
     pub(super) fn displace(path: &Path, then: impl FnOnce() -> Result<(), DbError>) -> Result<Self, DbError> {
         let place = beside(path, ".lock");
-        let failed = |source| DbError::Store(Error::Io { path: place.clone(), operation: Operation::Open, source });
+        let failed = |source| DbError::Store(Error::io(&place, Operation::Open)(source));
         let number = random();
         let [unique, old] = ["new", "old"].map(|what| beside(&place, &format!(".{what}-{number:016x}")));
-        let lock = Self::signed(&unique, &place).map_err(failed);
+        let lock = Self::signed(&unique, &place, marker_of(path)).map_err(failed);
         // The other one is kept under a second name.
         let kept = lock.is_ok() && std::fs::hard_link(&place, &old).is_ok();
         let done = lock.and_then(|lock| {
@@ -134,11 +140,11 @@ impl Lock {
     }
 
     /// A new lock file, held and signed, that is to stand at `place`.
-    fn signed(unique: &Path, place: &Path) -> io::Result<Self> {
+    fn signed(unique: &Path, place: &Path, marker: Option<Marker>) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(unique)?;
-        let mut lock = Self { file, path: place.to_owned() };
+        let mut lock = Self { file, path: place.to_owned(), marked_at: 0 };
         match lock.file.try_lock() {
-            Ok(()) => lock.sign().map(|()| lock),
+            Ok(()) => lock.sign_if_room(marker).map(|()| lock),
             Err(TryLockError::Error(error)) => Err(error),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -149,14 +155,28 @@ impl Lock {
         self.file.metadata().map(|held| FileId::of(&held))
     }
 
-    fn sign(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
+    /// Writes who holds it, and keeps how far the store has come.
+    pub(super) fn sign(&mut self, marker: Option<Marker>) -> io::Result<()> {
+        let holder = format!("{}\n", Holder::this_process(&now_text()));
+        self.marked_at = holder.len() as u64;
+        let text = holder + &marker.map_or_else(String::new, |marker| marker.line());
         self.file.rewind()?;
-        self.file.write_all(format!("{}\n", Holder::this_process(&now_text())).as_bytes())?;
-        self.file.flush()
+        self.file.write_all(text.as_bytes())?;
+        self.file.set_len(text.len() as u64)
     }
 
-    /// Notes, below who holds it, what the run was given.
+    /// On a full disk it may stay unsaid who holds it: a lock is needed to make room.
+    fn sign_if_room(&mut self, marker: Option<Marker>) -> io::Result<()> {
+        self.sign(marker).or_else(|error| if is_full(&error) { self.file.set_len(0) } else { Err(error) })
+    }
+
+    /// Notes how far the store has come. After the first time it needs no room on the disk.
+    pub(super) fn mark(&mut self, marker: Marker) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.marked_at))?;
+        self.file.write_all(marker.line().as_bytes())
+    }
+
+    /// Notes, below the marker, what the run was given.
     pub(super) fn note(&mut self, timing: Timing) -> io::Result<()> {
         self.file.write_all(format!("{}\n", timing.line()).as_bytes())?;
         self.file.flush()

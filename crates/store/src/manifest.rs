@@ -23,7 +23,11 @@ pub(super) struct Manifest {
     pub(super) first: Option<Millis>,
     /// The start of the newest window.
     pub(super) last: Option<Millis>,
-    /// How many windows retention has dropped. Windows are numbered from 0: so it is the number of the oldest one that is kept.
+    /// Whether a window closed after a later one: at the end of a bounded run, windows close that later runs may fill the gaps
+    /// between.
+    pub(super) out_of_order: bool,
+    /// How many windows retention has dropped. Windows are numbered from 0: so it is the number of the oldest one that is kept, unless
+    /// they are out of order.
     pub(super) dropped: u64,
     /// Windows that are kept, each with its groups.
     pub(super) windows: Digest,
@@ -45,6 +49,9 @@ pub(super) struct Manifest {
     pub(super) lost: Digest,
     /// The number of the next one.
     pub(super) lost_next: u64,
+    /// Whether a consumer has the store open, or did not close it.
+    #[serde(default)]
+    pub(super) open: bool,
 }
 
 impl Manifest {
@@ -71,8 +78,10 @@ struct TopicValue {
     closed_until: Option<Millis>,
     newest: Option<Millis>,
     oldest_open: Option<Millis>,
+    closed_beyond: u64,
     open_windows: u64,
     sensors: u64,
+    bounded: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use super::files::{self, FileId};
 use super::identity::{Identity, Subject};
 use super::lock::{self, Lock, holder_of};
 use super::manifest::Manifest;
+use super::marker::{self, Marker};
 use super::schema::{self, Access};
 use super::{compact, read};
 use crate::error::{DbError, Error, Operation};
@@ -19,9 +20,9 @@ use crate::{Options, SqliteStore};
 /// See [`SqliteStore::open`].
 pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<SqliteStore, Error> {
     let Options { keep, take_over, reset: from_scratch, page_size, busy_timeout, timing } = options;
-    let io = |source| Error::Io { path: path.to_owned(), operation: Operation::Open, source };
-    if let Some(folder) = std::path::absolute(path).map_err(io)?.parent() {
-        std::fs::create_dir_all(folder).map_err(io)?;
+    let io = Error::io(path, Operation::Open);
+    if let Some(folder) = std::path::absolute(path).map_err(&io)?.parent() {
+        std::fs::create_dir_all(folder).map_err(&io)?;
     }
     let path = &files::canonicalize(path)?;
     let holder = lock::holder(path)?;
@@ -30,6 +31,7 @@ pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<S
     } else {
         exists(path).map(drop)?
     }
+    single(path)?;
     let mut held = if take_over { None } else { Some(Lock::take(path)?) };
     // A consumer that hangs may keep the database locked: then its name helps.
     let named = |mut fault| {
@@ -59,7 +61,7 @@ pub(super) fn open(path: &Path, subject: &Subject, options: Options) -> Result<S
                 lock.note(timing).map_err(io)?;
             }
             let path = path.clone();
-            let mut store = SqliteStore { path, connection, identity, fence, keep, checkpointed: false, _lock: lock };
+            let mut store = SqliteStore { path, connection, identity, fence, keep, checkpointed: false, lock };
             store.checkpoint();
             Ok(store)
         }
@@ -74,6 +76,15 @@ fn exists(path: &Path) -> Result<bool, Error> {
         files::without_database(path)?;
     }
     Ok(there)
+}
+
+/// An error if the store has several names: its log and its lock are beside one of them only.
+fn single(path: &Path) -> Result<(), Error> {
+    match files::links(path) {
+        Ok(links @ 2..) => Err(Error::Linked { path: path.to_owned(), links }),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, Operation::Open)(source)),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Whether the path may be cleared: nothing is there, or a store in whatever state.
@@ -93,11 +104,14 @@ fn acquire_epoch(
     busy_timeout: Duration,
 ) -> Result<(Connection, Identity, Fence), DbError> {
     let file = identify(path)?;
+    let marker = lock::marker_of(path);
     let mut connection = schema::plain(path, Access::Write)?;
     // As far as the file goes; its header is read below.
     let writable = !connection.is_readonly("main")?;
     connection.busy_timeout(busy_timeout)?;
     schema::configure(&connection)?;
+    // Until the store is closed.
+    schema::keep_log(&connection, true)?;
     if writable && connection.is_readonly("main")? {
         return Err(DbError::damaged("the file", "its header says that it must not be written"));
     }
@@ -106,14 +120,15 @@ fn acquire_epoch(
     if displaces {
         // Validate before taking the lock: otherwise we could wait for, or displace, a consumer of another store.
         let transaction = connection.transaction()?;
-        check(&transaction, path, subject)?;
+        check(&transaction, path, marker, subject)?;
         if subject.is_some() {
             read::saved(&transaction)?;
         }
     }
     schema::set_wal(&connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let (identity, mut manifest) = check(&transaction, path, subject)?;
+    let (identity, mut manifest) = check(&transaction, path, marker, subject)?;
+    manifest.open = true;
     manifest.epoch =
         manifest.epoch.checked_add(1).ok_or_else(|| DbError::damaged("manifest", "there are no further epochs"))?;
     manifest.write(&transaction)?;
@@ -130,16 +145,25 @@ fn acquire_epoch(
         Some(lock) if lock.is_in_place() => commit()?,
         Some(_) => return Err(DbError::Fenced),
     }
-    let lock = held.as_ref().ok_or(DbError::Fenced)?;
+    let lock = held.as_mut().ok_or(DbError::Fenced)?;
+    // Best effort, as after a commit.
+    let _ = lock.mark(Marker::new(identity.run, &manifest));
     let fence = Fence::new(path, lock, file, manifest.epoch)?;
     Ok((connection, identity, fence))
 }
 
 /// Everything by which a store can be refused.
-fn check(connection: &Connection, path: &Path, subject: Option<&Subject>) -> Result<(Identity, Manifest), DbError> {
+fn check(
+    connection: &Connection,
+    path: &Path,
+    marker: Option<Marker>,
+    subject: Option<&Subject>,
+) -> Result<(Identity, Manifest), DbError> {
     schema::verify(connection)?;
     let identity = identity(connection, path, subject)?;
-    Ok((identity, Manifest::read(connection)?))
+    let manifest = Manifest::read(connection)?;
+    marker::check(path, marker, &identity, &manifest)?;
+    Ok((identity, manifest))
 }
 
 /// What a store is of; an error if that is not what is asked for.
@@ -152,26 +176,25 @@ fn identity(connection: &Connection, path: &Path, subject: Option<&Subject>) -> 
 }
 
 fn identify(path: &Path) -> Result<FileId, DbError> {
-    let found = FileId::at(path);
-    let found = found.map_err(|source| Error::Io { path: path.to_owned(), operation: Operation::Open, source });
-    found.map_err(DbError::Store)?.ok_or(DbError::Gone("its database"))
+    let found = FileId::at(path).map_err(Error::io(path, Operation::Open)).map_err(DbError::Store)?;
+    found.ok_or(DbError::Gone("its database"))
 }
 
 /// Removes all files but the lock, which is in `held` afterwards. A consumer that has the store is fenced first, by the epoch
-/// and the lock; if the store is damaged or of another format, by the lock alone.
+/// and the lock; if the store is damaged or of another format, or the disk is full, by the lock alone.
 pub(super) fn reset(path: &Path, held: &mut Option<Lock>, busy_timeout: Duration) -> Result<(), Error> {
     let fault = |error: DbError| error.at(path, Operation::Open, || holder_of(path));
     if schema::inspect(path).unwrap_or(true) {
         match acquire_epoch(path, held, None, busy_timeout).map_err(fault) {
             Ok(_) | Err(Error::Damaged { .. } | Error::NewerFormat { .. }) => {}
+            Err(fault) if fault.is_full_disk() => {}
             Err(fault) => return Err(fault),
         }
     }
     if held.is_none() {
         *held = Some(Lock::displace(path, || Ok(())).map_err(fault)?);
     }
-    if !held.as_ref().is_some_and(Lock::is_in_place) {
-        return Err(fault(DbError::Fenced));
-    }
-    files::remove_all(path).map_err(|source| Error::Io { path: path.to_owned(), operation: Operation::Open, source })
+    let lock = held.as_mut().filter(|lock| lock.is_in_place()).ok_or_else(|| fault(DbError::Fenced))?;
+    // Now there is room to say who holds it.
+    files::remove_all(path).and_then(|()| lock.sign(None)).map_err(Error::io(path, Operation::Open))
 }

@@ -48,9 +48,6 @@ impl Outbox {
     }
 
     /// The oldest batches that have to be copied, at most `most`, ascending by number. A number is never used again.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if they cannot be read, or if another consumer has taken the store over.
     pub fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, Error> {
         let (path, fence) = (&self.path, &self.fence);
@@ -65,9 +62,6 @@ impl Outbox {
     /// Removes the batches up to number `last`: all of their letters have been copied, except `lost`, in the order of the
     /// batches, which is noted together with that. Batches that were removed before are left alone, and `lost` with them: it
     /// does no harm to say it twice.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if it could not be noted (nothing of it is then), or if another consumer has taken the store over.
     pub fn mark_done(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), Error> {
         let (path, fence) = (&self.path, &self.fence);

@@ -95,6 +95,7 @@ struct StateValue {
     position: i64,
     restore_from: i64,
     watermark: Option<Millis>,
+    bounded_from: Option<Millis>,
     #[serde(with = "last_batch")]
     last: Option<LastBatch>,
 }

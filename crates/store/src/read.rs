@@ -12,8 +12,10 @@ use isotherm_engine::sensors::Sensors;
 use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::rejection::Rejection;
+use isotherm_model::time::Millis;
 use isotherm_model::window::Window;
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 
 use super::dead::{self, DEAD, LOST, LostRange, Waiting};
 use super::groups::{self, GROUPS, SENSORS, Statistics};
@@ -21,6 +23,7 @@ use super::manifest::Manifest;
 use super::partitions::{Counts, PARTITIONS, PartitionRow};
 use super::ranges::{DATA_LOSSES, RANGES, decode_data_loss, decode_range};
 use super::row::{Digest, Table};
+use super::window::{self, WINDOWS};
 use crate::error::DbError;
 
 /// Everything that a run needs to go on; `None` before the first commit.
@@ -34,7 +37,26 @@ pub(super) fn saved(connection: &Connection) -> Result<Option<ResumeState>, DbEr
     outbox(connection, &manifest)?;
     lost(connection, &manifest)?;
     let partitions = partitions.into_iter().map(|row| (row.partition, row.state)).collect();
-    Ok((manifest.commits > 0).then_some(ResumeState { topic: manifest.topic, partitions, accounts, groups, sensors }))
+    let (topic, closed_beyond) = (manifest.topic, closed_beyond(connection, &manifest)?);
+    let state = ResumeState { topic, closed_beyond, partitions, accounts, groups, sensors };
+    Ok((manifest.commits > 0).then_some(state))
+}
+
+/// The starts of the closed windows that end after everything is closed, ascending.
+fn closed_beyond(connection: &Connection, manifest: &Manifest) -> Result<Vec<Millis>, DbError> {
+    let mut starts = Vec::new();
+    if manifest.topic.closed_beyond > 0 {
+        window::until(connection, "ORDER BY start DESC", [], |stored| {
+            let is_beyond = Some(stored.window.end) > manifest.topic.closed_until;
+            starts.extend(is_beyond.then_some(stored.window.start));
+            Ok(is_beyond)
+        })?;
+    }
+    if starts.len() as u64 != manifest.topic.closed_beyond {
+        return Err(WINDOWS.damaged("a window is missing"));
+    }
+    starts.reverse();
+    Ok(starts)
 }
 
 /// A whole table, as the manifest says that it is.
@@ -43,20 +65,36 @@ fn table<const N: usize, T>(
     table: &Table<N>,
     order: &str,
     expected: Digest,
-    decode: impl Fn([rusqlite::types::ValueRef<'_>; N]) -> Result<T, DbError>,
+    decode: impl Fn([ValueRef<'_>; N]) -> Result<T, DbError>,
 ) -> Result<Vec<T>, DbError> {
-    let (mut all, mut digest) = (Vec::new(), Digest::default());
-    table.each(connection, order, [], |values, check| {
+    let mut all = Vec::new();
+    each_of(connection, table, order, expected, |values| {
+        all.push(decode(values)?);
+        Ok(true)
+    })?;
+    Ok(all)
+}
+
+/// The rows of a whole table one by one, as long as `each` says so. That they are those that the manifest says is known when
+/// this succeeds.
+fn each_of<const N: usize>(
+    connection: &Connection,
+    table: &Table<N>,
+    order: &str,
+    expected: Digest,
+    mut each: impl FnMut([ValueRef<'_>; N]) -> Result<bool, DbError>,
+) -> Result<(), DbError> {
+    let (mut digest, mut stopped) = (Digest::default(), false);
+    table.until(connection, order, [], |values, check| {
         digest.add(check);
         // A damaged tree can go round in circles.
         if digest.rows > expected.rows {
-            return expected.expect(digest, table.name);
+            return expected.expect(digest, table.name).map(|()| false);
         }
-        all.push(decode(values)?);
-        Ok(())
+        stopped = !each(values)?;
+        Ok(!stopped)
     })?;
-    expected.expect(digest, table.name)?;
-    Ok(all)
+    if stopped { Ok(()) } else { expected.expect(digest, table.name) }
 }
 
 /// Partitions, ascending.
@@ -155,13 +193,9 @@ pub(super) fn groups(connection: &Connection, manifest: &Manifest) -> Result<Vec
 
 /// The run's sensors; there must be as many as the groups and the manifest count.
 fn sensors(connection: &Connection, manifest: &Manifest, groups: &[GroupState]) -> Result<Sensors, DbError> {
-    let (mut sensors, mut digest) = (Sensors::default(), Digest::default());
+    let mut sensors = Sensors::default();
     let mut counts = vec![0_u64; groups.len()];
-    SENSORS.each(connection, "ORDER BY id", [], |[_, members], check| {
-        digest.add(check);
-        if digest.rows > manifest.sensors.rows {
-            return manifest.sensors.expect(digest, SENSORS.name);
-        }
+    each_of(connection, &SENSORS, "ORDER BY id", manifest.sensors, |[_, members]| {
         for member in groups::members(members)? {
             let count = usize::try_from(member.group).ok().and_then(|group| counts.get_mut(group));
             let count = count.ok_or_else(|| SENSORS.damaged(format!("there is no group {}", member.group)))?;
@@ -170,9 +204,8 @@ fn sensors(connection: &Connection, manifest: &Manifest, groups: &[GroupState]) 
             }
             *count += 1;
         }
-        Ok(())
+        Ok(true)
     })?;
-    manifest.sensors.expect(digest, SENSORS.name)?;
     let all = groups.iter().zip(&counts).all(|(group, count)| group.sensors == *count);
     if !all || sensors.count() != manifest.topic.sensors || counts.iter().sum::<u64>() != manifest.members {
         return Err(SENSORS.damaged("they are not as many as the groups count"));
@@ -186,16 +219,9 @@ pub(super) fn sensor_entries(
     manifest: &Manifest,
     mut each: impl FnMut(Vec<SensorEntry>) -> ControlFlow<()>,
 ) -> Result<(), DbError> {
-    let (mut digest, mut stopped) = (Digest::default(), false);
-    SENSORS.until(connection, "ORDER BY id", [], |[_, members], check| {
-        digest.add(check);
-        if digest.rows > manifest.sensors.rows {
-            return manifest.sensors.expect(digest, SENSORS.name).map(|()| false);
-        }
-        stopped = each(groups::members(members)?.collect()).is_break();
-        Ok(!stopped)
-    })?;
-    if stopped { Ok(()) } else { manifest.sensors.expect(digest, SENSORS.name) }
+    each_of(connection, &SENSORS, "ORDER BY id", manifest.sensors, |[_, members]| {
+        Ok(each(groups::members(members)?.collect()).is_continue())
+    })
 }
 
 /// The whole run so far.

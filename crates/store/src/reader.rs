@@ -3,24 +3,27 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use isotherm_engine::ledger::Account;
 use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry, TopicState};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::time::Millis;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction};
 
 use super::dead::{LostRange, Waiting};
 use super::holder::Holder;
 use super::identity::Identity;
+use super::lock::marker_of;
 use super::manifest::Manifest;
 use super::schema::Access;
 use super::windows::Windows;
-use super::{files, read, schema, windows};
+use super::{files, marker, read, schema, windows};
 use crate::error::{DbError, Error, Operation};
+
+/// How long a reader waits to have the store to itself, where it must.
+const ALONE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A store, open to be read.
 #[derive(Debug)]
@@ -57,9 +60,6 @@ pub struct Overview {
 
 impl StoreReader {
     /// Opens the store at `path`.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if there is none, if it is of another format, or if it is damaged.
     pub fn open(path: &Path) -> Result<Self, Error> {
         Self::open_by(path, connect)
@@ -75,14 +75,14 @@ impl StoreReader {
             files::without_database(&path)?;
             return Err(Error::Missing { path });
         }
-        let before = FileStamp::of(&path);
+        let (before, marker) = (FileStamp::of(&path), marker_of(&path));
         let open = || {
             let (mut connection, frozen) = connect(&path)?;
             let transaction = connection.transaction()?;
             schema::check_format(&transaction, &path)?;
             schema::verify(&transaction)?;
             let identity = Identity::read(&transaction)?;
-            Manifest::read(&transaction)?;
+            marker::check(&path, marker, &identity, &Manifest::read(&transaction)?)?;
             drop(transaction);
             Ok((connection, identity, frozen))
         };
@@ -101,9 +101,6 @@ impl StoreReader {
     }
 
     /// The store as it is now. While a snapshot is held, what a consumer writes takes extra room on the disk.
-    ///
-    /// # Errors
-    ///
     /// An [`Error`] if it cannot be read, or cannot be trusted.
     pub fn snapshot(&mut self) -> Result<Snapshot<'_>, Error> {
         let Self { path, connection, frozen, .. } = self;
@@ -118,16 +115,52 @@ impl Drop for StoreReader {
     fn drop(&mut self) {
         if files::has_log(&self.path) {
             // A reader leaves a killed consumer's log as it is. If this fails, the store stays the same all the same.
-            let _ = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+            let _ = schema::keep_log(&self.connection, true);
         }
     }
 }
 
 /// A connection that leaves no file behind, and whether it is frozen.
 fn connect(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
-    if files::has_log(path) {
-        return Ok((schema::connect(path, Access::Read)?, false));
+    if !files::has_log(path) {
+        return connect_closed(path);
     }
+    let shared = || {
+        let connection = schema::connect(path, Access::Read)?;
+        schema::touch(&connection)?;
+        Ok((connection, false))
+    };
+    match shared() {
+        Err(error) if is_hindered(&error) => alone(path).ok_or(error),
+        answer => answer,
+    }
+}
+
+/// Whether SQLite could not put its files beside the database.
+fn is_hindered(error: &rusqlite::Error) -> bool {
+    use ErrorCode::{CannotOpen, DiskFull, ReadOnly, SystemIoFailure};
+    matches!(error.sqlite_error_code(), Some(ReadOnly | CannotOpen | DiskFull | SystemIoFailure))
+}
+
+/// A connection that has the index of the log in memory: it needs no room on the disk. As long as it is there, nobody else
+/// can open the store; `None` if somebody has.
+fn alone(path: &Path) -> Option<(Connection, bool)> {
+    let open = || -> Result<Connection, rusqlite::Error> {
+        let connection = schema::plain(path, Access::Write)?;
+        connection.busy_timeout(ALONE_TIMEOUT)?;
+        schema::keep_log(&connection, true)?;
+        // Before anything is read.
+        connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+        schema::configure(&connection)?;
+        connection.pragma_update(None, "query_only", true)?;
+        schema::touch(&connection)?;
+        Ok(connection)
+    };
+    Some((open().ok()?, false))
+}
+
+/// A connection to a store without a log.
+fn connect_closed(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
     // SQLite puts its files beside a closed store, and takes them away with the last connection that could write.
     let open = || -> Result<_, rusqlite::Error> {
         let connection = schema::plain(path, Access::Write)?;
@@ -136,12 +169,13 @@ fn connect(path: &Path) -> Result<(Connection, bool), rusqlite::Error> {
         }
         schema::configure(&connection)?;
         connection.pragma_update(None, "query_only", true)?;
+        schema::touch(&connection)?;
         Ok(Some(connection))
     };
     match open() {
         Ok(Some(connection)) => return Ok((connection, false)),
         Ok(None) => {}
-        Err(error) if matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)) => {}
+        Err(error) if is_hindered(&error) => {}
         Err(error) => return Err(error),
     }
     // Nothing can be put there. Without a log the database is all that there is.
@@ -194,7 +228,6 @@ impl Snapshot<'_> {
         self.manifest.topic
     }
 
-    /// Partitions.
     pub fn partitions(&self) -> Result<BTreeMap<PartitionId, PartitionState>, Error> {
         self.answer(|connection, manifest| Ok(read::states(&read::partitions(connection, manifest)?)))
     }
@@ -222,13 +255,12 @@ impl Snapshot<'_> {
         self.answer(read::totals)
     }
 
-    /// Closed windows, ascending by start, one by one, as long as `each` says so. Each that comes is what was committed; that
+    /// Closed windows, ascending by start (or as they closed), one by one, as long as `each` says so. Each that comes is what was committed; that
     /// none is missing between two of them is known when the second comes, and at the end when this succeeds.
     pub fn windows(&self, which: Windows, each: impl FnMut(WindowResult) -> ControlFlow<()>) -> Result<(), Error> {
         self.answer(|connection, manifest| windows::windows(connection, manifest, which, each))
     }
 
-    /// The newest closed window.
     pub fn latest(&self) -> Result<Option<WindowResult>, Error> {
         let mut latest = None;
         self.windows(Windows::Newest(1), |window| {

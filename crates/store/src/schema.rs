@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::BUSY_TIMEOUT;
@@ -66,16 +67,29 @@ pub(super) fn configure(connection: &Connection) -> Result<(), rusqlite::Error> 
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    // Nothing depends on a second disk.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.query_row(&format!("PRAGMA journal_size_limit = {WAL_BYTES}"), [], |_| Ok(()))
+}
+
+/// Reads from the database: only then SQLite opens its log, and puts its index beside it.
+pub(super) fn touch(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+/// Whether the write-ahead log stays as it is when the last connection closes.
+pub(super) fn keep_log(connection: &Connection, keep: bool) -> Result<(), rusqlite::Error> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
 /// Looks whether there is a store at `path`, and leaves everything as it is. `false` if there is nothing. What is called
 /// damaged carries the mark of a store.
 pub(super) fn inspect(path: &Path) -> Result<bool, Error> {
     let foreign = |why: &str| Error::NotAStore { path: path.to_owned(), why: why.to_owned() };
+    let io = Error::io(path, Operation::Open);
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(source) => return Err(Error::Io { path: path.to_owned(), operation: Operation::Open, source }),
+        Err(source) => return Err(io(source)),
         Ok(found) if !found.is_file() => return Err(foreign("it is no file")),
         Ok(found) if found.len() == 0 => return Err(foreign("it is empty")),
         Ok(_) => {}
@@ -90,8 +104,7 @@ pub(super) fn inspect(path: &Path) -> Result<bool, Error> {
     }
     // It is damaged, or is being written at this moment. Only now we read its first bytes ourselves: closing a file releases
     // all locks that this process has on it.
-    let mark = files::application_id(path);
-    match mark.map_err(|source| Error::Io { path: path.to_owned(), operation: Operation::Open, source })? {
+    match files::application_id(path).map_err(io)? {
         Some(APPLICATION_ID) => {}
         Some(OLDER_ID) => return Err(Error::OlderFormat { path: path.to_owned() }),
         _ => return Err(foreign("no SQLite database, or not a whole one")),
@@ -109,8 +122,8 @@ fn application_id(path: &Path, access: Access) -> Result<i32, rusqlite::Error> {
 /// Makes a store under a temporary name, and renames it when it is complete: `path` never holds half a store. The lock is
 /// held.
 pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lock) -> Result<(), Error> {
-    let io = |source| Error::Io { path: path.to_owned(), operation: Operation::Open, source };
-    remove_unfinished(path).map_err(io)?;
+    let io = Error::io(path, Operation::Open);
+    remove_unfinished(path).map_err(&io)?;
     let new = unfinished(path);
     let make = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -133,8 +146,8 @@ pub(super) fn create(path: &Path, identity: &Identity, page_size: u32, lock: &Lo
             return Err(DbError::Fenced.at(path, Operation::Open, || holder_of(path)));
         }
         // Without their database these hold nothing.
-        remove_log(path).map_err(io)?;
-        std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(io)
+        remove_log(path).map_err(&io)?;
+        std::fs::rename(&new, path).and_then(|()| sync_folder(path)).map_err(&io)
     };
     let made =
         make().map_err(|error: DbError| error.at(path, Operation::Open, Default::default)).and_then(|()| place());

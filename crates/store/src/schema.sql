@@ -67,9 +67,9 @@ CREATE TABLE sensors (
 
 -- Closed windows, numbered in the order in which they closed. Times are milliseconds. The check covers the window's groups, too.
 CREATE TABLE closed_windows (
-    start INTEGER PRIMARY KEY,
+    start INTEGER NOT NULL UNIQUE,
     "end" INTEGER NOT NULL,
-    number INTEGER NOT NULL,
+    number INTEGER PRIMARY KEY,
     closed_by TEXT NOT NULL,
     messages INTEGER NOT NULL,
     sensors INTEGER NOT NULL,

@@ -6,7 +6,7 @@ use isotherm_model::partial::PartitionId;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, params_from_iter};
 
-use super::column::{Malformed, Numbers, Typed, blob, count, of_count, put, put_signed, small, text};
+use super::column::{Malformed, Numbers, Typed, blob, count, of_count, put, put_ascending, put_signed, small, text};
 use super::groups::Statistics;
 use super::row::{Check, Hasher, Table};
 use crate::error::DbError;
@@ -98,18 +98,16 @@ pub(super) fn at(connection: &Connection, start: i64) -> Result<Option<StoredWin
     Ok(found)
 }
 
-/// Deletes windows with their groups: those from this number and start on, before that number and start.
-pub(super) fn delete(
-    connection: &Connection,
-    (from, before): (&StoredWindow, &StoredWindow),
-    groups: usize,
-) -> Result<(), DbError> {
-    let windows = before.number.saturating_sub(from.number);
-    let mut delete = connection.prepare_cached("DELETE FROM closed_windows WHERE start >= ?1 AND start < ?2")?;
-    let deleted = delete.execute((from.window.start, before.window.start))?;
-    let mut delete = connection.prepare_cached("DELETE FROM window_groups WHERE window >= ?1 AND window < ?2")?;
-    let numbers = (from.number.cast_signed(), before.number.cast_signed());
-    if deleted as u64 != windows || delete.execute(numbers)? != groups {
+/// Deletes windows by their numbers, with their groups.
+pub(super) fn delete(connection: &Connection, numbers: &[u64], groups: usize) -> Result<(), DbError> {
+    let mut window = connection.prepare_cached("DELETE FROM closed_windows WHERE number = ?1")?;
+    let mut groups_of = connection.prepare_cached("DELETE FROM window_groups WHERE window = ?1")?;
+    let (mut windows, mut deleted) = (0, 0);
+    for number in numbers {
+        windows += window.execute([number.cast_signed()])?;
+        deleted += groups_of.execute([number.cast_signed()])?;
+    }
+    if (windows, deleted) != (numbers.len(), groups) {
         return Err(WINDOWS.damaged("rows vanish when they are read again"));
     }
     Ok(())
@@ -135,13 +133,8 @@ fn decode(values: [ValueRef<'_>; 7], groups: Vec<GroupResult>) -> Typed<(u64, Wi
 fn put_positions(positions: &[(PartitionId, i64)]) -> Vec<u8> {
     let mut out = Vec::new();
     put(&mut out, NUMBERS_OF_A_PARTITION);
-    put(&mut out, positions.len() as u64);
-    let mut before = 0;
-    for (partition, position) in positions {
-        put_signed(&mut out, i128::from(*partition) - i128::from(before));
-        put_signed(&mut out, i128::from(*position));
-        before = *partition;
-    }
+    let position = |out: &mut Vec<u8>, (_, position)| put_signed(out, i128::from(position));
+    put_ascending(&mut out, positions, |(partition, _)| i64::from(partition), position);
     out
 }
 
@@ -150,13 +143,7 @@ fn take_positions(blob: &[u8]) -> Typed<Vec<(PartitionId, i64)>> {
     if numbers.unsigned::<u64>()? != NUMBERS_OF_A_PARTITION {
         return Err(Malformed);
     }
-    let length: usize = numbers.unsigned()?;
-    let mut positions = Vec::with_capacity(length.min(blob.len()));
-    let mut before = 0_i64;
-    for _ in 0..length {
-        before = before.checked_add(numbers.signed()?).ok_or(Malformed)?;
-        positions.push((PartitionId::try_from(before).map_err(|_| Malformed)?, numbers.signed()?));
-    }
-    numbers.end()?;
-    Ok(positions)
+    numbers.ascending(|partition, numbers| {
+        Ok((PartitionId::try_from(partition).map_err(|_| Malformed)?, numbers.signed()?))
+    })
 }

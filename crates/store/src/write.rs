@@ -7,6 +7,7 @@ use isotherm_engine::commit::Commit;
 use isotherm_engine::ledger::RangeState;
 use isotherm_engine::state::SensorEntry;
 use isotherm_model::partial::PartitionId;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::fence::Fence;
@@ -56,14 +57,14 @@ pub(super) fn commit(
     Ok(())
 }
 
-/// The check of the row that `rest` selects, if there is one and it is what was written: it goes into the digest.
+/// The check of the row that `rest` selects, which must be what was written: it goes into the digest.
 fn check_of<const N: usize>(
     connection: &Connection,
     table: &Table<N>,
     rest: &str,
     params: impl rusqlite::Params,
-) -> Result<Option<Check>, DbError> {
-    table.one(connection, rest, params, |_, check| Ok(check))
+) -> Result<Check, DbError> {
+    table.one(connection, rest, params, |_, check| Ok(check))?.ok_or_else(|| table.damaged("a row is missing"))
 }
 
 fn write_partitions(connection: &Connection, manifest: &mut Manifest, commit: &Commit<'_>) -> Result<(), DbError> {
@@ -119,7 +120,6 @@ fn write_ranges(
         } else if place < *next {
             let key = (range.partition, i64::from(of_kind == 1), range.place);
             let old = check_of(connection, &RANGES, "WHERE partition = ?1 AND kind = ?2 AND place = ?3", key)?;
-            let old = old.ok_or_else(|| RANGES.damaged("a row is missing"))?;
             manifest.ranges.replace(Some(old), RANGES.replace(connection, encode_range(range))?);
         } else {
             return Err(DbError::Unsound(format!("range {place} of partition {} follows none", range.partition)));
@@ -146,7 +146,6 @@ fn write_groups(connection: &Connection, manifest: &mut Manifest, commit: &Commi
             manifest.groups.add(GROUPS.insert(connection, row)?);
         } else {
             let old = check_of(connection, &GROUPS, "WHERE id = ?1", [group.id])?;
-            let old = old.ok_or_else(|| GROUPS.damaged("a row is missing"))?;
             manifest.groups.replace(Some(old), GROUPS.replace(connection, row)?);
         }
     }
@@ -159,7 +158,6 @@ pub(super) fn write_sensors(
     manifest: &mut Manifest,
     sensors: &[SensorEntry],
 ) -> Result<(), DbError> {
-    use rusqlite::types::ValueRef;
     if sensors.is_empty() {
         return Ok(());
     }
@@ -175,13 +173,13 @@ pub(super) fn write_sensors(
 
 fn write_windows(connection: &Connection, manifest: &mut Manifest, commit: &Commit<'_>) -> Result<(), DbError> {
     for window in commit.windows {
-        if manifest.last.is_some_and(|last| window.start <= last) {
-            let what = format!("the window that starts at {} closes after a later one", window.start);
-            return Err(DbError::Unsound(what));
+        if window::at(connection, window.start)?.is_some() {
+            return Err(DbError::Unsound(format!("the window that starts at {} closes again", window.start)));
         }
         manifest.windows.add(window::insert(connection, window, manifest.next_window())?);
-        manifest.last = Some(window.start);
-        manifest.first = manifest.first.or(manifest.last);
+        manifest.out_of_order |= manifest.last.is_some_and(|last| window.start < last);
+        manifest.first = Some(manifest.first.map_or(window.start, |first| first.min(window.start)));
+        manifest.last = manifest.last.max(Some(window.start));
     }
     Ok(())
 }
@@ -195,7 +193,8 @@ fn write_dead(connection: &Connection, manifest: &mut Manifest, commit: &Commit<
     Ok(())
 }
 
-/// Drops the oldest windows, a few at a time, that ended `keep` before the newest one did.
+/// Drops the oldest windows, a few at a time, that ended `keep` before the newest one did. What is known to be closed by its row alone
+/// stays.
 fn drop_windows(connection: &Connection, manifest: &mut Manifest, keep: Duration) -> Result<(), DbError> {
     let (Some(first), Some(last)) = (manifest.first, manifest.last) else {
         return Ok(());
@@ -203,28 +202,27 @@ fn drop_windows(connection: &Connection, manifest: &mut Manifest, keep: Duration
     // Only rows that are as they were written say what to drop, and only such rows are dropped.
     let newest = window::at(connection, last)?.ok_or_else(|| WINDOWS.damaged("the newest window is missing"))?;
     let oldest = newest.window.end.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
-    let (mut from, mut next, mut digest, mut groups) = (None, None, manifest.windows, 0);
-    let mut number = manifest.dropped;
+    let (mut dropped, mut next, mut digest, mut groups) = (Vec::new(), None, manifest.windows, 0);
     let range = (first, DROPPED_AT_ONCE.cast_signed() + 1);
     window::until(connection, "WHERE start >= ?1 ORDER BY start LIMIT ?2", range, |stored| {
-        let starts = from.is_some() || stored.window.start == first;
-        if !starts || stored.number != number {
+        let starts = !dropped.is_empty() || stored.window.start == first;
+        let number = manifest.dropped.saturating_add(dropped.len() as u64);
+        if !starts || (stored.number != number && !manifest.out_of_order) {
             return Err(WINDOWS.damaged("a window is missing"));
         }
-        if stored.window.end >= oldest || number.saturating_sub(manifest.dropped) == DROPPED_AT_ONCE {
-            next = Some(stored);
+        let is_needed = stored.window.end >= oldest || Some(stored.window.end) > manifest.topic.closed_until;
+        if is_needed || dropped.len() as u64 == DROPPED_AT_ONCE {
+            next = Some(stored.window.start);
             return Ok(false);
         }
         digest.remove(stored.check);
         groups += stored.window.groups.len();
-        number = number.saturating_add(1);
-        from.get_or_insert(stored);
+        dropped.push(stored.number);
         Ok(true)
     })?;
     let next = next.ok_or_else(|| WINDOWS.damaged("a window is missing"))?;
-    if let Some(from) = from {
-        window::delete(connection, (&from, &next), groups)?;
-        (manifest.first, manifest.dropped, manifest.windows) = (Some(next.window.start), next.number, digest);
-    }
+    window::delete(connection, &dropped, groups)?;
+    manifest.dropped = manifest.dropped.saturating_add(dropped.len() as u64);
+    (manifest.first, manifest.windows) = (Some(next), digest);
     Ok(())
 }

@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::stderr;
+use crate::text::coloured_message;
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -38,7 +39,7 @@ pub fn start(filter: Filter<'_>, verbose: u8, format: LogFormat) {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| Stderr)
+        .with_writer(move || Stderr(format))
         .with_target(verbose > 0)
         .with_ansi(console::colors_enabled_stderr());
     match format {
@@ -62,11 +63,14 @@ impl FormatTime for Time {
     }
 }
 
-struct Stderr;
+struct Stderr(LogFormat);
 
 impl Write for Stderr {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        stderr::write(text);
+        match self.0 {
+            LogFormat::Text => stderr::write_raw(coloured_message(&String::from_utf8_lossy(text))),
+            LogFormat::Json => stderr::write_raw(text),
+        }
         Ok(text.len())
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use console::Term;
 
 use crate::frame;
+use crate::text::message;
 
 /// How long [`flush`] waits for the reader.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -41,14 +42,19 @@ static QUEUE: Mutex<Queue> = Mutex::new(Queue::new());
 static CHANGED: Condvar = Condvar::new();
 static THREAD: Once = Once::new();
 
-/// Writes above what is drawn. A standard error that is closed is no error.
-pub fn write(text: impl AsRef<[u8]>) {
-    push(Job::Above(text.as_ref().to_vec()));
+/// Writes a [`message`] above what is drawn. A standard error that is closed is no error.
+pub fn write(text: impl AsRef<str>) {
+    write_raw(message(text.as_ref()));
 }
 
-/// Writes below what is drawn, which stays where it is: the last line of a program that failed.
-pub fn write_below(text: impl AsRef<[u8]>) {
-    push(Job::Below(text.as_ref().to_vec()));
+/// Writes what is safe to show.
+pub(crate) fn write_raw(text: impl Into<Vec<u8>>) {
+    push(Job::Above(text.into()));
+}
+
+/// Writes a [`message`] below what is drawn, which stays where it is: the last line of a program that failed.
+pub fn write_below(text: impl AsRef<str>) {
+    push(Job::Below(message(text.as_ref()).into()));
 }
 
 /// Draws these lines, on a standard error that is a terminal, in the place of the last ones.

@@ -1,13 +1,11 @@
 //! Where messages go: one small trait, one file per destination.
 
 mod fluvio;
-mod memory;
 mod stdout;
 
 use async_trait::async_trait;
 
 pub use self::fluvio::FluvioSink;
-pub use self::memory::{Collected, MemorySink};
 pub use self::stdout::StdoutSink;
 
 use crate::error::ProduceError;

@@ -73,11 +73,11 @@ impl<W: Write + Send + 'static> Sink for StdoutSink<W> {
             lines.push(b'\n');
         }
         let (count, counters) = (messages.len() as u64, Arc::clone(&self.counters));
-        counters.add_sent(count);
+        counters.sent.add(count);
         self.writing = Some(tokio::task::spawn_blocking(move || {
             let result = writer.write_all(&lines).and_then(|()| writer.flush());
             if result.is_ok() {
-                counters.add_acknowledged(count);
+                counters.acknowledged.add(count);
             }
             (writer, lines, result)
         }));
@@ -118,9 +118,9 @@ mod tests {
         messages.push(Some(b"key"), b"abc");
         sink.send(&messages).await.unwrap();
         sink.flush().await.unwrap();
-        assert_eq!((counters.sent(), counters.acknowledged()), (1, 1));
+        assert_eq!((counters.sent.get(), counters.acknowledged.get()), (1, 1));
         sink.send(&messages).await.unwrap();
         assert!(matches!(sink.flush().await, Err(ProduceError::StdoutClosed)));
-        assert_eq!((counters.sent(), counters.acknowledged()), (2, 1));
+        assert_eq!((counters.sent.get(), counters.acknowledged.get()), (2, 1));
     }
 }

@@ -178,6 +178,22 @@ fn help_has_examples_and_the_promise() {
 }
 
 #[test]
+fn few_file_descriptors_are_an_error_and_no_panic() {
+    let address = nobody();
+    let producer = program(&["1", "--cluster", &address]);
+    for (limit, said) in
+        [(6, "raise the hard limit"), (16, "raise the hard limit"), (32, "cannot reach a Fluvio cluster")]
+    {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(producer.get_program());
+        let run = shell.args(producer.get_args()).output().unwrap();
+        let stderr = text(&run.stderr);
+        assert_eq!(run.status.code(), Some(1), "{limit}: {stderr}");
+        assert!(stderr.contains(said) && !stderr.contains("panicked"), "{limit}: {stderr}");
+    }
+}
+
+#[test]
 fn completions_are_printed() {
     for shell in ["bash", "zsh", "fish"] {
         let run = output(&["--completions", shell]);

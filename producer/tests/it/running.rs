@@ -2,18 +2,58 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use isotherm_producer::config::{Config, Destination, Input, Key, KeyPointers, Report, Simulation, Source};
 use isotherm_producer::messages::Messages;
-use isotherm_producer::sink::{Collected, MemorySink, Sink};
+use isotherm_producer::sink::Sink;
 use isotherm_producer::summary::Counters;
 use isotherm_producer::{Ending, Failed, ProduceError, Summary, run_into};
 use tokio_util::sync::CancellationToken;
 
 use crate::simulation::clock;
+
+/// How long a stopped run waits here.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A key and a value.
+type Collected = (Option<Vec<u8>>, Vec<u8>);
+
+/// A sink whose messages can be looked at.
+#[derive(Debug, Clone)]
+struct MemorySink {
+    messages: Arc<Mutex<Vec<Collected>>>,
+    counters: Arc<Counters>,
+}
+
+impl MemorySink {
+    /// An empty one.
+    fn new(counters: Arc<Counters>) -> Self {
+        Self { messages: Arc::default(), counters }
+    }
+
+    /// What it holds, leaving it empty.
+    fn take(&self) -> Vec<Collected> {
+        std::mem::take(&mut self.messages.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Sink for MemorySink {
+    async fn send(&mut self, messages: &Messages) -> Result<(), ProduceError> {
+        let mut held = self.messages.lock().unwrap();
+        held.extend(messages.iter().map(|message| (message.key.map(<[u8]>::to_vec), message.value.to_vec())));
+        self.counters.sent.add(messages.len() as u64);
+        self.counters.acknowledged.add(messages.len() as u64);
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), ProduceError> {
+        Ok(())
+    }
+}
 
 fn simulated(count: Option<u64>, key: Key) -> Config {
     Config {
@@ -22,7 +62,7 @@ fn simulated(count: Option<u64>, key: Key) -> Config {
         count,
         pace: None,
         destination: Destination::Stdout,
-        stop_timeout: Config::STOP_TIMEOUT,
+        stop_timeout: STOP_TIMEOUT,
         report: Report::Quiet,
     }
 }
@@ -106,40 +146,6 @@ async fn lines_before_one_that_is_too_long_are_sent() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_stopped_acknowledges_what_was_sent() {
-    let counters = Arc::new(Counters::default());
-    let shutdown = CancellationToken::new();
-    let mut sink =
-        StopAfter { rest: 2_000, shutdown: shutdown.clone(), memory: MemorySink::new(Arc::clone(&counters)) };
-    let summary = run_into(&simulated(None, Key::None), &mut sink, &counters, shutdown).await.unwrap();
-    assert_eq!((summary.ending, summary.unacknowledged), (Ending::Interrupted, 0));
-    assert_eq!(summary.acknowledged, sink.memory.take().len() as u64);
-    assert!(summary.acknowledged >= 2_000);
-}
-
-/// Asks the run to stop after so many messages.
-struct StopAfter {
-    rest: usize,
-    shutdown: CancellationToken,
-    memory: MemorySink,
-}
-
-#[async_trait]
-impl Sink for StopAfter {
-    async fn send(&mut self, messages: &Messages) -> Result<(), ProduceError> {
-        self.rest = self.rest.saturating_sub(messages.len());
-        if self.rest == 0 {
-            self.shutdown.cancel();
-        }
-        self.memory.send(messages).await
-    }
-
-    async fn flush(&mut self) -> Result<(), ProduceError> {
-        self.memory.flush().await
-    }
-}
-
-#[tokio::test]
 async fn a_run_that_fails_says_how_far_it_came() {
     let counters = Arc::new(Counters::default());
     let mut sink = FailAfter { rest: 3, counters: Arc::clone(&counters) };
@@ -162,8 +168,8 @@ impl Sink for FailAfter {
             return Err(ProduceError::Ended);
         }
         self.rest -= 1;
-        self.counters.add_sent(104);
-        self.counters.add_acknowledged(100);
+        self.counters.sent.add(104);
+        self.counters.acknowledged.add(100);
         Ok(())
     }
 
@@ -208,13 +214,14 @@ async fn what_was_made_when_the_stop_came_is_sent_or_counted_as_not_sent() {
         let taken = sink.memory.take().len() as u64;
         if takes_it {
             let summary = result.unwrap();
-            assert_eq!((summary.ending, summary.acknowledged, summary.unsent), (Ending::Interrupted, 1_024, 0));
+            let Summary { ending, acknowledged, unacknowledged, unsent, .. } = summary;
+            assert_eq!((ending, acknowledged, unacknowledged, unsent), (Ending::Interrupted, 1_024, 0, 0));
             assert_eq!(taken, 1_024);
         } else {
             let failed = result.unwrap_err();
             assert!(matches!(failed.error, ProduceError::NotWritten { .. }), "{failed}");
             assert_eq!((failed.summary.acknowledged, failed.summary.unsent, taken), (512, 512, 512), "{failed}");
-            assert_eq!(began.elapsed(), Config::STOP_TIMEOUT);
+            assert_eq!(began.elapsed(), STOP_TIMEOUT);
         }
     }
 }

@@ -11,7 +11,7 @@ use isotherm_model::combine::Record;
 use isotherm_model::rejection::Rejection;
 use isotherm_model::settings::Settings;
 use proptest::prelude::*;
-use testing::{Parts, answered, instance, raw};
+use testing::{Parts, answered, any_parts, instance, raw};
 
 const NAME: &str = "reading-gate";
 const NOON: i64 = 1_795_341_600_000;
@@ -35,10 +35,7 @@ fn kept_records_are_unchanged() {
         |params: &[(&str, &str)]| std::cell::RefCell::new(instance(NAME, params, 25, None).expect("an instance"));
     let (rejected, accepted) = (gate(&[]), gate(&[("keep", "accepted"), ("window", "7s")]));
     let reasons = Rejection::ALL.map(|reason| (reason, gate(&[("reason", reason.name()), ("keep", "rejected")])));
-    let key = || proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40));
-    let record = (key(), generate::record(), -70_000..30_000_i64);
-    let record = record.prop_map(|(key, value, timestamp_delta)| Parts { key, value, timestamp_delta });
-    proptest!(ProptestConfig::with_cases(200), |(parts in proptest::collection::vec(record, 0..20))| {
+    proptest!(ProptestConfig::with_cases(200), |(parts in any_parts(generate::record()))| {
         let raw = raw(&parts);
         let passed = |gate: &std::cell::RefCell<_>| -> Kept {
             let records = answered(&mut gate.borrow_mut(), &raw, 77, NOON).expect("an answer");

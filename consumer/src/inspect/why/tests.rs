@@ -222,8 +222,8 @@ fn a_log_that_was_cut_is_said_as_a_run_says_it() {
     assert_eq!((of.state, of.blocks_watermark, of.first, of.lag), (ReadState::Cut, true, Some(351), Some(100)));
     case.says(&[
         "nothing closes until one is",
-        "partition 1 of `sensors` begins at offset 351 now, but the store says to go on at 350: the broker's retention has \
-         cut what lies between. Go on without it with --accept-data-loss",
+        "partition 1 of `sensors` begins at offset 351 now, but the store says to go on at 350: retention has \
+         deleted what lies between. Go on without it with --accept-data-loss",
         "partition 2 has read all",
     ]);
     assert!(!case.report().because[0].contains("again"), "nothing is read of it: {:?}", case.report().because);

@@ -1,6 +1,7 @@
 //! Makes numbers, times and foreign text readable.
 
 use isotherm_model::time::{Millis, Utc};
+use isotherm_terminal::text::printable;
 
 /// Millionths with exactly this many decimals (at most 6), rounded half away from zero.
 pub(super) fn decimal(micros: i128, decimals: u32) -> String {
@@ -47,15 +48,9 @@ pub(crate) fn time_range(start: Millis, end: Millis) -> String {
     format!("{start} – {end} UTC")
 }
 
-/// Text from outside, safe for a terminal: control characters become `·`, and text longer than `max` columns is cut.
+/// Text from outside, safe for a terminal, on one line of at most `max` columns.
 pub(crate) fn foreign(text: &str, max: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() || is_bidi(c) { '·' } else { c }).collect();
-    fit(&clean, max)
-}
-
-/// Characters that turn the direction of the text around them.
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    fit(&printable(text), max)
 }
 
 /// At most `max` columns of plain text, the last one `…` if something was cut.
@@ -102,7 +97,8 @@ mod tests {
 
     #[test]
     fn foreign_text_cannot_steer_a_terminal() {
-        assert_eq!(foreign("a\u{1b}[2Jb\n\u{202e}", 16), "a·[2Jb··");
+        assert_eq!(foreign("a\u{1b}[2Jb\n\u{202e}", 40), "a\\u{1b}[2Jb\\u{a}\\u{202e}");
+        assert_eq!(foreign("CA\u{200b}", 16), "CA\\u{200b}");
         assert_eq!(foreign("abcdefgh", 4), "abc…");
     }
 }

@@ -32,7 +32,7 @@ pub struct Table<W> {
     screen: Option<Screen>,
     paint: Paint,
     before: BTreeMap<String, Fixed>,
-    shown: Option<(WindowResult, BTreeMap<String, Fixed>, Totals)>,
+    shown: Option<(WindowResult, BTreeMap<String, Fixed>, Option<Totals>)>,
     windows: u64,
     unit: Unit,
 }
@@ -62,7 +62,7 @@ impl<W: Write + Send> Table<W> {
     fn picture(&self, status: String, lines: usize, width: usize) -> Vec<String> {
         let mut picture = Vec::new();
         if let Some((window, before, totals)) = &self.shown {
-            let view = View { window, before, totals: Some(totals), group: &self.group };
+            let view = View { window, before, totals: totals.as_ref(), group: &self.group };
             // A line for the status, one above it, and one for the cursor.
             let space = Space { width, height: Some(lines.saturating_sub(3)) };
             picture = render::window(&view, space, self.paint);
@@ -84,15 +84,15 @@ impl<W: Write + Send> Table<W> {
 
 #[async_trait]
 impl<W: Write + Send> Sink for Table<W> {
-    async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError> {
+    async fn publish(&mut self, windows: &[WindowResult], totals: Option<&Totals>) -> Result<(), SinkError> {
         for window in windows {
             let before = std::mem::take(&mut self.before);
             self.before = window.groups.iter().map(|group| (group.group.clone(), group.avg)).collect();
             self.windows += 1;
             if self.screen.is_some() {
-                self.shown = Some((window.clone(), before, totals.clone()));
+                self.shown = Some((window.clone(), before, totals.cloned()));
             } else {
-                let view = View { window, before: &before, totals: Some(totals), group: &self.group };
+                let view = View { window, before: &before, totals, group: &self.group };
                 let lines = render::window(&view, Space { width: PLAIN_WIDTH, height: None }, self.paint);
                 self.print(&lines)?;
             }
@@ -100,7 +100,7 @@ impl<W: Write + Send> Sink for Table<W> {
         Ok(())
     }
 
-    async fn finish(&mut self, totals: &Totals, _published: bool) -> Result<(), SinkError> {
+    async fn finish(&mut self, totals: &Totals) -> Result<(), SinkError> {
         let mut space = Space { width: PLAIN_WIDTH, height: None };
         if let Some(screen) = &self.screen {
             let (lines, width) = screen.size();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use isotherm_engine::event::END_UNKNOWN;
 use isotherm_engine::progress::Snapshot;
 use isotherm_engine::results::{GroupResult, Totals, WindowResult};
 use isotherm_model::fixed::{self, Fixed};
@@ -137,11 +136,17 @@ impl Unit {
     }
 }
 
+/// How catching up goes: as a part of all there is, once that is known.
 pub(crate) fn catching_up(snapshot: &Snapshot, unit: Unit) -> String {
     let rate = unit.short(snapshot.rate.round() as u64);
-    // Of a pipe, or of a compressed file, nobody knows the end.
-    if snapshot.of >= END_UNKNOWN.cast_unsigned() / 2 {
-        return format!("reading {}, {rate}/s", unit.counted(snapshot.read));
+    if snapshot.unknown > 0 {
+        return format!(
+            "catching up: the ends of {} of {} partitions are not known yet; {} of at least {}, {rate}/s",
+            snapshot.unknown,
+            snapshot.partitions,
+            unit.short(snapshot.read),
+            unit.counted(snapshot.of),
+        );
     }
     let left = snapshot.left().map_or(String::new(), |left| format!(", {} s left", left.as_secs()));
     format!(

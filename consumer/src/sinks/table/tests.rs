@@ -172,6 +172,7 @@ fn the_status_says_how_reading_goes() {
     let snapshot = Snapshot {
         partitions: 5,
         attached: 5,
+        unknown: 0,
         caught_up: true,
         read: 100,
         of: 100,
@@ -196,6 +197,12 @@ fn the_status_says_how_reading_goes() {
         render::status(&behind, render::Unit::Records, 3, plain),
         "catching up ████████████░░░░░░░░  60 %  1,200,000 of 2,000,000 records, 400,000/s, 2 s left"
     );
+    // What is known has been read, but of one partition nothing is known.
+    let unknown = Snapshot { read: 2_000_000, unknown: 1, ..behind };
+    assert_eq!(
+        render::catching_up(&unknown),
+        "catching up: the ends of 1 of 5 partitions are not known yet; 2,000,000 of at least 2,000,000 records, 400,000/s"
+    );
 }
 
 #[tokio::test]
@@ -203,8 +210,8 @@ async fn where_output_is_piped_every_window_is_printed_once_and_then_the_totals(
     let mut out = Vec::new();
     let mut table = Table::new("state", &mut out, None, true);
     let totals = run_totals();
-    table.publish(&[window(groups(1)), window(groups(2))], &totals).await.expect("written");
-    table.finish(&totals, true).await.expect("written");
+    table.publish(&[window(groups(1)), window(groups(2))], Some(&totals)).await.expect("written");
+    table.finish(&totals).await.expect("written");
     let text = String::from_utf8(out).expect("text");
     assert_eq!(text.matches("closed by watermark").count(), 2);
     assert_eq!(text.matches("Totals of the run").count(), 1);

@@ -5,73 +5,39 @@ use isotherm_model::partial::PartitionId;
 /// Why the module at the broker does not combine.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
-    /// The cluster has no such module.
     #[error("the cluster at {address} has no SmartModule `{module}`")]
-    Missing {
-        /// The controller's address.
-        address: String,
-        /// The module.
-        module: String,
-    },
-    /// The module refuses its parameters or fails.
+    Missing { address: String, module: String },
     #[error(
         "the SmartModule `{module}` on the cluster fails for partition {partition} of `{topic}`, from offset {position} on: \
          {reason}"
     )]
-    Fails {
-        /// The module.
-        module: String,
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// Where reading goes on.
-        position: i64,
-        /// What the broker said.
-        reason: String,
-    },
-    /// What the module gives is no partial.
+    Fails { module: String, topic: String, partition: PartitionId, position: i64, reason: String },
     #[error(
         "what the SmartModule `{module}` gave for partition {partition} of `{topic}` from offset {offset} on is no \
          partial: {reason}"
     )]
     NotAPartial {
-        /// The module.
         module: String,
-        /// The topic.
         topic: String,
-        /// Of which partition.
         partition: PartitionId,
         /// The offset that was expected.
         offset: i64,
-        /// What the codec said.
         reason: String,
     },
-    /// There is something to read, but nothing comes, and another module has the name of ours.
+    #[error(
+        "the SPU refuses to give partition {partition} of `{topic}` from offset {position} on: {reason}\nThe broker's own \
+         log says more; run again when it is mended."
+    )]
+    Refused { topic: String, partition: PartitionId, position: i64, reason: String },
     #[error(
         "nothing comes from partition {partition} of `{topic}`, which is read up to offset {position} and ends at {end}: \
          another module stands under the name `{module}`"
     )]
-    NothingComes {
-        /// The module.
-        module: String,
-        /// The topic.
-        topic: String,
-        /// Of which partition.
-        partition: PartitionId,
-        /// Where reading goes on.
-        position: i64,
-        /// Where the log ends.
-        end: i64,
-    },
-    /// The broker speaks too old a protocol.
+    NothingComes { module: String, topic: String, partition: PartitionId, position: i64, end: i64 },
     #[error(
         "the broker at {address} is too old: its stream fetch knows no SmartModules by name. Use Fluvio 0.50 or newer."
     )]
-    TooOld {
-        /// The broker's address.
-        address: String,
-    },
+    TooOld { address: String },
 }
 
 impl From<ModuleError> for crate::sources::SourceError {

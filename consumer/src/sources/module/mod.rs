@@ -36,16 +36,12 @@ struct ModuleContext {
     module: String,
     /// The settings that partials must be made with.
     fingerprint: Fingerprint,
-    /// The controller's address.
     address: String,
     /// Room for streams that the broker makes ready.
     opening: Arc<Semaphore>,
 }
 
 /// Makes sure that the cluster at `address` has a module of that name.
-///
-/// # Errors
-/// It does not answer, or has no such module.
 pub async fn require(address: Option<&str>, module: &str) -> Result<(), SourceError> {
     let cluster = cluster(address)?;
     if cluster.has_module(module).await.map_err(|error| no_answer(&cluster, &error))? {
@@ -55,9 +51,6 @@ pub async fn require(address: Option<&str>, module: &str) -> Result<(), SourceEr
 }
 
 /// Connects to the cluster at `address` and finds the topic and the module there.
-///
-/// # Errors
-/// No cluster answers, or it has no such topic or module.
 pub async fn open(address: Option<&str>, topology: &Topology, plan: ReadPlan) -> Result<Box<dyn Source>, SourceError> {
     let cluster = cluster(address)?;
     let log: Arc<dyn Log> = Arc::new(FluvioLog::of(cluster.clone(), &topology.topic));

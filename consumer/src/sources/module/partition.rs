@@ -20,6 +20,7 @@ use tracing::warn;
 
 use self::attach::Attached;
 use super::super::error::SourceError;
+use super::super::lost::LostLog;
 use super::super::start::Progress;
 use super::super::topic::Outlet;
 use super::ModuleContext;
@@ -49,7 +50,6 @@ const FIRST_ANSWER: Duration = Duration::from_secs(60);
 /// Why a session ended.
 #[derive(Debug)]
 pub(super) enum End {
-    /// Nobody listens any longer.
     NoListener,
     /// Fetch again from the last good boundary, at once: why.
     Again(String),
@@ -57,11 +57,9 @@ pub(super) enum End {
     OtherModule(String),
     /// The connection broke.
     Broken(ConnectionError),
-    /// The leader is not known.
     NoLeader,
     /// It cannot be known whether it is the log that was read: why.
     Unchecked(String),
-    /// The controller did not answer.
     NoController(String),
     /// The log ends before the position, as far as its leader knows: the error, if that stays.
     Lagging(SourceError),
@@ -119,13 +117,13 @@ pub(super) struct Reader {
     pub(super) policy: Policy,
     /// Since when it has been attached; `None` while it is not.
     attached: Option<Instant>,
-    /// When it was last logged that the connection is lost; `None` while it is not.
-    pub(super) logged_lost: Option<Instant>,
+    pub(super) lost: LostLog,
 }
 
 impl Reader {
     pub(super) fn new(context: Arc<ModuleContext>, api: Box<dyn BrokerApi>, outlet: Outlet) -> Self {
         Self {
+            lost: LostLog::new(&context.source.topic, outlet.partition),
             context,
             api,
             partition: outlet.partition,
@@ -135,7 +133,6 @@ impl Reader {
             looked_up: None,
             policy: Policy::new(),
             attached: None,
-            logged_lost: None,
         }
     }
 

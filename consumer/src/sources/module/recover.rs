@@ -6,16 +6,12 @@ use isotherm_fluvio::DAMAGED;
 use isotherm_fluvio::{ConnectionError, ErrorCode, jitter};
 use isotherm_model::codec;
 use isotherm_model::partial::ModuleVersion;
-use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::super::error::SourceError;
 use super::error::ModuleError;
 use super::partition::{End, Reader};
 use super::policy::{FailureKind, Retry};
-
-/// How long a loss that stays is not logged again.
-const LOG_AGAIN: Duration = Duration::from_secs(30);
 
 impl Reader {
     /// Decides what to do after a session; `Err` when the reader must end, with the error to emit.
@@ -85,6 +81,8 @@ impl Reader {
                 let position = self.position.unwrap_or_default();
                 Err(SourceError::DamagedBatch { topic, partition, position, reason: error.hint.clone() })
             }
+            // The SPU has no memory to run any module: that passes, and is no fault of the module.
+            ErrorCode::SmartModuleChainInitError(reason) if reason.contains("mmap failed") => Ok(FailureKind::Refusal),
             ErrorCode::SmartModuleInvalid { .. }
             | ErrorCode::SmartModuleInvalidExports { .. }
             | ErrorCode::SmartModuleRuntimeError(_)
@@ -108,12 +106,10 @@ impl Reader {
                     .into()
             }
             FailureKind::OtherModule => self.module_fails(reason),
-            FailureKind::Connection | FailureKind::Lagging | FailureKind::Refusal => SourceError::Refused {
-                topic: self.context.source.topic.clone(),
-                partition: self.partition,
-                position: self.position.unwrap_or_default(),
-                reason,
-            },
+            FailureKind::Connection | FailureKind::Lagging | FailureKind::Refusal => {
+                let (topic, position) = (self.context.source.topic.clone(), self.position.unwrap_or_default());
+                ModuleError::Refused { topic, partition: self.partition, position, reason }.into()
+            }
         }
     }
 
@@ -141,30 +137,19 @@ impl Reader {
 
     /// Logs what went wrong; while it stays so, not at each attempt.
     fn log_failure(&mut self, kind: FailureKind, reason: &str, pause: Duration) {
-        let (partition, topic) = (self.partition, &self.context.source.topic);
-        let seconds = pause.as_secs_f64();
-        if self.logged_lost.is_some_and(|logged| logged.elapsed() < LOG_AGAIN) {
-            debug!("partition {partition} of `{topic}`: {reason}; trying again in {seconds:.1} s");
-            return;
-        }
-        self.logged_lost = Some(Instant::now());
-        match (kind, self.position) {
-            (FailureKind::ModuleUnknown, _) => info!(
-                "the SPU does not know the SmartModule `{}` yet; trying again in {seconds:.1} s and on",
-                self.context.module
-            ),
-            (FailureKind::OtherModule, _) => warn!(
-                "the SPU runs another module as `{}`: {reason}; this consumer wants version {}. It may have been replaced \
+        let (module, seconds) = (&self.context.module, pause.as_secs_f64());
+        match kind {
+            FailureKind::ModuleUnknown if self.lost.is_due(reason, pause) => {
+                info!("the SPU does not know the SmartModule `{module}` yet; trying again in {seconds:.1} s and on");
+            }
+            FailureKind::OtherModule if self.lost.is_due(reason, pause) => warn!(
+                "the SPU runs another module as `{module}`: {reason}; this consumer wants version {}. It may have been replaced \
                  a moment ago: trying for some seconds",
-                self.context.module,
                 ModuleVersion::CURRENT
             ),
-            (_, Some(position)) => warn!(
-                "lost partition {partition} of `{topic}`: {reason}; reading on from offset {position} as soon as it is \
-                 back, trying in {seconds:.1} s and on"
-            ),
-            (_, None) => {
-                warn!("cannot read partition {partition} of `{topic}` yet: {reason}; trying in {seconds:.1} s and on")
+            FailureKind::ModuleUnknown | FailureKind::OtherModule => {}
+            FailureKind::Connection | FailureKind::Lagging | FailureKind::Refusal => {
+                self.lost.lost(reason, self.position, pause);
             }
         }
     }

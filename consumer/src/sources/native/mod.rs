@@ -50,9 +50,6 @@ fn cuts(state: &PartitionState) -> Vec<i64> {
 }
 
 /// Finds the topic of a log.
-///
-/// # Errors
-/// Nothing answers, or there is no such topic.
 pub async fn open(log: Arc<dyn Log>, topology: &Topology, plan: ReadPlan) -> Result<Box<dyn Source>, SourceError> {
     let partitions = log.require().await?;
     let (most, least) = RESPONSE_BYTES;

@@ -8,9 +8,10 @@ use isotherm_engine::event::Event;
 use isotherm_model::partial::PartitionId;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::super::error::SourceError;
+use super::super::lost::LostLog;
 use super::super::start::Progress;
 use super::super::topic::Outlet;
 use super::NativeContext;
@@ -32,12 +33,8 @@ const LAG_GRACE: Duration = Duration::from_secs(30);
 /// How long a connection must have held for the next pause to be a short one again, although nothing came.
 const STEADY: Duration = Duration::from_secs(20);
 
-/// How long a loss that stays is not logged again.
-const LOG_AGAIN: Duration = Duration::from_secs(30);
-
 /// Why a session ended.
 enum End {
-    /// Nobody listens any longer.
     NoListener,
     /// Another attempt may go better: why this one failed.
     Retry(String),
@@ -69,15 +66,15 @@ pub(super) struct Reader {
     attempts: u32,
     /// Since when the log has ended before the position.
     lagging: Option<Instant>,
-    /// When it was last logged that the connection is lost; `None` while it is not.
-    logged_lost: Option<Instant>,
+    lost: LostLog,
 }
 
 impl Reader {
     pub(super) fn new(context: Arc<NativeContext>, outlet: Outlet) -> Self {
         let partition = outlet.partition;
-        let (position, last, attached, lagging, logged_lost) = (None, None, None, None, None);
-        Self { context, outlet, partition, position, last, attached, attempts: 0, lagging, logged_lost }
+        let lost = LostLog::new(&context.source.topic, partition);
+        let (position, last, attached, lagging) = (None, None, None, None);
+        Self { context, outlet, partition, position, last, attached, attempts: 0, lagging, lost }
     }
 
     /// Runs until nobody listens or it cannot go on.
@@ -102,7 +99,7 @@ impl Reader {
                     if self.lagging.get_or_insert_with(Instant::now).elapsed() >= LAG_GRACE {
                         return self.outlet.fail(error).await;
                     }
-                    "it ends before what has been read of it, as far as its leader knows yet".to_owned()
+                    "it ends before what has been read of it, as far as is known yet".to_owned()
                 }
                 End::Retry(reason) => reason,
             };
@@ -111,27 +108,8 @@ impl Reader {
                 pause = pause.min(Duration::from_secs(2));
             }
             self.attempts = self.attempts.saturating_add(1);
-            self.log_lost(&reason, pause);
+            self.lost.lost(&reason, self.position, pause);
             sleep(pause).await;
-        }
-    }
-
-    /// Logs what went wrong; while it stays so, not at each attempt.
-    fn log_lost(&mut self, reason: &str, pause: Duration) {
-        let (partition, topic, seconds) = (self.partition, &self.context.source.topic, pause.as_secs_f64());
-        if self.logged_lost.is_some_and(|logged| logged.elapsed() < LOG_AGAIN) {
-            debug!("partition {partition} of `{topic}`: {reason}; trying again in {seconds:.1} s");
-            return;
-        }
-        self.logged_lost = Some(Instant::now());
-        match self.position {
-            Some(position) => warn!(
-                "lost partition {partition} of `{topic}`: {reason}; reading on from offset {position} as soon as it is \
-                 back, trying in {seconds:.1} s and on"
-            ),
-            None => {
-                warn!("cannot read partition {partition} of `{topic}` yet: {reason}; trying in {seconds:.1} s and on")
-            }
         }
     }
 
@@ -182,18 +160,16 @@ impl Reader {
     }
 
     async fn attached_at(&mut self, position: i64, end: i64) -> Result<(), End> {
-        let (partition, topic) = (self.partition, &self.context.source.topic);
+        let partition = self.partition;
         if let Some(later) = self.progress().later_start(position) {
             warn!("{later}");
         }
-        match self.logged_lost.take() {
-            Some(_) => info!("partition {partition} of `{topic}` is back; reading on from offset {position}"),
-            None => debug!(partition, position, end, "attached"),
-        }
+        self.lost.attached(position, end);
         self.attached = Some(Instant::now());
         self.lagging = None;
         self.position = Some(position);
-        self.emit(Event::Attached { partition, position, end: end.max(position) }).await
+        let end = (end != END_UNKNOWN).then_some(end.max(position));
+        self.emit(Event::Attached { partition, position, end }).await
     }
 
     /// What has been read, for where to read from.
@@ -304,7 +280,7 @@ impl Reader {
                         let silent = || End::Retry(format!("no answer within {} s", within.as_secs()));
                         let now = asked.map_err(|_| silent())?.map_err(|error| self.end(error))?.end;
                         end = end.max(now);
-                        self.emit(Event::End { partition: self.partition, end }).await?;
+                        self.emit_known(end).await?;
                         let may_wait = reader.position() >= end || end == END_UNKNOWN;
                         if paused || may_wait || !under_way.is_empty() {
                             last_read = Instant::now();
@@ -312,18 +288,18 @@ impl Reader {
                             return Err(End::Retry(format!("nothing came within {} s", SLOW.as_secs())));
                         }
                     } else {
-                        self.emit(Event::End { partition: self.partition, end }).await?;
+                        self.emit_known(end).await?;
                     }
                 }
             }
         }
     }
 
-    /// Emits that the partition ends here for good, then its end again and again: a partition whose end is not known is no idle one.
+    /// The partition ends here for good. Its end is emitted again and again: one whose end is not known is no idle one.
     async fn ended(&mut self, end: i64) -> Result<(), End> {
         let partition = self.partition;
         debug!(partition, end, "read to its end");
-        self.emit(Event::Ended { partition, end }).await?;
+        self.emit(Event::End { partition, end }).await?;
         if !self.context.is_bounded {
             self.emit(Event::Finish).await?;
         }
@@ -331,6 +307,11 @@ impl Reader {
             sleep(self.context.source.poll).await;
             self.emit(Event::End { partition, end }).await?;
         }
+    }
+
+    /// Emits the end, if it is known.
+    async fn emit_known(&self, end: i64) -> Result<(), End> {
+        if end == END_UNKNOWN { Ok(()) } else { self.emit(Event::End { partition: self.partition, end }).await }
     }
 
     async fn emit_end(&self, known: i64, end: i64) -> Result<i64, End> {

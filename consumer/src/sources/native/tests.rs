@@ -99,7 +99,7 @@ impl Rig {
 
     #[track_caller]
     fn attached(event: Event) -> (i64, i64) {
-        let Event::Attached { partition: 3, position, end } = event else { panic!("{event:?}") };
+        let Event::Attached { partition: 3, position, end: Some(end) } = event else { panic!("{event:?}") };
         (position, end)
     }
 

@@ -13,9 +13,7 @@ use crate::log::{BatchCombiner, LogBatch};
 /// A batch's partial.
 pub(super) struct CombinedBatch {
     pub(super) partial: Partial,
-    /// The digest of its bytes.
     pub(super) digest: u64,
-    /// How many bytes it takes, encoded.
     pub(super) bytes: usize,
     /// Where the next batch begins.
     pub(super) next: i64,

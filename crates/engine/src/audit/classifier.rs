@@ -54,11 +54,11 @@ impl Classifier {
         Self { size, windows, closed_until, dropped_before, closed_at, full }
     }
 
-    /// Of a cell of this window, in the batch of a partition that begins at `first`. `compared` is the last window whose
-    /// offsets have been reached.
-    pub(super) fn of(&self, partition: PartitionId, first: i64, window: Window, compared: Option<Window>) -> Outcome {
+    /// Of a cell of this window, in the batch of a partition that begins at `first`. `compared` are the windows whose offsets have
+    /// been reached.
+    pub(super) fn of(&self, partition: PartitionId, first: i64, window: Window, compared: &WindowSet) -> Outcome {
         if self.windows.has(window) {
-            return if compared.is_some_and(|compared| window <= compared) { Outcome::Late } else { Outcome::Counted };
+            return if compared.has(window) { Outcome::Late } else { Outcome::Counted };
         }
         if self.closed_until.is_none_or(|until| self.size.end(window) > until) {
             return Outcome::Counted;
@@ -94,6 +94,8 @@ mod tests {
             Stored { dropped: 4, accounts: [(0, account(0)), (1, account(1))].into(), ..Stored::default() };
         stored.topic.closed_until = Some(24_000);
         [6, 5].into_iter().for_each(|window| stored.windows.push(Window(window)));
+        let mut compared = WindowSet::default();
+        compared.push(Window(5));
         let classifier = Classifier::new(WindowSize::default(), &stored);
         for (partition, first, window, outcome) in [
             (0, 15, 3, Outcome::Dropped),
@@ -108,7 +110,7 @@ mod tests {
             (0, 90, 7, Outcome::Late),
             (0, 90, 8, Outcome::Counted),
         ] {
-            let found = classifier.of(partition, first, Window(window), Some(Window(5)));
+            let found = classifier.of(partition, first, Window(window), &compared);
             assert_eq!(found, outcome, "window {window} at {first} in partition {partition}");
         }
     }

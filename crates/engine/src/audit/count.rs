@@ -2,17 +2,22 @@
 //! independent of it, so that agreement means something.
 
 use std::collections::{BTreeMap, HashSet};
+use std::mem::size_of;
 
 use isotherm_model::partial::Cell;
 use isotherm_model::stats::{SensorHash, Stats};
 
 use super::findings::{Findings, micros};
 use crate::results::GroupResult;
+use crate::scratch::ScratchError;
+use crate::spill;
 
 /// The statistics of any number of readings.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counted {
     groups: BTreeMap<Box<str>, Group>,
+    /// About the memory that it takes.
+    bytes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -21,19 +26,52 @@ struct Group {
     sensors: HashSet<SensorHash>,
 }
 
+impl Group {
+    fn bytes(&self) -> usize {
+        size_of::<(Box<str>, Self)>() * 3 / 2 + self.sensors.capacity() * (size_of::<SensorHash>() + 1)
+    }
+}
+
 impl Counted {
     /// Adds a cell. Cost: constant for each of its sensors.
     pub(super) fn add(&mut self, group: &str, cell: &Cell) {
-        match self.groups.get_mut(group) {
+        let own = match self.groups.get_mut(group) {
             Some(own) => {
+                self.bytes -= own.bytes();
                 own.stats.merge(&cell.stats);
                 own.sensors.extend(&cell.sensors);
+                own
             }
             None => {
+                self.bytes += group.len();
                 let sensors = cell.sensors.iter().copied().collect();
-                self.groups.insert(group.into(), Group { stats: cell.stats, sensors });
+                self.groups.entry(group.into()).or_insert(Group { stats: cell.stats, sensors })
             }
+        };
+        self.bytes += own.bytes();
+    }
+
+    /// About the memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// All of it as bytes, for a scratch file. Cost: linear in groups and sensors.
+    pub(super) fn spilled(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, Group { stats, sensors }) in &self.groups {
+            let cell = Cell { stats: *stats, sensors: sensors.iter().copied().collect() };
+            spill::put(&mut bytes, name.as_bytes(), &cell);
         }
+        bytes
+    }
+
+    /// Adds what [`Counted::spilled`] gave.
+    pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<(), ScratchError> {
+        for (name, cell) in spill::take_all(bytes)? {
+            self.add(&String::from_utf8_lossy(name), &cell);
+        }
+        Ok(())
     }
 
     /// Takes a sensor out of a group's set. Whether it was there.

@@ -9,7 +9,7 @@
 //! - A window without one that is over held nothing when it closed: whatever comes for it is late.
 //! - A window that the store has dropped had closed before the first batch that the ledger lists as late for it (`classifier`).
 //!
-//! Windows close in the order of their starts and their offsets never go back. So the log is read once, up to the offsets
+//! Windows come in the order in which they closed, so that their offsets never go back. So the log is read once, up to the offsets
 //! of each window in turn, and only the windows that lie ahead of it take memory. `closing` compares the rest in the end.
 
 mod account;
@@ -17,6 +17,7 @@ mod classifier;
 mod closing;
 mod count;
 pub mod findings;
+mod pending;
 mod ranges;
 mod stored;
 
@@ -24,14 +25,16 @@ use std::collections::BTreeMap;
 
 use isotherm_model::partial::{Aggregate, PartitionId, SourceRange};
 use isotherm_model::time::{Millis, Utc};
-use isotherm_model::window::{Window, WindowSize};
+use isotherm_model::window::WindowSize;
 
 use self::account::Recount;
 use self::classifier::{Classifier, Outcome};
 use self::count::{Comparison, Counted, Statistics};
 use self::findings::{Findings, of, optional, window_name};
+use self::pending::Pending;
 pub use self::stored::{Stored, WindowSet};
 use crate::results::{ClosedBy, WindowResult};
+use crate::scratch::{MemoryLimit, ScratchError};
 use crate::state::{LastBatch, PartitionState};
 
 /// A partition that is read again.
@@ -60,14 +63,6 @@ impl PartitionReplay {
     }
 }
 
-/// A window that has not been compared.
-#[derive(Debug, Clone, Default)]
-struct PendingWindow {
-    counted: Counted,
-    /// By partition, where the first batch that it counts begins.
-    firsts: BTreeMap<PartitionId, i64>,
-}
-
 /// See the module's text.
 #[derive(Debug)]
 pub struct Audit {
@@ -75,17 +70,15 @@ pub struct Audit {
     stored: Stored,
     classifier: Classifier,
     partitions: BTreeMap<PartitionId, PartitionReplay>,
-    pending: BTreeMap<Window, PendingWindow>,
+    pending: Pending,
     run: Counted,
     /// Dropped windows that readings counted into.
     dropped: WindowSet,
     /// Readings of dropped windows that may be counted or late.
     unknown: u64,
-    /// The last window that was compared.
-    compared: Option<Window>,
-    /// Where it ends.
-    compared_end: Option<Millis>,
-    /// The positions at which it had closed.
+    /// The windows that were compared.
+    compared: WindowSet,
+    /// The positions at which the last of them had closed.
     positions: BTreeMap<PartitionId, i64>,
     findings: Findings,
 }
@@ -117,15 +110,20 @@ impl Audit {
             classifier: Classifier::new(size, &stored),
             stored,
             partitions,
-            pending: BTreeMap::new(),
+            pending: Pending::default(),
             run: Counted::default(),
             dropped: WindowSet::default(),
             unknown: 0,
-            compared: None,
-            compared_end: None,
+            compared: WindowSet::default(),
             positions: BTreeMap::new(),
             findings,
         }
+    }
+
+    /// Keeps the memory of the windows that wait to be compared below a limit.
+    pub fn with_memory_limit(mut self, limit: MemoryLimit) -> Self {
+        self.pending.set_limit(limit);
+        self
     }
 
     /// Up to where a partition has been read.
@@ -145,6 +143,10 @@ impl Audit {
     }
 
     /// Takes the next batch of a partition: the range and the aggregate of its partial, and where it ends by its header.
+    ///
+    /// # Errors
+    ///
+    /// An error of the scratch file. Nothing more can be said then.
     pub fn batch(
         &mut self,
         partition: PartitionId,
@@ -152,9 +154,9 @@ impl Audit {
         next: i64,
         aggregate: &Aggregate,
         digest: u64,
-    ) {
+    ) -> Result<(), ScratchError> {
         let Some(replay) = self.partitions.get_mut(&partition) else {
-            return;
+            return Ok(());
         };
         if source.first != replay.position {
             let what = of(partition, "where a batch begins");
@@ -178,7 +180,7 @@ impl Audit {
         }
         for (key, cell) in &aggregate.cells {
             let count = cell.stats.count;
-            let outcome = self.classifier.of(partition, source.first, key.window, self.compared);
+            let outcome = self.classifier.of(partition, source.first, key.window, &self.compared);
             match outcome {
                 Outcome::Counted | Outcome::Dropped => {
                     account.counted = account.counted.saturating_add(count);
@@ -194,34 +196,35 @@ impl Audit {
                 }
             }
             match outcome {
-                Outcome::Counted => {
-                    let pending = self.pending.entry(key.window).or_default();
-                    pending.counted.add(&key.group, cell);
-                    pending.firsts.entry(partition).or_insert(source.first);
-                }
+                Outcome::Counted => self.pending.add(key.window, (partition, source.first), &key.group, cell),
                 Outcome::Dropped => self.dropped.push(key.window),
                 Outcome::Late | Outcome::Unknown => {}
             }
         }
+        self.pending.spill()
     }
 
-    /// Compares the next window, ascending by start. Each partition has been read up to the window's offset of it.
-    pub fn window(&mut self, stored: &WindowResult) {
+    /// Compares the next window, in the order in which they closed. Each partition has been read up to the window's offset of it.
+    ///
+    /// # Errors
+    ///
+    /// An error of the scratch file. Nothing more can be said then.
+    pub fn window(&mut self, stored: &WindowResult) -> Result<(), ScratchError> {
         let window = self.size.window_of(stored.start);
         let what = window_name(stored.start);
         let before = self.findings.different();
         self.findings.compare(format!("{what}: start"), stored.start, self.size.start(window));
         self.findings.compare(format!("{what}: end"), stored.end, self.size.end(window));
-        if self.stored.topic.closed_until.is_none_or(|until| stored.end > until) {
+        // The end of a run closes windows beyond as well.
+        let beyond = self.stored.topic.closed_until.is_none_or(|until| stored.end > until);
+        if beyond && stored.closed_by != ClosedBy::End {
             let until = optional(self.stored.topic.closed_until.map(Utc));
             self.findings.differ(format!("{what}: closed"), "yes", format!("no, windows are closed until {until}"));
         }
         let whole = self.check_offsets(&what, &stored.positions);
         self.check_closed_by(&what, stored);
-        let counted = self.pending.remove(&window).unwrap_or_default().counted.statistics();
-        // Windows before it that no reading was counted into have no row, and nothing that waits.
-        self.compared = self.compared.max(Some(window));
-        self.compared_end = self.compared_end.max(Some(stored.end));
+        let counted = self.pending.take(window)?.statistics();
+        self.compared.push(window);
         let statistics =
             Statistics { messages: stored.messages, sensors: stored.sensors, groups: stored.groups.clone() };
         let comparison = if whole && counted.messages == 0 {
@@ -235,13 +238,14 @@ impl Audit {
         let place = match comparison {
             _ if differs => &mut windows.different,
             Comparison::Part => {
-                let first = windows.unverifiable_from_to.map_or(stored.start, |(first, _)| first);
-                windows.unverifiable_from_to = Some((first, stored.start));
+                let (first, last) = windows.unverifiable_from_to.unwrap_or((stored.start, stored.start));
+                windows.unverifiable_from_to = Some((first.min(stored.start), last.max(stored.start)));
                 &mut windows.unverifiable
             }
             Comparison::Same | Comparison::Different => &mut windows.verified,
         };
         *place = place.saturating_add(1);
+        Ok(())
     }
 
     /// Looks whether a window's offsets can be true. Returns whether the log holds everything below them.

@@ -6,8 +6,7 @@
 //! detached, restoring, or its end is unknown, no window can close: then every partition so far ahead is paused, also one that has been
 //! read to its end.
 //!
-//! A partition at its target is paused as well, because the run needs nothing more of it. In a run that leaves windows open it may still
-//! block the watermark. It counts as the slowest only while it may become idle, since it does not advance.
+//! In a bounded run event time plays no part: a partition at its target is paused, because the run needs nothing more of it.
 
 use std::collections::BTreeSet;
 
@@ -39,12 +38,9 @@ impl Alignment {
     }
 
     /// Pauses and resumes partitions. Cost: linear in the partitions.
-    pub(super) fn review(&mut self, clocks: &Clocks, effects: &mut Vec<Effect>) {
+    pub(super) fn review(&mut self, clocks: &Clocks, bounded: bool, effects: &mut Vec<Effect>) {
         let slowest = (clocks.partitions.values())
-            .filter(|clock| match clocks.phase(clock) {
-                PartitionPhase::HoldingOpen => clock.may_become_idle(),
-                phase => phase.blocks_watermark(),
-            })
+            .filter(|clock| clocks.phase(clock).blocks_watermark())
             .filter_map(|clock| clocks.place(clock))
             .min();
         let lost =
@@ -52,12 +48,12 @@ impl Alignment {
         let stuck = clocks.partitions.values().any(|clock| lost(clocks.phase(clock)));
         for (&partition, clock) in &clocks.partitions {
             let phase = clocks.phase(clock);
-            let far =
-                clock.watermark.zip(slowest).is_some_and(|(own, slowest)| own.saturating_sub(slowest) > self.span);
+            let far = !bounded
+                && clock.watermark.zip(slowest).is_some_and(|(own, slowest)| own.saturating_sub(slowest) > self.span);
             let pauses = match phase {
                 PartitionPhase::CatchingUp => far,
                 PartitionPhase::CaughtUp | PartitionPhase::Idle => far && stuck,
-                PartitionPhase::HoldingOpen | PartitionPhase::AtTarget => true,
+                PartitionPhase::AtTarget => true,
                 PartitionPhase::Discovered | PartitionPhase::Detached | PartitionPhase::Restoring => false,
             };
             if pauses && self.paused.insert(partition) {

@@ -38,6 +38,10 @@ pub(super) struct Clock {
     pub(super) end: i64,
     /// Where the run ends for this partition, with `until_end`.
     pub(super) target: Option<i64>,
+    /// Whether it ends where nobody knows before it has been read.
+    endless: bool,
+    /// Its watermark when the bounded run began that this run is, or goes on with.
+    pub(super) bounded_from: Option<Millis>,
     /// The newest event time of its accepted readings.
     pub(super) watermark: Option<Millis>,
     /// When its end was last asked for, with an answer.
@@ -60,10 +64,11 @@ impl Clock {
         self.attached
     }
 
-    /// A partition as the store says it.
-    pub(super) fn restored(saved: PartitionState) -> Self {
+    /// A partition as the store says it. `goes_on`: the run goes on with a bounded run that was interrupted.
+    pub(super) fn restored(saved: PartitionState, goes_on: bool) -> Self {
         Self {
             saved: Some(saved),
+            bounded_from: if goes_on { saved.bounded_from } else { saved.watermark },
             start: saved.start,
             position: saved.position,
             watermark: saved.watermark,
@@ -74,8 +79,9 @@ impl Clock {
     }
 
     /// Sets position and end, and in a bounded run the target.
-    pub(super) fn attach(&mut self, position: i64, end: i64, until_end: bool, now: Duration) {
+    pub(super) fn attach(&mut self, position: i64, end: Option<i64>, until_end: bool, now: Duration) {
         self.attached = true;
+        self.endless = end.is_none();
         self.known_since = now;
         if self.is_untouched() {
             (self.start, self.position) = (position, position);
@@ -83,7 +89,7 @@ impl Clock {
         }
         if self.next.is_none() {
             self.next = Some(position);
-            self.target = until_end.then_some(end);
+            self.target = end.filter(|_| until_end);
             self.position = self.position.max(position);
             self.known = self.known.filter(|known| known.first >= position);
             // The next run must not look for a batch that the log no longer holds.
@@ -93,14 +99,24 @@ impl Clock {
             }
         }
         self.heard = now;
-        self.reach(end, now);
+        self.reach(end.unwrap_or(position), now);
     }
 
     /// The connection is back. The partition is at its target: only its end is of interest.
-    pub(super) fn reattach(&mut self, end: i64, now: Duration) {
+    pub(super) fn reattach(&mut self, end: Option<i64>, now: Duration) {
         self.attached = true;
         (self.known_since, self.heard) = (now, now);
-        self.reach(end, now);
+        self.reach(end.unwrap_or(self.end), now);
+    }
+
+    /// Whether its end is not known yet.
+    pub(super) fn is_endless(&self) -> bool {
+        self.endless
+    }
+
+    /// Whether its watermark has risen since the bounded run began.
+    pub(super) fn rose_in_bounded_run(&self) -> bool {
+        self.watermark > self.bounded_from
     }
 
     /// Whether nothing of it has been read, in this run or an earlier one.
@@ -125,10 +141,13 @@ impl Clock {
         }
     }
 
-    /// Its state for a commit; `first` is the lowest offset of a batch that an open window holds readings of.
-    pub(super) fn state(&self, first: Option<i64>) -> Option<PartitionState> {
+    /// Its state for a commit, of a bounded run that has not ended or of another run; `first` is the lowest offset of a batch that
+    /// an open window holds readings of.
+    pub(super) fn state(&self, first: Option<i64>, bounded: bool) -> Option<PartitionState> {
         if self.next.is_none() {
-            return self.saved;
+            return self
+                .saved
+                .map(|saved| PartitionState { bounded_from: self.bounded_from.filter(|_| bounded), ..saved });
         }
         let restore_from = match self.saved {
             // A batch that has not been read again may hold readings of an open window.
@@ -140,6 +159,7 @@ impl Clock {
             position: self.position,
             restore_from,
             watermark: self.watermark,
+            bounded_from: self.bounded_from.filter(|_| bounded),
             last: self.last,
         })
     }
@@ -149,7 +169,10 @@ impl Clock {
     }
 
     /// Sets a newer end. An older answer that comes late lowers nothing.
-    pub(super) fn set_end(&mut self, end: i64, now: Duration, idle: Duration) {
+    pub(super) fn set_end(&mut self, end: i64, until_end: bool, now: Duration, idle: Duration) {
+        if std::mem::take(&mut self.endless) && until_end {
+            self.target = Some(end);
+        }
         if now.saturating_sub(self.heard) > interruption(idle) {
             self.known_since = now;
         }
@@ -157,16 +180,11 @@ impl Clock {
         self.reach(end, now);
     }
 
-    /// The end is known now, which it was not before.
-    pub(super) fn set_final_end(&mut self, end: i64, now: Duration) {
-        self.heard = now;
-        self.end = end.max(self.position);
-        self.target = self.target.map(|target| target.min(self.end));
-        self.note_caught_up(now);
-    }
-
     fn reach(&mut self, end: i64, now: Duration) {
         self.end = self.end.max(end);
+        if self.endless {
+            return;
+        }
         self.note_caught_up(now);
     }
 
@@ -207,35 +225,24 @@ impl Clock {
         }
     }
 
-    /// Its phase at `now`; `leave_open` in a run that leaves windows open at its end.
-    pub(super) fn phase(&self, now: Duration, idle: Duration, leave_open: bool) -> PartitionPhase {
+    /// Its phase at `now`.
+    pub(super) fn phase(&self, now: Duration, idle: Duration) -> PartitionPhase {
         let Some(next) = self.next else {
             return PartitionPhase::Discovered;
         };
         if self.is_at_target() {
-            let is_idle = self.may_become_idle() && self.is_idle(now, idle);
-            // A partition without a new reading since the last run is idle, however short the runs are.
-            if leave_open && self.last_rise.is_some() && !is_idle {
-                PartitionPhase::HoldingOpen
-            } else {
-                PartitionPhase::AtTarget
-            }
+            PartitionPhase::AtTarget
         } else if !self.attached {
             PartitionPhase::Detached
         } else if next < self.position {
             PartitionPhase::Restoring
-        } else if next < self.end {
+        } else if self.endless || next < self.end {
             PartitionPhase::CatchingUp
         } else if self.is_idle(now, idle) {
             PartitionPhase::Idle
         } else {
             PartitionPhase::CaughtUp
         }
-    }
-
-    /// Whether it is attached and read to its known end.
-    pub(super) fn may_become_idle(&self) -> bool {
-        self.attached && self.next.is_some_and(|next| next >= self.end)
     }
 
     /// Whether its watermark has not risen for `idle`, and its end is known well enough to say so.

@@ -1,7 +1,9 @@
-//! Why the materializer refuses an event. A refused event has changed nothing.
+//! Why the materializer refuses an event. A refused event has changed nothing (but see [`Fault::Scratch`]).
 
 use isotherm_model::partial::{ModuleVersion, PartitionId};
 use isotherm_model::settings::Fingerprint;
+
+use crate::scratch::ScratchError;
 
 /// An event that would make a number wrong.
 ///
@@ -133,6 +135,9 @@ pub enum Fault {
         /// The settings of this run.
         ours: Fingerprint,
     },
+    /// The scratch file could not be written or read. The event counts, but the run cannot go on.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     /// The partial contradicts itself: its counts do not add up, or are more than its offsets.
     #[error(
         "partition {partition}: the partial for offsets {first} to {next} says {records} records, of which {counted} \

@@ -51,7 +51,8 @@ impl Materializer {
             self.merge(partition, source, digest, aggregate);
             self.clocks.merged(partition, source.next, LastBatch { first: source.first, digest }, newest);
         }
-        Ok(())
+        // If this fails, the partial counts all the same, and the run ends.
+        Ok(self.open.spill()?)
     }
 
     /// Skips an offset gap. It changes neither the counts nor the batch by which the log is recognized.
@@ -84,7 +85,7 @@ impl Materializer {
         for (key, cell) in aggregate.cells {
             if !self.open.is_closed(key.window) {
                 let group = self.names.id(&key.group);
-                self.open.tally(key.window, partition, source.first, self.seed).add(group, cell);
+                self.open.add(key.window, (partition, source.first), group, cell);
             }
         }
     }
@@ -149,7 +150,7 @@ impl Materializer {
                 account.counted = account.counted.saturating_add(count);
                 let group = self.names.id(&key.group);
                 // A sensor that is not new to the group in the window is not new to the group in the run.
-                let new = self.open.tally(key.window, partition, source.first, self.seed).add(group, cell);
+                let new = self.open.add(key.window, (partition, source.first), group, cell);
                 let new = self.run.add(group, new);
                 self.changes.count(group, &new.sensors);
             }

@@ -5,7 +5,7 @@
 //! One module handles each step of an event. `partitions` records what a source says of a partition. `merge` checks a partial
 //! (`fault` says why one is refused) and adds it to open windows (`open`, `tally`) or to the ledger as late. `clock` moves the
 //! partition's time, `watermark` the topic's. Then windows close, and `alignment` pauses partitions that are far ahead.
-//! `changes` collects what the next commit writes.
+//! `changes` collects what the next commit writes. Beyond a memory limit open windows go to a scratch file.
 
 mod alignment;
 mod changes;
@@ -32,15 +32,15 @@ use self::alignment::Alignment;
 use self::changes::Changes;
 use self::clock::Clock;
 use self::fault::Fault;
-use self::open::OpenWindows;
+use self::open::{Closed, Closing, OpenWindows};
 use self::tally::Tally;
 use self::watermark::Clocks;
 use crate::commit::{Commit, ResumeState};
 use crate::event::{Effect, Event};
 use crate::ledger::Ledger;
 use crate::names::Names;
-use crate::results::{Totals, WindowResult};
-use crate::sensors::HashSeed;
+use crate::results::{ClosedBy, Totals, WindowResult};
+use crate::scratch::MemoryLimit;
 use crate::state::{RunStart, TopicState};
 use crate::view::{PartitionView, View};
 
@@ -53,9 +53,10 @@ pub struct Options {
     pub grace: Duration,
     /// How long the watermark of a caught-up partition must not rise before the partition is idle and blocks nothing.
     pub idle: Duration,
-    /// Whether the run is bounded: it ends where each partition ended when it was first attached.
+    /// Whether the run is bounded: it ends where each partition ended when it was first attached, and no window closes before.
     pub until_end: bool,
-    /// Whether a bounded run leaves windows open at its end, for a later run with the same store.
+    /// Whether a bounded run closes at its end only what the watermark has passed, and leaves the other windows open for a later run
+    /// with the same store.
     pub leave_open: bool,
     /// Whether the run goes on where retention has deleted records that it needs.
     pub accept_data_loss: bool,
@@ -68,7 +69,7 @@ pub struct Options {
 }
 
 /// Turns partials into windows. See the module's text.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Materializer {
     options: Options,
     clocks: Clocks,
@@ -77,13 +78,26 @@ pub struct Materializer {
     ledger: Ledger,
     run: Tally,
     names: Names,
-    seed: HashSeed,
     changes: Changes,
     /// Where the run began.
     start: RunStart,
     /// The oldest open window and the number of open windows, by the store; they hold until the run has restored them.
     saved_open: (Option<Millis>, u64),
-    finished: bool,
+    /// What is closing, if that takes more than one commit.
+    closing: Option<Closing>,
+    phase: Phase,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// It has read enough. Its last windows close.
+    Ending,
+    /// It came to its end, or was stopped.
+    Over {
+        stopped: bool,
+    },
 }
 
 impl Materializer {
@@ -101,20 +115,36 @@ impl Materializer {
     pub fn resume(options: Options, saved: ResumeState) -> Self {
         let grace = i64::try_from(options.grace.as_millis()).unwrap_or(i64::MAX);
         let seed = saved.sensors.seed();
+        let mut open = OpenWindows::new(options.window, grace, seed);
+        open.restore(saved.topic.closed_until, saved.closed_beyond.iter().copied());
         Self {
-            clocks: Clocks::restored(options.idle, options.leave_open, &saved),
+            clocks: Clocks::restored(options.idle, saved.topic.bounded, &saved),
             alignment: Alignment::new(options.window.millis(), grace),
-            open: OpenWindows::new(options.window, grace, saved.topic.closed_until),
+            open,
             ledger: Ledger::from(saved.accounts),
             names: Names::restored(saved.groups.iter().map(|group| group.name.as_str())),
             run: Tally::restored(&saved.groups, saved.sensors),
-            seed,
             changes: Changes::default(),
             start: saved.topic.start,
             saved_open: (saved.topic.oldest_open, saved.topic.open_windows),
-            finished: false,
+            closing: None,
+            phase: Phase::Running,
             options,
         }
+    }
+
+    /// Keeps the memory of open windows below a limit: what has not been used for longest goes to a scratch file, and is read when
+    /// its window closes.
+    pub fn with_memory_limit(mut self, limit: MemoryLimit) -> Self {
+        self.open.set_limit(limit);
+        self
+    }
+
+    /// Closes no more windows at once than take this many rows of a store (and at least one), for tests.
+    #[doc(hidden)]
+    pub fn with_rows_at_once(mut self, rows: usize) -> Self {
+        self.open.set_rows_at_once(rows);
+        self
     }
 
     /// Handles an event, and returns what the caller must do, in this order. After `Finished` it ignores every event.
@@ -126,7 +156,7 @@ impl Materializer {
     ///
     /// A [`Fault`] if the event would make a number wrong. It has then changed nothing.
     pub fn handle(&mut self, event: Event) -> Result<Vec<Effect>, Fault> {
-        if self.finished {
+        if self.is_over() {
             return Ok(Vec::new());
         }
         match event {
@@ -135,16 +165,16 @@ impl Materializer {
             Event::Attached { partition, position, end } => self.attached(partition, position, end)?,
             Event::Detached { partition } => self.detached(partition)?,
             Event::End { partition, end } => self.end(partition, end)?,
-            Event::Ended { partition, end } => self.ended(partition, end)?,
             Event::Partial { partition, partial, digest } => self.partial(partition, *partial, digest)?,
             Event::OffsetGap { partition, next } => self.offset_gap(partition, next)?,
             Event::Tick { now } => self.clocks.tick(now),
-            Event::Stop => return Ok(vec![self.finish()]),
+            Event::Stop => return Ok(vec![self.finish(true)]),
             // A window that is not restored cannot close.
             Event::Finish if self.is_restoring() => {}
-            Event::Finish => return Ok(self.end_run()),
+            Event::Finish => self.end_run(),
+            Event::Proceed => {}
         }
-        Ok(self.settle())
+        self.settle()
     }
 
     /// The run so far. Cost: linear in partitions and groups.
@@ -168,6 +198,11 @@ impl Materializer {
         self.clocks.is_restoring()
     }
 
+    /// Whether the run has ended, or was stopped: it ignores every event.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over { .. })
+    }
+
     /// How many rows the next commit writes: new sensors, changed ranges and so on.
     pub fn uncommitted(&self) -> usize {
         self.changes.rows()
@@ -177,8 +212,9 @@ impl Materializer {
     /// materializer, so that no event can come in between. Cost: linear in partitions, open windows and what has changed.
     pub fn commit<'a>(&'a self, windows: &'a [&'a WindowResult]) -> Commit<'a> {
         let firsts = self.open.firsts();
+        let bounded = self.options.until_end && self.phase != Phase::Over { stopped: false };
         let state = |(partition, clock): (&PartitionId, &Clock)| {
-            Some((*partition, clock.state(firsts.get(partition).copied())?))
+            Some((*partition, clock.state(firsts.get(partition).copied(), bounded)?))
         };
         let (mut oldest_open, mut open_windows) = (self.open.oldest(), self.open.len() as u64);
         if self.is_restoring() {
@@ -191,10 +227,12 @@ impl Materializer {
                 start: self.start,
                 watermark: self.clocks.watermark(),
                 closed_until: self.open.closed_until(),
+                closed_beyond: self.open.closed_beyond(),
                 newest: self.clocks.newest(),
                 oldest_open,
                 open_windows,
                 sensors: self.run.sensors(),
+                bounded,
             },
             partitions: self.clocks.partitions.iter().filter_map(state).collect(),
             ledger: &self.ledger,
@@ -237,41 +275,53 @@ impl Materializer {
         self.clocks.partitions.iter().map(view).collect()
     }
 
-    /// After each event: the run ends, or windows close and partitions far ahead are paused.
-    fn settle(&mut self) -> Vec<Effect> {
+    /// After each event: windows close, partitions far ahead are paused, or the run ends.
+    fn settle(&mut self) -> Result<Vec<Effect>, Fault> {
         let mut effects = Vec::new();
-        if self.options.until_end && self.clocks.all_at_target() {
-            return self.end_run();
+        let bounded = self.options.until_end;
+        if bounded && self.phase == Phase::Running && self.clocks.all_at_target() {
+            self.end_run();
         }
-        if let Some(by) = self.clocks.advance(self.open.last_close())
-            && self.open.advance(self.clocks.watermark())
-        {
-            let windows = self.open.close(by, &self.names, &self.positions());
-            self.publish(windows, &mut effects);
+        if self.closing.is_none() && !bounded {
+            let by = self.clocks.advance(self.open.last_close());
+            let until = self.open.until(self.clocks.watermark());
+            self.closing = by.map(|by| Closing { by, until, all: false });
         }
-        self.alignment.review(&self.clocks, &mut effects);
-        effects
+        if let Some(closing) = self.closing {
+            // Most events close nothing, and need no positions.
+            let positions = if self.open.is_due(&closing) { self.positions() } else { Vec::new() };
+            let Closed { windows, more } = self.open.close(closing, &self.names, &positions)?;
+            if !windows.is_empty() {
+                let is_last = !more && self.phase == Phase::Running;
+                effects.push(Effect::Close { windows, totals: is_last.then(|| Box::new(self.totals())) });
+            }
+            if more {
+                effects.push(Effect::Proceed);
+                return Ok(effects);
+            }
+            self.closing = None;
+        }
+        match self.phase {
+            Phase::Running => self.alignment.review(&self.clocks, bounded, &mut effects),
+            Phase::Ending | Phase::Over { .. } => effects.push(self.finish(false)),
+        }
+        Ok(effects)
     }
 
-    /// Closes every window (unless they are to stay open), and finishes.
-    fn end_run(&mut self) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if !self.options.leave_open {
-            let windows = self.open.close_all(&self.names, &self.positions());
-            self.publish(windows, &mut effects);
+    /// Nothing more is read. Every window closes, unless windows are to stay open.
+    fn end_run(&mut self) {
+        let Options { until_end, leave_open, .. } = self.options;
+        if until_end {
+            self.clocks.end_bounded();
         }
-        effects.push(self.finish());
-        effects
+        let by = if leave_open { ClosedBy::Watermark } else { ClosedBy::End };
+        let until = self.open.until(self.clocks.watermark());
+        self.closing = Some(Closing { by, until, all: !leave_open });
+        self.phase = Phase::Ending;
     }
 
-    fn publish(&self, windows: Vec<WindowResult>, effects: &mut Vec<Effect>) {
-        if !windows.is_empty() {
-            effects.push(Effect::Close { windows, totals: Box::new(self.totals()) });
-        }
-    }
-
-    fn finish(&mut self) -> Effect {
-        self.finished = true;
+    fn finish(&mut self, stopped: bool) -> Effect {
+        self.phase = Phase::Over { stopped };
         Effect::Finished { totals: Box::new(self.totals()) }
     }
 }

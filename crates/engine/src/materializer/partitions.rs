@@ -39,7 +39,7 @@ impl Materializer {
         }
     }
 
-    pub(super) fn attached(&mut self, partition: PartitionId, position: i64, end: i64) -> Result<(), Fault> {
+    pub(super) fn attached(&mut self, partition: PartitionId, position: i64, end: Option<i64>) -> Result<(), Fault> {
         let (now, Options { until_end, accept_data_loss, .. }) = (self.clocks.now(), self.options.clone());
         let Some(clock) = self.clock(partition)? else {
             return Ok(());
@@ -69,7 +69,7 @@ impl Materializer {
                 gap = Some(DataLoss { range: SourceRange { first: resume, next: position }, lost });
             }
         }
-        if end < needed {
+        if let Some(end) = end.filter(|end| *end < needed) {
             return Err(Fault::EndsBefore { partition, position: needed, end });
         }
         clock.attach(position, end, until_end, now);
@@ -88,25 +88,15 @@ impl Materializer {
     }
 
     pub(super) fn end(&mut self, partition: PartitionId, end: i64) -> Result<(), Fault> {
-        let (now, idle) = (self.clocks.now(), self.options.idle);
+        let (now, Options { idle, until_end, .. }) = (self.clocks.now(), self.options.clone());
         match self.clock(partition)? {
             None => Ok(()),
             Some(clock) if !clock.is_attached() => Err(Fault::NotAttached { partition }),
             Some(clock) => {
-                clock.set_end(end, now, idle);
-                Ok(())
-            }
-        }
-    }
-
-    /// The partition ends here for good. A bounded run has reached its end.
-    pub(super) fn ended(&mut self, partition: PartitionId, end: i64) -> Result<(), Fault> {
-        let now = self.clocks.now();
-        match self.clock(partition)? {
-            None => Ok(()),
-            Some(clock) if !clock.is_attached() => Err(Fault::NotAttached { partition }),
-            Some(clock) => {
-                clock.set_final_end(end, now);
+                if let Some(position) = clock.position().filter(|position| clock.is_endless() && end < *position) {
+                    return Err(Fault::EndsBefore { partition, position, end });
+                }
+                clock.set_end(end, until_end, now, idle);
                 Ok(())
             }
         }

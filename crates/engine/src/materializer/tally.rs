@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::mem::size_of;
 
 use isotherm_model::partial::Cell;
 use isotherm_model::stats::{SensorHash, Stats};
 
 use crate::names::{GroupId, Names};
 use crate::results::GroupResult;
+use crate::scratch::ScratchError;
 use crate::sensors::{HashSeed, Sensors};
+use crate::spill;
 use crate::state::GroupState;
 
 /// Statistics of any number of readings.
@@ -58,6 +61,41 @@ impl Tally {
             }
         }
         Cell { stats, sensors }
+    }
+
+    /// Adds what [`Tally::spilled`] gave.
+    pub(super) fn restore(&mut self, bytes: &[u8]) -> Result<(), ScratchError> {
+        for (group, cell) in spill::take_all(bytes)? {
+            if let Ok(group) = group.try_into() {
+                self.add(GroupId(u32::from_le_bytes(group)), cell);
+            }
+        }
+        Ok(())
+    }
+
+    /// All of it as bytes, for a scratch file. Cost: linear in groups and sensors.
+    pub(super) fn spilled(&self) -> Vec<u8> {
+        let mut cells: BTreeMap<GroupId, Cell> = (self.groups.iter())
+            .map(|(group, tally)| (*group, Cell { stats: tally.stats, sensors: Vec::new() }))
+            .collect();
+        for (sensor, group) in self.sensors.iter() {
+            if let Some(cell) = cells.get_mut(&group) {
+                cell.sensors.push(sensor);
+            }
+        }
+        let mut bytes = Vec::new();
+        cells.iter().for_each(|(group, cell)| spill::put(&mut bytes, &group.0.to_le_bytes(), cell));
+        bytes
+    }
+
+    /// About the memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        // A B-tree's nodes are two thirds full on average.
+        self.sensors.bytes() + self.groups.len() * size_of::<(GroupId, GroupTally)>() * 3 / 2
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
     }
 
     /// Readings.

@@ -26,7 +26,6 @@ struct Newest {
 pub(super) struct Clocks {
     pub(super) partitions: BTreeMap<PartitionId, Clock>,
     idle: Duration,
-    leave_open: bool,
     now: Duration,
     listed: bool,
     watermark: Option<Millis>,
@@ -36,20 +35,21 @@ pub(super) struct Clocks {
 }
 
 impl Clocks {
-    pub(super) fn new(idle: Duration, leave_open: bool) -> Self {
+    pub(super) fn new(idle: Duration) -> Self {
         let (partitions, now) = (BTreeMap::new(), Duration::ZERO);
-        Self { partitions, idle, leave_open, now, listed: false, watermark: None, newest: None, floor: None }
+        Self { partitions, idle, now, listed: false, watermark: None, newest: None, floor: None }
     }
 
     /// The clocks as a store says them. Event time goes on from the newest reading as if it had just arrived.
-    pub(super) fn restored(idle: Duration, leave_open: bool, saved: &ResumeState) -> Self {
-        let clocks = saved.partitions.iter().map(|(partition, state)| (*partition, Clock::restored(*state)));
+    /// `goes_on`: with a bounded run that was interrupted.
+    pub(super) fn restored(idle: Duration, goes_on: bool, saved: &ResumeState) -> Self {
+        let clocks = saved.partitions.iter().map(|(partition, state)| (*partition, Clock::restored(*state, goes_on)));
         Self {
             partitions: clocks.collect(),
             watermark: saved.topic.watermark,
             newest: saved.topic.newest.map(|time| Newest { time, came: Duration::ZERO }),
             floor: saved.partitions.values().filter_map(|state| state.watermark).min(),
-            ..Self::new(idle, leave_open)
+            ..Self::new(idle)
         }
     }
 
@@ -89,7 +89,7 @@ impl Clocks {
     }
 
     pub(super) fn phase(&self, clock: &Clock) -> PartitionPhase {
-        clock.phase(self.now, self.idle, self.leave_open)
+        clock.phase(self.now, self.idle)
     }
 
     /// A partial of `partition` was merged up to `next`.
@@ -134,6 +134,14 @@ impl Clocks {
         self.watermark = self.watermark.max(reached);
         // Also if it has not risen: this run may have a shorter grace than the run before it.
         reached.map(|_| by)
+    }
+
+    /// Sets the watermark of a bounded run that has read its partitions: the least of those that rose in it, and of those that have
+    /// not been read to their target.
+    pub(super) fn end_bounded(&mut self) {
+        let counts = |clock: &&Clock| clock.rose_in_bounded_run() || !clock.is_at_target();
+        let least = self.partitions.values().filter(counts).map(|clock| clock.watermark).min();
+        self.watermark = self.watermark.max(least.flatten());
     }
 
     /// Whether readings arrive in any partition.

@@ -41,6 +41,8 @@ pub(crate) struct ExpectedPartition {
     pub(crate) data_losses: Vec<DataLoss>,
     /// Whether no earlier run knew it.
     is_new: bool,
+    /// Its watermark when the bounded run began that has not come to its end.
+    pub(crate) bounded_from: Option<Millis>,
 }
 
 impl ExpectedPartition {
@@ -48,6 +50,29 @@ impl ExpectedPartition {
     pub(crate) fn resume(&self) -> i64 {
         self.last.map_or(self.restore_from, |last| self.restore_from.min(last.first))
     }
+}
+
+/// Which windows are closed, by their ends.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClosedWindows {
+    /// Those up to this one.
+    pub(crate) until: Option<Millis>,
+    /// And those that a run ended with.
+    pub(crate) beyond: BTreeSet<Millis>,
+}
+
+impl ClosedWindows {
+    fn is_open(&self, end: Millis) -> bool {
+        self.until.is_none_or(|until| end > until) && !self.beyond.contains(&end)
+    }
+}
+
+/// What closes: the windows that end by `until`, or all that are open.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Closing {
+    pub(crate) until: Option<Millis>,
+    pub(crate) all: bool,
+    pub(crate) by: ClosedBy,
 }
 
 /// See the module's text.
@@ -59,7 +84,9 @@ pub(crate) struct Expected {
     /// How many partitions the topic had when the first run listed them.
     pub(crate) partitions_at_start: Option<u32>,
     pub(crate) watermark: Option<Millis>,
-    pub(crate) closed_until: Option<Millis>,
+    pub(crate) closed: ClosedWindows,
+    /// Whether a bounded run has not come to its end.
+    pub(crate) bounded: bool,
     pub(crate) partitions: BTreeMap<PartitionId, ExpectedPartition>,
     /// Each open window by its end: by partition, the first batch with readings in it.
     pub(crate) open: BTreeMap<Millis, BTreeMap<PartitionId, i64>>,
@@ -81,7 +108,8 @@ impl Expected {
             commits: 0,
             partitions_at_start: None,
             watermark: None,
-            closed_until: None,
+            closed: ClosedWindows::default(),
+            bounded: false,
             partitions: BTreeMap::new(),
             open: BTreeMap::new(),
             windows: BTreeMap::new(),
@@ -168,12 +196,12 @@ impl Expected {
 
     /// The log has lost everything below `position`: open windows lack it from now on.
     fn lose(&mut self, partition: PartitionId, position: i64) {
-        let (batches, until) = (&self.log.partitions[partition as usize], self.closed_until);
+        let (batches, closed) = (&self.log.partitions[partition as usize], &self.closed);
         for (place, outcomes) in &mut self.partitions.entry(partition).or_default().merged {
             let batch = &batches[*place];
             if batch.first < position {
                 let lost = batch.readings.iter().zip(outcomes.iter()).map(|(reading, outcome)| match outcome {
-                    Outcome::Counted if is_open(self.log.end_of(reading), until) => Outcome::Lost,
+                    Outcome::Counted if closed.is_open(self.log.end_of(reading)) => Outcome::Lost,
                     outcome => *outcome,
                 });
                 *outcomes = lost.collect();
@@ -184,7 +212,7 @@ impl Expected {
         for (partition, expected) in &self.partitions {
             for (place, outcomes) in &expected.merged {
                 let batch = &self.log.partitions[*partition as usize][*place];
-                open_windows(&mut self.open, &self.log, *partition, batch, outcomes, until);
+                open_windows(&mut self.open, &self.log, *partition, batch, outcomes, closed);
             }
         }
     }
@@ -202,12 +230,12 @@ impl Expected {
             return;
         }
         let place = self.log.place(partition, source).expect("only a batch of the log is merged");
-        let (batch, until) = (&self.log.partitions[partition as usize][place], self.closed_until);
-        let outcome = |reading| if is_open(self.log.end_of(reading), until) { Outcome::Counted } else { Outcome::Late };
+        let (batch, closed) = (&self.log.partitions[partition as usize][place], &self.closed);
+        let outcome = |reading| if closed.is_open(self.log.end_of(reading)) { Outcome::Counted } else { Outcome::Late };
         let outcomes: Rc<[Outcome]> = batch.readings.iter().map(outcome).collect();
         expected.watermark = expected.watermark.max(batch.newest());
         expected.last = Some(LastBatch { first: source.first, digest });
-        open_windows(&mut self.open, &self.log, partition, batch, &outcomes, until);
+        open_windows(&mut self.open, &self.log, partition, batch, &outcomes, closed);
         if dead_letters {
             self.dead.extend(dead_batch(&self.log, partition, batch, &outcomes));
         }
@@ -221,14 +249,28 @@ impl Expected {
         expected.position = expected.position.max(next);
     }
 
-    /// Every window that ends by `until` closes. Ascending by start.
-    pub(crate) fn close(&mut self, until: Option<Millis>, by: ClosedBy) -> Vec<Rc<WindowResult>> {
-        self.closed_until = self.closed_until.max(until);
-        let open = self.open.split_off(&self.closed_until.map_or(Millis::MIN, |until| until + 1));
-        let closing = std::mem::replace(&mut self.open, open);
-        let closed: Vec<_> = closing.into_keys().map(|end| Rc::new(self.window(end, by))).collect();
-        self.windows.extend(closed.iter().map(|window| (window.start, Rc::clone(window))));
-        closed
+    /// Windows close, ascending, until they take this many rows. Whether more are to close.
+    pub(crate) fn close(&mut self, closing: Closing, rows: usize) -> (Vec<Rc<WindowResult>>, bool) {
+        let due = |end: &Millis| closing.all || Some(*end) <= closing.until;
+        let due: Vec<Millis> = self.open.keys().copied().filter(due).collect();
+        let (mut closed, mut taken, mut more) = (Vec::new(), 0, false);
+        for end in due {
+            more = taken >= rows;
+            if more {
+                break;
+            }
+            let window = Rc::new(self.window(end, closing.by));
+            taken += 1 + window.groups.len();
+            self.open.remove(&end);
+            self.closed.beyond.insert(end);
+            self.windows.insert(window.start, Rc::clone(&window));
+            closed.push(window);
+        }
+        // What is still open is not closed.
+        let open = self.open.keys().next().map_or(Millis::MAX, |end| end - 1);
+        self.closed.until = self.closed.until.max(closing.until.map(|until| until.min(open)));
+        self.closed.beyond.retain(|end| Some(*end) > self.closed.until);
+        (closed, more)
     }
 
     /// It is committed by a run that keeps closed windows for the time `keep`. `is_restored` says of which partitions the run has
@@ -244,14 +286,13 @@ impl Expected {
         }
         if let Some((newest, keep)) = self.windows.values().next_back().map(|newest| newest.end).zip(keep) {
             let oldest = newest - i64::try_from(keep.as_millis()).expect("windows are not kept for long");
-            self.dropped.extend(self.windows.values().filter(|window| window.end < oldest).map(|window| window.start));
-            self.windows.retain(|_, window| window.end >= oldest);
+            // What closed beyond is known to be closed by its row alone.
+            let drops = |window: &WindowResult| window.end < oldest && Some(window.end) <= self.closed.until;
+            let dropped: Vec<Millis> = self.windows.values().take_while(|w| drops(w)).map(|w| w.start).collect();
+            self.windows.retain(|start, _| !dropped.contains(start));
+            self.dropped.extend(dropped);
         }
     }
-}
-
-fn is_open(end: Millis, until: Option<Millis>) -> bool {
-    until.is_none_or(|until| end > until)
 }
 
 /// Notes the open windows that a batch has readings in.
@@ -261,11 +302,11 @@ fn open_windows(
     partition: PartitionId,
     batch: &Batch,
     outcomes: &[Outcome],
-    until: Option<Millis>,
+    closed: &ClosedWindows,
 ) {
     for (reading, outcome) in batch.readings.iter().zip(outcomes) {
         let end = log.end_of(reading);
-        if *outcome == Outcome::Counted && is_open(end, until) {
+        if *outcome == Outcome::Counted && closed.is_open(end) {
             open.entry(end).or_default().entry(partition).or_insert(batch.first);
         }
     }

@@ -11,3 +11,4 @@ pub(crate) mod expected;
 pub(crate) mod log;
 pub(crate) mod model;
 pub(crate) mod results;
+pub(crate) mod scratch;

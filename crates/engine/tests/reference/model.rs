@@ -12,7 +12,7 @@ use isotherm_engine::view::PartitionPhase;
 use isotherm_model::partial::{Partial, PartitionId};
 use isotherm_model::time::Millis;
 
-use super::expected::{Expected, ExpectedPartition};
+use super::expected::{Closing, Expected, ExpectedPartition};
 
 /// What a run has seen of a partition.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ struct Seen {
     /// Where it will be read from then, if an earlier run has read it.
     resume: i64,
     end: i64,
+    /// Nobody knows its end yet.
+    endless: bool,
     target: Option<i64>,
     /// When its end was last reported.
     end_reported: Duration,
@@ -46,12 +48,12 @@ impl Seen {
     }
 
     fn is_at_end(&self) -> bool {
-        self.attached && self.next >= Some(self.end)
+        self.attached && !self.endless && self.next >= Some(self.end)
     }
 
     fn reach(&mut self, end: i64, now: Duration) {
         self.end = self.end.max(end);
-        if self.next >= Some(self.end) {
+        if self.next >= Some(self.end) && !self.endless {
             self.caught_up.get_or_insert(now);
         }
     }
@@ -64,6 +66,8 @@ pub(crate) struct Decision {
     pub(crate) windows: Vec<Rc<WindowResult>>,
     /// The partitions that pause (`true`) or resume.
     pub(crate) flow: Vec<(PartitionId, bool)>,
+    /// Whether more windows are to close.
+    pub(crate) proceed: bool,
     /// Whether the run is over.
     pub(crate) finished: bool,
 }
@@ -77,6 +81,14 @@ pub(crate) struct Model {
     listed: bool,
     partitions: BTreeMap<PartitionId, Seen>,
     paused: BTreeSet<PartitionId>,
+    /// What closes, if that takes more than one commit.
+    closing: Option<Closing>,
+    /// Nothing more is read.
+    ending: bool,
+    /// The run has come to its end.
+    ended: bool,
+    /// The most rows that close at once.
+    rows_at_once: usize,
     /// The newest reading, and when it came.
     newest: Option<(Millis, Duration)>,
     /// The least of the partitions' first watermarks.
@@ -85,8 +97,8 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// A run that goes on from this commit.
-    pub(crate) fn new(options: Options, expected: &Expected) -> Self {
+    /// A run that goes on from this commit. Windows close together until they take so many rows.
+    pub(crate) fn new(options: Options, expected: &Expected, rows_at_once: usize) -> Self {
         let seen = |(partition, expected): (&PartitionId, &ExpectedPartition)| {
             (*partition, Seen { resume: expected.resume(), ..Seen::default() })
         };
@@ -96,9 +108,19 @@ impl Model {
             listed: false,
             partitions: expected.partitions.iter().map(seen).collect(),
             paused: BTreeSet::new(),
+            closing: None,
+            ending: false,
+            ended: false,
+            rows_at_once,
             newest: expected.newest().map(|time| (time, Duration::ZERO)),
             first_watermark: expected.partitions.values().filter_map(|partition| partition.watermark).min(),
-            expected: expected.resumed(),
+            expected: {
+                let mut resumed = expected.resumed();
+                if !expected.bounded {
+                    resumed.partitions.values_mut().for_each(|partition| partition.bounded_from = partition.watermark);
+                }
+                resumed
+            },
             options,
         }
     }
@@ -128,6 +150,7 @@ impl Model {
             let seen: &Seen = &self.partitions[&partition];
             seen.next.is_some() && !seen.is_restoring(positions.get(&partition).copied())
         };
+        self.expected.bounded = self.options.until_end && !self.ended;
         self.expected.commit(keep, is_restored);
     }
 
@@ -139,16 +162,43 @@ impl Model {
         if *event == Event::Stop {
             return Decision { finished: true, ..Decision::default() };
         }
-        if at_targets || *event == Event::Finish && !self.is_restoring() {
-            let last = self.expected.open.keys().next_back().copied().filter(|_| !self.options.leave_open);
-            let windows = last.map_or_else(Vec::new, |last| self.expected.close(Some(last), ClosedBy::End));
-            return Decision { windows, finished: true, ..Decision::default() };
+        if !self.ending && (at_targets || *event == Event::Finish && !self.is_restoring()) {
+            self.end();
+        } else if self.closing.is_none() && !self.options.until_end {
+            let by = self.rise();
+            self.closing = by.map(|by| Closing { until: self.over_by(), all: false, by });
         }
-        let windows = match self.rise() {
-            None => Vec::new(),
-            Some(by) => self.expected.close(self.expected.watermark.map(|watermark| watermark - self.grace), by),
-        };
-        Decision { windows, flow: self.align(), finished: false }
+        let (mut windows, mut proceed) = (Vec::new(), false);
+        if let Some(closing) = self.closing {
+            (windows, proceed) = self.expected.close(closing, self.rows_at_once);
+            self.closing = self.closing.filter(|_| proceed);
+        }
+        let finished = self.ending && !proceed;
+        self.ended = finished;
+        let flow = if proceed || finished { Vec::new() } else { self.align() };
+        Decision { windows, flow, proceed, finished }
+    }
+
+    /// Windows that end here or before are over.
+    fn over_by(&self) -> Option<Millis> {
+        self.expected.watermark.map(|watermark| watermark - self.grace)
+    }
+
+    /// Nothing more is read. Of a bounded run each partition counts whose watermark rose in it, or that has not been read.
+    fn end(&mut self) {
+        self.ending = true;
+        if self.options.until_end {
+            let counts = |(partition, seen): &(&PartitionId, &Seen)| {
+                let expected = self.expected.partitions.get(partition);
+                let rose = expected.is_some_and(|expected| expected.watermark > expected.bounded_from);
+                rose || !seen.is_at_target(self.position(**partition))
+            };
+            let least = self.partitions.iter().filter(counts).map(|(partition, _)| self.watermark(*partition)).min();
+            self.expected.watermark = self.expected.watermark.max(least.flatten());
+        }
+        let all = !self.options.leave_open;
+        let by = if all { ClosedBy::End } else { ClosedBy::Watermark };
+        self.closing = Some(Closing { until: self.over_by(), all, by });
     }
 
     fn note(&mut self, event: &Event) {
@@ -174,12 +224,9 @@ impl Model {
                     seen.end_known_since = now;
                 }
                 seen.end_reported = now;
-                seen.reach(*end, now);
-            }
-            Event::Ended { partition, end } => {
-                let Some(seen) = self.partitions.get_mut(partition) else { return };
-                (seen.end_reported, seen.end) = (now, *end);
-                seen.target = seen.target.map(|target| target.min(*end));
+                if std::mem::take(&mut seen.endless) && until_end {
+                    seen.target = Some(*end);
+                }
                 seen.reach(*end, now);
             }
             Event::Partial { partition, partial, digest } => self.read(*partition, partial, *digest),
@@ -192,23 +239,24 @@ impl Model {
                     seen.reach(*next, now);
                 }
             }
-            Event::Found { .. } | Event::Stop | Event::Finish => {}
+            Event::Found { .. } | Event::Stop | Event::Finish | Event::Proceed => {}
         }
     }
 
-    fn attach(&mut self, partition: PartitionId, position: i64, end: i64) {
+    fn attach(&mut self, partition: PartitionId, position: i64, end: Option<i64>) {
         let (now, processed) = (self.now, self.position(partition));
         let Some(seen) = self.partitions.get_mut(&partition) else { return };
         (seen.attached, seen.end_known_since, seen.end_reported) = (true, now, now);
+        seen.endless = end.is_none();
         if !seen.is_at_target(processed) {
             let first = seen.next.is_none();
             if first {
-                seen.target = self.options.until_end.then_some(end);
+                seen.target = end.filter(|_| self.options.until_end);
             }
             seen.next = Some(position);
             self.expected.attach(partition, position, first);
         }
-        seen.reach(end, now);
+        seen.reach(end.unwrap_or(position), now);
     }
 
     fn read(&mut self, partition: PartitionId, partial: &Partial, digest: u64) {
@@ -251,15 +299,10 @@ impl Model {
         let position = self.position(partition);
         match seen.next {
             None => PartitionPhase::Discovered,
-            Some(_) if seen.is_at_target(position) => {
-                match self.options.leave_open && seen.rose.is_some() && !self.is_idle(seen) {
-                    true => PartitionPhase::HoldingOpen,
-                    false => PartitionPhase::AtTarget,
-                }
-            }
+            Some(_) if seen.is_at_target(position) => PartitionPhase::AtTarget,
             Some(_) if !seen.attached => PartitionPhase::Detached,
             Some(_) if seen.is_restoring(position) => PartitionPhase::Restoring,
-            Some(next) if next < seen.end => PartitionPhase::CatchingUp,
+            Some(next) if seen.endless || next < seen.end => PartitionPhase::CatchingUp,
             Some(_) if self.is_idle(seen) => PartitionPhase::Idle,
             Some(_) => PartitionPhase::CaughtUp,
         }
@@ -303,19 +346,17 @@ impl Model {
             let own = self.watermark(partition).filter(|_| !seen.is_restoring(self.position(partition)));
             own.or(self.expected.watermark).or(self.first_watermark)
         };
-        // One that only holds windows open is waited for while it may become idle.
-        let moves = |(partition, seen): &(PartitionId, &Seen)| {
-            !seen.is_at_target(self.position(*partition)) || seen.is_at_end()
-        };
-        let slowest = self.blocking().filter(moves).filter_map(place).min();
+        let slowest = self.blocking().filter_map(place).min();
         let span = 10 * self.options.window.millis() + self.grace;
         let is_ahead =
             |partition| self.watermark(partition).zip(slowest).is_some_and(|(own, least)| own - least > span);
+        // Event time plays no part in a bounded run.
+        let is_ahead = |partition| !self.options.until_end && is_ahead(partition);
         let phases = self.phases();
-        use PartitionPhase::{AtTarget, CatchingUp, CaughtUp, Detached, Discovered, HoldingOpen, Idle, Restoring};
+        use PartitionPhase::{AtTarget, CatchingUp, CaughtUp, Detached, Discovered, Idle, Restoring};
         let nothing_closes = phases.iter().any(|(_, phase)| matches!(phase, Discovered | Detached | Restoring));
         let pauses = |(partition, phase): (PartitionId, PartitionPhase)| match phase {
-            AtTarget | HoldingOpen => Some(partition),
+            AtTarget => Some(partition),
             CatchingUp => is_ahead(partition).then_some(partition),
             CaughtUp | Idle => (nothing_closes && is_ahead(partition)).then_some(partition),
             Discovered | Detached | Restoring => None,

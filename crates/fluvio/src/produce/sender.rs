@@ -36,12 +36,7 @@ pub enum Attempt {
     /// Worth another attempt.
     Again(String),
     /// The same batch will never be taken.
-    Never {
-        /// What the broker said.
-        reason: String,
-        /// What that means.
-        refusal: Refusal,
-    },
+    Never { reason: String, refusal: Refusal },
 }
 
 /// Why a batch will never be taken.
@@ -61,13 +56,10 @@ pub enum SendError {
     /// The broker stayed away, or silent, for too long.
     #[error("partition {partition} of topic `{topic}` took no batch for {}: {reason}", humantime::format_duration(*tried))]
     GaveUp {
-        /// The topic.
         topic: String,
-        /// The partition.
         partition: PartitionId,
         /// How long the batch was tried again.
         tried: Duration,
-        /// What happened last.
         reason: String,
     },
     /// The broker refused the batch for good, or took it and could not have it replicated in time.
@@ -75,17 +67,12 @@ pub enum SendError {
         "partition {partition} of topic `{topic}` did not acknowledge a batch of {messages} messages, {bytes} bytes: {reason}"
     )]
     Refused {
-        /// The topic.
         topic: String,
-        /// The partition.
         partition: PartitionId,
-        /// How many messages the batch holds.
         messages: u64,
         /// How many bytes it holds, as sent.
         bytes: usize,
-        /// What the broker said.
         reason: String,
-        /// What that means.
         refusal: Refusal,
     },
 }
@@ -94,9 +81,7 @@ pub enum SendError {
 pub struct Sender<B> {
     /// The partition's leader.
     pub broker: B,
-    /// The topic.
     pub topic: String,
-    /// The partition.
     pub partition: PartitionId,
     /// For how long a batch is tried again.
     pub retry_timeout: Duration,

@@ -21,20 +21,10 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
 pub enum TopicError {
     /// The controller does not answer.
     #[error("no Fluvio cluster answers at {address}: {reason}")]
-    Unreachable {
-        /// The controller's address.
-        address: String,
-        /// What happened instead.
-        reason: String,
-    },
+    Unreachable { address: String, reason: String },
     /// There is no such topic.
     #[error("there is no topic `{topic}` at {address}")]
-    Missing {
-        /// The topic.
-        topic: String,
-        /// The controller's address.
-        address: String,
-    },
+    Missing { topic: String, address: String },
 }
 
 /// A topic of a cluster.

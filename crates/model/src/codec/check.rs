@@ -11,73 +11,41 @@ use crate::window::Window;
 /// Why no batch gives such a partial.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// The offsets begin below 0, end beyond 63 bits, or run backwards.
     #[error("offsets from {first} that begin below 0, end before they begin, or end beyond 63 bits")]
-    Source {
-        /// The first offset.
-        first: i64,
-    },
-    /// A base timestamp that is not above 0.
+    Source { first: i64 },
     #[error("a base timestamp of {0} ms, which is not above 0")]
     BaseTimestamp(Millis),
-    /// Reasons out of order, repeated, or with a count of 0.
     #[error("reasons of rejections that are out of order, repeated, or count nothing")]
     Reasons,
-    /// A hash of rejected records where there are none.
     #[error("a hash of rejected records, of which there are none")]
     RejectedHash,
-    /// More records than offsets.
     #[error("{records} records in {offsets} offsets")]
-    Crowded {
-        /// The records.
-        records: u64,
-        /// The offsets.
-        offsets: u64,
-    },
-    /// Records that are neither counted nor rejected, or both.
+    Crowded { records: u64, offsets: u64 },
     #[error("{records} records, but {counted} counted and {rejected} rejected")]
-    Account {
-        /// The records.
-        records: u64,
-        /// The records that cells count.
-        counted: u128,
-        /// The rejected records.
-        rejected: u128,
-    },
-    /// A newest time without an accepted reading, or the reverse.
+    Account { records: u64, counted: u128, rejected: u128 },
     #[error("a newest time without an accepted reading, or an accepted reading without a newest time")]
     Newest,
-    /// A newest time beyond those of readings: it would close every window for good.
+    /// It would close every window for good.
     #[error("a newest time of {0} ms, beyond the year 9998, the last one of event times")]
     NewestBeyond(Millis),
-    /// A window that holds no event time, however long windows are.
     #[error("window {}, which holds no event time", .0.0)]
     NoSuchWindow(Window),
-    /// A window without cells.
     #[error("window {} without a cell", .0.0)]
     EmptyWindow(Window),
-    /// A window whose number exceeds 64 bits.
     #[error("a window beyond the number {}", .0.0)]
     WindowBeyond(Window),
-    /// The list of statistics lacks one, or is out of order.
     #[error("a list of statistics that lacks one, or is out of order")]
     Statistics,
-    /// Groups out of order, or one twice.
     #[error("the group `{0}`, which is out of order or repeated")]
     GroupOrder(Box<str>),
-    /// A group without cells.
     #[error("the group `{0}`, which no cell refers to")]
     UnusedGroup(Box<str>),
-    /// A cell of a group that is not listed.
     #[error("a cell of a group that is not listed")]
     NoSuchGroup,
-    /// A cell that counts nothing.
     #[error("a cell of `{0}` that counts nothing")]
     NothingCounted(Box<str>),
-    /// A min above the max, one of them beyond the widest range, or a sum that contradicts them.
     #[error("a cell of `{0}` whose min, max and sum contradict each other or the widest range")]
     Values(Box<str>),
-    /// Sensors out of order or repeated, none, or more than readings.
     #[error("a cell of `{0}` whose sensors are out of order, repeated, none, or more than its readings")]
     Sensors(Box<str>),
 }

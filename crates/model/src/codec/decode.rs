@@ -15,64 +15,31 @@ use crate::window::Window;
 /// Why bytes are not a partial of this format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// They do not begin as a partial does.
     #[error(
         "these {0} bytes are not a partial: they do not begin with IPAR; the module that answered is not window-stats, or its \
          parameter `output` is not `binary`"
     )]
     NotAPartial(usize),
-    /// They are a partial of an older version.
     #[error("a partial of an older version (it begins with ISOP): its module is older than this program")]
     Older,
-    /// They are of another format.
     #[error("a partial of format {0}, where this program reads format {FORMAT}: its module is of another version")]
     Format(u8),
-    /// They hold something that this version does not know.
     #[error(
         "at byte {at}, {what} {number}, which this program does not know: the partial's module is of a newer version"
     )]
-    Newer {
-        /// Where it begins.
-        at: usize,
-        /// What it is.
-        what: &'static str,
-        /// Its number.
-        number: u64,
-    },
-    /// They are cut off.
+    Newer { at: usize, what: &'static str, number: u64 },
     #[error("the partial ends at byte {at}, within {what}")]
-    Truncated {
-        /// Where the cut-off part begins.
-        at: usize,
-        /// What it is.
-        what: &'static str,
-    },
-    /// Bytes follow the partial.
+    Truncated { at: usize, what: &'static str },
     #[error("the partial ends at byte {0}, and more bytes follow")]
     Trailing(usize),
-    /// A number has more bytes than it needs.
     #[error("at byte {at}, {what} has more bytes than it needs")]
-    NotMinimal {
-        /// Where the number begins.
-        at: usize,
-        /// What it is.
-        what: &'static str,
-    },
-    /// A number is too large.
+    NotMinimal { at: usize, what: &'static str },
     #[error("at byte {at}, {what} is too large")]
-    TooLarge {
-        /// Where the number begins.
-        at: usize,
-        /// What it is.
-        what: &'static str,
-    },
-    /// A group's name is no UTF-8.
+    TooLarge { at: usize, what: &'static str },
     #[error("at byte {0}, a group's name is no UTF-8")]
     NotText(usize),
-    /// Neither 0 nor 1 where one of them is required.
     #[error("at byte {0}, the flag for a newest time is neither 0 nor 1")]
     Flag(usize),
-    /// No batch gives such a partial.
     #[error("no batch gives such a partial: {0}")]
     Fault(#[from] Fault),
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use fluvio_protocol::api::Request;
 use fluvio_protocol::link::ErrorCode;
-use fluvio_protocol::link::versions::{ApiVersionKey, ApiVersionsRequest, ApiVersionsResponse};
+use fluvio_protocol::link::versions::ApiVersionsResponse;
 use fluvio_spu_schema::produce::DefaultProduceRequest;
 use fluvio_spu_schema::server::SpuServerApiKey as Key;
 use fluvio_spu_schema::server::consumer_offset::{
@@ -25,13 +25,13 @@ use fluvio_spu_schema::server::consumer_offset::{
 use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 use fluvio_spu_schema::server::stream_fetch::DefaultStreamFetchRequest;
 use fluvio_spu_schema::server::update_offset::UpdateOffsetsRequest;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{self, Handler};
+use crate::connection::{self, Handler, not_offered, offer};
 use crate::state::Shared;
-use crate::wire::{Incoming, Sender};
+use crate::wire::{Incoming, Reply, Sender};
 
 /// The first version that carries chains of SmartModules in their present form.
 const MIN_STREAM_VERSION: i16 = 20;
@@ -51,11 +51,7 @@ struct Connection {
 }
 
 /// Serves one client until it goes, the node ends, or it sends what cannot be understood.
-pub(crate) async fn serve<R, W>(shared: Arc<Shared>, read: R, write: W) -> io::Result<()>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin + Send + 'static,
-{
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) -> io::Result<()> {
     let make = |sender, stop| Connection {
         shared: shared.clone(),
         sender,
@@ -63,73 +59,37 @@ where
         last_stream: 0,
         stop,
     };
-    connection::serve(&shared, read, write, make).await
+    connection::serve(&shared, stream, make).await
 }
 
 impl Handler for Connection {
-    async fn handle(&mut self, mut incoming: Incoming) -> io::Result<()> {
-        let key = Key::try_from(incoming.header.api_key())?;
+    fn offers() -> ApiVersionsResponse {
+        let of = |key: Key, max| offer(key as i16, MIN_STREAM_VERSION, max);
+        let api_keys = vec![
+            of(Key::Produce, DefaultProduceRequest::MAX_API_VERSION),
+            of(Key::FetchOffsets, FetchOffsetsRequest::MAX_API_VERSION),
+            of(Key::StreamFetch, DefaultStreamFetchRequest::MAX_API_VERSION),
+            offer(Key::UpdateOffsets as i16, 0, UpdateOffsetsRequest::MAX_API_VERSION),
+        ];
+        ApiVersionsResponse { api_keys, ..Default::default() }
+    }
+
+    async fn handle(&mut self, incoming: Incoming) -> io::Result<Option<Reply>> {
         let version = incoming.header.api_version();
-        let versions = match key {
-            Key::ApiVersion => 0..=ApiVersionsRequest::MAX_API_VERSION,
-            Key::UpdateOffsets => 0..=UpdateOffsetsRequest::MAX_API_VERSION,
-            _ => MIN_STREAM_VERSION..=DefaultStreamFetchRequest::MAX_API_VERSION,
-        };
-        incoming.check_version(key, &versions)?;
-        match key {
-            Key::ApiVersion => {
-                let _: ApiVersionsRequest = incoming.decode()?;
-                self.sender.reply(&incoming, &api_versions()).await
-            }
-            Key::Produce => {
-                let request = incoming.decode()?;
-                let response = produce::handle(&self.shared, request, version).await;
-                self.sender.reply(&incoming, &response).await
-            }
-            Key::FetchOffsets => {
-                let request = incoming.decode()?;
-                let response = offsets::fetch(&self.shared.catalog, request);
-                self.sender.reply(&incoming, &response).await
-            }
-            Key::UpdateOffsets => {
-                let request = incoming.decode()?;
-                let response = offsets::acknowledge(&mut self.acknowledged, request);
-                self.sender.reply(&incoming, &response).await
-            }
-            Key::StreamFetch => {
-                let request = incoming.decode()?;
-                stream::start(self, incoming.header, request).await
-            }
+        let error_code = ErrorCode::Other(NO_CONSUMER_OFFSETS.to_owned());
+        match Key::try_from(incoming.header.api_key())? {
+            Key::Produce => incoming.answer(&produce::handle(&self.shared, incoming.decode()?, version).await),
+            Key::FetchOffsets => incoming.answer(&offsets::fetch(&self.shared.catalog, incoming.decode()?)),
+            Key::UpdateOffsets => incoming.answer(&offsets::acknowledge(&mut self.acknowledged, incoming.decode()?)),
+            Key::StreamFetch => stream::start(self, incoming.decode()?, incoming.header),
             Key::UpdateConsumerOffset => {
-                let response = UpdateConsumerOffsetResponse { error_code: no_consumer_offsets(), ..Default::default() };
-                self.sender.reply(&incoming, &response).await
+                incoming.answer(&UpdateConsumerOffsetResponse { error_code, ..Default::default() })
             }
-            Key::DeleteConsumerOffset => {
-                self.sender.reply(&incoming, &DeleteConsumerOffsetResponse { error_code: no_consumer_offsets() }).await
-            }
+            Key::DeleteConsumerOffset => incoming.answer(&DeleteConsumerOffsetResponse { error_code }),
             Key::FetchConsumerOffsets => {
-                let response = FetchConsumerOffsetsResponse { error_code: no_consumer_offsets(), ..Default::default() };
-                self.sender.reply(&incoming, &response).await
+                incoming.answer(&FetchConsumerOffsetsResponse { error_code, ..Default::default() })
             }
-            Key::Fetch | Key::StartMirror => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!("a request {key:?}, which this node does not serve and does not offer"),
-            )),
+            key @ (Key::ApiVersion | Key::Fetch | Key::StartMirror) => Err(not_offered(key)),
         }
     }
-}
-
-fn no_consumer_offsets() -> ErrorCode {
-    ErrorCode::Other(NO_CONSUMER_OFFSETS.to_owned())
-}
-
-fn api_versions() -> ApiVersionsResponse {
-    let range = |key: Key, min_version, max_version| ApiVersionKey { api_key: key as i16, min_version, max_version };
-    let api_keys = vec![
-        range(Key::Produce, MIN_STREAM_VERSION, DefaultProduceRequest::MAX_API_VERSION),
-        range(Key::FetchOffsets, MIN_STREAM_VERSION, FetchOffsetsRequest::MAX_API_VERSION),
-        range(Key::StreamFetch, MIN_STREAM_VERSION, DefaultStreamFetchRequest::MAX_API_VERSION),
-        range(Key::UpdateOffsets, 0, UpdateOffsetsRequest::MAX_API_VERSION),
-    ];
-    ApiVersionsResponse { api_keys, ..Default::default() }
 }

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fluvio_compression::Compression;
 use fluvio_controlplane_metadata::topic::CompressionAlgorithm;
+use fluvio_protocol::ByteBuf;
 use fluvio_protocol::link::ErrorCode;
-use fluvio_protocol::record::ReplicaKey;
 use fluvio_spu_schema::produce::{PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse};
 use fluvio_spu_schema::server::smartmodule::SmartModuleInvocation;
 use tracing::{error, warn};
@@ -15,14 +14,9 @@ use crate::engine;
 use crate::log::batch::{BatchFault, Header, split_checked};
 use crate::log::{LogError, PartitionLog};
 use crate::state::Shared;
-use crate::wire::RecordSetBytes;
 
 /// Stores what a request carries. The answer has the request's order, since a request may name a partition more than once.
-pub(super) async fn handle(
-    shared: &Arc<Shared>,
-    request: ProduceRequest<RecordSetBytes>,
-    version: i16,
-) -> ProduceResponse {
+pub(super) async fn handle(shared: &Arc<Shared>, request: ProduceRequest<ByteBuf>, version: i16) -> ProduceResponse {
     let mut responses = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
@@ -32,7 +26,7 @@ pub(super) async fn handle(
                 None => Err(ErrorCode::NotLeaderForPartition),
                 Some(log) => {
                     let (shared_too, modules) = (shared.clone(), request.smartmodules.clone());
-                    let work = move || store(&shared_too, &log, &data.records.0, modules, version);
+                    let work = move || store(&shared_too, &log, &data.records, modules, version);
                     let panicked = || Err(ErrorCode::Other("the SmartModule's answer cannot be read".into()));
                     shared.blocking(work).await.unwrap_or_else(panicked)
                 }
@@ -71,45 +65,35 @@ fn store(
     let Some(spec) = shared.catalog.topic_spec(&log.id().topic) else {
         return Err(ErrorCode::TopicNotFound);
     };
+    let wanted = spec.get_compression_type();
     let allowed = |batch: &Bytes| {
         let compression = Header::read(batch).and_then(|header| header.compression());
-        compression.is_some_and(|compression| allows(spec.get_compression_type(), compression))
+        compression.is_some_and(|it| *wanted == CompressionAlgorithm::Any || wanted.to_string() == it.to_string())
     };
     if !batches.iter().all(allowed) {
-        warn!(partition = %log.id(), wanted = %spec.get_compression_type(), "refused another compression than the topic's");
+        warn!(partition = %log.id(), %wanted, "refused another compression than the topic's");
         return Err(ErrorCode::CompressionError);
     }
     if batches.is_empty() {
         return Ok(0);
     }
+    if let Err(fault) = shared.catalog.check_folder() {
+        error!(%fault, "cannot store");
+        return Err(ErrorCode::Other(fault.to_string()));
+    }
     match log.append(&batches) {
-        Ok(appended) => Ok(appended.base),
+        Ok(appended) => Ok(appended.start),
         Err(fault) => {
             error!(%fault, "cannot store");
-            Err(error_code(log, &fault))
+            Err(error_code(&fault))
         }
     }
 }
 
-fn error_code(log: &PartitionLog, fault: &LogError) -> ErrorCode {
-    if fault.is_storage_full() {
-        let id = log.id();
-        return ErrorCode::PartitionFull { replica_key: ReplicaKey::new(id.topic.clone(), id.number) };
-    }
+fn error_code(fault: &LogError) -> ErrorCode {
     match fault {
-        LogError::Failed { .. } => ErrorCode::PartitionShortCircuited,
         LogError::Deleted { .. } => ErrorCode::NotLeaderForPartition,
-        _ => ErrorCode::StorageError,
-    }
-}
-
-fn allows(topic: &CompressionAlgorithm, batch: Compression) -> bool {
-    match topic {
-        CompressionAlgorithm::Any => true,
-        CompressionAlgorithm::None => batch == Compression::None,
-        CompressionAlgorithm::Gzip => batch == Compression::Gzip,
-        CompressionAlgorithm::Snappy => batch == Compression::Snappy,
-        CompressionAlgorithm::Lz4 => batch == Compression::Lz4,
-        CompressionAlgorithm::Zstd => batch == Compression::Zstd,
+        // A client shows what went wrong, and tries again.
+        fault => ErrorCode::Other(fault.to_string()),
     }
 }

@@ -5,9 +5,11 @@
 //! then as many as fit in the client's `max_bytes`. (The SPU cuts the last batch off at that size, and the client silently
 //! drops what is cut off.)
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fluvio_protocol::ByteBuf;
 use fluvio_protocol::api::RequestHeader;
 use fluvio_protocol::link::ErrorCode;
 use fluvio_spu_schema::fetch::FetchablePartitionResponse;
@@ -20,21 +22,20 @@ use super::{Connection, NO_CONSUMER_OFFSETS};
 use crate::engine::{ChainOutput, RunningChain};
 use crate::log::{PartitionLog, Tip};
 use crate::state::Shared;
-use crate::wire::{RecordSetBytes, RecordSetLength, Reply, Sender};
+use crate::wire::{Reply, Sender};
 
 /// The size limit of an answer of several stored batches, also if the client allows more.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 const NOTHING_ACKNOWLEDGED: i64 = -1;
 
-type Request = StreamFetchRequest<RecordSetBytes>;
-type Response = StreamFetchResponse<RecordSetLength>;
+type Request = StreamFetchRequest<ByteBuf>;
+/// With the length of the record set in place of the set, whose bytes are sent right behind it without being copied.
+type Response = StreamFetchResponse<i32>;
 
 struct Stream {
     shared: Arc<Shared>,
     sender: Sender,
     header: RequestHeader,
-    topic: String,
-    partition: u32,
     id: u32,
     log: Arc<PartitionLog>,
     max_bytes: usize,
@@ -62,7 +63,7 @@ impl From<ErrorCode> for StreamEnd {
 const MAX_STREAMS: usize = 4096;
 
 /// Starts the stream that a client asks for.
-pub(super) async fn start(connection: &mut Connection, header: RequestHeader, request: Request) -> std::io::Result<()> {
+pub(super) fn start(connection: &mut Connection, request: Request, header: RequestHeader) -> io::Result<Option<Reply>> {
     connection.acknowledged.retain(|_, stream| !stream.is_closed());
     let log = if connection.acknowledged.len() < MAX_STREAMS {
         let log = connection.shared.catalog.log(&request.topic, request.partition);
@@ -73,12 +74,7 @@ pub(super) async fn start(connection: &mut Connection, header: RequestHeader, re
     };
     let log = match log {
         Ok(log) => log,
-        Err(code) => {
-            let reply = Reply::new(&header, &error_response(request.topic, request.partition, 0, code))?;
-            // If the client has gone, the next read fails.
-            let _ = connection.sender.send(reply).await;
-            return Ok(());
-        }
+        Err(code) => return Reply::new(&header, &error_response(request.topic, request.partition, 0, code)).map(Some),
     };
     connection.last_stream = connection.last_stream.wrapping_add(1);
     let id = connection.last_stream;
@@ -88,8 +84,6 @@ pub(super) async fn start(connection: &mut Connection, header: RequestHeader, re
         shared: connection.shared.clone(),
         sender: connection.sender.clone(),
         header,
-        topic: request.topic.clone(),
-        partition: request.partition,
         id,
         tip: log.follow(),
         log,
@@ -98,14 +92,15 @@ pub(super) async fn start(connection: &mut Connection, header: RequestHeader, re
         stop: connection.stop.clone(),
     };
     connection.shared.tasks.spawn(stream.run(request));
-    Ok(())
+    Ok(None)
 }
 
 impl Stream {
     async fn run(mut self, request: Request) {
         if let Err(StreamEnd::Error(code)) = self.work(request).await {
             debug!(partition = %self.log.id(), error = %code, "a stream ends");
-            let response = error_response(self.topic.clone(), self.partition, self.id, code);
+            let partition = self.log.id();
+            let response = error_response(partition.topic.clone(), partition.number, self.id, code);
             if let Ok(reply) = Reply::new(&self.header, &response) {
                 // The stream ends in any case.
                 let _ = self.sender.send(reply).await;
@@ -128,14 +123,8 @@ impl Stream {
             return Err(ErrorCode::Other(message).into());
         }
         loop {
-            let (read_to, sent) = match chain.take() {
-                None => self.send_stored(next).await?,
-                Some(running) => {
-                    let (running, read_to, sent) = self.send_answer(running, next).await?;
-                    chain = Some(running);
-                    (read_to, sent)
-                }
-            };
+            let (read_to, sent);
+            (chain, read_to, sent) = self.send_next(chain, next).await?;
             next = if sent { self.next_acknowledged().await? } else { self.next_stored(read_to).await? };
         }
     }
@@ -160,42 +149,29 @@ impl Stream {
         Ok(chain.map(|chain| RunningChain::new(chain, self.max_bytes)))
     }
 
-    /// Sends stored batches from `from` on. Says how far it read and whether it sent anything.
-    async fn send_stored(&mut self, from: i64) -> Result<(i64, bool), StreamEnd> {
-        let log = self.log.clone();
-        let max_bytes = self.max_bytes.min(MAX_ANSWER_BYTES);
-        if from >= log.tip().end {
-            return Ok((from, false));
-        }
-        let read = self.shared.blocking(move || log.read(from, max_bytes)).await;
-        let read = read.ok_or(ErrorCode::UnknownServerError)?.map_err(|error| {
-            warn!(%error, "a stream cannot be read on");
-            error.code()
-        })?;
-        if read.data.is_empty() {
-            return Ok((from, false));
-        }
-        self.send(ErrorCode::None, 0, read.data).await?;
-        Ok((read.next, true))
-    }
-
-    /// Sends what the SmartModules make of the log from `from` on.
-    async fn send_answer(
-        &mut self,
-        mut chain: RunningChain,
+    /// Sends what comes from `from` on: stored batches, or what the SmartModules make of them. Gives the chain back, says how far
+    /// it read and whether it sent anything.
+    async fn send_next(
+        &self,
+        mut chain: Option<RunningChain>,
         from: i64,
-    ) -> Result<(RunningChain, i64, bool), StreamEnd> {
+    ) -> Result<(Option<RunningChain>, i64, bool), StreamEnd> {
         if from >= self.log.tip().end {
             return Ok((chain, from, false));
         }
-        let (log, stop) = (self.log.clone(), self.stop.clone());
+        let (log, stop, max_bytes) = (self.log.clone(), self.stop.clone(), self.max_bytes.min(MAX_ANSWER_BYTES));
         let work = move || {
-            let answer = chain.next_output(&log, from, &stop);
+            let answer = match &mut chain {
+                Some(chain) => chain.next_output(&log, from, &stop),
+                None => log.read(from, max_bytes).map(ChainOutput::from).map_err(|error| {
+                    warn!(%error, "a stream cannot be read on");
+                    error.code()
+                }),
+            };
             (chain, answer)
         };
-        let done = self.shared.blocking(work).await;
         let broken = || ErrorCode::Other("SmartModule err: its answer cannot be read".into());
-        let (chain, answer) = done.ok_or_else(broken)?;
+        let (chain, answer) = self.shared.blocking(work).await.ok_or_else(broken)?;
         let ChainOutput { batch, error, next } = answer?;
         if self.stop.is_cancelled() {
             return Err(StreamEnd::Gone);
@@ -204,18 +180,20 @@ impl Stream {
             return Ok((chain, next, false));
         }
         let code = error.map_or(ErrorCode::None, |error| ErrorCode::SmartModuleRuntimeError(Box::new(error)));
-        self.send(code, next, batch).await?;
+        // Stored batches say themselves where they end.
+        let next_filter_offset = if chain.is_some() { next } else { 0 };
+        self.send(code, next_filter_offset, batch).await?;
         Ok((chain, next, true))
     }
 
     async fn send(&self, error_code: ErrorCode, next_filter_offset: i64, batches: Bytes) -> Result<(), StreamEnd> {
-        let records = RecordSetLength::of(&batches).map_err(|error| ErrorCode::Other(error.to_string()))?;
+        let records = i32::try_from(batches.len()).map_err(|error| ErrorCode::Other(error.to_string()))?;
         let tip = self.log.tip();
         let response = Response {
-            topic: self.topic.clone(),
+            topic: self.log.id().topic.clone(),
             stream_id: self.id,
             partition: FetchablePartitionResponse {
-                partition_index: self.partition,
+                partition_index: self.log.id().number,
                 error_code,
                 high_watermark: tip.end,
                 next_filter_offset,

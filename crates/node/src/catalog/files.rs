@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use tracing::warn;
+
 use crate::NodeError;
 
 /// Makes a folder and those above it.
@@ -15,14 +17,19 @@ pub(super) fn make_folder(path: &Path) -> Result<(), NodeError> {
     })
 }
 
-/// The entries of a folder, ascending by name, without those whose names are not UTF-8.
+/// The entries of a folder, which is made if it is missing, ascending by name, without those whose names are not UTF-8. Removes
+/// what an earlier run left unfinished or gave up.
 pub(super) fn list(folder: &Path) -> Result<Vec<(String, PathBuf)>, NodeError> {
+    make_folder(folder)?;
     let io_error = |source| NodeError::Folder { action: "list", path: folder.to_owned(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io_error)? {
         let path = entry.map_err(io_error)?.path();
-        if let Some(name) = path.file_name().and_then(|name| name.to_str()) {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if !name.starts_with('.') {
             found.push((name.to_owned(), path));
+        } else if let Err(error) = remove(&path) {
+            warn!(path = %path.display(), %error, "could not remove what an earlier run left");
         }
     }
     found.sort_unstable();
@@ -42,11 +49,6 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Waits until a rename in `folder` is on the disk.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
-}
-
-/// Whether a name is of something unfinished or given up, to be removed at the start.
-pub(super) fn is_leftover(name: &str) -> bool {
-    name.starts_with('.')
 }
 
 /// Removes a file or a folder with all that is in it.

@@ -15,16 +15,20 @@ mod modules;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use fluvio_controlplane_metadata::smartmodule::SmartModuleSpec;
 use fluvio_controlplane_metadata::topic::TopicSpec;
 use fluvio_protocol::link::ErrorCode;
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::lock::FolderLock;
 use crate::log::PartitionLog;
+use crate::reason::plain;
 use crate::{Config, NodeError};
 
 pub(crate) use modules::unpack;
@@ -66,10 +70,9 @@ pub(crate) struct Catalog {
     fsync: bool,
     segment_bytes: u64,
     contents: RwLock<Contents>,
-    /// Held while a change is made, so that changes come one after the other.
     change: Mutex<()>,
     version: watch::Sender<u64>,
-    _lock: FolderLock,
+    lock: FolderLock,
 }
 
 impl Catalog {
@@ -84,7 +87,7 @@ impl Catalog {
             contents: RwLock::default(),
             change: Mutex::default(),
             version: watch::Sender::new(1),
-            _lock: lock,
+            lock,
         };
         let contents = Contents { topics: catalog.load_topics()?, modules: catalog.load_modules()? };
         catalog.contents = RwLock::new(contents);
@@ -126,6 +129,18 @@ impl Catalog {
         self.contents().topics.get(topic).map(|topic| topic.spec.clone())
     }
 
+    /// Fails once the data folder is no longer where it was. What is written then may be lost, or belong to another node.
+    pub(crate) fn check_folder(&self) -> Result<(), NodeError> {
+        self.lock.check()
+    }
+
+    /// Held while a change is made, so that changes come one after the other.
+    fn one_change(&self) -> Result<MutexGuard<'_, ()>, Refusal> {
+        let held = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_folder().map_err(failed)?;
+        Ok(held)
+    }
+
     fn contents(&self) -> RwLockReadGuard<'_, Contents> {
         // What is inside is replaced entry by entry; a panic elsewhere leaves it sound.
         self.contents.read().unwrap_or_else(PoisonError::into_inner)
@@ -135,4 +150,13 @@ impl Catalog {
         change(&mut self.contents.write().unwrap_or_else(PoisonError::into_inner));
         self.version.send_modify(|version| *version += 1);
     }
+}
+
+fn storage(error: impl Into<io::Error>) -> Refusal {
+    failed(plain(&error.into()))
+}
+
+fn failed(error: impl fmt::Display) -> Refusal {
+    warn!(%error, "a change of topics or SmartModules failed");
+    Refusal::new(ErrorCode::StorageError, error.to_string())
 }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::PoisonError;
 
 use fluvio_controlplane_metadata::smartmodule::{SmartModulePackageKey, SmartModuleSpec};
 use fluvio_protocol::link::ErrorCode;
-use tracing::{info, warn};
+use tracing::info;
 
-use super::{Catalog, Refusal, files};
+use super::{Catalog, Refusal, files, storage};
 use crate::NodeError;
 use crate::log::compression::gunzip;
 
@@ -25,16 +24,8 @@ pub(crate) fn unpack(gzipped: &[u8]) -> Result<Vec<u8>, String> {
 
 impl Catalog {
     pub(super) fn load_modules(&self) -> Result<BTreeMap<String, SmartModuleSpec>, NodeError> {
-        let folder = self.modules_folder();
-        files::make_folder(&folder)?;
         let mut modules = BTreeMap::new();
-        for (name, path) in files::list(&folder)? {
-            if files::is_leftover(&name) {
-                if let Err(error) = files::remove(&path) {
-                    warn!(path = %path.display(), %error, "could not remove what an earlier run left");
-                }
-                continue;
-            }
+        for (name, path) in files::list(&self.modules_folder())? {
             let unreadable = |reason: String| NodeError::Unreadable { path: path.clone(), reason };
             let id = name.strip_suffix(SUFFIX).ok_or_else(|| unreadable("unknown kind of file".into()))?;
             let bytes = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
@@ -70,7 +61,7 @@ impl Catalog {
         if dry_run {
             return Ok(id);
         }
-        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let _change = self.one_change()?;
         let bytes = serde_json::to_vec(&spec).map_err(storage)?;
         files::replace(&self.module_path(&id), &bytes).map_err(storage)?;
         info!(module = id, bytes = spec.wasm.payload.len(), "stored");
@@ -82,7 +73,7 @@ impl Catalog {
 
     /// Deletes a SmartModule; `name` may be `group/name@version`. Blocks on the disk.
     pub(crate) fn delete_module(&self, name: &str) -> Result<(), Refusal> {
-        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let _change = self.one_change()?;
         let id = SmartModulePackageKey::from_qualified_name(name)
             .map_err(|error| Refusal::new(ErrorCode::SmartModuleError, error.to_string()))?
             .store_id();
@@ -118,9 +109,4 @@ impl Catalog {
     fn module_path(&self, id: &str) -> PathBuf {
         self.modules_folder().join(format!("{id}{SUFFIX}"))
     }
-}
-
-fn storage(error: impl std::fmt::Display) -> Refusal {
-    warn!(%error, "a change of SmartModules failed");
-    Refusal::new(ErrorCode::StorageError, error.to_string())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fluvio_controlplane_metadata::topic::{PartitionMap, ReplicaSpec, TopicSpec};
@@ -11,7 +11,7 @@ use fluvio_sc_schema::shared::validate_resource_name;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Catalog, Refusal, SPU_ID, Topic, files};
+use super::{Catalog, Refusal, SPU_ID, Topic, failed, files, storage};
 use crate::NodeError;
 use crate::log::{LogError, LogOptions, PartitionId, PartitionLog, Retention};
 
@@ -31,16 +31,8 @@ struct Settings {
 
 impl Catalog {
     pub(super) fn load_topics(&self) -> Result<BTreeMap<String, Topic>, NodeError> {
-        let folder = self.topics_folder();
-        files::make_folder(&folder)?;
         let mut topics = BTreeMap::from([(CONSUMER_OFFSET_TOPIC.to_owned(), system_topic())]);
-        for (name, path) in files::list(&folder)? {
-            if files::is_leftover(&name) {
-                if let Err(error) = files::remove(&path) {
-                    warn!(path = %path.display(), %error, "could not remove what an earlier run left");
-                }
-                continue;
-            }
+        for (name, path) in files::list(&self.topics_folder())? {
             let settings = path.join(SETTINGS);
             let unreadable = |reason: String| NodeError::Unreadable { path: settings.clone(), reason };
             let bytes = std::fs::read(&settings).map_err(|error| unreadable(error.to_string()))?;
@@ -99,7 +91,7 @@ impl Catalog {
 
     /// Makes a topic and its logs. Blocks on the disk.
     pub(crate) fn create_topic(&self, name: &str, spec: TopicSpec) -> Result<(), Refusal> {
-        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let _change = self.one_change()?;
         self.check_topic(name, &spec)?;
         let folder = self.topics_folder();
         let made = tempfile::Builder::new().prefix(".new-").tempdir_in(&folder).map_err(storage)?;
@@ -119,7 +111,7 @@ impl Catalog {
                 if let Err(error) = files::remove(&path) {
                     warn!(topic = name, %error, "could not remove what was made of a topic; it is there at the next start");
                 }
-                return Err(storage(error));
+                return Err(failed(error));
             }
         };
         info!(topic = name, partitions = logs.len(), "created");
@@ -131,7 +123,7 @@ impl Catalog {
 
     /// Gives a topic more partitions. Blocks on the disk.
     pub(crate) fn add_partitions(&self, name: &str, count: u32) -> Result<(), Refusal> {
-        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let _change = self.one_change()?;
         let Some(mut topic) = self.contents().topics.get(name).cloned() else {
             return Err(not_found(name));
         };
@@ -155,7 +147,7 @@ impl Catalog {
             _ => ReplicaSpec::new_computed(after, 1, None),
         });
         let path = self.topics_folder().join(name);
-        let logs = self.logs(name, &path, before..after, &topic.spec, PartitionLog::create).map_err(storage)?;
+        let logs = self.logs(name, &path, before..after, &topic.spec, PartitionLog::create).map_err(failed)?;
         files::sync_folder(&path).map_err(storage)?;
         write_settings(&path, &topic.spec)?;
         topic.logs.extend(logs);
@@ -168,7 +160,7 @@ impl Catalog {
 
     /// Deletes a topic, ends its readers, and removes its files. Blocks on the disk.
     pub(crate) fn delete_topic(&self, name: &str, force: bool) -> Result<(), Refusal> {
-        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let _change = self.one_change()?;
         let Some(topic) = self.contents().topics.get(name).cloned() else {
             return Err(not_found(name));
         };
@@ -246,9 +238,4 @@ fn write_settings(folder: &Path, spec: &TopicSpec) -> Result<(), Refusal> {
 
 fn not_found(name: &str) -> Refusal {
     Refusal::new(ErrorCode::TopicNotFound, format!("topic '{name}' not found"))
-}
-
-fn storage(error: impl std::fmt::Display) -> Refusal {
-    warn!(%error, "a change of topics failed");
-    Refusal::new(ErrorCode::StorageError, error.to_string())
 }

@@ -13,17 +13,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use fluvio_protocol::api::Request;
-use fluvio_protocol::link::versions::{ApiVersionKey, ApiVersionsRequest, ApiVersionsResponse, PlatformVersion};
-use fluvio_sc_schema::objects::{
-    ObjectApiCreateRequest, ObjectApiDeleteRequest, ObjectApiListRequest, ObjectApiUpdateRequest, ObjectApiWatchRequest,
-};
+use fluvio_protocol::link::versions::{ApiVersionsResponse, PlatformVersion};
+use fluvio_sc_schema::objects::ObjectApiListRequest;
 use fluvio_sc_schema::{AdminPublicApiKey as Key, TryEncodableFrom};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::connection::{self, Handler};
+use crate::connection::{self, Handler, not_offered, offer};
 use crate::state::Shared;
-use crate::wire::{Incoming, Sender, guarded};
+use crate::wire::{Incoming, Reply, Sender, guarded};
 
 /// The version of the Fluvio platform whose protocol this is.
 const PLATFORM: semver::Version = semver::Version::new(0, 18, 1);
@@ -43,73 +41,35 @@ struct Connection {
 }
 
 /// Serves one client until it goes, the node ends, or it sends what cannot be understood.
-pub(crate) async fn serve<R, W>(shared: Arc<Shared>, host: IpAddr, read: R, write: W) -> io::Result<()>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin + Send + 'static,
-{
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) -> io::Result<()> {
+    let host = stream.local_addr()?.ip();
     let make = |sender, stop| Connection { shared: shared.clone(), sender, host, watches: Arc::default(), stop };
-    connection::serve(&shared, read, write, make).await
+    connection::serve(&shared, stream, make).await
 }
 
 impl Handler for Connection {
-    async fn handle(&mut self, mut incoming: Incoming) -> io::Result<()> {
-        let key = Key::try_from(incoming.header.api_key())?;
-        let version = incoming.header.api_version();
-        let versions = match key {
-            Key::ApiVersion => 0..=ApiVersionsRequest::MAX_API_VERSION,
-            _ => MIN_VERSION..=ObjectApiCreateRequest::MAX_API_VERSION,
-        };
-        incoming.check_version(key, &versions)?;
-        match key {
-            Key::ApiVersion => {
-                let _: ApiVersionsRequest = incoming.decode()?;
-                self.sender.reply(&incoming, &api_versions()).await
-            }
-            Key::Create => {
-                let request = incoming.decode()?;
-                let status = admin::create(&self.shared, request).await?;
-                self.sender.reply(&incoming, &status).await
-            }
-            Key::Delete => {
-                let request = incoming.decode()?;
-                let status = admin::delete(&self.shared, request).await?;
-                self.sender.reply(&incoming, &status).await
-            }
-            Key::Update => {
-                let request = incoming.decode()?;
-                let status = admin::update(&self.shared, request).await?;
-                self.sender.reply(&incoming, &status).await
-            }
-            Key::List => {
-                let request: ObjectApiListRequest = incoming.decode()?;
-                let list = admin::list(&self.shared, self.host, &request, version)?;
-                self.sender.reply(&incoming, &list).await
-            }
-            Key::Watch => {
-                let request: ObjectApiWatchRequest = incoming.decode()?;
-                watch::start(self, incoming.header, &request)
-            }
-            Key::Mirroring => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "a request for mirroring, which this node does not do and does not offer",
-            )),
+    fn offers() -> ApiVersionsResponse {
+        let keys = [Key::Create, Key::Delete, Key::List, Key::Watch, Key::Update];
+        ApiVersionsResponse {
+            // All of them have one version, that of the objects.
+            api_keys: keys.map(|key| offer(key as i16, MIN_VERSION, ObjectApiListRequest::MAX_API_VERSION)).into(),
+            platform_version: PlatformVersion::from(PLATFORM),
+            ..Default::default()
         }
     }
-}
 
-fn api_versions() -> ApiVersionsResponse {
-    let range = |key: Key, max_version| ApiVersionKey { api_key: key as i16, min_version: MIN_VERSION, max_version };
-    ApiVersionsResponse {
-        api_keys: vec![
-            range(Key::Create, ObjectApiCreateRequest::MAX_API_VERSION),
-            range(Key::Delete, ObjectApiDeleteRequest::MAX_API_VERSION),
-            range(Key::List, ObjectApiListRequest::MAX_API_VERSION),
-            range(Key::Watch, ObjectApiWatchRequest::MAX_API_VERSION),
-            range(Key::Update, ObjectApiUpdateRequest::MAX_API_VERSION),
-        ],
-        platform_version: PlatformVersion::from(PLATFORM),
-        ..Default::default()
+    async fn handle(&mut self, incoming: Incoming) -> io::Result<Option<Reply>> {
+        match Key::try_from(incoming.header.api_key())? {
+            Key::Create => incoming.answer(&admin::create(&self.shared, incoming.decode()?).await?),
+            Key::Delete => incoming.answer(&admin::delete(&self.shared, incoming.decode()?).await?),
+            Key::Update => incoming.answer(&admin::update(&self.shared, incoming.decode()?).await?),
+            Key::List => {
+                let version = incoming.header.api_version();
+                incoming.answer(&admin::list(&self.shared, self.host, &incoming.decode()?, version)?)
+            }
+            Key::Watch => watch::start(self, &incoming.decode()?, incoming.header).map(|()| None),
+            key @ (Key::ApiVersion | Key::Mirroring) => Err(not_offered(key)),
+        }
     }
 }
 

@@ -49,7 +49,7 @@ impl Drop for Watcher {
 }
 
 /// Starts the watch that a client asks for.
-pub(super) fn start(connection: &Connection, header: RequestHeader, request: &ObjectApiWatchRequest) -> io::Result<()> {
+pub(super) fn start(connection: &Connection, request: &ObjectApiWatchRequest, header: RequestHeader) -> io::Result<()> {
     if Arc::strong_count(&connection.watches) > MAX_WATCHES {
         return Err(io::Error::other(format!("a connection has at most {MAX_WATCHES} watches")));
     }

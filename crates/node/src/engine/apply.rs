@@ -11,16 +11,17 @@
 
 use bytes::Bytes;
 use fluvio_compression::Compression;
+use fluvio_protocol::Encoder;
 use fluvio_protocol::link::ErrorCode;
 use fluvio_protocol::link::smartmodule::SmartModuleTransformRuntimeError;
-use fluvio_protocol::record::Record;
+use fluvio_protocol::record::{BatchHeader, Record};
 use fluvio_smartengine::SmartModuleChainInstance;
 use fluvio_smartmodule::dataplane::smartmodule::{SmartModuleInput, SmartModuleOutput};
 use tokio_util::sync::CancellationToken;
 
-use crate::log::PartitionLog;
-use crate::log::batch::{self, Header, NewBatch};
+use crate::log::batch::{self, Header};
 use crate::log::records;
+use crate::log::{Chunk, PartitionLog};
 
 const READ_BYTES: usize = 1024 * 1024;
 /// An answer that has output is sent after this many bytes of log, decompressed, so that a client with a large backlog does not
@@ -28,7 +29,6 @@ const READ_BYTES: usize = 1024 * 1024;
 const MAX_LOG_BYTES: usize = 64 * 1024 * 1024;
 /// The size limit of an answer of more than one batch's output, also if the client allows more.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-const NO_TIMESTAMP: i64 = -1;
 
 /// What a chain made of a stretch of the log.
 #[derive(Debug)]
@@ -39,6 +39,13 @@ pub(crate) struct ChainOutput {
     pub(crate) error: Option<SmartModuleTransformRuntimeError>,
     /// The offset behind the last record that was read.
     pub(crate) next: i64,
+}
+
+impl From<Chunk> for ChainOutput {
+    /// The log as it is.
+    fn from(stored: Chunk) -> Self {
+        Self { batch: stored.data, error: None, next: stored.next }
+    }
 }
 
 /// A chain at work on one partition for one consumer.
@@ -83,7 +90,7 @@ impl RunningChain {
                 let shift = output.shift(&header);
                 shifted(&mut made, shift);
                 // Deltas that fit before may not fit now.
-                let bytes = records::encodable(&made.successes).then(|| records::encoded_size(&made.successes));
+                let bytes = records::encodable(&made.successes).then(|| made.successes.write_size(0));
                 let fits = bytes.is_some_and(|bytes| output.bytes + bytes <= self.limit(&output));
                 let bytes = bytes.unwrap_or_default();
                 if !made.successes.is_empty() && !fits {
@@ -208,15 +215,10 @@ impl Output {
             return Ok(ChainOutput { batch: Bytes::new(), error, next });
         }
         let build = || {
-            let raw = records::encode(&self.records)?;
-            let new = NewBatch {
-                base_offset: self.base,
-                last_offset_delta: i32::try_from(self.last_offset_delta).map_err(std::io::Error::other)?,
-                compression: self.compression,
-                first_timestamp: NO_TIMESTAMP,
-                max_timestamp: NO_TIMESTAMP,
-            };
-            new.build(&raw)
+            let last_offset_delta = i32::try_from(self.last_offset_delta).map_err(std::io::Error::other)?;
+            let mut header = BatchHeader { last_offset_delta, ..Default::default() };
+            header.set_compression(self.compression);
+            batch::build(self.base, header, &self.records)
         };
         let batch =
             build().map_err(|error| ErrorCode::Other(format!("cannot encode the SmartModule's answer: {error}")))?;

@@ -43,11 +43,22 @@ impl Engine {
             Some(EngineError::StoreMemoryExceeded { requested, max, .. }) => {
                 ErrorCode::SmartModuleMemoryLimitExceeded { requested: *requested as u64, max: *max as u64 }
             }
-            _ => ErrorCode::SmartModuleChainInitError(error.to_string()),
+            _ => not_initialized(&format!("{error:#}"), error.to_string()),
         })?;
         look_back::show(&mut chain, log)?;
         Ok(Some(chain))
     }
+}
+
+/// The error of a chain that could not be initialized, from all its causes and the last. If the system gave no memory to run a
+/// module, which the engine says only in words, nothing is wrong with the module.
+fn not_initialized(causes: &str, reason: String) -> ErrorCode {
+    if ["mmap failed", "mprotect failed", "Cannot allocate memory"].iter().any(|words| causes.contains(words)) {
+        return ErrorCode::Other(format!(
+            "the node has no memory for the SmartModule: {causes}; give it more (`ulimit -v`, the container's limit)"
+        ));
+    }
+    ErrorCode::SmartModuleChainInitError(reason)
 }
 
 fn resolve(

@@ -14,16 +14,16 @@
 //! | 43 | 14 | producer id, its epoch, first sequence: unused |
 //! | 57 | … | records, compressed as a whole |
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use fluvio_compression::Compression;
+use fluvio_protocol::Encoder;
+use fluvio_protocol::record::{BATCH_FILE_HEADER_SIZE, BATCH_PREAMBLE_SIZE, Batch, BatchHeader, RawRecords, Record};
 
 use super::compression::decompress;
 use super::{MAX_BATCH_BYTES, records};
 
 /// Bytes before the records.
-pub(crate) const HEADER_BYTES: usize = 57;
-/// Bytes before those that the length field counts.
-const PREAMBLE_BYTES: usize = 12;
+pub(crate) const HEADER_BYTES: usize = BATCH_FILE_HEADER_SIZE;
 const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
 const CRC_FROM: usize = 21;
@@ -75,7 +75,7 @@ impl Header {
         let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
         let i64_at = |at: usize| i64::from_be_bytes(std::array::from_fn(|i| bytes[at + i]));
         let i32_at = |at: usize| i32::from_be_bytes(std::array::from_fn(|i| bytes[at + i]));
-        let length = usize::try_from(i32_at(8)).ok()? + PREAMBLE_BYTES;
+        let length = usize::try_from(i32_at(8)).ok()? + BATCH_PREAMBLE_SIZE;
         (length >= HEADER_BYTES).then_some(Self {
             base_offset: i64_at(0),
             attributes: i16::from_be_bytes([bytes[21], bytes[22]]),
@@ -162,42 +162,22 @@ pub(crate) fn raw_records(batch: &[u8], header: &Header) -> std::io::Result<Vec<
     decompress(compression, bytes).map(std::borrow::Cow::into_owned)
 }
 
-/// The header of a new batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NewBatch {
-    pub(crate) base_offset: i64,
-    pub(crate) last_offset_delta: i32,
-    pub(crate) compression: Compression,
-    pub(crate) first_timestamp: i64,
-    pub(crate) max_timestamp: i64,
-}
-
-impl NewBatch {
-    /// The bytes of the batch. `raw` are encoded records with their count, not yet compressed.
-    pub(crate) fn build(&self, raw: &[u8]) -> std::io::Result<Bytes> {
-        let records = match self.compression {
-            Compression::None => None,
-            compression => Some(compression.compress(raw).map_err(std::io::Error::other)?),
-        };
-        let records = records.as_deref().unwrap_or(raw);
-        let length = i32::try_from(HEADER_BYTES - PREAMBLE_BYTES + records.len())
-            .map_err(|_| std::io::Error::other("the batch would be larger than 2 GiB"))?;
-        let mut out = BytesMut::with_capacity(HEADER_BYTES + records.len());
-        out.put_i64(self.base_offset);
-        out.put_i32(length);
-        out.put_i32(-1);
-        out.put_u8(MAGIC);
-        out.put_u32(0);
-        out.put_i16(self.compression as i16);
-        out.put_i32(self.last_offset_delta);
-        out.put_i64(self.first_timestamp);
-        out.put_i64(self.max_timestamp);
-        out.put_i64(-1);
-        out.put_i16(-1);
-        out.put_i32(-1);
-        out.put_slice(records);
-        let crc = crc32c::crc32c(&out[CRC_FROM..]);
-        out[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
-        Ok(out.freeze())
+/// A new batch with this header, apart from its checksum. `records` must be [encodable](records::encodable).
+pub(crate) fn build(base_offset: i64, header: BatchHeader, records: &Vec<Record>) -> std::io::Result<Bytes> {
+    let mut raw = Vec::with_capacity(records.write_size(0));
+    records.encode(&mut raw, 0)?;
+    let mut batch = Batch::<RawRecords>::default();
+    batch.base_offset = base_offset;
+    batch.header = header;
+    let records = match batch.get_compression().map_err(std::io::Error::other)? {
+        Compression::None => Bytes::from(raw),
+        compression => compression.compress(&raw).map_err(std::io::Error::other)?,
+    };
+    if records.len() > i32::MAX as usize - HEADER_BYTES {
+        return Err(std::io::Error::other("the batch would be larger than 2 GiB"));
     }
+    *batch.mut_records() = RawRecords(records);
+    let mut out = Vec::with_capacity(batch.write_size(0));
+    batch.encode(&mut out, 0)?;
+    Ok(out.into())
 }

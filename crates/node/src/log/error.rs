@@ -1,16 +1,17 @@
 //! Errors of a partition's log. Each names the file and the next step.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fluvio_protocol::link::ErrorCode;
 
 use super::PartitionId;
+use crate::reason::plain;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The operating system refused something.
-    #[error("partition {partition}: cannot {action} {}: {source}", path.display())]
+    #[error("partition {partition}: cannot {action} {}: {}", path.display(), plain(source))]
     Io { partition: PartitionId, action: &'static str, path: PathBuf, source: io::Error },
     /// Stored bytes are not what was written, and more than a torn tail.
     #[error(
@@ -27,6 +28,12 @@ pub enum LogError {
         offset: i64,
         what: &'static str,
     },
+    /// A file is no longer where it was.
+    #[error(
+        "partition {partition}: {} was removed or replaced while the node ran: the partition takes nothing more. Put the file \
+         back as it was, or restart the node", path.display()
+    )]
+    Lost { partition: PartitionId, path: PathBuf },
     /// A write failed and could not be undone: the partition takes no more.
     #[error("partition {partition}: an earlier write failed halfway and could not be undone; restart the node")]
     Failed { partition: PartitionId },
@@ -45,6 +52,12 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// The error of an action on a file or folder that the operating system refused.
+    pub(crate) fn io(partition: &PartitionId, action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let (partition, path) = (partition.clone(), path.to_owned());
+        move |source| Self::Io { partition: partition.clone(), action, path: path.clone(), source }
+    }
+
     /// The error code for a client whose read failed.
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
@@ -54,10 +67,5 @@ impl LogError {
             Self::Deleted { .. } => ErrorCode::TopicDeleted,
             error => ErrorCode::Other(error.to_string()),
         }
-    }
-
-    /// Whether the disk is full.
-    pub(crate) fn is_storage_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
     }
 }

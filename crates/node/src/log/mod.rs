@@ -24,7 +24,7 @@ mod tests;
 
 pub use error::LogError;
 pub use partition::PartitionId;
-pub(crate) use partition::{LogOptions, PartitionLog, Retention, Tip};
+pub(crate) use partition::{Chunk, LogOptions, PartitionLog, Retention, Tip};
 
 /// The largest batch that the log takes, in bytes as sent, and the most that its records may take decompressed.
 ///

@@ -6,8 +6,6 @@
 //! Their values must fit in 32 bits: the protocol's own encoder, which clients, modules and the engine use, never ends on
 //! a greater one.
 
-use bytes::BufMut;
-use fluvio_protocol::Encoder;
 use fluvio_protocol::record::Record;
 
 /// Whether `raw` is exactly `count` well-formed records and nothing more. One walk over the framing, no allocation.
@@ -69,30 +67,7 @@ fn varint(rest: &mut &[u8]) -> Option<i64> {
     None
 }
 
-fn put_varint(out: &mut Vec<u8>, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
-}
-
-fn varint_size(value: i64) -> usize {
-    let zigzag = ((value << 1) ^ (value >> 63)) as u64;
-    (64 - (zigzag | 1).leading_zeros() as usize).div_ceil(7)
-}
-
-fn body_size(record: &Record) -> usize {
-    let bytes = |length: usize| varint_size(length as i64) + length;
-    record.preamble.write_size(0)
-        + 1
-        + record.key.as_ref().map_or(0, |key| bytes(key.len()))
-        + bytes(record.value.len())
-        + varint_size(record.headers)
-}
-
-/// Whether [`encoded_size`] and [`encode`] can be used: all numbers of all records fit in 32 bits.
+/// Whether the protocol's encoder can be used: all numbers of all records fit in 32 bits.
 pub(crate) fn encodable(records: &[Record]) -> bool {
     let fits = |record: &Record| {
         [record.timestamp_delta(), record.offset_delta(), record.headers].into_iter().all(|it| small(it).is_some())
@@ -100,43 +75,22 @@ pub(crate) fn encodable(records: &[Record]) -> bool {
     records.iter().all(fits)
 }
 
-/// How many bytes `records`, which must be [`encodable`], take in a batch, count included.
-pub(crate) fn encoded_size(records: &[Record]) -> usize {
-    let one = |record| {
-        let body = body_size(record);
-        varint_size(body as i64) + body
-    };
-    4 + records.iter().map(one).sum::<usize>()
-}
-
-/// The bytes of `records`, which must be [`encodable`], in a batch, count included. Equal to the protocol crate's own, which goes byte by byte.
-pub(crate) fn encode(records: &[Record]) -> Result<Vec<u8>, std::io::Error> {
-    let mut out = Vec::with_capacity(encoded_size(records));
-    out.put_i32(i32::try_from(records.len()).map_err(|_| std::io::Error::other("too many records for one batch"))?);
-    for record in records {
-        put_varint(&mut out, body_size(record) as i64);
-        record.preamble.encode(&mut out, 0)?;
-        match &record.key {
-            None => out.push(0),
-            Some(key) => {
-                out.push(1);
-                put_varint(&mut out, key.len() as i64);
-                out.extend_from_slice(key);
-            }
-        }
-        put_varint(&mut out, record.value.len() as i64);
-        out.extend_from_slice(&record.value);
-        put_varint(&mut out, record.headers);
-    }
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
+    use fluvio_protocol::Encoder;
     use fluvio_protocol::record::RecordData;
     use proptest::prelude::*;
 
     use super::*;
+
+    fn put_varint(out: &mut Vec<u8>, value: i64) {
+        let mut rest = ((value << 1) ^ (value >> 63)) as u64;
+        while rest >= 0x80 {
+            out.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        out.push(rest as u8);
+    }
 
     fn any_record() -> impl Strategy<Value = Record> {
         let bytes = || proptest::collection::vec(any::<u8>(), 0..300);
@@ -154,16 +108,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn equals_the_protocol_crate_and_is_well_formed(records in proptest::collection::vec(any_record(), 0..20)) {
-            let mut expected = Vec::new();
-            records.encode(&mut expected, 0).unwrap();
-            let ours = encode(&records).unwrap();
-            prop_assert_eq!(&ours, &expected);
-            prop_assert_eq!(ours.len(), encoded_size(&records));
+        fn what_the_protocol_crate_writes_is_well_formed(records in proptest::collection::vec(any_record(), 0..20)) {
+            let mut raw = Vec::new();
+            records.encode(&mut raw, 0).unwrap();
+            prop_assert_eq!(raw.len(), records.write_size(0));
             prop_assert!(encodable(&records));
-            prop_assert!(well_formed(&ours, records.len()));
-            prop_assert!(!well_formed(&ours, records.len() + 1));
-            prop_assert!(!well_formed(&ours[..ours.len() - 1], records.len()));
+            prop_assert!(well_formed(&raw, records.len()));
+            prop_assert!(!well_formed(&raw, records.len() + 1));
+            prop_assert!(!well_formed(&raw[..raw.len() - 1], records.len()));
         }
 
         #[test]

@@ -58,6 +58,7 @@ pub(super) fn scan(segment: &mut Segment, last: bool) -> io::Result<ScanResult> 
     Ok(ScanResult::Whole(next))
 }
 
+/// The bytes of a file from a position on, read a stretch at a time.
 struct ReadBuffer<'a> {
     file: &'a File,
     length: u64,
@@ -66,25 +67,29 @@ struct ReadBuffer<'a> {
 }
 
 impl ReadBuffer<'_> {
-    /// Parses at `at`, reading on as far as the entry needs and the file goes.
+    /// The bytes from `at` on: `needed` of them or more, or all to the end of the file.
+    fn at(&mut self, at: u64, needed: usize) -> io::Result<&[u8]> {
+        let left = usize::try_from(self.length.saturating_sub(at)).unwrap_or(usize::MAX);
+        let skip = usize::try_from(at - self.from).unwrap_or(usize::MAX).min(self.bytes.len());
+        if self.bytes.len() - skip >= needed.min(left) {
+            return Ok(&self.bytes[skip..]);
+        }
+        self.bytes.drain(..skip);
+        self.from = at;
+        let have = self.bytes.len();
+        self.bytes.resize(needed.max(READ_BYTES).min(left), 0);
+        self.file.read_exact_at(&mut self.bytes[have..], at + have as u64)?;
+        Ok(&self.bytes)
+    }
+
+    /// What is at `at`.
     fn parse(&mut self, at: u64) -> io::Result<Parsed> {
+        let mut needed = 0;
         loop {
-            let skip = usize::try_from(at - self.from).unwrap_or(usize::MAX);
-            let parsed = Parsed::read(self.bytes.get(skip..).unwrap_or_default());
-            let Parsed::Short(needed) = parsed else {
-                return Ok(parsed);
-            };
-            let end = self.from + self.bytes.len() as u64;
-            if end >= self.length {
-                return Ok(parsed);
+            match Parsed::read(self.at(at, needed)?) {
+                Parsed::Short(more) if more > needed => needed = more,
+                parsed => return Ok(parsed),
             }
-            self.bytes.drain(..skip.min(self.bytes.len()));
-            self.from = at;
-            let have = self.bytes.len();
-            let left = usize::try_from(self.length - at).unwrap_or(usize::MAX);
-            let want = needed.max(READ_BYTES).min(left);
-            self.bytes.resize(want.max(have), 0);
-            self.file.read_exact_at(&mut self.bytes[have..], at + have as u64)?;
         }
     }
 }
@@ -97,11 +102,11 @@ impl ReadBuffer<'_> {
 /// a part of it. Where no head was written it tries every byte. It reads a bounded number of bytes for what looks like
 /// entries there; at the bound the answer is yes, since nothing may be cut that was not checked.
 fn later_append_behind(file: &File, from: u64, length: u64, next: i64) -> io::Result<bool> {
-    let mut heads = Heads { file, length, from, bytes: Vec::new() };
+    let mut heads = ReadBuffer { file, length, from, bytes: Vec::new() };
     let mut left = (length - from).saturating_mul(MOST_VERIFIED);
     let mut at = from;
     let mut by_length = true;
-    while let Some(head) = heads.at(at)? {
+    while let Some(head) = heads.at(at, HEAD)?.get(..HEAD) {
         let Some(header) = entry::may_begin(head) else {
             by_length = false;
             at += 1;
@@ -132,30 +137,4 @@ fn later_append_behind(file: &File, from: u64, length: u64, next: i64) -> io::Re
         at = if sound || by_length { end } else { at + 1 };
     }
     Ok(false)
-}
-
-/// The bytes at which entries may begin, read a stretch at a time.
-struct Heads<'a> {
-    file: &'a File,
-    length: u64,
-    from: u64,
-    bytes: Vec<u8>,
-}
-
-impl Heads<'_> {
-    /// The bytes from `at` on that show whether an entry may begin there; `None` if there are too few.
-    fn at(&mut self, at: u64) -> io::Result<Option<&[u8]>> {
-        let skipped = |from: u64| usize::try_from(at - from).unwrap_or(usize::MAX);
-        if skipped(self.from).saturating_add(HEAD) > self.bytes.len() {
-            let want = usize::try_from(self.length.saturating_sub(at)).unwrap_or(usize::MAX).min(READ_BYTES);
-            if want < HEAD {
-                return Ok(None);
-            }
-            self.bytes.resize(want, 0);
-            self.file.read_exact_at(&mut self.bytes, at)?;
-            self.from = at;
-        }
-        let skip = skipped(self.from);
-        Ok(self.bytes.get(skip..skip + HEAD))
-    }
 }

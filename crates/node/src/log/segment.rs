@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::place::FileId;
+
 /// Bytes before the first entry.
 pub(super) const HEADER_BYTES: u64 = 16;
 const MAGIC: [u8; 8] = *b"isolog\0\x01";
@@ -19,6 +21,8 @@ const INDEX_STEP: u64 = 64 * 1024;
 pub(super) struct Segment {
     pub(super) base: i64,
     pub(super) path: PathBuf,
+    /// Which file `path` led to when it was opened.
+    id: FileId,
     file: Option<Arc<File>>,
     /// Bytes of whole entries and the header: where the next entry goes.
     pub(super) size: u64,
@@ -36,7 +40,12 @@ impl Segment {
             file.sync_all()?;
             File::open(folder)?.sync_all()?;
         }
-        Ok(Self { base, path, file: Some(Arc::new(file)), size: HEADER_BYTES, index: Vec::new() })
+        Self::new(base, path, file)
+    }
+
+    fn new(base: i64, path: PathBuf, file: File) -> io::Result<Self> {
+        let id = FileId::of(&file.metadata()?);
+        Ok(Self { base, path, id, file: Some(Arc::new(file)), size: HEADER_BYTES, index: Vec::new() })
     }
 
     /// Opens a file whose header is sound; its entries are still to be noted. `None` if the header is not.
@@ -48,8 +57,12 @@ impl Segment {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         }
-        let sound = found == header(base);
-        Ok(sound.then(|| Self { base, path, file: Some(Arc::new(file)), size: HEADER_BYTES, index: Vec::new() }))
+        if found == header(base) { Self::new(base, path, file).map(Some) } else { Ok(None) }
+    }
+
+    /// Whether its path still leads to its file.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.id.is_at(&self.path)
     }
 
     /// The file, if it is open.

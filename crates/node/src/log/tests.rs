@@ -1,16 +1,16 @@
 //! The log against a plain model, and against every way of being torn or damaged.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use fluvio_compression::Compression;
-use fluvio_protocol::record::Record;
+use fluvio_protocol::record::{BatchHeader, Record};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::batch::{self, Header, NewBatch};
-use super::partition::Chunk;
-use super::{LogError, LogOptions, PartitionId, PartitionLog, Retention, records};
+use super::batch::{self, Header};
+use super::{Chunk, LogError, LogOptions, PartitionId, PartitionLog, Retention};
 
 mod retention;
 mod torn;
@@ -29,14 +29,16 @@ fn open(folder: &Path) -> PartitionLog {
 /// A batch of `count` records with values of `bytes` bytes that no other has.
 fn batch(seed: usize, count: usize, bytes: usize, compression: Compression) -> Bytes {
     let records: Vec<Record> = (0..count).map(|n| Record::new(format!("{seed}-{n}-{}", "x".repeat(bytes)))).collect();
-    let new = NewBatch {
-        base_offset: 0,
-        last_offset_delta: count as i32 - 1,
-        compression,
-        first_timestamp: 1_000,
-        max_timestamp: 1_000,
-    };
-    new.build(&records::encode(&records).unwrap()).unwrap()
+    of(records, compression)
+}
+
+/// A batch of these records.
+fn of(records: Vec<Record>, compression: Compression) -> Bytes {
+    let (last_offset_delta, time) = (records.len() as i32 - 1, 1_000);
+    let mut header =
+        BatchHeader { last_offset_delta, first_timestamp: time, max_time_stamp: time, ..Default::default() };
+    header.set_compression(compression);
+    batch::build(0, header, &records).unwrap()
 }
 
 /// What the log stores for a batch.
@@ -52,6 +54,7 @@ fn first_file(folder: &Path) -> PathBuf {
 enum Step {
     Append(Vec<(usize, usize, bool)>),
     Read(usize, usize),
+    Clean,
     Reopen,
 }
 
@@ -60,9 +63,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => proptest::collection::vec(one, 1..5).prop_map(Step::Append),
         3 => (any::<usize>(), 1usize..4_000).prop_map(|(from, bytes)| Step::Read(from, bytes)),
+        1 => Just(Step::Clean),
         1 => Just(Step::Reopen),
     ];
-    proptest::collection::vec(step, 1..40)
+    proptest::collection::vec(step, 1..60)
+}
+
+fn segments(folder: &Path) -> Vec<i64> {
+    super::segment::Segment::list(folder).unwrap().into_iter().map(|(base, _)| base).collect()
 }
 
 /// All batches that a read must give: from the one with `from`, at least one, as many as fit.
@@ -79,16 +87,26 @@ fn expected(model: &[(i64, Vec<u8>)], from: i64, end: i64, max_bytes: usize) -> 
     (data, next)
 }
 
+/// The bytes that batches take on the disk.
+fn stored_bytes(batches: &[(i64, Vec<u8>)]) -> u64 {
+    batches.iter().map(|(_, bytes)| bytes.len() as u64 + 8).sum()
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn appends_reads_and_reopens_equal_a_plain_list(steps in steps(), segment_bytes in 200u64..20_000) {
+    fn it_equals_a_plain_list_that_keeps_its_newest_segments_whole(
+        steps in steps(),
+        segment_bytes in 200u64..20_000,
+        most in proptest::option::of(0u64..20_000),
+    ) {
         let folder = TempDir::new().unwrap();
-        let options = LogOptions { segment_bytes, ..OPTIONS };
+        let options = LogOptions { segment_bytes, retention: Retention { age: None, bytes: most }, ..OPTIONS };
         let mut log = open_with(folder.path(), options).unwrap();
+        // What is kept.
         let mut model: Vec<(i64, Vec<u8>)> = Vec::new();
-        let (mut end, mut seed) = (0i64, 0);
+        let (mut start, mut end, mut seed) = (0i64, 0i64, 0);
         for step in steps {
             match step {
                 Step::Append(sizes) => {
@@ -102,13 +120,10 @@ proptest! {
                         end += count as i64;
                         batches.push(batch);
                     }
-                    let appended = log.append(&batches).unwrap();
-                    prop_assert_eq!((appended.base, appended.end), (base, end));
-                    prop_assert_eq!(log.tip().end, end);
-                    prop_assert_eq!(log.tip().bytes, model.iter().map(|(_, bytes)| bytes.len() as u64 + 8).sum::<u64>());
+                    prop_assert_eq!(log.append(&batches).unwrap(), base..end);
                 }
                 Step::Read(from, max_bytes) => {
-                    let from = (from as u64 % (end as u64 + 2)) as i64;
+                    let from = start - 1 + (from as u64 % (end - start + 3) as u64) as i64;
                     match log.read(from, max_bytes) {
                         Ok(Chunk { data, next }) => {
                             let (whole, last) = expected(&model, from, end, max_bytes);
@@ -121,17 +136,34 @@ proptest! {
                             prop_assert_eq!([&data[..], &rest].concat(), all);
                         }
                         Err(LogError::BeyondEnd { .. }) => prop_assert_eq!(from, end + 1),
+                        Err(LogError::BeforeStart { start: said, .. }) => {
+                            prop_assert_eq!((from, said), (start - 1, start));
+                        }
                         Err(error) => prop_assert!(false, "{}", error),
                     }
+                }
+                Step::Clean => {
+                    let before = segments(folder.path());
+                    start = log.clean(SystemTime::now()).unwrap();
+                    let after = segments(folder.path());
+                    prop_assert!(before.ends_with(&after) && after.first() == Some(&start), "{:?} {:?}", before, after);
+                    // No more than it may keep, unless one segment is left; and no segment less than it could keep.
+                    let bytes_from = |base| stored_bytes(&model[model.partition_point(|(at, _)| *at < base)..]);
+                    let too_many = |base| most.is_some_and(|most| bytes_from(base) > most);
+                    prop_assert!(after.len() == 1 || !too_many(start));
+                    let removed = before.len() - after.len();
+                    prop_assert!(removed == 0 || too_many(before[removed - 1]));
+                    model.retain(|(at, _)| *at >= start);
                 }
                 Step::Reopen => {
                     let before = log.tip();
                     drop(log);
                     log = open_with(folder.path(), options).unwrap();
                     prop_assert_eq!(log.tip(), before);
-                    prop_assert_eq!(log.tip().end, end);
                 }
             }
+            let tip = log.tip();
+            prop_assert_eq!((tip.start, tip.end, tip.bytes), (start, end, stored_bytes(&model)));
         }
     }
 
@@ -163,7 +195,7 @@ fn cut_anywhere_in_the_last_batch_the_others_stay_and_offsets_go_on() {
         let log = open(folder.path());
         assert_eq!(log.tip().end, 5, "cut to {length} of {whole}");
         let appended = log.append(&batches[2..]).unwrap();
-        assert_eq!((appended.base, appended.end), (5, 9));
+        assert_eq!((appended.start, appended.end), (5, 9));
         drop(log);
         assert_eq!(std::fs::read(first_file(folder.path())).unwrap(), bytes);
     }
@@ -308,4 +340,69 @@ fn a_deleted_log_takes_nothing_that_could_reach_its_successor() {
     let refused = log.append(&[batch(2, 2, 10, Compression::None)]);
     assert!(matches!(refused, Err(LogError::Deleted { .. })), "{refused:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_a_start_would_not_find_is_not_acknowledged() {
+    let source = TempDir::new().unwrap();
+    let folder = source.path().join("3");
+    let (file, away) = (first_file(&folder), source.path().join("away"));
+    std::fs::create_dir(&folder).unwrap();
+    let batch = batch(1, 2, 10, Compression::None);
+    let one = std::slice::from_ref(&batch);
+    // With one segment, and where the next batch would begin another.
+    for segment_bytes in [1 << 30, 1] {
+        let log = open_with(&folder, LogOptions { segment_bytes, ..OPTIONS }).unwrap();
+        let before = log.tip();
+        let base = log.append(one).unwrap().start;
+        let bytes = std::fs::read(&file).unwrap();
+        let refused = |what: &str| {
+            let said = log.append(one).unwrap_err();
+            assert!(matches!(said, LogError::Lost { .. }), "{what}: {said}");
+            assert_eq!(log.tip().end, base + 2, "{what}");
+        };
+        std::fs::rename(&folder, &away).unwrap();
+        refused("the folder was moved");
+        std::fs::create_dir(&folder).unwrap();
+        refused("another folder is there");
+        std::fs::write(&file, &bytes).unwrap();
+        std::fs::write(folder.join(format!("{:020}.log", base + 2)), b"other").unwrap();
+        refused("a copy is there");
+        log.clean(SystemTime::now()).unwrap_err();
+        assert_eq!(std::fs::read(folder.join(format!("{:020}.log", base + 2))).unwrap(), b"other");
+        assert_eq!(std::fs::read(&file).unwrap(), bytes, "nothing was written to what is not its own");
+        std::fs::remove_dir_all(&folder).unwrap();
+        // Put back, it goes on, once that was looked at; nothing of what was refused is there.
+        std::fs::rename(&away, &folder).unwrap();
+        assert_eq!(log.clean(SystemTime::now()).unwrap(), before.start);
+        assert_eq!(log.append(one).unwrap(), base + 2..base + 4);
+        let newest = format!("{:020}.log", segments(&folder).last().unwrap());
+        std::fs::remove_file(folder.join(newest)).unwrap();
+        refused_for_good(&log, one);
+        drop(log);
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::create_dir(&folder).unwrap();
+    }
+}
+
+fn refused_for_good(log: &PartitionLog, batches: &[Bytes]) {
+    let end = log.tip().end;
+    for _ in 0..2 {
+        assert!(matches!(log.append(batches), Err(LogError::Lost { .. })));
+    }
+    assert_eq!(log.tip().end, end);
+}
+
+#[test]
+fn a_closed_segment_that_was_unlinked_is_noticed() {
+    let folder = TempDir::new().unwrap();
+    let log = open_with(folder.path(), LogOptions { segment_bytes: 1, ..OPTIONS }).unwrap();
+    for seed in 0..3 {
+        log.append(&[batch(seed, 2, 10, Compression::None)]).unwrap();
+    }
+    std::fs::remove_file(first_file(folder.path())).unwrap();
+    assert!(
+        matches!(log.clean(SystemTime::now()), Err(LogError::Lost { path, .. }) if path == first_file(folder.path()))
+    );
+    refused_for_good(&log, &[batch(9, 2, 10, Compression::None)]);
 }

@@ -1,16 +1,14 @@
 //! Frames from a connection. Memory grows with the bytes that arrive, not with the length that a frame claims.
 
-use std::fmt::Debug;
 use std::io;
-use std::ops::RangeInclusive;
 
 use bytes::{Buf, Bytes, BytesMut};
-use fluvio_protocol::Decoder;
 use fluvio_protocol::api::RequestHeader;
+use fluvio_protocol::{Decoder, Encoder};
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::guarded;
+use super::{Reply, guarded};
 
 /// The largest request. The published client puts all batches that wait for a partition into one, by default up to a
 /// hundred, and bounds only the size of each.
@@ -25,19 +23,14 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    /// Refuses a request `key` whose version is none of `known`: its body would be read as something else.
-    pub(crate) fn check_version(&self, key: impl Debug, known: &RangeInclusive<i16>) -> io::Result<()> {
-        let version = self.header.api_version();
-        if known.contains(&version) {
-            return Ok(());
-        }
-        let message = format!("a request {key:?} of version {version}; known are {} to {}", known.start(), known.end());
-        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+    /// Decodes the body at the request's version.
+    pub(crate) fn decode<R: Decoder>(&self) -> io::Result<R> {
+        guarded(|| R::decode_from(&mut self.body.clone(), self.header.api_version()))
     }
 
-    /// Decodes the body at the request's version.
-    pub(crate) fn decode<R: Decoder>(&mut self) -> io::Result<R> {
-        guarded(|| R::decode_from(&mut self.body, self.header.api_version()))
+    /// The answer, at the request's version.
+    pub(crate) fn answer(&self, response: &impl Encoder) -> io::Result<Option<Reply>> {
+        Reply::new(&self.header, response).map(Some)
     }
 }
 

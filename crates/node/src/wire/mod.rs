@@ -4,14 +4,11 @@
 //! - `frame` reads frames, within bounds
 //! - `guard` decodes what is in them
 //! - `sender` writes them, from any number of tasks
-//! - `set` record sets as bytes
 
 mod frame;
 mod guard;
 mod sender;
-mod set;
 
 pub(crate) use frame::{Frames, Incoming};
 pub(crate) use guard::guarded;
 pub(crate) use sender::{Gone, Reply, Sender};
-pub(crate) use set::{RecordSetBytes, RecordSetLength};

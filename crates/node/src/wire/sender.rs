@@ -9,8 +9,6 @@ use fluvio_protocol::api::RequestHeader;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Incoming;
-
 /// Frames that may wait for a slow client, on one connection.
 const QUEUE: usize = 16;
 
@@ -39,14 +37,6 @@ impl Sender {
     ) -> (Self, impl Future<Output = io::Result<()>>) {
         let (queue, frames) = mpsc::channel(QUEUE);
         (Self { queue }, write_all(sink, frames, settled))
-    }
-
-    /// Answers a request.
-    pub(crate) async fn reply<T: Encoder>(&self, incoming: &Incoming, response: &T) -> io::Result<()> {
-        let reply = Reply::new(&incoming.header, response)?;
-        // If the client has gone, the next read fails.
-        let _ = self.send(reply).await;
-        Ok(())
     }
 
     /// Sends a response. Returns once it is queued.

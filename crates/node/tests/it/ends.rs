@@ -4,12 +4,11 @@ use fluvio::dataplane::api::ResponseMessage;
 use fluvio::dataplane::link::ErrorCode;
 use fluvio::{Compression, Offset};
 use fluvio_spu_schema::produce::ProduceResponse;
-use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 use fluvio_spu_schema::server::stream_fetch::StreamFetchRequest;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
-use crate::hostile::{Raw, Socket, batch_of, frame, request};
+use crate::hostile::{Raw, Socket, batch_of, bounds, frame, request};
 use crate::support::{Running, consume, create_topic, from, produce, values, with_topic, within};
 
 /// The next answer to a produce request; `None` once the connection has ended.
@@ -21,19 +20,13 @@ async fn acknowledged(from: &mut (impl AsyncRead + Unpin)) -> Option<ErrorCode> 
     Some(response.responses[0].partitions[0].error_code.clone())
 }
 
-async fn end(node: &Running, topic: &str) -> i64 {
-    let mut socket = Socket::connect(&node.spu_address).await;
-    let response = within(socket.ask(&FetchOffsetsRequest::new(topic.into(), 0))).await;
-    response.topics[0].partitions[0].last_stable_offset
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_before_the_end_of_a_connection_is_answered() {
     let (_folder, node, _client) = with_topic("target", 1).await;
     let good = frame(&request(batch_of(values(0..5), Compression::None)));
     // The client closes its side; or sends what cannot be understood.
     for last in [&[][..], &[0xff; 4], &[0, 0, 0, 3, 1, 2, 3]] {
-        let before = end(&node, "target").await;
+        let before = bounds(&node, "target").await.1;
         let mut socket = Socket::connect(&node.spu_address).await;
         socket.0.write_all(&[good.repeat(20), last.to_vec()].concat()).await.unwrap();
         if last.is_empty() {
@@ -44,7 +37,7 @@ async fn what_came_before_the_end_of_a_connection_is_answered() {
             assert_eq!(code, ErrorCode::None);
             answers += 1;
         }
-        assert_eq!((answers, end(&node, "target").await - before), (20, 100), "then {last:?}");
+        assert_eq!((answers, bounds(&node, "target").await.1 - before), (20, 100), "then {last:?}");
     }
     node.stop().await;
 }
@@ -77,7 +70,7 @@ async fn a_node_that_ends_acknowledges_all_that_it_stored() {
         stored += within(reader).await.unwrap();
         within(writer).await.unwrap();
         let node = Running::start(folder.path()).await;
-        assert_eq!(end(&node, "target").await, stored, "round {round}");
+        assert_eq!(bounds(&node, "target").await.1, stored, "round {round}");
         node.stop().await;
     }
 }

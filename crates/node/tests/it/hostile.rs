@@ -18,7 +18,7 @@ use fluvio_spu_schema::server::stream_fetch::StreamFetchRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{ONE_PER_BATCH, ad_hoc, consume, from, produce, values, with_topic, within};
+use crate::support::{ONE_PER_BATCH, Running, ad_hoc, consume, from, produce, values, with_topic, within};
 
 /// A client of frames.
 pub(crate) struct Socket(pub(crate) TcpStream);
@@ -42,6 +42,14 @@ impl Socket {
         self.0.read_exact(&mut bytes).await.unwrap();
         bytes
     }
+}
+
+/// Where a topic's partition 0 begins and ends.
+pub(crate) async fn bounds(node: &Running, topic: &str) -> (i64, i64) {
+    let mut socket = Socket::connect(&node.spu_address).await;
+    let found = within(socket.ask(&FetchOffsetsRequest::new(topic.into(), 0))).await;
+    let partition = &found.topics[0].partitions[0];
+    (partition.start_offset, partition.last_stable_offset)
 }
 
 /// A request with its header and length.
@@ -106,7 +114,8 @@ fn sealed(mut batch: Vec<u8>) -> Vec<u8> {
     batch
 }
 
-async fn produced(socket: &mut Socket, records: Vec<u8>) -> ErrorCode {
+/// What the node answers to a batch.
+pub(crate) async fn produced(socket: &mut Socket, records: Vec<u8>) -> ErrorCode {
     let response = within(socket.ask(&request(records))).await;
     response.responses[0].partitions[0].error_code.clone()
 }
@@ -145,8 +154,7 @@ async fn a_batch_that_is_wrong_anywhere_is_refused_whole() {
     }
     assert_eq!(produced(&mut socket, batch(Compression::Lz4)).await, ErrorCode::None);
     assert_eq!(consume(&client, &from("target", 0, Offset::beginning()), 5).await.len(), 5);
-    let log = within(socket.ask(&FetchOffsetsRequest::new("target".into(), 0))).await;
-    assert_eq!(log.topics[0].partitions[0].last_stable_offset, 5);
+    assert_eq!(bounds(&node, "target").await, (0, 5));
     node.stop().await;
 }
 

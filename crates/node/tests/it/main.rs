@@ -7,11 +7,13 @@
 //! | `topics` | made, enlarged, deleted, refused; what clients that are connected see of it |
 //! | `retention` | what goes by size, and what clients see of it |
 //! | `restart` | what is there after an end, a kill, a torn tail; two nodes on one folder |
+//! | `limits` | what a node lacks or loses: readers of its outputs, descriptors, memory, room, its folder |
 //! | `ends` | connections that end, or do not read: what was stored is acknowledged, others go on |
 //! | `hostile` | bytes that no client would send |
 
 mod ends;
 mod hostile;
+mod limits;
 mod modules;
 mod records;
 mod restart;

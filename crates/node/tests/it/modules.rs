@@ -12,8 +12,8 @@ use futures_util::StreamExt;
 use tempfile::TempDir;
 
 use crate::support::{
-    ONE_PER_BATCH, Running, ad_hoc, admin, create_module, error_of, from, predefined, produce, started, take, values,
-    with_topic, within,
+    ONE_PER_BATCH, Running, ad_hoc, admin, create_module, error_of, from, predefined, produce, started, take, through,
+    values, with_topic, within,
 };
 
 /// What [`ONE_PER_BATCH`] said: base offset and number of records of a batch, and the offset that the client gave it.
@@ -59,8 +59,7 @@ async fn each_stored_batch_is_answered_once_in_order() {
         base += *size as i64;
     }
     for invocation in [predefined("one"), ad_hoc(ONE_PER_BATCH)] {
-        let mut config = from("log", 0, Offset::beginning());
-        config.smartmodule(vec![invocation.clone()]);
+        let config = through(vec![invocation.clone()], "log", Offset::beginning());
         let found = answers(&client, &config, expected.len()).await;
         assert_eq!(found.iter().map(|it| (it.1, it.2)).collect::<Vec<_>>(), expected);
         // The client numbers output from the first batch's base on.
@@ -68,8 +67,8 @@ async fn each_stored_batch_is_answered_once_in_order() {
 
         // From a batch's first offset on, and with room for one answer at a time.
         for (at, &(base, _)) in expected.iter().enumerate() {
-            let mut config = from("log", 0, Offset::absolute(base).unwrap());
-            config.smartmodule(vec![invocation.clone()]).max_bytes(30);
+            let mut config = through(vec![invocation.clone()], "log", Offset::absolute(base).unwrap());
+            config.max_bytes(30);
             let found = answers(&client, &config, expected.len() - at).await;
             assert_eq!(found.iter().map(|it| (it.1, it.2)).collect::<Vec<_>>(), expected[at..], "from {base}");
             assert_eq!(
@@ -79,8 +78,7 @@ async fn each_stored_batch_is_answered_once_in_order() {
         }
     }
     // From inside a batch the module is given the whole of it; the client leaves out what it numbers below its start.
-    let mut config = from("log", 0, Offset::absolute(1).unwrap());
-    config.smartmodule(vec![predefined("one")]);
+    let config = through(vec![predefined("one")], "log", Offset::absolute(1).unwrap());
     assert_eq!(answers(&client, &config, 1).await[0], (1, 3, 1));
     node.stop().await;
 }
@@ -88,8 +86,7 @@ async fn each_stored_batch_is_answered_once_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_on_with_what_comes() {
     let (_folder, node, client) = with_topic("log", 1).await;
-    let mut config = from("log", 0, Offset::beginning());
-    config.smartmodule(vec![ad_hoc(ONE_PER_BATCH)]);
+    let config = through(vec![ad_hoc(ONE_PER_BATCH)], "log", Offset::beginning());
     let mut stream = within(client.consumer_with_config(config.build().unwrap())).await.unwrap();
     for round in 0..10 {
         produce(&client, "log", &[values(0..2)], Compression::None).await;
@@ -103,8 +100,8 @@ async fn a_stream_goes_on_with_what_comes() {
 async fn an_answer_that_cannot_fit_is_an_error_and_not_a_gap() {
     let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &batches(), Compression::None).await;
-    let mut config = from("log", 0, Offset::beginning());
-    config.smartmodule(vec![ad_hoc(ONE_PER_BATCH)]).max_bytes(20);
+    let mut config = through(vec![ad_hoc(ONE_PER_BATCH)], "log", Offset::beginning());
+    config.max_bytes(20);
     let error = error_of(&client, &config).await;
     assert!(error.contains("raise max_bytes") && error.contains("offset 0"), "{error}");
     node.stop().await;
@@ -125,8 +122,7 @@ fn picky() -> String {
 async fn batches_without_an_answer_are_passed_over() {
     let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &batches(), Compression::None).await;
-    let mut config = from("log", 0, Offset::beginning());
-    config.smartmodule(vec![ad_hoc(&picky())]);
+    let config = through(vec![ad_hoc(&picky())], "log", Offset::beginning());
     let config = config.build().unwrap();
     let mut stream = within(client.consumer_with_config(config)).await.unwrap();
     // The batches of one (base 3) and of two (base 9).
@@ -142,8 +138,7 @@ async fn chains_run_in_order() {
     let (_folder, node, client) = with_topic("log", 1).await;
     create_module(&client, "one", ONE_PER_BATCH).await;
     produce(&client, "log", &[values(0..5)], Compression::None).await;
-    let mut config = from("log", 0, Offset::beginning());
-    config.smartmodule(vec![predefined("one"), predefined("one")]);
+    let config = through(vec![predefined("one"), predefined("one")], "log", Offset::beginning());
     // The second is given the one record of the first.
     assert_eq!(answers(&client, &config, 1).await, [(0, 0, 1)]);
     node.stop().await;
@@ -166,8 +161,7 @@ async fn modules_that_cannot_run_are_named() {
         (ad_hoc(&refuses), "Error initializing"),
     ];
     for (invocation, wanted) in cases {
-        let mut config = from("log", 0, Offset::beginning());
-        config.smartmodule(vec![invocation]);
+        let config = through(vec![invocation], "log", Offset::beginning());
         let error = error_of(&client, &config).await;
         assert!(error.contains(wanted), "{error} does not say {wanted}");
     }
@@ -246,8 +240,8 @@ async fn a_module_with_state_sees_each_batch_once_whatever_fits() {
     let (_folder, node, client) = with_topic("log", 1).await;
     produce(&client, "log", &batches(), Compression::None).await;
     for max_bytes in [30, 50, 75, 1_000_000] {
-        let mut config = from("log", 0, Offset::beginning());
-        config.smartmodule(vec![ad_hoc(&counting())]).max_bytes(max_bytes);
+        let mut config = through(vec![ad_hoc(&counting())], "log", Offset::beginning());
+        config.max_bytes(max_bytes);
         let calls: Vec<i32> = answers(&client, &config, SIZES.len()).await.into_iter().map(|it| it.2).collect();
         assert_eq!(calls, (1..=SIZES.len() as i32).collect::<Vec<_>>(), "at most {max_bytes} bytes");
     }
@@ -298,8 +292,7 @@ async fn look_back_shows_the_newest_records() {
     for (last, shown) in [(0, 0), (1, 1), (5, 5), (12, 12), (1_000, 22)] {
         let mut invocation = ad_hoc(&looks);
         invocation.params.set_lookback(Some(Lookback::last(last)));
-        let mut config = from("log", 0, Offset::beginning());
-        config.smartmodule(vec![invocation]);
+        let config = through(vec![invocation], "log", Offset::beginning());
         assert_eq!(answers(&client, &config, 1).await[0].2, shown, "last {last}");
     }
     node.stop().await;
@@ -314,8 +307,7 @@ async fn a_failing_record_ends_its_batch_and_not_the_stream() {
         let mut answer = Vec::new();
         passed.encode(&mut answer, 25).unwrap();
         Some(error).encode(&mut answer, 25).unwrap();
-        let mut config = from("log", 0, Offset::beginning());
-        config.smartmodule(vec![ad_hoc(&answering(&answer))]);
+        let config = through(vec![ad_hoc(&answering(&answer))], "log", Offset::beginning());
         let mut stream = within(client.consumer_with_config(config.build().unwrap())).await.unwrap();
         for batch in 0..SIZES.len() {
             if !passed.is_empty() {

@@ -3,11 +3,7 @@
 use fluvio::{Compression, Isolation, Offset, RecordKey};
 use tempfile::TempDir;
 
-use crate::support::{Running, consume, create_topic, error_of, from, produce, take, values, with_topic, within};
-
-fn seen(range: std::ops::Range<usize>) -> Vec<(i64, Option<String>, String)> {
-    range.map(|n| (n as i64, None, format!("value-{n}"))).collect()
-}
+use crate::support::{Running, consume, create_topic, error_of, from, produce, seen, take, values, with_topic, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_start_offset_gives_the_rest_of_the_log() {

@@ -1,40 +1,23 @@
 //! What is there after an end, a kill, a torn tail; two nodes on one folder.
 
-use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
 use fluvio::config::FluvioClusterConfig;
 use fluvio::metadata::spu::SpuSpec;
+use fluvio::metadata::topic::TopicSpec;
 use fluvio::{Compression, Fluvio, Offset};
-use fluvio_spu_schema::server::fetch_offset::FetchOffsetsRequest;
 use isotherm_node::{Config, Node, NodeError};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
 
-use crate::hostile::{Socket, batch_of, frame, request};
+use crate::hostile::{Socket, batch_of, bounds, frame, request};
+use crate::limits::{address, command};
 use crate::support::{
-    ONE_PER_BATCH, Running, admin, consume, create_module, create_topic, from, predefined, produce, values, with_topic,
-    within,
+    ONE_PER_BATCH, Running, admin, consume, create_module, create_topic, from, predefined, produce, seen, through,
+    values, with_topic, within,
 };
-
-fn copy(source: &Path, target: &Path) {
-    std::fs::create_dir_all(target).unwrap();
-    for entry in std::fs::read_dir(source).unwrap() {
-        let entry = entry.unwrap();
-        let to = target.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_survives_a_restart_and_offsets_go_on() {
@@ -48,10 +31,8 @@ async fn everything_survives_a_restart_and_offsets_go_on() {
         }
         produce(&client, "kept", &[values(round * 10..round * 10 + 10)], Compression::Gzip).await;
         let count = round * 10 + 10;
-        let expected: Vec<_> = (0..count).map(|n| (n as i64, None, format!("value-{n}"))).collect();
-        assert_eq!(consume(&client, &from("kept", 0, Offset::beginning()), count).await, expected);
-        let mut config = from("kept", 0, Offset::beginning());
-        config.smartmodule(vec![predefined("one")]);
+        assert_eq!(consume(&client, &from("kept", 0, Offset::beginning()), count).await, seen(0..count));
+        let config = through(vec![predefined("one")], "kept", Offset::beginning());
         assert_eq!(consume(&client, &config, round + 1).await.len(), round + 1);
         node.stop().await;
     }
@@ -63,7 +44,7 @@ async fn segments_follow_one_another() {
     let mut config = Config::new(folder.path()).on_free_ports();
     config.segment_bytes = 2_000;
     let batches: Vec<_> = (0..60).map(|at| values(at * 10..at * 10 + 10)).collect();
-    let expected: Vec<_> = (0..600).map(|n| (n as i64, None, format!("value-{n}"))).collect();
+    let expected = seen(0..600);
     let node = Running::start_with(config.clone()).await;
     let client = node.client().await;
     create_topic(&client, "rolled", 1).await;
@@ -76,27 +57,6 @@ async fn segments_follow_one_another() {
     let client = node.client().await;
     assert_eq!(consume(&client, &from("rolled", 0, Offset::beginning()), 600).await, expected);
     assert_eq!(consume(&client, &from("rolled", 0, Offset::absolute(355).unwrap()), 245).await, expected[355..]);
-    node.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_torn_tail_is_cut_and_the_rest_is_served() {
-    let (folder, node, client) = with_topic("torn", 1).await;
-    produce(&client, "torn", &[values(0..4), values(4..6)], Compression::None).await;
-    // A copy of the folder of a running node is what a kill leaves behind.
-    let killed = TempDir::new().unwrap();
-    copy(folder.path(), killed.path());
-    let segment = killed.path().join("topics/torn/0").join(format!("{:020}.log", 0));
-    let length = std::fs::metadata(&segment).unwrap().len();
-    std::fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(length - 5).unwrap();
-    let other = Running::start(killed.path()).await;
-    let client = other.client().await;
-    produce(&client, "torn", &[values(8..9)], Compression::None).await;
-    let seen: Vec<_> =
-        consume(&client, &from("torn", 0, Offset::beginning()), 5).await.into_iter().map(|it| (it.0, it.2)).collect();
-    let expected = [0, 1, 2, 3, 8].map(|n| format!("value-{n}"));
-    assert_eq!(seen, expected.into_iter().enumerate().map(|(at, value)| (at as i64, value)).collect::<Vec<_>>());
-    other.stop().await;
     node.stop().await;
 }
 
@@ -141,26 +101,6 @@ async fn half_made_and_half_deleted_topics_are_gone() {
     node.stop().await;
 }
 
-/// The program, with its data in `folder`; `shell` is run before it by a shell that it replaces.
-fn command(folder: &Path, shell: &str) -> Command {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", &format!("{shell}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_isotherm-node")])
-        .args(["--listen", "127.0.0.1:0", "--listen-spu", "127.0.0.1:0", "--data"])
-        .arg(folder)
-        .env("RUST_LOG", "warn")
-        .stdout(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
-
-/// The address that a started program says.
-async fn address(child: &mut Child) -> String {
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = within(lines.next_line()).await.unwrap().expect("it says where it listens");
-    line.strip_prefix("listening on ").expect("the documented line").to_owned()
-}
-
 /// Starts the program and gives its address once it says it.
 async fn program(folder: &Path) -> (Child, String) {
     let mut child = command(folder, "").spawn().unwrap();
@@ -169,7 +109,7 @@ async fn program(folder: &Path) -> (Child, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_torn_tail_is_said() {
+async fn a_torn_tail_is_said_and_cut_and_the_rest_is_served() {
     let (folder, node, client) = with_topic("torn", 1).await;
     produce(&client, "torn", &[values(0..4), values(4..6)], Compression::None).await;
     node.stop().await;
@@ -187,6 +127,11 @@ async fn a_torn_tail_is_said() {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(std::fs::read(&segment).unwrap(), whole[..last]);
+    let node = Running::start(folder.path()).await;
+    let client = node.client().await;
+    produce(&client, "torn", &[values(4..5)], Compression::None).await;
+    assert_eq!(consume(&client, &from("torn", 0, Offset::beginning()), 5).await, seen(0..5));
+    node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,34 +144,6 @@ async fn a_missing_partition_stops_the_start() {
     let error = Node::bind(Config::new(folder.path()).on_free_ports()).await.err().expect("it does not start");
     let text = error.to_string();
     assert!(text.contains("hurt-1") && text.contains("folder is missing"), "{text}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_partitions_need_no_setting_of_the_shell() {
-    let folder = TempDir::new().unwrap();
-    let mut child = command(folder.path(), "ulimit -Sn 64; ").spawn().unwrap();
-    let address = address(&mut child).await;
-    let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
-    create_topic(&client, "wide", 100).await;
-    child.start_kill().unwrap();
-    within(child.wait()).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nobody_reads_holds_up_nothing() {
-    let folder = TempDir::new().unwrap();
-    let (_reader, mut writer) = UnixStream::pair().unwrap();
-    writer.set_nonblocking(true).unwrap();
-    while writer.write(b"x").is_ok() {}
-    writer.set_nonblocking(false).unwrap();
-    let mut command = command(folder.path(), "");
-    let mut child = command.env("RUST_LOG", "trace").stderr(OwnedFd::from(writer)).spawn().unwrap();
-    let address = address(&mut child).await;
-    let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
-    create_topic(&client, "unread", 1).await;
-    produce(&client, "unread", &[values(0..4)], Compression::None).await;
-    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGINT).unwrap();
-    assert_eq!(within(child.wait()).await.unwrap().code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,11 +186,10 @@ async fn a_node_killed_under_load_has_all_that_it_acknowledged_in_order() {
 
         let node = Running::start(folder.path()).await;
         let client = node.client().await;
-        let mut socket = Socket::connect(&node.spu_address).await;
-        let log = within(socket.ask(&FetchOffsetsRequest::new("target".into(), 0))).await;
-        let end = log.topics[0].partitions[0].last_stable_offset as usize;
+        let end = bounds(&node, "target").await.1 as usize;
         assert!(end >= expected.len() + acknowledged * 30, "{acknowledged} acknowledged, the log ends at {end}");
         let seen = consume(&client, &from("target", 0, Offset::beginning()), end).await;
+        assert_eq!(within(admin(&client).await.all::<TopicSpec>()).await.unwrap().len(), 1);
         node.stop().await;
         let mut wanted = expected.clone();
         wanted.extend(values(first * 30..first * 30 + end - expected.len()));
@@ -289,28 +205,4 @@ async fn a_node_killed_under_load_has_all_that_it_acknowledged_in_order() {
             node.stop().await;
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_node_has_all_that_it_acknowledged() {
-    let folder = TempDir::new().unwrap();
-    let mut expected = Vec::new();
-    for round in 0..4 {
-        let (mut child, address) = program(folder.path()).await;
-        let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
-        if round == 0 {
-            create_topic(&client, "hard", 1).await;
-        }
-        let batches: Vec<_> = (0..50).map(|at| values(round * 500 + at * 10..round * 500 + at * 10 + 10)).collect();
-        produce(&client, "hard", &batches, Compression::None).await;
-        expected.extend(values(round * 500..round * 500 + 500));
-        child.start_kill().unwrap();
-        within(child.wait()).await.unwrap();
-    }
-    let node = Running::start(folder.path()).await;
-    let client = node.client().await;
-    let seen = consume(&client, &from("hard", 0, Offset::beginning()), expected.len()).await;
-    assert_eq!(seen.into_iter().map(|it| it.2).collect::<Vec<_>>(), expected);
-    assert_eq!(within(admin(&client).await.all::<fluvio::metadata::topic::TopicSpec>()).await.unwrap().len(), 1);
-    node.stop().await;
 }

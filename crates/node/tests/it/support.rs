@@ -125,8 +125,20 @@ pub(crate) fn from(topic: &str, partition: u32, offset: Offset) -> ConsumerConfi
     builder
 }
 
+/// The same from partition 0, through these modules.
+pub(crate) fn through(modules: Vec<SmartModuleInvocation>, topic: &str, offset: Offset) -> ConsumerConfigExtBuilder {
+    let mut builder = from(topic, 0, offset);
+    builder.smartmodule(modules);
+    builder
+}
+
 /// A record as a test compares it: offset, key, value.
 pub(crate) type Seen = (i64, Option<String>, String);
+
+/// The records of [`values`], in a log that begins with them.
+pub(crate) fn seen(range: std::ops::Range<usize>) -> Vec<Seen> {
+    range.map(|n| (n as i64, None, format!("value-{n}"))).collect()
+}
 
 /// Takes `count` records.
 pub(crate) async fn consume(client: &Fluvio, config: &ConsumerConfigExtBuilder, count: usize) -> Vec<Seen> {

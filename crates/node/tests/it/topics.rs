@@ -22,7 +22,8 @@ async fn names(client: &Fluvio) -> Vec<String> {
     found.into_iter().map(|topic| topic.name).collect()
 }
 
-async fn refusal(client: &Fluvio, name: &str, spec: TopicSpec) -> String {
+/// Why a topic is not made.
+pub(crate) async fn refusal(client: &Fluvio, name: &str, spec: TopicSpec) -> String {
     within(admin(client).await.create(name.to_owned(), false, spec)).await.expect_err("refused").to_string()
 }
 

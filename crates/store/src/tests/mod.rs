@@ -1,6 +1,8 @@
 //! The store against a plain model, against damage, and against other consumers.
 
 mod damage;
+mod full;
+mod missing;
 mod opening;
 mod outbox;
 mod place;

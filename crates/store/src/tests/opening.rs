@@ -10,17 +10,13 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use super::super::files::beside;
 use super::super::row::Hasher;
-use super::place::unwrapped;
+use super::place::{reset, unwrapped};
 use super::world::{Place, SMALL, World, expect, open, options, subject};
 use crate::Error;
 use crate::{Options, SqliteStore, StoreReader, Subject};
 
 fn take_over() -> Options {
     Options { take_over: true, ..options() }
-}
-
-fn reset() -> Options {
-    Options { reset: true, ..options() }
 }
 
 #[test]

@@ -6,14 +6,13 @@ use isotherm_engine::commit::Store;
 use isotherm_model::partial::SourceRange;
 use rusqlite::Connection;
 
-use super::world::{Place, SMALL, World, expect, open};
+use super::world::{Place, SMALL, World, begun, expect, open};
 use crate::Error;
 use crate::{LostBatch, LostCause, LostRange};
 
 #[test]
 fn batches_leave_in_order_and_once() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
+    let (place, mut world, mut store) = begun(0..0);
     let mut outbox = store.outbox().unwrap();
     assert_eq!(outbox.oldest(5).unwrap(), []);
     (0..12).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
@@ -45,8 +44,7 @@ fn batches_leave_in_order_and_once() {
 
 #[test]
 fn an_outbox_that_is_not_what_was_written_is_noticed_before_anything_is_copied_or_removed() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
+    let (place, mut world, mut store) = begun(0..0);
     let mut outbox = store.outbox().unwrap();
     (0..12).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
     // A row of another moment: it is sound, and it is not that one.
@@ -80,8 +78,7 @@ fn an_outbox_that_is_not_what_was_written_is_noticed_before_anything_is_copied_o
 
 #[test]
 fn a_copier_and_a_consumer_work_side_by_side() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
+    let (place, mut world, mut store) = begun(0..0);
     let mut outbox = store.outbox().unwrap();
     let (committed, commits) = mpsc::channel::<()>();
     let copier = std::thread::spawn(move || {

@@ -46,6 +46,10 @@ pub(super) fn options() -> Options {
     Options { page_size: 1024, ..Options::default() }
 }
 
+pub(super) fn reset() -> Options {
+    Options { reset: true, ..options() }
+}
+
 pub(super) fn open(path: &Path) -> Result<SqliteStore, Error> {
     SqliteStore::open(path, &subject(), options())
 }

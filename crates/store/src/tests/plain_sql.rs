@@ -6,7 +6,7 @@ use isotherm_engine::results::GroupResult;
 use isotherm_model::time::Utc;
 use rusqlite::{Connection, Row};
 
-use super::world::{Place, SMALL, World, open, subject};
+use super::world::{Place, begun, subject};
 use crate::{Options, SqliteStore, StoreReader, Windows};
 
 /// Decimals as JSON readers have them.
@@ -62,9 +62,7 @@ fn rows<T>(connection: &Connection, sql: &str, read: impl Fn(&Row<'_>) -> rusqli
 
 #[test]
 fn views_give_what_queries_give() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
-    (0..30).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    let (place, _world, _store) = begun(0..30);
     // Beside the consumer, by somebody who only reads.
     let shell = Connection::open(&place.path).unwrap();
     shell.pragma_update(None, "query_only", true).unwrap();

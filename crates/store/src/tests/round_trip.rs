@@ -13,7 +13,7 @@ use isotherm_model::stats::Stats;
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::world::{Place, SMALL, Size, World, ask_reader, expect, open, subject};
+use super::world::{Place, SMALL, Size, World, ask_reader, begun, expect, open, subject};
 use crate::{Options, SqliteStore, StoreReader, Windows};
 
 /// A step of a store's life.
@@ -37,8 +37,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn what_was_committed_comes_back(steps in steps()) {
+    fn what_was_committed_comes_back(steps in steps(), out_of_order: bool) {
         let (place, mut world) = (Place::new(), World::default());
+        world.out_of_order = out_of_order;
         let mut store = Some(open(&place.path).unwrap());
         let mut reader = StoreReader::open(&place.path).unwrap();
         for step in steps {
@@ -67,9 +68,7 @@ pub(super) fn checkpoint(path: &Path) {
 
 #[test]
 fn a_snapshot_stands_still_while_commits_go_on() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
-    world.go_on(1, SMALL, &mut store).unwrap();
+    let (place, mut world, mut store) = begun(1..2);
     let mut reader = StoreReader::open(&place.path).unwrap();
     let snapshot = reader.snapshot().unwrap();
     let (before, totals) = (snapshot.overview(), snapshot.totals().unwrap());
@@ -81,8 +80,7 @@ fn a_snapshot_stands_still_while_commits_go_on() {
 
 #[test]
 fn many_small_chunks_of_sensors_are_put_together() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
+    let (place, mut world, mut store) = begun(0..0);
     let size = Size { windows: 0, sensors: 2 };
     (0..400).for_each(|seed| world.go_on(seed, size, &mut store).unwrap());
     drop(store);
@@ -98,8 +96,7 @@ fn many_small_chunks_of_sensors_are_put_together() {
 
 #[test]
 fn a_large_commit_comes_back() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
+    let (place, mut world, mut store) = begun(0..0);
     world.go_on(7, Size { windows: 0, sensors: 2_000 }, &mut store).unwrap();
     for seed in 8..12 {
         let windows = world.windows.len();
@@ -174,9 +171,7 @@ fn a_commit_of_a_consumer_that_catches_up() {
 
 #[test]
 fn a_full_disk_leaves_the_store_as_it_was() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
-    world.go_on(1, SMALL, &mut store).unwrap();
+    let (place, mut world, mut store) = begun(1..2);
     let large = Size { windows: 400, sensors: 40_000 };
     let mut limit = |pages: i64| {
         store.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();

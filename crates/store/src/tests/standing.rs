@@ -7,13 +7,10 @@ use rusqlite::Connection;
 
 use super::super::files::beside;
 use super::super::schema::{self, Access};
-use super::world::{Place, SMALL, World, ask, ask_reader, expect, open, options, subject};
+use super::place::reset;
+use super::world::{Place, SMALL, World, ask, ask_reader, begun, expect, open, options, subject};
 use crate::Error;
-use crate::{Options, SqliteStore, StoreReader, holder};
-
-fn reset() -> Options {
-    Options { reset: true, ..options() }
-}
+use crate::{SqliteStore, StoreReader, holder};
 
 #[cfg(unix)]
 #[test]
@@ -103,9 +100,7 @@ fn an_empty_log_without_its_database_is_no_hindrance() {
 
 #[test]
 fn whoever_reads_leaves_nothing_behind() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
-    (0..5).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    let (place, mut world, store) = begun(0..5);
     // Of a consumer that was killed.
     let killed = Place::new();
     for ending in ["", "-wal"] {
@@ -149,9 +144,7 @@ fn the_database_of_somebody_else_is_not_even_opened_to_write() {
 
 #[test]
 fn a_closed_store_can_be_read_where_nothing_can_be_written() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
-    (0..5).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    let (place, mut world, store) = begun(0..5);
     drop(store);
     // As for whoever may not write there (the superuser always may).
     let frozen = |path: &Path| Ok((schema::connect(path, Access::Frozen)?, true));
@@ -182,48 +175,4 @@ fn a_closed_store_can_be_read_where_nothing_can_be_written() {
         }
         Err(fault) => assert!(matches!(fault, Error::Changed { .. }), "{fault:?}"),
     }
-}
-
-#[test]
-fn a_store_that_has_been_used_does_not_read_as_unused_when_its_log_is_lost() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
-    world.go_on(1, SMALL, &mut store).unwrap();
-    let first = world.clone();
-    (2..5).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
-    // As after a kill, and without the log.
-    let copy = place.copy();
-    expect(&first, &copy.path);
-    expect(&world, &place.path);
-}
-
-#[test]
-fn whoever_reads_holds_up_no_more_than_the_first_commits() {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
-    let mut reader = Connection::open(&place.path).unwrap();
-    let look = reader.transaction().unwrap();
-    look.query_row("SELECT count(*) FROM manifest", [], |_| Ok(())).unwrap();
-    world.go_on(1, SMALL, &mut store).unwrap();
-    let alone = || place.copy();
-    expect(&World::default(), &alone().path);
-    drop(look);
-    world.go_on(2, SMALL, &mut store).unwrap();
-    expect(&world, &alone().path);
-    // Nor does the next run leave it to the log.
-    let second = world.clone();
-    world.go_on(3, SMALL, &mut store).unwrap();
-    expect(&second, &alone().path);
-    let killed = Place::new();
-    for file in place.files() {
-        std::fs::copy(
-            beside(&place.path, &file.replace("store.db", "")),
-            beside(&killed.path, &file.replace("store.db", "")),
-        )
-        .unwrap();
-    }
-    let next = open(&killed.path).unwrap();
-    let copy = killed.copy();
-    expect(&world, &copy.path);
-    drop(next);
 }

@@ -9,7 +9,7 @@ use super::super::files::beside;
 use super::super::lock::Lock;
 use super::super::{open as opening, schema};
 use super::place::unwrapped;
-use super::world::{Place, SMALL, World, expect, open, options, subject};
+use super::world::{Place, SMALL, World, begun, expect, open, options, subject};
 use crate::Error;
 use crate::{Identity, Options, SqliteStore, Subject, holder};
 
@@ -24,14 +24,6 @@ fn reset() -> Options {
 
 /// Damages the identity.
 const OTHER_CLUSTER: &str = "UPDATE identity SET value = replace(value, 'local', 'locax')";
-
-/// A store, its consumer, and what it has committed.
-fn held() -> (Place, World, SqliteStore) {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
-    world.go_on(1, SMALL, &mut store).unwrap();
-    (place, world, store)
-}
 
 /// The consumer has noticed nothing: it holds the store, keeps others out, and goes on.
 #[track_caller]
@@ -52,7 +44,7 @@ fn fenced(world: &World, store: &mut SqliteStore) {
 
 #[test]
 fn a_take_over_that_is_refused_takes_nothing() {
-    let (place, mut world, mut store) = held();
+    let (place, mut world, mut store) = begun(1..2);
     let change = |sql: &str| Connection::open(&place.path).unwrap().execute_batch(sql).unwrap();
     let other = Subject::new("other", "local", &Settings::default());
     let error = SqliteStore::open(&place.path, &other, take_over()).unwrap_err();
@@ -82,7 +74,7 @@ fn a_take_over_that_is_refused_takes_nothing() {
 
 #[test]
 fn a_consumer_that_hangs_in_a_commit_is_named_and_keeps_its_store() {
-    let (place, mut world, mut store) = held();
+    let (place, mut world, mut store) = begun(1..2);
     let hangs = Connection::open(&place.path).unwrap();
     hangs.execute_batch("BEGIN IMMEDIATE").unwrap();
     for options in [take_over(), reset()] {
@@ -102,7 +94,7 @@ fn a_consumer_that_hangs_in_a_commit_is_named_and_keeps_its_store() {
 #[test]
 fn whoever_goes_on_with_a_damaged_store_is_fenced_by_its_reset() {
     for damage in [OTHER_CLUSTER, "CREATE TABLE other (x)", "PRAGMA user_version = 77"] {
-        let (place, world, mut zombie) = held();
+        let (place, world, mut zombie) = begun(1..2);
         let mut outbox = zombie.outbox().unwrap();
         Connection::open(&place.path).unwrap().execute_batch(damage).unwrap();
         let mut fresh = SqliteStore::open(&place.path, &subject(), reset()).unwrap();
@@ -120,7 +112,7 @@ fn whoever_goes_on_with_a_damaged_store_is_fenced_by_its_reset() {
 
 #[test]
 fn whoever_was_displaced_resets_nothing_and_makes_nothing() {
-    let (place, mut world, store) = held();
+    let (place, mut world, store) = begun(1..2);
     drop(store);
     let mut claim = Some(Lock::take(&place.path).unwrap());
     let mut heir = SqliteStore::open(&place.path, &subject(), take_over()).unwrap();
@@ -147,7 +139,7 @@ fn whoever_was_displaced_resets_nothing_and_makes_nothing() {
 
 #[test]
 fn a_consumer_whose_files_are_not_in_place_writes_nothing() {
-    let (place, mut world, mut store) = held();
+    let (place, mut world, mut store) = begun(1..2);
     for (ending, what) in [("", "database"), (".lock", "lock")] {
         let (there, aside) = (beside(&place.path, ending), beside(&place.path, ".aside"));
         std::fs::rename(&there, &aside).unwrap();

@@ -7,7 +7,7 @@ use isotherm_engine::results::WindowResult;
 use rusqlite::Connection;
 
 use super::place::unwrapped;
-use super::world::{Place, SMALL, Size, World, expect, open, options, subject};
+use super::world::{Place, SMALL, Size, World, begun, expect, open, options, subject};
 use crate::Error;
 use crate::{Options, SqliteStore, StoreReader, Windows};
 
@@ -20,17 +20,9 @@ fn read(reader: &mut StoreReader, which: Windows) -> Result<Vec<WindowResult>, E
     Ok(windows)
 }
 
-/// A store with windows 6 seconds apart at most.
-fn store() -> (Place, World, SqliteStore) {
-    let (place, mut world) = (Place::new(), World::default());
-    let mut store = open(&place.path).unwrap();
-    (0..10).for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
-    (place, world, store)
-}
-
 #[test]
 fn every_question_is_answered_with_the_right_windows() {
-    let (place, world, _store) = store();
+    let (place, world, _store) = begun(0..10);
     let mut reader = StoreReader::open(&place.path).unwrap();
     let all = &world.windows;
     assert!(all.len() > 5);
@@ -61,7 +53,7 @@ fn every_question_is_answered_with_the_right_windows() {
 
 #[test]
 fn a_window_that_is_missing_is_noticed_by_every_question_across_it() {
-    let (place, world, store) = store();
+    let (place, world, store) = begun(0..10);
     drop(store);
     let all = &world.windows;
     for missing in 0..all.len() {
@@ -89,7 +81,7 @@ fn a_window_that_is_missing_is_noticed_by_every_question_across_it() {
 
 #[test]
 fn windows_are_kept_for_as_long_as_is_said() {
-    let (place, mut world, store) = store();
+    let (place, mut world, store) = begun(0..10);
     drop(store);
     for (keep, seeds) in [(90, 10..14), (30, 14..20), (0, 20..24)] {
         let options = Options { keep: Some(Duration::from_secs(keep)), ..options() };
@@ -131,7 +123,7 @@ fn old_windows_are_dropped_in_small_steps() {
 
 #[test]
 fn a_window_never_comes_twice() {
-    let (place, world, mut store) = store();
+    let (place, world, mut store) = begun(0..10);
     let mut back = world.clone();
     back.windows.clear();
     let size = Size { windows: 40, sensors: 0 };

@@ -21,7 +21,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 pub(super) use super::place::{Place, open, options, subject};
-use crate::{Error, LostRange, StoreReader, Waiting, Windows};
+use crate::{Error, LostRange, SqliteStore, StoreReader, Waiting, Windows};
 
 /// What is stored, or is to be.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) dead: Vec<(u64, DeadBatch)>,
     pub(super) dead_next: u64,
     pub(super) lost: Vec<LostRange>,
+    /// Whether windows now and then close after later ones.
+    pub(super) out_of_order: bool,
 }
 
 /// What a commit says beyond the world as it is.
@@ -80,18 +82,27 @@ impl World {
             let window = self.window(&mut random);
             change.windows.push(window.clone());
             self.windows.push(window);
+            self.windows.sort_by_key(|window| window.start);
         }
         let from = *[StartOffset::Beginning, StartOffset::End].choose(&mut random).unwrap();
         let mut maybe = |range: std::ops::Range<i64>| random.random_bool(0.7).then(|| random.random_range(range));
         let partitions = maybe(0..200).and_then(|partitions| u32::try_from(partitions).ok());
+        let closed_until = match maybe(0..3) {
+            _ if !self.out_of_order => maybe(1_000_000..i64::MAX).or(Some(i64::MAX)),
+            Some(0) => maybe(i64::MIN..i64::MAX),
+            _ => maybe(-10_000..100_000),
+        };
+        let is_beyond = |window: &&WindowResult| Some(window.end) > closed_until;
         self.topic = TopicState {
             start: RunStart { from, partitions },
             watermark: maybe(-5..1_000_000),
-            closed_until: maybe(i64::MIN..i64::MAX),
+            closed_until,
+            closed_beyond: self.windows.iter().filter(is_beyond).count() as u64,
             newest: maybe(-5..1_000_000),
             oldest_open: maybe(-5..1_000_000),
             open_windows: maybe(0..100).unwrap_or(0).cast_unsigned(),
             sensors: self.members.iter().map(|(sensor, _)| sensor).collect::<BTreeSet<_>>().len() as u64,
+            bounded: random.random(),
         };
         change
     }
@@ -160,7 +171,10 @@ impl World {
     }
 
     fn window(&self, random: &mut StdRng) -> WindowResult {
-        let start = self.windows.last().map_or(-9_000, |last| last.end + 3_000 * random.random_range(0..3));
+        let last = self.windows.last().map_or(-9_000, |last| last.end);
+        let gap = (-9_000..last).step_by(3_000).find(|start| self.windows.iter().all(|window| window.start != *start));
+        let gap = gap.filter(|_| self.out_of_order && random.random_bool(0.1));
+        let start = gap.unwrap_or_else(|| last + 3_000 * random.random_range(0..3));
         let mut names: Vec<_> = self.groups.iter().map(|group| group.name.clone()).collect();
         names.retain(|_| random.random_bool(0.8));
         names.sort();
@@ -227,7 +241,8 @@ impl World {
     /// What a store drops that keeps windows for so long.
     pub(super) fn drop_older(&mut self, keep: Millis, most: usize) {
         let Some(newest) = self.windows.last().map(|window| window.end) else { return };
-        let old = self.windows.iter().take_while(|window| window.end < newest - keep).count().min(most);
+        let is_old = |window: &WindowResult| window.end < newest - keep && Some(window.end) <= self.topic.closed_until;
+        let old = self.windows.iter().take_while(|window| is_old(window)).count().min(most);
         self.windows.drain(..old);
         self.dropped += old as u64;
     }
@@ -253,6 +268,11 @@ impl World {
             .collect();
         totals.groups.sort_by(|a, b| a.group.cmp(&b.group));
         totals
+    }
+
+    fn closed_beyond(&self) -> Vec<Millis> {
+        let beyond = self.windows.iter().filter(|window| Some(window.end) > self.topic.closed_until);
+        beyond.map(|window| window.start).collect()
     }
 
     /// In what a store's answers differ from this.
@@ -282,6 +302,7 @@ impl World {
         let distinct = self.members.iter().map(|(sensor, _)| sensor).collect::<BTreeSet<_>>().len() as u64;
         let same = self.commits > 0
             && saved.topic == self.topic
+            && saved.closed_beyond == self.closed_beyond()
             && saved.partitions == self.partitions
             && saved.accounts == self.accounts
             && saved.groups == self.groups
@@ -317,6 +338,14 @@ fn note<K: Copy + Ord>(
     key: impl FnOnce(K) -> RangeKey,
 ) {
     change.ranges.push(RangeState { partition, place: place as u32, range: ranges.listed()[place].keyed(key) });
+}
+
+/// A store, its consumer, and what it has committed.
+pub(super) fn begun(seeds: std::ops::Range<u64>) -> (Place, World, SqliteStore) {
+    let (place, mut world) = (Place::new(), World::default());
+    let mut store = open(&place.path).unwrap();
+    seeds.for_each(|seed| world.go_on(seed, SMALL, &mut store).unwrap());
+    (place, world, store)
 }
 
 /// All that a reader can be asked.

@@ -90,11 +90,6 @@ impl FluvioSink {
         let partitioner = Partitioner::new(queues.len(), online);
         Self { queues, partitioner, failure, senders }
     }
-
-    /// How many partitions the topic has.
-    pub fn partitions(&self) -> usize {
-        self.queues.len()
-    }
 }
 
 /// How batches of this topic are compressed.
@@ -118,9 +113,9 @@ async fn send_all<B: Broker>(
     loop {
         let batch = queue.take().await;
         let batch = batch.seal(compression).map_err(|error| ProduceError::Encode(error.to_string()))?;
-        counters.add_sent(batch.messages);
+        counters.sent.add(batch.messages);
         sender.send(&batch).await?;
-        counters.add_acknowledged(batch.messages);
+        counters.acknowledged.add(batch.messages);
     }
 }
 

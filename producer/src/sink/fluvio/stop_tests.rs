@@ -77,9 +77,12 @@ impl Case {
     async fn run(self) -> Seen {
         let (counters, stored, shutdown) = (Arc::new(Counters::default()), Arc::default(), CancellationToken::new());
         let settings = FluvioSettings {
+            cluster: FluvioClusterConfig::new("nowhere:9003"),
+            topic: "sensors".to_owned(),
             batch_size: 4_096,
+            linger: Duration::from_millis(50),
+            compression: None,
             retry_timeout: self.retry_timeout,
-            ..FluvioSettings::new(FluvioClusterConfig::new("nowhere:9003"), "sensors")
         };
         let senders = (0..2).map(|partition| Sender {
             broker: Scripted { first: 3, then: self.then, stored: Arc::clone(&stored) },
@@ -147,15 +150,15 @@ async fn a_broker_that_falls_silent_is_waited_for_as_long_as_a_stop_may_take() {
 async fn a_broker_that_is_slow_is_waited_for_no_longer() {
     // Each batch is acknowledged within its own bound, all that wait are not within that of a stop.
     let then = Then::Slow(Duration::from_secs(9));
-    let retry_timeout = FluvioSettings::RETRY_TIMEOUT;
-    let case = Case { then, count: None, retry_timeout, stop_timeout: Config::STOP_TIMEOUT };
+    let (retry_timeout, stop_timeout) = (Duration::from_secs(30), Duration::from_secs(30));
+    let case = Case { then, count: None, retry_timeout, stop_timeout };
     case.run().await.gave_up(30, not_acknowledged);
 
     let seen = Case { then, count: None, retry_timeout, stop_timeout: AN_HOUR }.run().await;
     let summary = seen.result.expect("all is acknowledged in the end");
     assert_eq!((summary.ending, summary.unacknowledged, summary.unsent), (Ending::Interrupted, 0, 0));
     assert_eq!(seen.stored, summary.acknowledged);
-    assert!(seen.took > Config::STOP_TIMEOUT, "{:?}", seen.took);
+    assert!(seen.took > stop_timeout, "{:?}", seen.took);
 }
 
 #[tokio::test(start_paused = true)]

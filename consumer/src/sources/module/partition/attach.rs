@@ -4,7 +4,7 @@ use isotherm_engine::event::Event;
 use isotherm_fluvio::TIMEOUT;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::super::super::error::SourceError;
 use super::super::super::lookup::Lookup;
@@ -43,17 +43,16 @@ impl Reader {
             warn!("{later}");
         }
         let responses = connection.stream(position, self.policy.max_bytes()).await?;
-        let (topic, partition) = (&self.context.source.topic, self.partition);
+        let partition = self.partition;
         // With another module each attachment succeeds: that is no way back.
         let waiting = self.policy.waits_for_replacement();
-        match self.logged_lost.take_if(|_| !waiting) {
-            Some(_) => info!("partition {partition} of `{topic}` is back; reading on from offset {position}"),
-            None => debug!(partition, position, end = bounds.end, "attached"),
+        if !waiting {
+            self.lost.attached(position, bounds.end);
         }
         self.attached = Some(Instant::now());
         self.looked_up = None;
         self.position = Some(position);
-        self.send(Event::Attached { partition, position, end: bounds.end }).await?;
+        self.send(Event::Attached { partition, position, end: Some(bounds.end) }).await?;
         Ok(Attached { connection, responses, bounds, opening })
     }
 

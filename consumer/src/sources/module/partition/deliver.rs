@@ -43,7 +43,7 @@ impl Reader {
         }
         match self.policy.judge(expected, source) {
             Verdict::Accept => {
-                if ours && self.logged_lost.take().is_some() {
+                if ours && self.lost.clear() {
                     info!(
                         "partition {partition} of `{}`: this consumer's module answers now",
                         self.context.source.topic

@@ -256,7 +256,7 @@ enum Happened {
 impl std::convert::From<Event> for Happened {
     fn from(event: Event) -> Self {
         match event {
-            Event::Attached { partition: 3, position, end } => Self::Attached(position, end),
+            Event::Attached { partition: 3, position, end: Some(end) } => Self::Attached(position, end),
             Event::Detached { partition: 3 } => Self::Detached,
             Event::Partial { partition: 3, partial, .. } => Self::Partial(partial.source.first, partial.source.next),
             Event::OffsetGap { partition: 3, next } => Self::Hole(next),

@@ -311,8 +311,10 @@ proptest! {
         cut in 0_i64..60,
         dropped in 0_usize..6,
         more in 1_u64..3,
+        until_end: bool,
+        memory in proptest::option::of(0_usize..5_000),
     ) {
-        let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
+        let mut run = Run { materializer: Materializer::new(Options { until_end, ..options() }), now: Duration::ZERO };
         let mut closed = vec![];
         let (log, events) = history(ops, &offset_gaps);
         let log = case::batches(&log);
@@ -327,7 +329,8 @@ proptest! {
             closed.extend(windows(&run.event(event.clone())));
             if place == at || place + 1 == events.len() {
                 let saved = apply(&ResumeState::default(), &run.materializer, &[]);
-                let case = AuditCase::new(&saved, run.totals(), &closed, written.clone());
+                let mut case = AuditCase::new(&saved, run.totals(), &closed, written.clone());
+                case.memory = memory;
                 let findings = case.audit();
                 prop_assert!(findings.is_clean() && findings.unverifiable.is_empty(), "{:#?}", findings);
                 prop_assert_eq!(findings.windows.open, saved.topic.open_windows);

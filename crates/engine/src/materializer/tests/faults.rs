@@ -45,7 +45,7 @@ fn attached_again_elsewhere_is_refused() {
     run.reading(0, 0);
     run.event(Event::Detached { partition: 0 });
     for position in [0, 2] {
-        let event = Event::Attached { partition: 0, position, end: 100 };
+        let event = Event::Attached { partition: 0, position, end: Some(100) };
         assert_eq!(refused(&mut run, event, &[]), Fault::Reattached { partition: 0, merged: 1, position });
     }
     run.attach(0, 1, 100);
@@ -58,7 +58,7 @@ fn a_partition_of_which_nothing_has_come_may_begin_later_by_now() {
     run.attach(0, 40, 100);
     assert_eq!(run.materializer.positions(), [(0, 40)]);
     run.event(Event::Detached { partition: 0 });
-    let event = Event::Attached { partition: 0, position: 39, end: 100 };
+    let event = Event::Attached { partition: 0, position: 39, end: Some(100) };
     assert_eq!(refused(&mut run, event, &[]), Fault::Reattached { partition: 0, merged: 40, position: 39 });
     run.attach(0, 40, 100);
     run.event(of(0, partial(40, &[at(0)], &[])));
@@ -69,7 +69,7 @@ fn a_log_that_lost_its_end_is_refused() {
     let mut run = Run::attached(options(), &[100]);
     run.batch(0, &[at(0), at(1)], &[]);
     let says = ["partition 0", "offset 1", "offset 2"];
-    refused(&mut run, Event::Attached { partition: 0, position: 2, end: 1 }, &says);
+    refused(&mut run, Event::Attached { partition: 0, position: 2, end: Some(1) }, &says);
 }
 
 #[test]

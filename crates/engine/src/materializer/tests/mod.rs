@@ -112,7 +112,7 @@ impl Run {
     }
 
     pub(super) fn attach(&mut self, partition: PartitionId, position: i64, end: i64) -> Vec<Effect> {
-        self.event(Event::Attached { partition, position, end })
+        self.event(Event::Attached { partition, position, end: Some(end) })
     }
 
     /// The partition's next batch.

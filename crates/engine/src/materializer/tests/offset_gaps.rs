@@ -21,7 +21,8 @@ fn state(run: &Run) -> PartitionState {
 /// A run that resumes: at position `merged`, its last batch at `last` with digest 7, open windows from `restore_from` on.
 fn restored(restore_from: i64, last: i64, merged: i64, end: i64) -> Run {
     let last = Some(LastBatch { first: last, digest: 7 });
-    let partition = PartitionState { start: 0, position: merged, restore_from, watermark: Some(5_000), last };
+    let partition =
+        PartitionState { start: 0, position: merged, restore_from, watermark: Some(5_000), bounded_from: None, last };
     let saved = ResumeState { partitions: [(0, partition)].into(), ..ResumeState::default() };
     let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
     run.event(Event::Found { partition: 0 });

@@ -1,9 +1,8 @@
 //! Runs that end where the partitions ended when they began.
 
-use super::resume::apply;
+use super::resume::{again, apply, resumed};
 use super::*;
 use crate::commit::ResumeState;
-use crate::event::END_UNKNOWN;
 use crate::view::PartitionPhase;
 
 fn until_end() -> Options {
@@ -30,20 +29,9 @@ fn a_partition_at_its_target_blocks_nothing_and_what_comes_beyond_is_dropped() {
     run.event(Event::End { partition: 0, end: 50 });
     assert_eq!(run.reading(0, 1), []);
     assert_eq!((run.totals().messages, run.materializer.positions()[0]), (1, (0, 1)));
-    assert_eq!(closed(&run.reading(1, 60_000)), [(0, ClosedBy::Watermark)]);
+    assert_eq!(run.reading(1, 60_000), [], "no window closes before all are at their targets");
     let beyond = Event::Partial { partition: 0, partial: Box::new(partial(30, &[at(0)], &[])), digest: 0 };
     assert_eq!(run.event(beyond), [], "nothing beyond the target is read");
-}
-
-#[test]
-fn an_end_that_nobody_knew_is_the_target_when_it_is_reached() {
-    let mut run = Run::attached(until_end(), &[END_UNKNOWN, 1]);
-    run.reading(1, 1);
-    run.reading(0, 0);
-    assert_eq!(run.pass(3_600_000), [], "its end is not known");
-    let effects = run.event(Event::Ended { partition: 0, end: 1 });
-    assert_eq!(closed(&effects), [(0, ClosedBy::End)]);
-    assert!(matches!(effects.last(), Some(Effect::Finished { .. })), "{effects:?}");
 }
 
 #[test]
@@ -103,89 +91,104 @@ fn a_partition_beyond_its_target_may_be_attached_anywhere() {
     assert_eq!(run.totals().messages, 1);
 }
 
-#[test]
-fn windows_can_be_left_open_at_the_end() {
-    let mut run = Run::attached(Options { leave_open: true, ..until_end() }, &[1]);
-    let effects = run.reading(0, 0);
-    assert!(matches!(effects[..], [Effect::Finished { .. }]), "{effects:?}");
-    assert_eq!(run.materializer.commit(&[]).topic.open_windows, 1);
-}
-
 fn left_open() -> Options {
     Options { leave_open: true, ..until_end() }
 }
 
-/// Reads partitions, in this order, to these ends; each batch holds one reading, of the event time in seconds that its offset
-/// says. What is read again comes in the order of partitions.
-fn read(saved: &ResumeState, ends: &[i64], order: &[PartitionId]) -> (ResumeState, Run) {
-    let mut run = Run { materializer: Materializer::resume(left_open(), saved.clone()), now: Duration::ZERO };
-    for partition in 0..ends.len() as u32 {
-        run.event(Event::Found { partition });
-    }
-    run.event(Event::Listed);
-    let place = |partition: u32| saved.partitions.get(&partition).map_or(0, |state| state.resume());
-    let merged = |partition: u32| saved.partitions.get(&partition).map_or(0, |state| state.position);
-    for (partition, end) in (0..).zip(ends) {
-        run.attach(partition, place(partition), *end);
-    }
-    let again = (0..ends.len() as u32).map(|partition| (partition, place(partition)..merged(partition)));
-    let new = order.iter().map(|partition| (*partition, merged(*partition)..ends[*partition as usize]));
-    for (partition, offsets) in again.chain(new) {
-        for offset in offsets {
-            let partial = Box::new(partial(offset, &[at(offset * 1_000)], &[]));
-            run.event(Event::Partial { partition, partial, digest: 0 });
-        }
-    }
-    (apply(saved, &run.materializer, &[]), run)
+#[test]
+fn what_the_watermark_has_not_passed_can_be_left_open() {
+    let mut run = Run::attached(left_open(), &[2, 1]);
+    assert_eq!(run.reading(0, 0), []);
+    assert_eq!(run.reading(0, 60_000), [Effect::Pause { partition: 0 }]);
+    let effects = run.reading(1, 4_000);
+    assert_eq!(closed(&effects), [(0, ClosedBy::Watermark)], "the least watermark counts");
+    let commit = run.materializer.commit(&[]);
+    assert_eq!((commit.topic.open_windows, commit.topic.closed_until), (2, Some(3_000)));
 }
 
 #[test]
-fn in_whichever_order_partitions_are_read_nothing_is_late_in_the_next_run() {
-    for order in [[0, 1], [1, 0]] {
-        let (saved, run) = read(&ResumeState::default(), &[5, 30], &order);
-        assert!(run.materializer.finished, "{order:?}");
-        assert!(saved.topic.closed_until <= Some(3_000), "{:?}", saved.topic);
-        for next in [[0, 1], [1, 0]] {
-            let (saved, run) = read(&saved, &[31, 60], &next);
-            assert_eq!((run.totals().counted, run.totals().late), (91, 0), "{order:?}, then {next:?}");
-            // Read on, with partition 0 silent: the windows of the others close all the same.
-            let (saved, _) = read(&saved, &[31, 90], &next);
-            let (_, run) = read(&saved, &[31, 91], &next);
-            assert_eq!(run.materializer.commit(&[]).topic.watermark, Some(89_000), "{order:?}, then {next:?}");
-        }
-    }
+fn a_partition_counts_only_if_its_watermark_rose_in_the_run() {
+    let mut run = Run::attached(left_open(), &[1, 1]);
+    run.reading(0, 0);
+    run.reading(1, 4_000);
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
+    assert_eq!(saved.topic.watermark, Some(0));
+    let mut run = resumed(left_open(), saved);
+    run.attach(0, 0, 1);
+    run.attach(1, 0, 2);
+    run.event(again(0, 0, 0));
+    let repeated =
+        |offset, time| Event::Partial { partition: 1, partial: Box::new(partial(offset, &[at(time)], &[])), digest: 0 };
+    run.event(repeated(0, 4_000));
+    let effects = run.event(repeated(1, 60_000));
+    assert_eq!(closed(&effects), [(0, ClosedBy::Watermark), (3, ClosedBy::Watermark)], "partition 0 has nothing new");
 }
 
 #[test]
-fn a_partition_that_holds_windows_open_becomes_idle_and_no_pause_lasts_for_ever() {
-    let mut run = Run::attached(left_open(), &[1, 3]);
-    run.reading(1, 0);
-    assert_eq!(run.reading(0, 0), [Effect::Pause { partition: 0 }], "nothing more is wanted of it");
-    assert_eq!(run.materializer.view().partitions[0].phase, PartitionPhase::HoldingOpen);
-    assert_eq!(
-        run.reading(1, 100_000),
-        [Effect::Pause { partition: 1 }],
-        "partition 0 may become idle, and open windows take memory"
-    );
-    assert_eq!(run.pass(9_999), []);
-    let effects = run.pass(1);
+fn a_bounded_run_that_was_killed_is_gone_on_with() {
+    let mut run = Run::attached(left_open(), &[2, 2]);
+    run.reading(0, 0);
+    run.reading(0, 60_000);
+    let saved = apply(&ResumeState::default(), &run.materializer, &[]);
+    assert!(saved.topic.bounded);
+    // Partition 0 rose before the kill, and counts.
+    let mut run = resumed(left_open(), saved);
+    run.attach(0, 0, 2);
+    run.attach(1, 0, 1);
+    run.event(again(0, 0, 0));
+    run.event(again(1, 60_000, 0));
+    let effects = run.reading(1, 90_000);
     assert_eq!(closed(&effects), [(0, ClosedBy::Watermark)]);
-    assert_eq!(effects[1..], [Effect::Resume { partition: 1 }]);
-    assert!(matches!(run.reading(1, 100_001)[..], [Effect::Finished { .. }]));
+    assert_eq!(run.materializer.commit(&[]).topic.closed_until, Some(59_000));
+    assert!(!run.materializer.commit(&[]).topic.bounded, "it has come to its end");
 }
 
 #[test]
-fn a_partition_that_cannot_become_idle_blocks_to_the_end_but_pauses_no_other() {
-    let more = Event::End { partition: 0, end: 2 };
-    for what in [more, Event::Detached { partition: 0 }] {
-        let mut run = Run::attached(left_open(), &[1, 3]);
-        run.reading(1, 0);
-        run.reading(0, 0);
-        assert_eq!(run.reading(1, 100_000), [Effect::Pause { partition: 1 }]);
-        assert_eq!(run.event(what.clone()), [Effect::Resume { partition: 1 }], "{what:?}");
-        assert_eq!(run.pass(60_000), [], "{what:?}");
-        assert!(matches!(run.reading(1, 100_001)[..], [Effect::Finished { .. }]), "{what:?}");
+fn only_what_was_published_and_what_the_watermark_has_passed_is_closed_for_later_runs() {
+    let mut run = Run::attached(until_end(), &[3, 1]);
+    run.reading(0, 0);
+    run.reading(0, 9_000);
+    run.reading(0, 60_000);
+    let windows = windows(&run.reading(1, 8_000));
+    assert_eq!(windows.iter().map(|window| window.start).collect::<Vec<_>>(), [0, 6_000, 9_000, 60_000]);
+    let saved = apply(&ResumeState::default(), &run.materializer, &windows.iter().collect::<Vec<_>>());
+    assert_eq!((saved.topic.closed_until, &saved.closed_beyond[..]), (Some(7_000), &[6_000, 9_000, 60_000][..]));
+    let mut run = resumed(options(), saved);
+    run.attach(0, 2, 9);
+    run.attach(1, 0, 9);
+    run.event(again(2, 60_000, 0));
+    run.event(Event::Partial { partition: 1, partial: Box::new(partial(0, &[at(8_000)], &[])), digest: 0 });
+    for (time, late) in [(1_000, 1), (4_000, 2), (9_500, 3), (12_000, 3), (61_000, 4), (63_000, 4), (57_000, 4)] {
+        run.reading(1, time);
+        assert_eq!(run.totals().late, late, "{time}");
     }
+}
+
+#[test]
+fn an_end_that_nobody_knows_is_known_when_it_is_reached() {
+    let mut run = Run::new(until_end(), 1);
+    run.event(Event::Attached { partition: 0, position: 0, end: None });
+    run.reading(0, 0);
+    assert_eq!(run.materializer.view().partitions[0].phase, PartitionPhase::CatchingUp);
+    run.reading(0, 60_000);
+    let effects = run.event(Event::End { partition: 0, end: 2 });
+    assert_eq!(closed(&effects), [(0, ClosedBy::End), (60, ClosedBy::End)]);
+}
+
+#[test]
+fn many_windows_close_in_several_commits_and_none_is_closed_before_its_turn() {
+    let mut run = Run::attached(until_end(), &[3]);
+    run.materializer = std::mem::replace(&mut run.materializer, Materializer::new(options())).with_rows_at_once(3);
+    run.reading(0, 0);
+    run.reading(0, 9_000);
+    let effects = run.reading(0, 90_000);
+    assert_eq!(closed(&effects), [(0, ClosedBy::End), (9, ClosedBy::End)]);
+    assert_eq!(effects[1..], [Effect::Proceed]);
+    let topic = run.materializer.commit(&[]).topic;
+    assert_eq!((topic.closed_until, topic.open_windows, topic.bounded), (Some(89_000), 1, true));
+    let effects = run.event(Event::Proceed);
+    assert_eq!(closed(&effects), [(90, ClosedBy::End)]);
+    assert!(matches!(effects[1..], [Effect::Finished { .. }]), "{effects:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn a_window_has_its_statistics_by_group_ascending_and_the_positions() {
     run.batch(0, &[Reading::new(7, "WY", 2_999, 6), Reading::new(7, "WY", 3_000, 1)], &[Rejection::BadTime]);
     run.reading(1, 9_000);
     let effects = run.reading(0, 4_000);
-    let [Effect::Close { windows, totals }] = effects.as_slice() else { panic!("{effects:?}") };
+    let [Effect::Close { windows, totals: Some(totals) }] = effects.as_slice() else { panic!("{effects:?}") };
     let groups = vec![group("AL", 1, 1, -2, [-2, -2, -2]), group("WY", 3, 2, 19, [6, 5, 8])];
     let expected = WindowResult {
         start: 0,
@@ -79,21 +79,24 @@ fn the_commit_holds_what_belongs_together() {
     let mut run = Run::attached(options(), &[100]);
     run.reading(0, 0);
     let effects = run.reading(0, 60_000);
-    let [Effect::Close { windows, totals }] = effects.as_slice() else { panic!("{effects:?}") };
+    let [Effect::Close { windows, totals: Some(totals) }] = effects.as_slice() else { panic!("{effects:?}") };
     let windows: Vec<_> = windows.iter().collect();
     let commit = run.materializer.commit(&windows);
     let topic = TopicState {
         start: RunStart { from: StartOffset::Beginning, partitions: Some(1) },
         watermark: Some(60_000),
         closed_until: Some(59_000),
+        closed_beyond: 0,
         newest: Some(60_000),
         oldest_open: Some(60_000),
         open_windows: 1,
         sensors: 1,
+        bounded: false,
     };
     assert_eq!(commit.topic, topic);
     let last = Some(LastBatch { first: 1, digest: 0 });
-    let partition = PartitionState { start: 0, position: 2, restore_from: 1, watermark: Some(60_000), last };
+    let partition =
+        PartitionState { start: 0, position: 2, restore_from: 1, watermark: Some(60_000), bounded_from: None, last };
     assert_eq!(commit.partitions, [(0, partition)]);
     assert_eq!(commit.ledger.account(0).map(|account| account.read), Some(totals.messages));
     assert_eq!(commit.windows[0].positions, [(0, 2)]);

@@ -12,6 +12,7 @@ mod retention;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,15 +69,6 @@ pub(crate) struct Tip {
     pub(crate) deleted: bool,
 }
 
-/// What an append gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Appended {
-    /// The offset of the first record.
-    pub(crate) base: i64,
-    /// The log's end behind the last.
-    pub(crate) end: i64,
-}
-
 /// Whole batches, one behind the other, as they go over the wire.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Chunk {
@@ -89,7 +81,8 @@ pub(crate) struct Chunk {
 struct Inner {
     /// Ascending; at least one. The log begins with the first one's base offset.
     segments: Vec<Segment>,
-    end: i64,
+    /// A segment whose file was not in its place when that was looked at last.
+    lost: Option<PathBuf>,
     failed: bool,
 }
 
@@ -100,12 +93,6 @@ pub(crate) struct PartitionLog {
     options: LogOptions,
     inner: Mutex<Inner>,
     tip: watch::Sender<Tip>,
-}
-
-impl Inner {
-    fn start(&self) -> i64 {
-        self.segments.first().map_or(self.end, |segment| segment.base)
-    }
 }
 
 impl fmt::Debug for PartitionLog {
@@ -137,12 +124,13 @@ impl PartitionLog {
         self.tip.send_modify(|tip| tip.deleted = true);
     }
 
-    /// Stores checked batches, in order, with the next offsets. All of them, or after an error none. Blocks on the disk.
+    /// Stores checked batches, in order, with the next offsets, and gives these. All of them, or after an error none. Blocks on
+    /// the disk.
     ///
     /// # Errors
     /// [`LogError::Io`] if the disk is full or broken; [`LogError::Failed`] once such a failure could not be undone;
-    /// [`LogError::Deleted`].
-    pub(crate) fn append(&self, batches: &[Bytes]) -> Result<Appended, LogError> {
+    /// [`LogError::Lost`] while a file is not where it was; [`LogError::Deleted`].
+    pub(crate) fn append(&self, batches: &[Bytes]) -> Result<Range<i64>, LogError> {
         let mut inner = self.lock();
         if self.tip().deleted {
             return Err(LogError::Deleted { partition: self.id.clone() });
@@ -150,7 +138,10 @@ impl PartitionLog {
         if inner.failed {
             return Err(LogError::Failed { partition: self.id.clone() });
         }
-        let base = inner.end;
+        if let Some(path) = &inner.lost {
+            return Err(LogError::Lost { partition: self.id.clone(), path: path.clone() });
+        }
+        let base = self.tip().end;
         let mut end = base;
         let mut out = Vec::with_capacity(batches.iter().map(|batch| PREFIX_BYTES + batch.len()).sum());
         let mut notes = Vec::with_capacity(batches.len());
@@ -163,43 +154,49 @@ impl PartitionLog {
                 .ok_or_else(|| LogError::OffsetsExhausted { partition: self.id.clone(), end: base })?;
         }
         if notes.is_empty() {
-            return Ok(Appended { base, end });
+            return Ok(base..end);
         }
         let segment = self.writable(&mut inner, out.len() as u64)?;
         let size = segment.size;
-        if let Err(source) = write(segment, &out, self.options.fsync) {
-            let path = segment.path.clone();
+        let written = write(segment, &out, self.options.fsync);
+        let written = written.map_err(|source| self.failed("append to", &segment.path)(source));
+        // Behind the write: what is acknowledged was in a file that a start finds.
+        if let Err(fault) = written.and_then(|()| self.check_place(segment)) {
             if let Err(error) = segment.file().and_then(|file| file.set_len(size)) {
                 warn!(partition = %self.id, %error, "could not undo a failed write");
                 inner.failed = true;
             }
-            return Err(LogError::Io { partition: self.id.clone(), action: "append to", path, source });
+            return Err(fault);
         }
         for (offset, bytes) in notes {
             segment.note(offset, bytes);
         }
-        inner.end = end;
         // Under the lock, so that ends are published in order.
         self.tip.send_modify(|tip| {
             tip.end = end;
             tip.bytes += out.len() as u64;
         });
-        Ok(Appended { base, end })
+        Ok(base..end)
+    }
+
+    /// Fails if a segment's file was removed, moved or replaced.
+    fn check_place(&self, segment: &Segment) -> Result<(), LogError> {
+        if segment.is_in_place() {
+            return Ok(());
+        }
+        Err(LogError::Lost { partition: self.id.clone(), path: segment.path.clone() })
     }
 
     /// The segment for the next `bytes` bytes: the last one, or a new one behind it.
     fn writable<'a>(&self, inner: &'a mut Inner, bytes: u64) -> Result<&'a mut Segment, LogError> {
-        let io_error = |source| LogError::Io {
-            partition: self.id.clone(),
-            action: "start a segment in",
-            path: self.folder.clone(),
-            source,
-        };
+        let io_error = self.failed("start a segment in", &self.folder);
         let full = inner.segments.last().is_none_or(|last| {
             last.size > HEADER_BYTES && last.size.saturating_add(bytes) > self.options.segment_bytes
         });
         if full {
-            let segment = Segment::create(&self.folder, inner.end, self.options.fsync).map_err(io_error)?;
+            // Or a segment would be begun in another's folder.
+            inner.segments.last().map_or(Ok(()), |last| self.check_place(last))?;
+            let segment = Segment::create(&self.folder, self.tip().end, self.options.fsync).map_err(&io_error)?;
             if let Some(full) = inner.segments.last_mut() {
                 full.close();
             }
@@ -216,15 +213,16 @@ impl PartitionLog {
     pub(crate) fn read(&self, from: i64, max_bytes: usize) -> Result<Chunk, LogError> {
         let (file, path, position, limit) = {
             let inner = self.lock();
-            if from < inner.start() {
-                return Err(self.before_start(from, inner.start()));
+            let Tip { start, end, .. } = self.tip();
+            if from < start {
+                return Err(self.before_start(from, start));
             }
-            if from > inner.end {
-                return Err(LogError::BeyondEnd { partition: self.id.clone(), offset: from, end: inner.end });
+            if from > end {
+                return Err(LogError::BeyondEnd { partition: self.id.clone(), offset: from, end });
             }
             let after = inner.segments.partition_point(|segment| segment.base <= from);
             match after.checked_sub(1).and_then(|at| inner.segments.get(at)) {
-                Some(segment) if from < inner.end => {
+                Some(segment) if from < end => {
                     (segment.opened(), segment.path.clone(), segment.position_before(from), segment.size)
                 }
                 _ => {
@@ -251,12 +249,16 @@ impl PartitionLog {
         if from < tip.start {
             return Err(self.before_start(from, tip.start));
         }
-        let (partition, path) = (self.id.clone(), path.to_owned());
-        opened.map(Arc::new).map_err(|source| LogError::Io { partition, action: "open", path, source })
+        opened.map(Arc::new).map_err(self.failed("open", path))
     }
 
     fn before_start(&self, offset: i64, start: i64) -> LogError {
         LogError::BeforeStart { partition: self.id.clone(), offset, start }
+    }
+
+    /// The error of an action on a file or folder that the operating system refused.
+    fn failed(&self, action: &'static str, path: &Path) -> impl Fn(io::Error) -> LogError + use<> {
+        LogError::io(&self.id, action, path)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -316,12 +318,8 @@ impl Reader<'_> {
     fn extend(&self, bytes: &mut Vec<u8>, position: u64, wanted: usize) -> Result<(), LogError> {
         let have = bytes.len();
         bytes.resize(wanted.max(have), 0);
-        self.file.read_exact_at(&mut bytes[have..], position + have as u64).map_err(|source| LogError::Io {
-            partition: self.partition.clone(),
-            action: "read",
-            path: self.path.to_owned(),
-            source,
-        })
+        let read = self.file.read_exact_at(&mut bytes[have..], position + have as u64);
+        read.map_err(LogError::io(self.partition, "read", self.path))
     }
 
     fn damaged(&self, position: u64, at: usize, offset: i64, what: &'static str) -> LogError {

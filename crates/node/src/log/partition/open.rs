@@ -17,9 +17,7 @@ impl PartitionLog {
     /// # Errors
     /// As [`PartitionLog::open`].
     pub(crate) fn create(id: PartitionId, folder: PathBuf, options: LogOptions) -> Result<Self, LogError> {
-        if let Err(source) = std::fs::create_dir_all(&folder) {
-            return Err(LogError::Io { partition: id, action: "make the folder", path: folder, source });
-        }
+        std::fs::create_dir_all(&folder).map_err(LogError::io(&id, "make the folder", &folder))?;
         Self::open(id, folder, options)
     }
 
@@ -28,10 +26,7 @@ impl PartitionLog {
     /// # Errors
     /// [`LogError::Damaged`] if stored bytes are bad before the tail, or the folder is missing; [`LogError::Io`].
     pub(crate) fn open(id: PartitionId, folder: PathBuf, options: LogOptions) -> Result<Self, LogError> {
-        let io_error = |action, path: &Path| {
-            let (partition, path) = (id.clone(), path.to_owned());
-            move |source| LogError::Io { partition, action, path, source }
-        };
+        let io_error = |action, path: &Path| LogError::io(&id, action, path);
         if !folder.is_dir() {
             // It is created before its topic: so it was there, and its records are lost.
             let what = "the partition's folder is missing";
@@ -100,6 +95,6 @@ impl PartitionLog {
         let bytes = segments.iter().map(|segment| segment.size - HEADER_BYTES).sum();
         info!(partition = %id, start, end, segments = segments.len(), "opened");
         let tip = watch::Sender::new(Tip { start, end, bytes, deleted: false });
-        Ok(Self { id, folder, options, inner: Mutex::new(Inner { segments, end, failed: false }), tip })
+        Ok(Self { id, folder, options, inner: Mutex::new(Inner { segments, lost: None, failed: false }), tip })
     }
 }

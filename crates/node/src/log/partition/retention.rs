@@ -27,20 +27,25 @@ pub(crate) struct Retention {
 }
 
 impl PartitionLog {
-    /// Removes the oldest segments that the topic's retention does not keep at `now`. Gives the new begin of the log.
+    /// Looks whether all files are in their places, and removes the oldest segments that the topic's retention does not keep at
+    /// `now`. Gives the new begin of the log.
     /// Blocks on the disk if there is something to remove.
     ///
     /// # Errors
-    /// [`LogError::Io`]. What could not be removed is tried again by the next call, or the next start.
+    /// [`LogError::Io`], [`LogError::Lost`]. What could not be removed is tried again by the next call, or the next start.
     pub(crate) fn clean(&self, now: SystemTime) -> Result<i64, LogError> {
         let mut inner = self.lock();
+        inner.lost = inner.segments.iter().find(|segment| !segment.is_in_place()).map(|segment| segment.path.clone());
+        // Otherwise the files of another folder could be removed.
+        if let Some(path) = &inner.lost {
+            return Err(LogError::Lost { partition: self.id.clone(), path: path.clone() });
+        }
         let expired = self.expired(&inner, now)?;
         let kept = inner.segments.get(expired).map(|segment| segment.base);
         let Some(start) = kept.filter(|_| expired > 0 && !self.tip().deleted) else {
-            return Ok(inner.start());
+            return Ok(self.tip().start);
         };
-        write_start(&self.folder, start)
-            .map_err(|source| self.failed("write where the log begins in", &self.folder, source))?;
+        write_start(&self.folder, start).map_err(self.failed("write where the log begins in", &self.folder))?;
         let removed: Vec<Segment> = inner.segments.drain(..expired).collect();
         // Under the lock, so that no reader looks for a removed segment.
         self.tip.send_modify(|tip| {
@@ -50,7 +55,7 @@ impl PartitionLog {
         drop(inner);
         info!(partition = %self.id, start, segments = removed.len(), "removed what retention does not keep");
         for segment in removed {
-            std::fs::remove_file(&segment.path).map_err(|source| self.failed("remove", &segment.path, source))?;
+            std::fs::remove_file(&segment.path).map_err(self.failed("remove", &segment.path))?;
         }
         Ok(start)
     }
@@ -65,7 +70,7 @@ impl PartitionLog {
                 None => false,
                 Some(age) => {
                     let written = std::fs::metadata(&segment.path).and_then(|found| found.modified());
-                    let written = written.map_err(|source| self.failed("look at", &segment.path, source))?;
+                    let written = written.map_err(self.failed("look at", &segment.path))?;
                     // A write in the future is not old.
                     now.duration_since(written).is_ok_and(|elapsed| elapsed > age)
                 }
@@ -77,10 +82,6 @@ impl PartitionLog {
             count += 1;
         }
         Ok(count)
-    }
-
-    fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> LogError {
-        LogError::Io { partition: self.id.clone(), action, path: path.to_owned(), source }
     }
 }
 

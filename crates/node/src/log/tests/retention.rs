@@ -1,85 +1,8 @@
 //! What retention removes, and that a start tells what it removed from what is missing.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::*;
-
-#[derive(Debug, Clone)]
-enum Step {
-    Append(usize, usize),
-    Clean,
-    Reopen,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        4 => (1usize..6, 0usize..400).prop_map(|(count, bytes)| Step::Append(count, bytes)),
-        2 => Just(Step::Clean),
-        1 => Just(Step::Reopen),
-    ];
-    proptest::collection::vec(step, 1..60)
-}
-
-fn segments(folder: &Path) -> Vec<i64> {
-    super::super::segment::Segment::list(folder).unwrap().into_iter().map(|(base, _)| base).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn the_log_keeps_its_newest_segments_whole(steps in steps(), segment_bytes in 200u64..3_000, most in 0u64..5_000) {
-        let folder = TempDir::new().unwrap();
-        let options = LogOptions { segment_bytes, retention: Retention { age: None, bytes: Some(most) }, ..OPTIONS };
-        let mut log = open_with(folder.path(), options).unwrap();
-        let mut model: Vec<(i64, Vec<u8>)> = Vec::new();
-        let (mut start, mut end, mut seed) = (0, 0, 0);
-        for step in steps {
-            match step {
-                Step::Append(count, bytes) => {
-                    seed += 1;
-                    let batch = batch(seed, count, bytes, Compression::None);
-                    model.push((end, placed(&batch, end)));
-                    end += count as i64;
-                    log.append(&[batch]).unwrap();
-                }
-                Step::Clean => {
-                    let before = segments(folder.path());
-                    start = log.clean(SystemTime::now()).unwrap();
-                    let after = segments(folder.path());
-                    prop_assert!(before.ends_with(&after) && after.first() == Some(&start), "{:?} {:?}", before, after);
-                    let bytes_from = |base: i64| -> u64 {
-                        model.iter().filter(|(at, _)| *at >= base).map(|(_, bytes)| bytes.len() as u64 + 8).sum()
-                    };
-                    // No more than it may keep, unless one segment is left; and no segment less than it could keep.
-                    prop_assert!(after.len() == 1 || bytes_from(start) <= most);
-                    let removed = before.len() - after.len();
-                    prop_assert!(removed == 0 || bytes_from(before[removed - 1]) > most);
-                }
-                Step::Reopen => {
-                    let before = log.tip();
-                    drop(log);
-                    log = open_with(folder.path(), options).unwrap();
-                    prop_assert_eq!(log.tip(), before);
-                }
-            }
-            let kept: Vec<_> = model.iter().filter(|(base, _)| *base >= start).collect();
-            let tip = log.tip();
-            prop_assert_eq!((tip.start, tip.end), (start, end));
-            prop_assert_eq!(tip.bytes, kept.iter().map(|(_, bytes)| bytes.len() as u64 + 8).sum::<u64>());
-            let (mut data, mut next) = (Vec::new(), start);
-            while next < end {
-                let chunk = log.read(next, 1_000).unwrap();
-                data.extend_from_slice(&chunk.data);
-                next = chunk.next;
-            }
-            prop_assert_eq!(data, kept.iter().flat_map(|(_, bytes)| bytes.clone()).collect::<Vec<_>>());
-            let below = log.read(start - 1, 1);
-            let said = matches!(below, Err(LogError::BeforeStart { start: said, .. }) if said == start);
-            prop_assert!(said, "{:?}", below);
-        }
-    }
-}
 
 /// A log of three segments of two records each.
 fn three_segments(folder: &Path, retention: Retention) -> PartitionLog {
@@ -111,7 +34,7 @@ fn old_segments_go_and_the_one_that_takes_entries_stays() {
     age_all(folder.path(), Duration::from_secs(61));
     assert_eq!(log.clean(SystemTime::now()).unwrap(), 6);
     assert_eq!(segments(folder.path()), [6]);
-    assert_eq!(log.append(&[batch(10, 1, 10, Compression::None)]).unwrap().base, 8);
+    assert_eq!(log.append(&[batch(10, 1, 10, Compression::None)]).unwrap().start, 8);
 }
 
 #[test]

@@ -12,14 +12,7 @@ fn written(batch: &[u8], base: i64) -> Vec<u8> {
 
 /// A batch of one uncompressed record with this value.
 fn carrying(value: &[u8]) -> Bytes {
-    let new = NewBatch {
-        base_offset: 0,
-        last_offset_delta: 0,
-        compression: Compression::None,
-        first_timestamp: 1_000,
-        max_timestamp: 1_000,
-    };
-    new.build(&records::encode(&[Record::new(value)]).unwrap()).unwrap()
+    of(vec![Record::new(value)], Compression::None)
 }
 
 #[test]

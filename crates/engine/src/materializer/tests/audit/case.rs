@@ -1,5 +1,6 @@
 //! A store and its log, as the audit takes them: whole, cut, without its oldest windows, and with numbers that are too high.
 
+use super::super::reference::scratch::memory_limit;
 use super::*;
 
 /// A store, and the log that it was read from.
@@ -9,6 +10,8 @@ pub(super) struct AuditCase {
     pub(super) windows: Vec<WindowResult>,
     pub(super) sensors: Vec<SensorEntry>,
     pub(super) log: Batches,
+    /// How much memory the windows may take that wait to be compared.
+    pub(super) memory: Option<usize>,
 }
 
 /// By partition, the batches of its log.
@@ -41,12 +44,15 @@ impl AuditCase {
             age: Some(0),
             ..Stored::default()
         };
-        Self { stored, windows: windows.to_vec(), sensors: sensor_entries(saved), log }
+        Self { stored, windows: windows.to_vec(), sensors: sensor_entries(saved), log, memory: None }
     }
 
     /// Without the oldest windows, as retention of the store leaves it.
     pub(super) fn keep_from(mut self, first: usize) -> Self {
-        let first = first.min(self.windows.len().saturating_sub(1));
+        // What is known to be closed by its row alone stays.
+        let is_closed = |window: &&WindowResult| Some(window.end) <= self.stored.topic.closed_until;
+        let most = self.windows.iter().take_while(is_closed).count().min(self.windows.len().saturating_sub(1));
+        let first = first.min(most);
         self.windows.drain(..first);
         self.stored.dropped = first as u64;
         self
@@ -64,13 +70,18 @@ impl AuditCase {
         });
         let from = from.collect();
         let mut audit = Audit::new(size, stored, &from, Findings::default());
+        if let Some(memory) = self.memory {
+            audit = audit.with_memory_limit(memory_limit(memory, usize::MAX));
+        }
         let ends = audit.ends();
         let reach = |audit: &mut Audit, partition, offset| {
             for LogBatch { partial, digest, next } in self.log.get(&partition).into_iter().flatten() {
                 let (source, position) = (partial.source, audit.position(partition).expect("it is stored"));
                 // Nothing comes of an empty batch.
                 if (position..offset).contains(&source.first) && *next > source.first {
-                    audit.batch(partition, source, *next, &partial.aggregate, *digest);
+                    audit
+                        .batch(partition, source, *next, &partial.aggregate, *digest)
+                        .expect("the scratch file has room");
                 }
             }
         };
@@ -79,7 +90,7 @@ impl AuditCase {
                 let end = ends.iter().find(|(of, _)| of == partition).map_or(0, |(_, end)| *end);
                 reach(&mut audit, *partition, end.min(*offset));
             }
-            audit.window(window);
+            audit.window(window).expect("the scratch file can be read");
         }
         for (partition, end) in ends {
             reach(&mut audit, partition, end);
