@@ -298,7 +298,7 @@ fn a_file_of_many_settings_is_read_in_one_pass() {
     let said = said(&format!("{names}name-7: 2\n"));
     assert!(said.contains("f.yaml:100001:1: `name-7` stands twice in its section, first in line 8"), "{}", said.len());
     let with: String = names.lines().map(|line| format!("      {line}\n")).collect();
-    wrong(&format!("transforms:\n  - uses: window-stats\n    with:\n{with}"), "4:7", &["put it in quotes"]);
+    wrong(&format!("transforms:\n  - uses: window-stats\n    with:\n{with}"), "4:15", &["put it in quotes"]);
 }
 
 #[test]
