@@ -74,7 +74,14 @@ fn memory(flags: &RunFlags) -> Result<Opened, Failure> {
 /// Looks whether the run can begin at all: no store is thrown away, and no consumer stopped, for one that cannot.
 async fn look(cluster: Option<&str>, topology: &Topology, flags: &RunFlags) -> Result<(), Failure> {
     for topic in iter::once(&topology.topic).chain(&flags.dead_letters) {
-        log::open(cluster, topic)?.require().await?;
+        let log = log::open(cluster, topic)?;
+        let partitions = log.require().await?;
+        if topology.files.is_some() {
+            // Files are there if they can be opened.
+            for partition in 0..partitions {
+                log.bounds(partition).await?;
+            }
+        }
     }
     if flags.dead_letters.as_ref() == Some(&topology.topic) {
         return Err(delivery::Error::Itself { topic: topology.topic.clone() }.into());
