@@ -11,7 +11,7 @@ use crate::util::{list, root, text};
 /// The crates by level. A crate may depend on crates of lower levels.
 const LEVELS: [&[&str]; 6] = [
     &["isotherm-model", "isotherm-terminal"],
-    &["isotherm-engine", "isotherm-smartmodule-abi", "isotherm-node"],
+    &["isotherm-engine", "isotherm-files", "isotherm-smartmodule-abi", "isotherm-node"],
     &["isotherm-store", "isotherm-fluvio", "window-stats", "reading-gate"],
     &["isotherm-producer", "isotherm-consumer"],
     &["isotherm-simulation"],

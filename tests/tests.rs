@@ -19,6 +19,7 @@ mod delivery;
 #[cfg(target_os = "linux")]
 mod demo;
 mod exactness;
+mod files;
 mod gate;
 mod layers;
 mod ledger;

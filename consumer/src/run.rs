@@ -32,6 +32,7 @@ use self::publisher::Publisher;
 pub use self::publisher::Undelivered;
 use crate::log;
 use crate::scratch::ScratchFile;
+use crate::sinks::table::render::{Unit, catching_up};
 use crate::sinks::{Sink, SinkError};
 use crate::sources::{ReadPlan, Source, SourceError, module, native};
 use crate::topology::{Combine, Topology};
@@ -145,7 +146,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<Outcome, Error> {
     let log = log::open(config.cluster.as_deref(), &config.topology.topic).map_err(SourceError::from)?;
-    info!("reading `{}` of the cluster at {}", config.topology.topic, log.identity().address);
+    info!("reading {}", log.identity());
     let saved = match store.load()? {
         Some(_) if config.from.is_some() => return Err(Error::Used),
         Some(saved) => saved,
@@ -199,13 +200,16 @@ pub struct RunOptions {
     pub log_progress: bool,
     /// How long a stopped run still waits for a sink that takes nothing.
     pub stop_timeout: Duration,
+    /// What offsets of the log count.
+    pub(crate) unit: Unit,
     /// Where others take views of the run from.
     pub views: Views,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { stop_after: None, log_progress: false, stop_timeout: Duration::from_secs(30), views: Views::default() }
+        let stop_timeout = Duration::from_secs(30);
+        Self { stop_after: None, log_progress: false, stop_timeout, unit: Unit::default(), views: Views::default() }
     }
 }
 
@@ -223,7 +227,7 @@ pub async fn drive(
     let mut now = Duration::ZERO;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut log = Log { next: LOG_PERIOD, wanted: options.log_progress, done: false };
+    let mut log = Log { next: LOG_PERIOD, wanted: options.log_progress, unit: options.unit, done: false };
     let mut stepper = Stepper::new(began.elapsed());
     let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown.clone());
     let read_before = materializer.ledger().read();
@@ -291,6 +295,7 @@ pub async fn drive(
 struct Log {
     next: Duration,
     wanted: bool,
+    unit: Unit,
     done: bool,
 }
 
@@ -302,11 +307,12 @@ impl Log {
         if snapshot.caught_up {
             self.done = true;
             if snapshot.of > 0 {
-                info!("caught up: {} records in {:.1} s", snapshot.of, snapshot.now.as_secs_f64());
+                let what = if self.unit == Unit::Bytes { "bytes" } else { "records" };
+                info!("caught up: {} {what} in {:.1} s", snapshot.of, snapshot.now.as_secs_f64());
             }
         } else if self.wanted && snapshot.now >= self.next {
             self.next = snapshot.now + LOG_PERIOD;
-            info!("{}", crate::sinks::table::render::catching_up(snapshot));
+            info!("{}", catching_up(snapshot, self.unit));
         }
     }
 }

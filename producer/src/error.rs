@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use isotherm_files::FileError;
 use isotherm_fluvio::produce::{Refusal, SendError, TopicError};
 
 use crate::summary::Summary;
@@ -14,10 +15,12 @@ pub enum ProduceError {
         "line {line} of the embedded state table reads `{text}`, not CODE,TEMPERATURE; build from unchanged sources"
     )]
     StateTable { line: usize, text: String },
-    #[error("cannot read `{input}`: {source}")]
-    Input { input: String, source: io::Error },
+    #[error(transparent)]
+    Input(#[from] FileError),
+    #[error("the reader of the input failed: {0}; this is an error of isotherm-producer itself: report it")]
+    Reader(String),
     #[error(
-        "line {line} of `{input}` is longer than {limit} bytes, the most that a broker takes; split it, or leave it out"
+        "record {line} of `{input}` is longer than {limit} bytes, the most that a broker takes; split it, or leave it out"
     )]
     LineTooLong { input: String, line: u64, limit: usize },
     #[error("cannot write to standard output: {0}")]

@@ -1,11 +1,14 @@
-//! Replays lines of a file or of standard input: each non-empty line unchanged, without its line end.
+//! Replays the records of a file or of standard input: lines or the elements of an array, compressed or not, each unchanged and without its
+//! line end.
 //!
-//! It keeps one buffer, which grows only for a longer line. Lines go out as soon as they have come in, so a slow pipe is not held
-//! back.
+//! One block of them is in memory at a time. Lines go out as soon as they have come in, so a slow pipe is not held back.
 
+use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use isotherm_files::{Block, Blocks, Content, FileError, Sizes};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::config::{Input, Key, KeyPointers};
 use crate::error::ProduceError;
@@ -13,88 +16,106 @@ use crate::key::key_of;
 use crate::messages::Messages;
 use crate::summary::Counters;
 
-/// The longest line: a broker takes batches of 32 MiB, and a batch of one record has a frame around it.
+/// The longest record: a broker takes batches of 32 MiB, and a batch of one record has a frame around it.
 pub const LONGEST_LINE: usize = 32 * 1024 * 1024 - 256;
 
-/// How much is read at once.
-const READ: usize = 256 * 1024;
 /// How many bytes of lines go out at once.
 const CHUNK: usize = 128 * 1024;
 
-/// The lines of an input.
+/// How the next block is read: the blocks, for the one after it, and the block.
+type Reading = JoinHandle<(Blocks, Result<Option<Block>, FileError>)>;
+
+/// The records of an input.
 pub struct Replay {
-    reader: Box<dyn AsyncRead + Send + Unpin>,
     name: String,
     pointer: Option<String>,
     counters: Arc<Counters>,
-    buffer: Vec<u8>,
-    /// The next line's place in the buffer.
-    start: usize,
-    /// From `start` to here, the buffer holds no line end.
-    searched: usize,
+    /// `None` while a block is read.
+    blocks: Option<Blocks>,
+    reading: Option<Reading>,
+    /// The records that have been read, and where in their block the next one is.
+    block: Option<Block>,
+    place: usize,
     ended: bool,
-    line: u64,
+    /// How much of the input has been read, and how much of that is counted.
+    read: Arc<AtomicU64>,
+    counted: u64,
+    record: u64,
 }
 
 impl Replay {
     /// Opens the input. Returns its length in bytes too, if it has one.
     ///
     /// # Errors
-    /// [`ProduceError::Input`] if the file cannot be opened.
+    /// [`ProduceError::Input`] if the file cannot be opened, or holds no readings.
     pub async fn open(
         input: &Input,
         key: Key,
         pointers: &KeyPointers,
         counters: Arc<Counters>,
     ) -> Result<(Self, Option<u64>), ProduceError> {
-        match input {
-            Input::Stdin => {
-                Ok((Self::new(Box::new(tokio::io::stdin()), "standard input", key, pointers, counters), None))
-            }
-            Input::File(path) => {
-                let name = path.display().to_string();
-                let failed = |source| ProduceError::Input { input: name.clone(), source };
-                let file = tokio::fs::File::open(path).await.map_err(failed)?;
-                let metadata = file.metadata().await.map_err(failed)?;
-                let length = metadata.is_file().then_some(metadata.len());
-                Ok((Self::new(Box::new(file), &name, key, pointers, counters), length))
-            }
-        }
+        let input = match input {
+            Input::Stdin => isotherm_files::Input::Stdin,
+            Input::File(path) => isotherm_files::Input::File(path.clone()),
+        };
+        let name = input.name();
+        let content = blocking(move || input.open(0)).await?;
+        let length = content.length();
+        Ok((Self::of(content, &name, key, pointers, counters).await?, length))
     }
 
-    /// Reads lines from `reader`; errors call it `name`.
-    pub fn new(
-        reader: Box<dyn AsyncRead + Send + Unpin>,
+    /// Reads records from `reader`; errors call it `name`.
+    ///
+    /// # Errors
+    /// As [`Replay::open`].
+    pub async fn new(
+        reader: Box<dyn Read + Send>,
         name: &str,
         key: Key,
         pointers: &KeyPointers,
         counters: Arc<Counters>,
-    ) -> Self {
+    ) -> Result<Self, ProduceError> {
+        let called = name.to_owned();
+        let content = blocking(move || Content::of(reader, &called, None)).await?;
+        Self::of(content, name, key, pointers, counters).await
+    }
+
+    async fn of(
+        content: Content,
+        name: &str,
+        key: Key,
+        pointers: &KeyPointers,
+        counters: Arc<Counters>,
+    ) -> Result<Self, ProduceError> {
         let pointer = match key {
             Key::None => None,
             Key::Group => Some(pointers.group.clone()),
             Key::Sensor => Some(pointers.sensor.clone()),
         };
-        Self {
-            reader,
+        let read = content.read_so_far();
+        let blocks = blocking(move || Blocks::of(content, None, Sizes::default())).await?;
+        Ok(Self {
             name: name.to_owned(),
             pointer,
             counters,
-            buffer: Vec::with_capacity(READ),
-            start: 0,
-            searched: 0,
+            blocks: Some(blocks.as_they_come()),
+            reading: None,
+            block: None,
+            place: 0,
             ended: false,
-            line: 0,
-        }
+            read,
+            counted: 0,
+            record: 0,
+        })
     }
 
-    /// Appends at least one and at most `max` lines to `out`, waiting for the first. Returns whether there was one.
+    /// Appends at least one and at most `max` records to `out`, waiting for the first. Returns whether there was one.
     ///
     /// # Errors
-    /// [`ProduceError::Input`] if reading fails, [`ProduceError::LineTooLong`] for a line that no broker takes.
+    /// [`ProduceError::Input`] if reading fails, [`ProduceError::LineTooLong`] for a record that no broker takes.
     pub async fn fill(&mut self, max: usize, out: &mut Messages) -> Result<bool, ProduceError> {
         loop {
-            self.take_lines(max, out)?;
+            self.take_records(max, out)?;
             if !out.is_empty() || max == 0 {
                 return Ok(true);
             }
@@ -105,64 +126,61 @@ impl Replay {
         }
     }
 
-    fn take_lines(&mut self, max: usize, out: &mut Messages) -> Result<(), ProduceError> {
+    fn take_records(&mut self, max: usize, out: &mut Messages) -> Result<(), ProduceError> {
+        let Some(block) = &self.block else {
+            return Ok(());
+        };
         while out.len() < max && out.byte_len() < CHUNK {
-            let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
-            let end = match unsearched.iter().position(|byte| *byte == b'\n') {
-                Some(at) => self.searched + at,
-                None => {
-                    self.searched = self.buffer.len();
-                    // The last line may lack its end.
-                    if !self.ended || self.start == self.buffer.len() {
-                        break;
-                    }
-                    self.buffer.len()
-                }
+            let mut place = self.place;
+            let Some(record) = block.record(&mut place) else {
+                self.block = None;
+                return Ok(());
             };
-            let line = self.buffer.get(self.start..end).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.len() > LONGEST_LINE {
-                return self.unless_lines_wait(out);
+            // One that is longer than any record is shown as an empty one.
+            if record.is_empty() || record.len() > LONGEST_LINE {
+                // The records before it go out first, and the next call comes here again.
+                let (input, line) = (self.name.clone(), self.record + 1);
+                let error = ProduceError::LineTooLong { input, line, limit: LONGEST_LINE };
+                return if out.is_empty() { Err(error) } else { Ok(()) };
             }
-            self.line += 1;
-            if !line.is_empty() {
-                let key = self.pointer.as_deref().and_then(|pointer| key_of(line, pointer));
-                out.push(key.as_deref().map(str::as_bytes), line);
-            }
-            self.start = (end + 1).min(self.buffer.len());
-            self.searched = self.start;
-        }
-        if !self.ended && self.buffer.len() - self.start > LONGEST_LINE + 1 && self.searched == self.buffer.len() {
-            return self.unless_lines_wait(out);
+            (self.place, self.record) = (place, self.record + 1);
+            let key = self.pointer.as_deref().and_then(|pointer| key_of(record, pointer));
+            out.push(key.as_deref().map(str::as_bytes), record);
         }
         Ok(())
     }
 
+    /// Reads the next block. Given up, it can be called again.
     async fn read(&mut self) -> Result<(), ProduceError> {
-        self.buffer.drain(..self.start);
-        self.searched -= self.start;
-        self.start = 0;
-        self.buffer.reserve(READ);
-        let read = self
-            .reader
-            .read_buf(&mut self.buffer)
-            .await
-            .map_err(|source| ProduceError::Input { input: self.name.clone(), source })?;
-        self.ended = read == 0;
-        self.counters.input_bytes.add(read as u64);
+        if let Some(mut blocks) = self.blocks.take() {
+            self.reading = Some(spawn_blocking(move || {
+                let block = blocks.next(Vec::new());
+                (blocks, block)
+            }));
+        }
+        let Some(reading) = &mut self.reading else {
+            return Ok(());
+        };
+        let done = reading.await;
+        self.reading = None;
+        let (blocks, block) = done.map_err(|gone| ProduceError::Reader(gone.to_string()))?;
+        self.blocks = Some(blocks);
+        let read = self.read.load(Ordering::Relaxed);
+        self.counters.input_bytes.add(read - self.counted);
+        self.counted = read;
+        (self.block, self.place) = (block?, 0);
+        self.ended = self.block.is_none();
         Ok(())
     }
+}
 
-    /// The line is too long; the lines before it go out first, and the next call comes here again.
-    fn unless_lines_wait(&self, out: &Messages) -> Result<(), ProduceError> {
-        if out.is_empty() {
-            return Err(ProduceError::LineTooLong {
-                input: self.name.clone(),
-                line: self.line + 1,
-                limit: LONGEST_LINE,
-            });
-        }
-        Ok(())
+/// Does what may block on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
+) -> Result<T, ProduceError> {
+    match spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(gone) => Err(ProduceError::Reader(gone.to_string())),
     }
 }
 
@@ -174,15 +192,20 @@ mod tests {
 
     use super::*;
 
-    fn replay(bytes: Vec<u8>, key: Key) -> Replay {
-        Replay::new(Box::new(Cursor::new(bytes)), "test", key, &KeyPointers::default(), Arc::default())
+    /// An input that has not been opened.
+    struct Unopened(Vec<u8>, Key);
+
+    fn replay(bytes: Vec<u8>, key: Key) -> Unopened {
+        Unopened(bytes, key)
     }
 
     type Line = (Option<Vec<u8>>, Vec<u8>);
 
-    fn all(mut replay: Replay, max: usize) -> Result<Vec<Line>, ProduceError> {
+    fn all(Unopened(bytes, key): Unopened, max: usize) -> Result<Vec<Line>, ProduceError> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
+            let reader = Box::new(Cursor::new(bytes));
+            let mut replay = Replay::new(reader, "test", key, &KeyPointers::default(), Arc::default()).await?;
             let (mut lines, mut out) = (Vec::new(), Messages::new());
             while replay.fill(max, &mut out).await? {
                 assert!((1..=max).contains(&out.len()));
@@ -198,7 +221,20 @@ mod tests {
         let bytes = b"\n{\"a\":1} \r\n\r\n\xff\rx\n \nlast".to_vec();
         let lines = all(replay(bytes, Key::None), 2).unwrap();
         let values: Vec<_> = lines.into_iter().map(|(_, value)| value).collect();
-        assert_eq!(values, [&b"{\"a\":1} "[..], b"\xff\rx", b" ", b"last"]);
+        assert_eq!(values, [&b"{\"a\":1} "[..], b"\xff\rx", b"last"], "white space is no record");
+    }
+
+    #[test]
+    fn the_elements_of_an_array_are_sent_as_they_stand() {
+        let lines = all(replay(b"[\n  {\"a\":\n1},\n  2\n]\n".to_vec(), Key::None), 10).unwrap();
+        let values: Vec<_> = lines.into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, [&b"{\"a\":\n1}"[..], b"2"]);
+    }
+
+    #[test]
+    fn what_is_no_text_is_an_error() {
+        let error = all(replay(b"\xff\xfe{\0}\0".to_vec(), Key::None), 10).unwrap_err();
+        assert!(error.to_string().contains("UTF-16"), "{error}");
     }
 
     #[test]
@@ -236,10 +272,12 @@ no json
             crlf: bool,
             max in 1usize..20,
         ) {
+            // Nothing that makes the whole of them another thing than lines of text.
             let clean = |line: &Vec<u8>| -> Vec<u8> {
-                line.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect()
+                line.iter().copied().filter(|byte| !matches!(byte, 0 | b'\n' | b'\r' | b' ' | b'\t')).collect()
             };
-            let lines: Vec<_> = lines.iter().map(clean).collect();
+            let mut lines: Vec<_> = lines.iter().map(clean).collect();
+            lines.insert(0, b"first".to_vec());
             let end: &[u8] = if crlf { b"\r\n" } else { b"\n" };
             let sent = all(replay(lines.join(end), Key::None), max).unwrap();
             let sent: Vec<_> = sent.into_iter().map(|(_, value)| value).collect();

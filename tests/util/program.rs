@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -203,6 +203,12 @@ impl Running {
     /// What has been read of its standard output so far.
     pub(crate) fn seen(&self) -> &str {
         &self.stdout.seen
+    }
+
+    /// Its standard input, which must be piped.
+    #[track_caller]
+    pub(crate) fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("stdin is piped")
     }
 
     /// Its process id.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use isotherm_files::InputFormat;
 use isotherm_fluvio::{BadTopicName, check_topic_name};
 use isotherm_model::duration::parse_duration;
 use isotherm_model::size::parse_size;
@@ -18,9 +19,35 @@ pub(super) struct Place {
     /// The topic [default: what the topology says, `sensors`]
     #[arg(long, value_name = "NAME")]
     pub(super) topic: Option<String>,
-    /// The cluster's address [default: the current Fluvio profile's, else 127.0.0.1:9003]
+    /// Short for --source fluvio://HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) cluster: Option<String>,
+    /// Where readings come from: fluvio://HOST:PORT, a file (again for each further one; compressed or not, JSON lines or one
+    /// JSON array), or `-` for standard input [default: what the topology says, the current Fluvio profile's cluster, else
+    /// fluvio://127.0.0.1:9003]
+    #[arg(long, value_name = "ADDRESS|FILE|-", conflicts_with = "cluster")]
+    pub(super) source: Vec<String>,
+    /// What files hold, where their beginnings do not tell: a reading a line, or one array of readings
+    #[arg(long, value_enum, value_name = "lines|array")]
+    pub(super) input_format: Option<InputFormatFlag>,
+}
+
+/// `--input-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum InputFormatFlag {
+    /// A reading a line
+    Lines,
+    /// One array of readings
+    Array,
+}
+
+impl From<InputFormatFlag> for InputFormat {
+    fn from(flag: InputFormatFlag) -> Self {
+        match flag {
+            InputFormatFlag::Lines => Self::Lines,
+            InputFormatFlag::Array => Self::Array,
+        }
+    }
 }
 
 /// What to log, on standard error.

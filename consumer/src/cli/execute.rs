@@ -23,6 +23,7 @@ use crate::sinks::discard::DiscardSink;
 use crate::sinks::jsonl::JsonlSink;
 use crate::sinks::progress::ProgressSink;
 use crate::sinks::table::Table;
+use crate::sinks::table::render::Unit;
 use crate::sinks::threaded::ThreadedSink;
 use crate::topology::{Topology, render};
 
@@ -75,24 +76,24 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let log_progress = table.is_none() && bar.is_none();
     let speaks = cli.run.format != Format::None || bar.is_some();
     let mut sink: Box<dyn Sink> = match bar {
-        Some(screen) => Box::new(ProgressSink::new(sink, screen)),
+        Some(screen) => Box::new(ProgressSink::new(sink, screen).counting(unit(&topology))),
         None => sink,
     };
     if speaks {
         sink = Box::new(ThreadedSink::new(sink)?);
     }
-    let stores::Opened { mut store, outbox, folder } =
-        stores::open(&topology, cli.place.cluster.as_deref(), &cli.run, &runtime)?;
+    let stores::Opened { mut store, outbox, folder } = stores::open(&topology, &cli.run, &runtime)?;
     let letters = cli.run.dead_letters.clone().map(|letters| delivery::Config {
         letters,
         settings: topology.settings.clone(),
         drain: cli.run.drain,
     });
+    let unit = unit(&topology);
     let config = run::Config {
-        topology,
-        cluster: cli.place.cluster.clone(),
+        cluster: topology.address().map(str::to_owned),
         from: cli.run.from.map(Into::into),
-        until_end: cli.run.until_end,
+        until_end: cli.run.until_end || topology.files == Some(true),
+        topology,
         leave_open: cli.run.leave_open,
         accept_data_loss: cli.run.accept_data_loss,
         dead_letters: letters.is_some(),
@@ -102,6 +103,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             stop_after: cli.run.stop_after,
             log_progress,
             stop_timeout: cli.run.stop_timeout,
+            unit,
             ..RunOptions::default()
         },
     };
@@ -129,6 +131,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         let copied = letters.finish(end, &shutdown).await;
         Ok::<_, Failure>((outcome?, copied))
     });
+    // A read of standard input may block for ever.
+    runtime.shutdown_background();
     Ok(match outcome? {
         (Outcome::Undelivered(undelivered), _) => {
             stderr::write_below(format!("error: {undelivered}\n"));
@@ -141,12 +145,17 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     })
 }
 
+/// What the offsets of the source count.
+fn unit(topology: &Topology) -> Unit {
+    if topology.files.is_some() { Unit::Bytes } else { Unit::Records }
+}
+
 fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn Sink> {
     match format {
         Format::Table => {
             let group = topology.settings.schema.group.last();
             let colour = console::colors_enabled();
-            Box::new(Table::new(group, io::stdout(), screen, colour))
+            Box::new(Table::new(group, io::stdout(), screen, colour).counting(unit(topology)))
         }
         Format::Jsonl => {
             let lines = JsonLines::new(&topology.settings.schema.group);
@@ -161,6 +170,11 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     let file = load::file(&flags.place)?;
     let declared = file.as_ref().map(|file| file.topic.clone());
     let topology = load::overridden(file.unwrap_or_default(), &flags.place, load::Flags::Deploy(&flags))?;
+    if topology.files.is_some() {
+        let what =
+            format!("nothing is to be deployed for {}: run isotherm-consumer with the same --source", topology.topic);
+        return Err(what.into());
+    }
     // What the file says of its own topic is not said of another one.
     let declares = declared.is_some_and(|topic| topic == topology.topic);
     let wanted = deploy::Wanted {

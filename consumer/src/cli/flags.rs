@@ -20,6 +20,8 @@ Examples:
   isotherm-consumer --until-end --format jsonl        what is there now, as JSON lines, then exit
   isotherm-consumer --format jsonl | jq -c 'select(.type == \"window\") | [.start, .messages]'
   isotherm-consumer --cluster 10.0.0.5:9003 --topic readings --config my.yaml
+  isotherm-consumer --source day.jsonl.gz --format jsonl       what is in a file; no cluster is needed
+  zcat *.gz | isotherm-consumer --source - --window 1h
 
 The SmartModule must be on the cluster; `isotherm-consumer deploy` puts it there, and creates the topic.
 
@@ -157,6 +159,10 @@ pub(super) struct RunFlags {
     /// Read to where the partitions end now, then close all windows, print the totals, exit; nothing is late
     #[arg(long)]
     pub(super) until_end: bool,
+    /// Read on where the input ends, as windows close: without it files and standard input are read to their ends, as with
+    /// --until-end
+    #[arg(long, conflicts_with = "until_end")]
+    pub(super) follow: bool,
     #[command(flatten)]
     pub(super) memory: Memory,
     /// End by itself after this many records: close all windows, print the totals, exit
@@ -165,8 +171,9 @@ pub(super) struct RunFlags {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
-    /// At that end close only what the watermark has passed, and leave the other windows open for the next run
-    #[arg(long, requires = "until_end")]
+    /// At the end of a bounded run (--until-end, or files) close only what the watermark has passed, and leave the other windows open
+    /// for the next run
+    #[arg(long, conflicts_with = "follow")]
     pub(super) leave_open: bool,
     /// Where state is kept: a path, `default` for a file in the user's data folder for each cluster, topic and
     /// configuration, or `memory` [default: what the topology says, default]

@@ -35,7 +35,7 @@ impl StoreFlags {
     fn open(&self) -> Result<Opened, Failure> {
         let topology = load::topology(&self.place, load::Flags::Store(self))?;
         let by_flag = self.store.is_some();
-        let path = stores::path(&topology, self.place.cluster.as_deref())?.ok_or(InspectError::Memory { by_flag })?;
+        let path = stores::path(&topology)?.ok_or(InspectError::Memory { by_flag })?;
         let reader = StoreReader::open(&path)?;
         let settings = inspect::stored_settings(&path, &reader.identity().subject, self.place.topic.as_deref())?;
         Ok(Opened { reader, settings, topology })
@@ -127,7 +127,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     let age = since.map(|since| sqlite::now().saturating_sub(since));
     let age = age.map(|age| Duration::from_millis(u64::try_from(age).unwrap_or(0)));
     let usual = given.unwrap_or(Timing { grace: topology.grace, idle: topology.idle });
-    let log = stored_log(flags.store.place.cluster.as_deref(), &subject.cluster, &subject.topic)?;
+    let log = stored_log(topology.address(), &subject.cluster, &subject.topic)?;
     let bounds = runtime()?.block_on(ends::bounds(&*log, PATIENCE)).map_err(|error| {
         let hint = match error {
             AskError::NoAnswer { .. } => "; see whether it runs, or name another with --cluster HOST:PORT",
@@ -144,7 +144,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
         state,
         partitions: &partitions,
         consumer: holder.as_deref().map(|holder| inspect::why::Consumer { holder, age }),
-        cluster: &log.identity().address,
+        cluster: log.identity().place(),
         log: &bounds,
     });
     match flags.format {

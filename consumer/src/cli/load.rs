@@ -6,6 +6,7 @@ use std::path::Path;
 use isotherm_terminal::text::printable;
 
 use super::flags::{DeployFlags, Place, RunFlags};
+use super::source::{self, SourceError};
 use super::store_flags::StoreFlags;
 use crate::limited;
 use crate::topology::{Origin, Overrides, StoreKind, Topology, TopologyError};
@@ -24,6 +25,9 @@ pub(super) enum LoadError {
     /// What it says, or a flag, is wrong.
     #[error(transparent)]
     Wrong(#[from] TopologyError),
+    /// What it says of the source, or a flag, is wrong.
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
 impl LoadError {
@@ -31,6 +35,7 @@ impl LoadError {
     pub(super) fn is_usage(&self) -> bool {
         match self {
             Self::Read { .. } => false,
+            Self::Source(error) => error.is_usage(),
             Self::Wrong(error) => error.problems.iter().all(|problem| matches!(problem.origin, Origin::Flag(_))),
         }
     }
@@ -88,7 +93,7 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
 /// The topology that flags leave of this one. Whoever needs the file's own, too, reads it once: it may be a pipe.
 pub(super) fn overridden(base: Topology, place: &Place, flags: Flags<'_>) -> Result<Topology, LoadError> {
     let topic = place.topic.clone();
-    let overrides = match flags {
+    let overrides = match &flags {
         Flags::None => Overrides { topic, ..Overrides::default() },
         Flags::Deploy(flags) => {
             Overrides { topic, partitions: flags.partitions, combine: flags.combine, ..Overrides::default() }
@@ -111,5 +116,8 @@ pub(super) fn overridden(base: Topology, place: &Place, flags: Flags<'_>) -> Res
             combine: flags.combine,
         },
     };
-    Ok(base.with(&overrides)?)
+    let mut topology = base.with(&overrides)?;
+    let run = if let Flags::Run(flags) = flags { Some(flags) } else { None };
+    source::apply(place, run, &mut topology)?;
+    Ok(topology)
 }

@@ -10,6 +10,7 @@ mod flags;
 mod process;
 
 mod load;
+mod source;
 mod stores;
 
 mod inspect;

@@ -12,6 +12,7 @@ use tracing::info;
 
 use super::flags::RunFlags;
 use super::process::Failure;
+use crate::log::{FILES, LogIdentity};
 use crate::sources::module;
 use crate::topology::{Combine, StoreKind, Topology};
 use crate::{delivery, log, run};
@@ -26,13 +27,9 @@ pub(super) struct Opened {
 }
 
 /// Opens the store of a run.
-pub(super) fn open(
-    topology: &Topology,
-    cluster: Option<&str>,
-    flags: &RunFlags,
-    runtime: &Runtime,
-) -> Result<Opened, Failure> {
-    let Some(path) = path(topology, cluster)? else {
+pub(super) fn open(topology: &Topology, flags: &RunFlags, runtime: &Runtime) -> Result<Opened, Failure> {
+    let cluster = topology.address();
+    let Some(path) = path(topology)? else {
         return memory(flags);
     };
     let log = log::open(cluster, &topology.topic)?;
@@ -77,7 +74,14 @@ fn memory(flags: &RunFlags) -> Result<Opened, Failure> {
 /// Looks whether the run can begin at all: no store is thrown away, and no consumer stopped, for one that cannot.
 async fn look(cluster: Option<&str>, topology: &Topology, flags: &RunFlags) -> Result<(), Failure> {
     for topic in iter::once(&topology.topic).chain(&flags.dead_letters) {
-        log::open(cluster, topic)?.require().await?;
+        let log = log::open(cluster, topic)?;
+        let partitions = log.require().await?;
+        if topology.files.is_some() {
+            // Files are there if they can be opened.
+            for partition in 0..partitions {
+                log.bounds(partition).await?;
+            }
+        }
     }
     if flags.dead_letters.as_ref() == Some(&topology.topic) {
         return Err(delivery::Error::Itself { topic: topology.topic.clone() }.into());
@@ -102,13 +106,15 @@ fn unused(path: &Path) -> Result<(), Failure> {
 }
 
 /// Where the store of a topology lies; `None` for memory.
-pub(super) fn path(topology: &Topology, cluster: Option<&str>) -> Result<Option<PathBuf>, Failure> {
+pub(super) fn path(topology: &Topology) -> Result<Option<PathBuf>, Failure> {
     match &topology.store {
         StoreKind::Memory => Ok(None),
         StoreKind::File(path) => Ok(Some(path.clone())),
         StoreKind::Default => {
-            let log = log::open(cluster, &topology.topic)?;
-            let address = &log.identity().address;
+            let log = log::open(topology.address(), &topology.topic)?;
+            let LogIdentity { kind, address, .. } = log.identity();
+            // The files are all that a topic is to a cluster.
+            let address = if *kind == FILES { FILES } else { address };
             let fingerprint = topology.settings.fingerprint();
             Ok(Some(sqlite::default_path(&sqlite::data_dir()?, address, &topology.topic, fingerprint)))
         }

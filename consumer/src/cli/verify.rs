@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::process::{Failure, print, runtime, say, watch_signals};
+use super::source::Source;
 use super::store_flags::{ReportFormat, StoreFlags, VerifyFlags};
 use super::{inspect, load, stores};
 use crate::inspect::InspectError;
@@ -22,7 +23,7 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     let config = config(&flags)?;
     let mut tell =
         |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
-    info!("reading the log of {} again, from {}", config.store.display(), config.log.identity().address);
+    info!("reading the log of {} again, from {}", config.store.display(), config.log.identity().place());
     let report = runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         watch_signals(shutdown.clone())?;
@@ -54,11 +55,12 @@ fn config(flags: &VerifyFlags) -> Result<Config, Failure> {
         (Some(StoreKind::File(path)), None) => (Some(path.clone()), None),
         (_, named) => {
             let topology = load::topology(place, load::Flags::Store(flags))?;
-            (stores::path(&topology, place.cluster.as_deref())?, named.is_some().then_some(topology.settings))
+            (stores::path(&topology)?, named.is_some().then_some(topology.settings))
         }
     };
     let store: PathBuf = path.ok_or(InspectError::Memory { by_flag: store.is_some() })?;
     let subject = StoreReader::open(&store)?.identity().subject.clone();
-    let log = inspect::stored_log(place.cluster.as_deref(), &subject.cluster, &subject.topic)?;
+    let named = Source::of(place, &[])?.address();
+    let log = inspect::stored_log(named.as_deref(), &subject.cluster, &subject.topic)?;
     Ok(Config { memory_limit, store, log, topic: place.topic.clone(), settings })
 }

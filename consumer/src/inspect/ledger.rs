@@ -250,6 +250,10 @@ fn places(
 
 /// Command lines that fetch what stands first in each list.
 fn examples(report: &LedgerReport, settings: &Settings) -> Vec<String> {
+    // A topic's name has no `/`, and a file's path begins with one: the offsets are its bytes.
+    if report.topic.contains('/') {
+        return Vec::new();
+    }
     let topic = quoted(&report.topic);
     let (mut late, mut rejected) = (None, None);
     for ledger in &report.partitions {

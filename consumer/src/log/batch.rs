@@ -18,6 +18,8 @@ pub struct LogBatch {
     pub next: i64,
     /// The log timestamp that those of its records count from, if it has one.
     pub base_timestamp: Option<Millis>,
+    /// Whether the offsets of its partial go on up to `next`, however many records there are.
+    is_dense: bool,
     records: Arc<dyn Records>,
 }
 
@@ -90,7 +92,12 @@ impl Records for Vec<OwnedRecord> {
 impl LogBatch {
     /// A batch of these records.
     pub fn new(first: i64, next: i64, base_timestamp: Option<Millis>, records: impl Records + 'static) -> Self {
-        Self { first, next, base_timestamp, records: Arc::new(records) }
+        Self { first, next, base_timestamp, is_dense: false, records: Arc::new(records) }
+    }
+
+    /// A batch of a log whose offsets are no numbers of records, such as the bytes of a file: its partial goes on up to `next`.
+    pub fn dense(first: i64, next: i64, records: impl Records + 'static) -> Self {
+        Self { first, next, base_timestamp: None, is_dense: true, records: Arc::new(records) }
     }
 
     /// How many bytes its records take, as they are stored.
@@ -128,7 +135,11 @@ impl BatchCombiner {
         combiner.begin(batch.first, batch.base_timestamp);
         batch.each(&mut self.decompressed, |LogRecord { timestamp, value, .. }| {
             combiner.push(&Record { timestamp, value });
-        })
+        })?;
+        if batch.is_dense {
+            combiner.reach(batch.next);
+        }
+        Ok(())
     }
 
     /// [`BatchCombiner::combine`], and the bytes that the module gives for the same batch.

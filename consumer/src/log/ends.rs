@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use isotherm_model::partial::PartitionId;
 use tokio::time::timeout;
 
-use super::{Log, LogBounds, LogError};
+use super::{END_UNKNOWN, Log, LogBounds, LogError};
 
 /// How many partitions are asked for at once.
 const AT_ONCE: usize = 16;
@@ -38,6 +38,9 @@ pub async fn bounds(log: &dyn Log, within: Duration) -> Result<PartitionBounds, 
         let asked = (0..partitions).map(|partition| async move {
             // One that is slow does not hold up the answers of the others.
             let bounds = match timeout(within / 2, log.bounds(partition)).await {
+                Ok(Ok(bounds)) if bounds.end == END_UNKNOWN => {
+                    Err("its end is known only when it is reached".to_owned())
+                }
                 Ok(Ok(bounds)) => Ok(bounds),
                 Ok(Err(LogError::Retry { reason, .. })) => Err(reason),
                 Ok(Err(error)) => Err(error.to_string()),

@@ -6,18 +6,22 @@
 
 mod batch;
 pub mod ends;
+pub mod files;
 pub mod fluvio;
 mod fluvio_target;
 #[cfg(test)]
 pub(crate) mod memory;
 pub mod target;
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use isotherm_model::partial::PartitionId;
 
 pub use self::batch::{BatchCombiner, LogBatch, LogRecord, OwnedBatch, OwnedRecord, Records};
+use self::files::FilesLog;
+use self::files::address::FilesAddress;
 use self::fluvio::FluvioLog;
 // Pauses between attempts are the same for every log.
 pub(crate) use self::fluvio::{Backoff, jitter};
@@ -34,12 +38,27 @@ pub struct LogIdentity {
     pub topic: String,
 }
 
+impl LogIdentity {
+    /// Where it is, for people.
+    pub(crate) fn place(&self) -> &str {
+        if self.kind == FILES { "this machine" } else { &self.address }
+    }
+}
+
+impl fmt::Display for LogIdentity {
+    /// What people call it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, address, topic } = self;
+        if *kind == FILES { write!(f, "{topic}") } else { write!(f, "`{topic}` of the cluster at {address}") }
+    }
+}
+
 /// Where a partition begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogBounds {
     /// The first offset that is still there.
     pub start: i64,
-    /// The offset after the last committed record.
+    /// The offset after the last committed record; [`END_UNKNOWN`] where that is known only when it has been reached.
     pub end: i64,
 }
 
@@ -69,6 +88,11 @@ pub trait Log: Send + Sync {
 
     /// Where a partition begins and ends now.
     async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, LogError>;
+
+    /// What people call a partition.
+    fn name(&self, partition: PartitionId) -> String {
+        format!("partition {partition} of `{}`", self.identity().topic)
+    }
 
     /// Reads a partition, beginning with the batch that holds `from`, up to where it ends now.
     async fn read(
@@ -104,10 +128,14 @@ pub trait LogReader: Send {
     /// position, what has been fetched already is used.
     fn seek(&mut self, from: i64, until: i64);
 
+    /// Ends a batch at each of these offsets, where batches of an earlier run ended. A log that stores batches needs not be told.
+    fn cut_at(&mut self, _offsets: &[i64]) {}
+
     /// Reads on without end: [`LogReader::next`] waits at the log's end for what is appended.
     fn follow(&mut self);
 
-    /// The next batch; `None` when all up to the end has been given. Dropping the future loses nothing.
+    /// The next batch; `None` when all up to the end has been given. A reader that follows gives `None` where the partition ends for
+    /// good. Dropping the future loses nothing.
     async fn next(&mut self) -> Result<Option<LogBatch>, LogError>;
 
     /// The next batch, if it has been fetched already; [`LogReader::next`] says what is wrong with one that cannot be given.
@@ -173,13 +201,22 @@ impl LogError {
 /// How an address names a Fluvio cluster.
 const FLUVIO: &str = "fluvio";
 
-/// Opens the topic of the log at `address`: `fluvio://HOST:PORT`, or `HOST:PORT` of a Fluvio cluster; without one that of the
-/// current Fluvio profile. Nothing is connected to yet.
+/// The end of a partition of which nobody knows where it ends before it has been read to there.
+pub const END_UNKNOWN: i64 = i64::MAX;
+
+/// What kind of log files are.
+pub(crate) const FILES: &str = "files";
+
+/// Opens the topic of the log at `address`: `fluvio://HOST:PORT`, or `HOST:PORT` of a Fluvio cluster; files by the text of a
+/// [`FilesAddress`]; without one that of the current Fluvio profile. Nothing is connected to yet.
 ///
 /// # Errors
 /// [`LogError::Fatal`]: no backend has such addresses.
 pub fn open(address: Option<&str>, topic: &str) -> Result<Arc<dyn Log>, LogError> {
-    Ok(Arc::new(FluvioLog::new(address, topic)?))
+    match address.and_then(FilesAddress::parse) {
+        Some(files) => Ok(Arc::new(FilesLog::new(&files))),
+        None => Ok(Arc::new(FluvioLog::new(address, topic)?)),
+    }
 }
 
 /// Opens a topic to append to, at an address as [`open`] takes it.

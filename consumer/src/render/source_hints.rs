@@ -84,6 +84,9 @@ fn source(error: &SourceError, cluster: ClusterFlag<'_>) -> Option<String> {
         SourceError::Shorter { .. } | SourceError::OtherLog { .. } => {
             ". Read it with a store of its own (--store PATH), or start over with --reset.".to_owned()
         }
+        SourceError::CutFile { .. } | SourceError::OtherFile { .. } => {
+            ". Put the file back, read this one with a store of its own (--store PATH), or start over with --reset.".to_owned()
+        }
         SourceError::ReaderFailed { .. } => return None,
     })
 }

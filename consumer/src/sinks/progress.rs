@@ -8,7 +8,7 @@ use isotherm_engine::results::{Totals, WindowResult};
 use isotherm_terminal::screen::Screen;
 use isotherm_terminal::stderr;
 
-use super::table::render::catching_up;
+use super::table::render::{Unit, catching_up};
 use super::{Sink, SinkError};
 
 /// Nothing is drawn before: what is done at once needs no bar.
@@ -19,12 +19,18 @@ pub struct ProgressSink {
     inner: Box<dyn Sink>,
     screen: Screen,
     done: bool,
+    unit: Unit,
 }
 
 impl ProgressSink {
     /// Draws on `screen` until everything that was there at the start has been read.
     pub fn new(inner: Box<dyn Sink>, screen: Screen) -> Self {
-        Self { inner, screen, done: false }
+        Self { inner, screen, done: false, unit: Unit::default() }
+    }
+
+    /// The same, of a log whose offsets count this.
+    pub(crate) fn counting(self, unit: Unit) -> Self {
+        Self { unit, ..self }
     }
 
     /// Takes the line away before results come: both may go to the same terminal.
@@ -52,7 +58,7 @@ impl Sink for ProgressSink {
             self.done = true;
             self.screen.clear()?;
         } else if !self.done && snapshot.now >= AFTER && (snapshot.of > 0 || snapshot.unknown > 0) {
-            self.screen.draw_line(&catching_up(snapshot))?;
+            self.screen.draw_line(&catching_up(snapshot, self.unit))?;
         }
         self.inner.progress(snapshot).await
     }

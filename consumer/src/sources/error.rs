@@ -4,6 +4,17 @@ use isotherm_model::partial::PartitionId;
 
 use crate::log::LogError;
 
+impl SourceError {
+    /// What it means of a file of this name, whose offsets are bytes.
+    pub(super) fn of_file(self, name: String) -> Self {
+        match self {
+            Self::Shorter { position, end, .. } => Self::CutFile { name, position, end },
+            Self::OtherLog { offset, .. } => Self::OtherFile { name, offset },
+            other => other,
+        }
+    }
+}
+
 /// Why a source cannot be read, or not any longer.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -47,6 +58,17 @@ pub enum SourceError {
          one that was counted: the topic was deleted and made again, restored, is another one, or its tail was lost"
     )]
     OtherLog { topic: String, partition: PartitionId, offset: i64 },
+    /// A file is shorter than what has been read of it.
+    #[error(
+        "{name} has {end} bytes, but {position} of it have been read: it was cut, or is another file; what it held is lost \
+         to this run"
+    )]
+    CutFile { name: String, position: i64, end: i64 },
+    /// What was read last does not stand there any longer.
+    #[error(
+        "{name} is not the file that was read: from byte {offset} on it holds something else than what was counted"
+    )]
+    OtherFile { name: String, offset: i64 },
     #[error("a reader failed: {reason}; this is an error of isotherm-consumer itself: report it")]
     ReaderFailed { reason: String },
 }

@@ -28,10 +28,17 @@ pub const MODULE: &str = "window-stats";
 /// A checked topology. Flags have already overridden the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
+    /// Where the readings are: addresses or files, as `--source` takes them; with flags one address ([`Topology::address`]). None is
+    /// the current Fluvio profile's cluster.
+    pub source: Vec<String>,
+    /// Of files, whether a run ends where they end.
+    pub files: Option<bool>,
     pub topic: String,
     /// Partitions to create the topic with.
     pub partitions: u32,
     pub combine: Combine,
+    /// Whether the file or a flag says where.
+    pub combine_is_given: bool,
     /// The SmartModule's name on the cluster.
     pub module: String,
     /// Shape of a reading, window size and max-ahead: the module's parameters.
@@ -132,9 +139,12 @@ impl Default for Topology {
                 meta: MetaConfig { name: topic.clone() },
                 ..TopicConfig::default()
             },
+            source: Vec::new(),
+            files: None,
             topic,
             partitions: 1,
             combine: Combine::default(),
+            combine_is_given: false,
             module: MODULE.to_owned(),
             settings: Settings::default(),
             grace: Duration::from_secs(1),
@@ -176,7 +186,13 @@ impl Topology {
             self.store = store.clone();
         }
         self.combine = combine.unwrap_or(self.combine);
+        self.combine_is_given |= combine.is_some();
         if problems.is_empty() { Ok(self) } else { Err(TopologyError { problems }) }
+    }
+
+    /// Where the readings are, as [`crate::log::open`] takes it.
+    pub fn address(&self) -> Option<&str> {
+        self.source.first().map(String::as_str)
     }
 
     /// The parameters that the module is given.

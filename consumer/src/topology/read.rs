@@ -37,13 +37,24 @@ fn read(root: &Node, source: &str, problems: &mut Problems) -> Option<Topology> 
     let store = file.take_text("store", problems, StoreKind::parse);
     topology.store = store.map_or(topology.store, |(store, _)| store);
     let combine = file.take_text("combine", problems, Combine::parse);
+    topology.combine_is_given = combine.is_some();
     topology.combine = combine.map_or(topology.combine, |(combine, _)| combine);
+    topology.source = file.take("source").map_or_else(Vec::new, |entry| sources(&entry.node, problems));
     file.finish(problems);
     if let Some(transforms) = transforms {
         let module = transform::read(transforms, &topology.settings, problems);
         topology.module = module.unwrap_or(topology.module);
     }
     Some(topology)
+}
+
+/// `source`: a text, or a list of them.
+fn sources(node: &Node, problems: &mut Problems) -> Vec<String> {
+    let nodes = match &node.value {
+        Value::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    nodes.iter().filter_map(|node| text("source", node, problems)).map(str::to_owned).collect()
 }
 
 /// `reading`: where sensor, group, time and value stand, and what counts.

@@ -10,13 +10,13 @@ use super::{Combine, Topology};
 
 /// A paragraph for each part.
 pub fn text(topology: &Topology) -> String {
-    let Topology { topic, settings, grace, idle, store, .. } = topology;
+    let Topology { settings, grace, idle, store, .. } = topology;
     let schema = &settings.schema;
     let line = |value: &dyn Display| printable(&value.to_string()).into_owned();
     let (window, ahead) = (DurationText(settings.window.duration()), DurationText(settings.max_ahead));
     let (grace, idle) = (DurationText(*grace), DurationText(*idle));
     format!(
-        "source   topic `{topic}`, {partitions}\n\
+        "source   {source}\n\
          \u{20}        sensor at {sensor}, group at {group}, time at {time}, value at {value}\n\
          \u{20}        {groups}; values from {min} to {max}\n\
          {combine}: one partial for each batch of the log\n\
@@ -26,7 +26,7 @@ pub fn text(topology: &Topology) -> String {
          store    {store}\n\
          sinks    standard output\n",
         combine = line(&combined_by(topology)),
-        partitions = partitions(topology),
+        source = line(&source(topology)),
         sensor = line(&schema.sensor),
         group = line(&schema.group),
         time = line(&schema.time),
@@ -37,6 +37,13 @@ pub fn text(topology: &Topology) -> String {
         fingerprint = settings.fingerprint(),
         store = line(store),
     )
+}
+
+fn source(topology: &Topology) -> String {
+    match topology.files {
+        Some(_) => topology.topic.clone(),
+        None => format!("topic `{}`, {}", topology.topic, partitions(topology)),
+    }
 }
 
 /// A flow chart from left to right.

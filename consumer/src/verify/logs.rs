@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use isotherm_engine::audit::Stored;
 use isotherm_engine::audit::findings::{Findings, of};
+use isotherm_engine::ledger::Account;
 use isotherm_engine::state::PartitionState;
 use isotherm_model::partial::PartitionId;
 
@@ -72,6 +73,7 @@ impl Logs {
                         }
                         None => first,
                     };
+                    reader.cut_at(&cuts(state, stored.accounts.get(partition)));
                     reader.seek(first, state.position);
                     from.insert(*partition, first);
                     readers.insert(*partition, reader);
@@ -80,6 +82,14 @@ impl Logs {
         }
         Ok(Self { readers: (!another).then_some(readers), from, findings })
     }
+}
+
+/// Where batches of the run ended, as far as the store says it: the ranges of its ledger are of whole batches.
+fn cuts(state: &PartitionState, account: Option<&Account>) -> Vec<i64> {
+    let late = account.into_iter().flat_map(|account| account.late_ranges.listed()).map(|range| range.range);
+    let rejected = account.into_iter().flat_map(|account| account.rejected_ranges.listed()).map(|range| range.range);
+    let ends = late.chain(rejected).flat_map(|range| [range.first, range.next]);
+    ends.chain([state.restore_from]).chain(state.last.map(|last| last.first)).collect()
 }
 
 /// Opens a partition at `begin`, or at its first record if retention has deleted what lies between.

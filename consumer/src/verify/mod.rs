@@ -135,7 +135,7 @@ async fn once(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Resul
         topic: topic.clone(),
         run: identity.run.to_string(),
         store: config.store.clone(),
-        cluster: config.log.identity().address.clone(),
+        cluster: config.log.identity().place().to_owned(),
         findings,
     };
     let Logs { readers, from, findings } = Logs::open(&config.log, &stored).await?;

@@ -114,6 +114,11 @@ impl Combiner {
         self.cells.count(self.window, reading.group_place, reading.group, reading.value, sensor);
     }
 
+    /// Says that the batch's offsets go on up to `next`: in some logs they are no numbers of records.
+    pub fn reach(&mut self, next: i64) {
+        self.header.source.next = self.header.source.next.max(next);
+    }
+
     /// The partial of the records pushed since [`Combiner::begin`].
     pub fn finish(&mut self) -> Combined<'_> {
         self.cells.sort(self.scanner.groups());

@@ -8,6 +8,12 @@ pub(crate) mod walk;
 
 use std::fmt::{self, Write};
 
+/// Whether these bytes are one JSON text, as a record must be.
+pub fn is_text(bytes: &[u8]) -> bool {
+    let end = walk::value(bytes, walk::space(bytes, 0), 0);
+    end.is_some_and(|end| walk::space(bytes, end) == bytes.len()) && std::str::from_utf8(bytes).is_ok()
+}
+
 /// Prints a text as a JSON string: quotation marks, reverse solidus and control characters escaped, all else as it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a>(pub &'a str);
@@ -43,6 +49,16 @@ mod tests {
         fn quoted_texts_read_back(text: String) {
             let quoted = Quoted(&text).to_string();
             prop_assert_eq!(serde_json::from_str::<String>(&quoted).expect("JSON"), text);
+        }
+    }
+
+    #[test]
+    fn a_text_is_one_value_and_white_space() {
+        for text in [" [1, {\"a\": \"\\u00e9\"}]\r\n", "1", "null", "\"é\""] {
+            assert!(is_text(text.as_bytes()), "{text}");
+        }
+        for text in [&b""[..], b" ", b"[1", b"1 2", b"[1,]", b"\"\xff\"", b"\xef\xbb\xbf1"] {
+            assert!(!is_text(text), "{text:?}");
         }
     }
 

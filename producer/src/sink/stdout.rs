@@ -66,7 +66,10 @@ impl<W: Write + Send + 'static> Sink for StdoutSink<W> {
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
         for message in messages.iter() {
+            let from = lines.len();
             lines.extend_from_slice(message.value);
+            // An element of an array may go over several lines; in a JSON text a line end is white space.
+            lines.iter_mut().skip(from).filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
             lines.push(b'\n');
         }
         let (count, counters) = (messages.len() as u64, Arc::clone(&self.counters));

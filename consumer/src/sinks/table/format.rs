@@ -16,6 +16,15 @@ pub(super) fn decimal(micros: i128, decimals: u32) -> String {
     format!("{sign}{}.{:0width$}", rounded / unit, rounded % unit, width = decimals as usize)
 }
 
+/// Bytes with a unit that leaves few digits.
+pub(super) fn bytes(number: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|(size, _)| number >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", number / size, number % size / (size / 10)),
+        None => format!("{number} B"),
+    }
+}
+
 /// How a value moved: `▲ 0.42`, `▼ 0.10`, `=`, or nothing if there is nothing to compare with.
 pub(super) fn change(from: Option<i64>, to: i64, decimals: u32) -> String {
     let Some(from) = from else {

@@ -19,7 +19,7 @@ use isotherm_model::fixed::Fixed;
 use isotherm_terminal::screen::Screen;
 
 use self::paint::Paint;
-use self::render::{Space, View};
+use self::render::{Space, Unit, View};
 pub use self::stored::Stored;
 use super::{Sink, SinkError};
 
@@ -34,13 +34,28 @@ pub struct Table<W> {
     before: BTreeMap<String, Fixed>,
     shown: Option<(WindowResult, BTreeMap<String, Fixed>, Option<Totals>)>,
     windows: u64,
+    unit: Unit,
 }
 
 impl<W: Write + Send> Table<W> {
     /// A table on `out`; live, if that is a `screen`. `group` names what groups are. Only screens have colours.
     pub fn new(group: &str, out: W, screen: Option<Screen>, colour: bool) -> Self {
         let paint = Paint { on: colour && screen.is_some() };
-        Self { group: group.to_owned(), out, screen, paint, before: BTreeMap::new(), shown: None, windows: 0 }
+        Self {
+            group: group.to_owned(),
+            out,
+            screen,
+            paint,
+            before: BTreeMap::new(),
+            shown: None,
+            windows: 0,
+            unit: Unit::default(),
+        }
+    }
+
+    /// The same, of a log whose offsets count this.
+    pub(crate) fn counting(self, unit: Unit) -> Self {
+        Self { unit, ..self }
     }
 
     /// The live picture: the newest window and the status below it.
@@ -105,7 +120,7 @@ impl<W: Write + Send> Sink for Table<W> {
             return Ok(());
         };
         let (lines, width) = screen.size();
-        let status = render::status(snapshot, self.windows, self.paint);
+        let status = render::status(snapshot, self.unit, self.windows, self.paint);
         Ok(screen.draw(self.picture(status, lines, width))?)
     }
 }

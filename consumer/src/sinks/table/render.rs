@@ -7,7 +7,7 @@ use isotherm_engine::results::{GroupResult, Totals, WindowResult};
 use isotherm_model::fixed::{self, Fixed};
 use isotherm_terminal::progress::{bar, thousands};
 
-use super::format::{change, decimal, foreign, time_range};
+use super::format::{bytes, change, decimal, foreign, time_range};
 use super::layout::{Grid, Line, lay_out};
 use super::paint::Paint;
 
@@ -88,7 +88,7 @@ pub(super) fn totals(totals: &Totals, group: &str, space: Space, paint: Paint) -
 }
 
 /// One line: how reading goes.
-pub(super) fn status(snapshot: &Snapshot, windows: u64, paint: Paint) -> String {
+pub(super) fn status(snapshot: &Snapshot, unit: Unit, windows: u64, paint: Paint) -> String {
     let partitions = match snapshot.partitions {
         1 => "1 partition".to_owned(),
         count => format!("{count} partitions"),
@@ -98,38 +98,63 @@ pub(super) fn status(snapshot: &Snapshot, windows: u64, paint: Paint) -> String 
         return paint.warn(&format!("connecting … {lost}"));
     }
     if !snapshot.caught_up {
-        return catching_up(snapshot);
+        return catching_up(snapshot, unit);
     }
     let waiting = if windows == 0 { "waiting for readings" } else { "waiting for the next window" };
     let place = match snapshot.behind {
         0 => "caught up".to_owned(),
-        behind => format!("{} records behind", thousands(behind)),
+        behind => format!("{} behind", unit.counted(behind)),
     };
     let rate =
-        if snapshot.rate >= 0.5 { format!(", {}/s", thousands(snapshot.rate.round() as u64)) } else { String::new() };
+        if snapshot.rate >= 0.5 { format!(", {}/s", unit.short(snapshot.rate.round() as u64)) } else { String::new() };
     paint.faint(&format!("{waiting} … {partitions}, {place}{rate}"))
 }
 
+/// What offsets count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Unit {
+    #[default]
+    Records,
+    Bytes,
+}
+
+impl Unit {
+    /// So many of it, with what they are.
+    fn counted(self, number: u64) -> String {
+        match self {
+            Self::Records => format!("{} records", thousands(number)),
+            Self::Bytes => bytes(number),
+        }
+    }
+
+    /// The same, where what they are has just been said.
+    fn short(self, number: u64) -> String {
+        match self {
+            Self::Records => thousands(number),
+            Self::Bytes => bytes(number),
+        }
+    }
+}
+
 /// How catching up goes: as a part of all there is, once that is known.
-pub(crate) fn catching_up(snapshot: &Snapshot) -> String {
+pub(crate) fn catching_up(snapshot: &Snapshot, unit: Unit) -> String {
+    let rate = unit.short(snapshot.rate.round() as u64);
     if snapshot.unknown > 0 {
         return format!(
-            "catching up: the ends of {} of {} partitions are not known yet; {} of at least {} records, {}/s",
+            "catching up: the ends of {} of {} partitions are not known yet; {} of at least {}, {rate}/s",
             snapshot.unknown,
             snapshot.partitions,
-            thousands(snapshot.read),
-            thousands(snapshot.of),
-            thousands(snapshot.rate.round() as u64),
+            unit.short(snapshot.read),
+            unit.counted(snapshot.of),
         );
     }
     let left = snapshot.left().map_or(String::new(), |left| format!(", {} s left", left.as_secs()));
     format!(
-        "catching up {} {:>3.0} %  {} of {} records, {}/s{left}",
+        "catching up {} {:>3.0} %  {} of {}, {rate}/s{left}",
         bar(snapshot.part(), 20),
         (snapshot.part() * 100.0).floor(),
-        thousands(snapshot.read),
-        thousands(snapshot.of),
-        thousands(snapshot.rate.round() as u64),
+        unit.short(snapshot.read),
+        unit.counted(snapshot.of),
     )
 }
 

@@ -181,17 +181,20 @@ fn the_status_says_how_reading_goes() {
         now: std::time::Duration::from_secs(1),
     };
     let plain = Paint { on: false };
-    assert_eq!(render::status(&snapshot, 0, plain), "waiting for readings … 5 partitions, caught up");
+    assert_eq!(
+        render::status(&snapshot, render::Unit::Records, 0, plain),
+        "waiting for readings … 5 partitions, caught up"
+    );
     let live = Snapshot { rate: 1_000.4, behind: 1_200, partitions: 1, attached: 1, ..snapshot };
     assert_eq!(
-        render::status(&live, 3, plain),
+        render::status(&live, render::Unit::Records, 3, plain),
         "waiting for the next window … 1 partition, 1,200 records behind, 1,000/s"
     );
     let lost = Snapshot { attached: 3, ..snapshot };
-    assert_eq!(render::status(&lost, 3, plain), "connecting … 3 of 5 partitions connected");
+    assert_eq!(render::status(&lost, render::Unit::Records, 3, plain), "connecting … 3 of 5 partitions connected");
     let behind = Snapshot { caught_up: false, read: 1_200_000, of: 2_000_000, rate: 400_000.0, ..snapshot };
     assert_eq!(
-        render::status(&behind, 3, plain),
+        render::status(&behind, render::Unit::Records, 3, plain),
         "catching up ████████████░░░░░░░░  60 %  1,200,000 of 2,000,000 records, 400,000/s, 2 s left"
     );
     // What is known has been read, but of one partition nothing is known.

@@ -9,9 +9,12 @@ mod partition;
 mod tests;
 mod workers;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use isotherm_engine::state::PartitionState;
+use isotherm_model::partial::PartitionId;
 
 use self::partition::Reader;
 use self::workers::Workers;
@@ -35,6 +38,15 @@ struct NativeContext {
     workers: Workers,
     /// A failure is tried again by the reader, which emits that the partition is lost.
     options: ReadOptions,
+    /// By partition, where batches of an earlier run ended that must come again as they were.
+    cuts: BTreeMap<PartitionId, Vec<i64>>,
+    /// Whether the run ends by itself when all partitions have been read to their ends.
+    is_bounded: bool,
+}
+
+/// Where batches ended that a run needs again: those that open windows need begin behind one, and the last one is known by its digest.
+fn cuts(state: &PartitionState) -> Vec<i64> {
+    state.last.map(|last| last.first).into_iter().chain([state.restore_from, state.position]).collect()
 }
 
 /// Finds the topic of a log.
@@ -47,6 +59,8 @@ pub async fn open(log: Arc<dyn Log>, topology: &Topology, plan: ReadPlan) -> Res
         log: log.clone(),
         workers: Workers::new(&topology.settings),
         options: ReadOptions { bytes: share.clamp(least, most), tries: 1 },
+        cuts: plan.resume.iter().map(|(partition, state)| (*partition, cuts(state))).collect(),
+        is_bounded: plan.fixed_partitions,
     });
     let new_reader =
         Box::new(move |outlet: Outlet| Box::pin(Reader::new(context.clone(), outlet).run()) as BoxFuture<'static, ()>);

@@ -16,7 +16,7 @@ use super::super::start::Progress;
 use super::super::topic::Outlet;
 use super::NativeContext;
 use super::workers::{Chunk, CombinedBatch, Unreadable};
-use crate::log::{Backoff, LogBatch, LogBounds, LogError, LogReader, jitter};
+use crate::log::{Backoff, END_UNKNOWN, FILES, LogBatch, LogBounds, LogError, LogReader, jitter};
 
 /// About how many stored bytes are combined in one task.
 const CHUNK_BYTES: usize = 512 << 10;
@@ -94,7 +94,7 @@ impl Reader {
             }
             let reason = match end {
                 End::NoListener => return,
-                End::Fatal(error) => return self.outlet.fail(error).await,
+                End::Fatal(error) => return self.outlet.fail(self.explained(error)).await,
                 End::Lagging(error) => {
                     if self.lagging.get_or_insert_with(Instant::now).elapsed() >= LAG_GRACE {
                         return self.outlet.fail(error).await;
@@ -137,6 +137,7 @@ impl Reader {
                 }
                 Err(error) => return Err(self.end(error)),
             };
+            reader.cut_at(self.context.cuts.get(&self.partition).map_or(&[], Vec::as_slice));
             bounds = reader.bounds();
             let position = self.start(bounds)?;
             if let Some(last) = known {
@@ -167,7 +168,8 @@ impl Reader {
         self.attached = Some(Instant::now());
         self.lagging = None;
         self.position = Some(position);
-        self.emit(Event::Attached { partition, position, end: Some(end.max(position)) }).await
+        let end = (end != END_UNKNOWN).then_some(end.max(position));
+        self.emit(Event::Attached { partition, position, end }).await
     }
 
     /// What has been read, for where to read from.
@@ -187,6 +189,12 @@ impl Reader {
         let combined = tokio::task::spawn_blocking(move || workers.combine(std::slice::from_ref(&batch)).0).await;
         let digest = combined.ok().and_then(|combined| combined.first().map(|combined| combined.digest));
         (first, digest) == (last.first, Some(last.digest))
+    }
+
+    /// The error in the words of this kind of log.
+    fn explained(&self, error: SourceError) -> SourceError {
+        let log = &self.context.log;
+        if log.identity().kind == FILES { error.of_file(log.name(self.partition)) } else { error }
     }
 
     fn other_log(&self, offset: i64) -> SourceError {
@@ -226,7 +234,11 @@ impl Reader {
         poll.reset();
         let mut under_way: VecDeque<JoinHandle<Chunk>> = VecDeque::new();
         let mut last_read = Instant::now();
+        let mut ended = false;
         loop {
+            if ended && under_way.is_empty() {
+                return self.ended(reader.position()).await;
+            }
             let paused = *self.outlet.paused.borrow_and_update();
             let room = under_way.len() < AT_ONCE;
             tokio::select! {
@@ -239,10 +251,13 @@ impl Reader {
                 chunk = finished(&mut under_way), if !paused => {
                     self.deliver(chunk).await?;
                 }
-                batch = reader.next(), if !paused && room => {
+                batch = reader.next(), if !paused && room && !ended => {
                     let batches = match batch {
                         Ok(Some(batch)) => at_hand(batch, &mut *reader),
-                        Ok(None) => continue,
+                        Ok(None) => {
+                            ended = true;
+                            continue;
+                        }
                         Err(error) => {
                             // What was read before it is right.
                             while let Some(task) = under_way.pop_front() {
@@ -265,18 +280,38 @@ impl Reader {
                         let silent = || End::Retry(format!("no answer within {} s", within.as_secs()));
                         let now = asked.map_err(|_| silent())?.map_err(|error| self.end(error))?.end;
                         end = end.max(now);
-                        self.emit(Event::End { partition: self.partition, end }).await?;
-                        if paused || reader.position() >= end || !under_way.is_empty() {
+                        self.emit_known(end).await?;
+                        let may_wait = reader.position() >= end || end == END_UNKNOWN;
+                        if paused || may_wait || !under_way.is_empty() {
                             last_read = Instant::now();
                         } else if last_read.elapsed() >= SLOW {
                             return Err(End::Retry(format!("nothing came within {} s", SLOW.as_secs())));
                         }
                     } else {
-                        self.emit(Event::End { partition: self.partition, end }).await?;
+                        self.emit_known(end).await?;
                     }
                 }
             }
         }
+    }
+
+    /// The partition ends here for good. Its end is emitted again and again: one whose end is not known is no idle one.
+    async fn ended(&mut self, end: i64) -> Result<(), End> {
+        let partition = self.partition;
+        debug!(partition, end, "read to its end");
+        self.emit(Event::End { partition, end }).await?;
+        if !self.context.is_bounded {
+            self.emit(Event::Finish).await?;
+        }
+        loop {
+            sleep(self.context.source.poll).await;
+            self.emit(Event::End { partition, end }).await?;
+        }
+    }
+
+    /// Emits the end, if it is known.
+    async fn emit_known(&self, end: i64) -> Result<(), End> {
+        if end == END_UNKNOWN { Ok(()) } else { self.emit(Event::End { partition: self.partition, end }).await }
     }
 
     async fn emit_end(&self, known: i64, end: i64) -> Result<i64, End> {

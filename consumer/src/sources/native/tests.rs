@@ -57,6 +57,8 @@ impl Rig {
             log: Arc::new(log.clone()),
             workers: Workers::new(&settings),
             options: ReadOptions::default(),
+            cuts: BTreeMap::new(),
+            is_bounded: false,
         });
         let (gate, paused) = watch::channel(false);
         let (sender, messages) = mpsc::channel(1);
