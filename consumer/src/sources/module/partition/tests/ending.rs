@@ -50,7 +50,7 @@ async fn a_broker_without_memory_for_the_module_is_no_bad_module() {
         rig.expect(&[Attached(0, 10), Detached, Attached(0, 10), Detached, Attached(0, 10), Happened::Partial(0, 10)])
             .await;
         let error = Rig::new(BEGINNING, script((0, 10), (0..20).map(|_| refusal()))).error().await;
-        assert!(matches!(error, SourceError::Refused { partition: 3, .. }), "{error:?}");
+        assert!(matches!(module_error(&error), ModuleError::Refused { partition: 3, .. }), "{error:?}");
         let text = said(&error);
         assert!(text.contains(words) && text.contains("--combine consumer") && !text.contains("--replace"), "{text}");
     }
