@@ -109,7 +109,7 @@ fn a_bounded_run_that_is_killed_again_and_again_has_the_same_answer() {
         }
     };
     for round in 0..12_u64 {
-        let mut run = store.start(&cluster, &topic, &["--until-end", "--memory-limit", "100KB"]);
+        let run = store.start(&cluster, &topic, &["--until-end", "--memory-limit", "100KB"]);
         std::thread::sleep(Duration::from_millis(20 + 37 * round));
         run.signal(Signal::SIGKILL);
         take(&run.wait().stdout, true);
