@@ -11,13 +11,15 @@ fn a_node_killed_in_the_middle_of_a_backlog_changes_nothing() {
     let topic = cluster.deployed("killed-behind", 3);
     let produce = ["300000", "--start", "2026-03-14T09:00:00Z", "--seed", "1", "--batch-size", "4000", "--quiet"];
     cluster.produce(&topic, &produce);
-    let mut consumer = cluster.consume(&topic, &["--until-end"]);
+    let mut consumer = cluster.consume(&topic, &["--idle", "2s"]);
     for _kill in 0..3 {
         // After a result it is in the middle of reading.
         consumer.wait_for(r#""type":"totals""#);
         cluster.kill_and_restart();
     }
-    let interrupted = consumer.wait().code(0).stdout;
+    // The last windows close when all has been read.
+    consumer.wait_for(r#""closed_by":"idle""#);
+    let interrupted = consumer.interrupt().stdout;
     let whole = cluster.read_to_end(&topic, &[]);
     assert_same_lines(&as_reference(&interrupted), &as_reference(&whole), "through three kills against none");
 }

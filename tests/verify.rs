@@ -17,10 +17,10 @@ fn several_runs_with_late_and_malformed_readings_are_as_the_log_says() {
     let topic = cluster.deployed("verify", 3);
     let store = Store::new();
     for round in 0..4_u64 {
-        let (seed, start) = (round.to_string(), format!("2026-03-14T09:{:02}:00Z", 2 * round));
+        let (seed, start) = (round.to_string(), format!("2026-03-14T09:00:{:02}Z", 2 * round));
         let faulty = ["--late", "0.05", "--malformed", "0.05", "--seed", &seed, "--start", &start];
         cluster.produce(&topic, &[&["6000", "--quiet", "--batch-size", "9000"][..], &faulty].concat());
-        // Readings delayed into windows that earlier runs have closed are late.
+        // Readings for windows that earlier runs have closed are late.
         store.to_end(&cluster, &topic, if round < 3 { &["--leave-open"] } else { &[] }).code(0);
         let report = store.verify(&cluster, 0);
         assert_eq!((&report["result"], list(&report, "unverifiable").len()), (&Value::from("same"), 0), "{report}");
@@ -81,7 +81,7 @@ fn a_store_that_drops_windows_is_verified_to_the_last_total() {
     let topic = cluster.deployed("verify-keep", 2);
     let store = Store::new();
     for round in 0..2 {
-        let (seed, start) = (round.to_string(), format!("2026-03-14T09:{:02}:00Z", 2 * round));
+        let (seed, start) = (round.to_string(), format!("2026-03-14T09:00:{:02}Z", 30 * round));
         let faulty = ["--late", "0.05", "--malformed", "0.02", "--seed", &seed, "--start", &start];
         let readings = ["6000", "--quiet", "--rate", "100", "--batch-size", "9000"];
         cluster.produce(&topic, &[&readings[..], &faulty].concat());
