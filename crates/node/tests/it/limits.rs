@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use fluvio::config::FluvioClusterConfig;
 use fluvio::dataplane::link::ErrorCode;
@@ -17,6 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::hostile::{Socket, batch_of, bounds, produced};
@@ -28,10 +30,14 @@ use crate::topics::refusal;
 
 /// The program, with its data in `folder`; `shell` is run before it by a shell that it replaces.
 pub(crate) fn command(folder: &Path, shell: &str) -> Command {
+    command_at("127.0.0.1:0", folder, shell)
+}
+
+fn command_at(listen: &str, folder: &Path, shell: &str) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", &format!("{shell}exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_isotherm-node")])
-        .args(["--listen", "127.0.0.1:0", "--listen-spu", "127.0.0.1:0", "--data"])
+        .args(["--listen", listen, "--listen-spu", "127.0.0.1:0", "--data"])
         .arg(folder)
         .env("RUST_LOG", "warn")
         .stdout(Stdio::piped())
@@ -65,19 +71,22 @@ async fn outputs_that_nobody_reads_hold_up_nothing() {
         let folder = TempDir::new().unwrap();
         let (stderr_reader, stderr) = unread();
         let (_stdout_reader, stdout) = unread();
-        let mut command = command(folder.path(), "");
+        let mut address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let mut command = command_at(&address, folder.path(), "");
         command.env("RUST_LOG", "trace").stderr(stderr);
-        let (mut child, address) = if says_address {
-            let mut child = command.spawn().unwrap();
-            let address = address(&mut child).await;
-            (child, address)
-        } else {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-            // The last of two counts.
-            let child = command.stdout(stdout).args(["--listen", &address]).spawn().unwrap();
-            within(async { while tokio::net::TcpStream::connect(&address).await.is_err() {} }).await;
-            (child, address)
-        };
+        if !says_address {
+            command.stdout(stdout);
+        }
+        let mut child = command.spawn().unwrap();
+        if says_address {
+            address = self::address(&mut child).await;
+        }
+        within(async {
+            while TcpStream::connect(&address).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
         // Each of these is a line of the log.
         for _ in 0..1_500 {
             let mut socket = Socket::connect(&address).await;
