@@ -282,7 +282,7 @@ pub async fn drive(
         }
         if ticked {
             options.views.update(|| materializer.view());
-            let snapshot = stepper.progress();
+            let snapshot = stepper.progress(materializer);
             log.tell(&snapshot);
             if !publisher.progress(&snapshot).await? {
                 return Ok(Outcome::Unread);

@@ -57,7 +57,10 @@ impl Sink for ProgressSink {
         if snapshot.caught_up && !self.done {
             self.done = true;
             self.screen.clear()?;
-        } else if !self.done && snapshot.now >= AFTER && (snapshot.of > 0 || snapshot.unknown > 0) {
+        } else if !self.done
+            && snapshot.now >= AFTER
+            && (snapshot.of > 0 || snapshot.unknown > 0 || snapshot.restoring.is_some())
+        {
             self.screen.draw_line(&catching_up(snapshot, self.unit))?;
         }
         self.inner.progress(snapshot).await

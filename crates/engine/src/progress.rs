@@ -55,6 +55,8 @@ pub struct Snapshot {
     pub of: u64,
     /// Records that are known and not read yet, new ones included.
     pub behind: u64,
+    /// While open windows are restored: records read again, and how many must be.
+    pub restoring: Option<(u64, u64)>,
     /// Records read each second, lately.
     pub rate: f64,
     /// Since the run began.
@@ -111,8 +113,9 @@ impl Progress {
         self.partitions.values().map(|place| span(Some(place.position), place.end)).sum()
     }
 
-    /// How far it has come. Cost: linear in the partitions.
-    pub fn snapshot(&self) -> Snapshot {
+    /// How far it has come; `restoring` is what [`Materializer::restoring`](crate::materializer::Materializer::restoring) says. Cost:
+    /// linear in the partitions.
+    pub fn snapshot(&self, restoring: Option<(u64, u64)>) -> Snapshot {
         let places = self.partitions.values();
         Snapshot {
             partitions: self.partitions.len(),
@@ -122,6 +125,7 @@ impl Progress {
             read: places.clone().map(|place| span(place.start, place.position.min(place.until()))).sum(),
             of: places.clone().map(|place| span(place.start, place.until())).sum(),
             behind: self.behind(),
+            restoring,
             rate: self.rate(),
             now: self.now,
         }
@@ -188,7 +192,7 @@ mod tests {
         let mut progress = Progress::default();
         let mut tell = |events: &[Event]| {
             events.iter().for_each(|event| progress.observe(event));
-            progress.snapshot()
+            progress.snapshot(None)
         };
         let start = tell(&[
             Event::Found { partition: 0 },
@@ -211,9 +215,9 @@ mod tests {
     #[test]
     fn a_topic_without_partitions_has_been_read() {
         let mut progress = Progress::default();
-        assert!(!progress.snapshot().caught_up, "it is not known yet which there are");
+        assert!(!progress.snapshot(None).caught_up, "it is not known yet which there are");
         progress.observe(&Event::Listed);
-        let snapshot = progress.snapshot();
+        let snapshot = progress.snapshot(None);
         assert_eq!((snapshot.caught_up, snapshot.partitions, snapshot.of, snapshot.unknown), (true, 0, 0, 0));
     }
 
@@ -226,7 +230,7 @@ mod tests {
             let at = second as i64 * 100;
             progress.observe(&partial(0, at, at + 100));
         }
-        let snapshot = progress.snapshot();
+        let snapshot = progress.snapshot(None);
         assert!((snapshot.rate - 100.0).abs() < 1e-9, "{}", snapshot.rate);
         assert_eq!(snapshot.left(), Some(Duration::from_secs(80)));
     }

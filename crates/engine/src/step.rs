@@ -81,7 +81,7 @@ impl Stepper {
     }
 
     /// How far reading has come.
-    pub fn progress(&self) -> Snapshot {
-        self.progress.snapshot()
+    pub fn progress(&self, materializer: &Materializer) -> Snapshot {
+        self.progress.snapshot(materializer.restoring())
     }
 }

@@ -97,7 +97,7 @@ pub(super) fn status(snapshot: &Snapshot, unit: Unit, windows: u64, paint: Paint
         let lost = format!("{} of {partitions} connected", snapshot.attached);
         return paint.warn(&format!("connecting … {lost}"));
     }
-    if !snapshot.caught_up {
+    if !snapshot.caught_up || snapshot.restoring.is_some() {
         return catching_up(snapshot, unit);
     }
     let waiting = if windows == 0 { "waiting for readings" } else { "waiting for the next window" };
@@ -139,6 +139,13 @@ impl Unit {
 /// How catching up goes: as a part of all there is, once that is known.
 pub(crate) fn catching_up(snapshot: &Snapshot, unit: Unit) -> String {
     let rate = unit.short(snapshot.rate.round() as u64);
+    if let Some((read, of)) = snapshot.restoring {
+        return format!("restoring open windows: {} of {}, {rate}/s", unit.short(read), unit.counted(of));
+    }
+    // The end of a pipe, or of a compressed file, is known when it comes.
+    if snapshot.unknown > 0 && unit == Unit::Bytes {
+        return format!("reading {}, {rate}/s", unit.counted(snapshot.read));
+    }
     if snapshot.unknown > 0 {
         return format!(
             "catching up: the ends of {} of {} partitions are not known yet; {} of at least {}, {rate}/s",

@@ -177,6 +177,7 @@ fn the_status_says_how_reading_goes() {
         read: 100,
         of: 100,
         behind: 0,
+        restoring: None,
         rate: 0.0,
         now: std::time::Duration::from_secs(1),
     };
@@ -196,6 +197,11 @@ fn the_status_says_how_reading_goes() {
     assert_eq!(
         render::status(&behind, render::Unit::Records, 3, plain),
         "catching up ████████████░░░░░░░░  60 %  1,200,000 of 2,000,000 records, 400,000/s, 2 s left"
+    );
+    let restoring = Snapshot { restoring: Some((1_200, 5_000)), ..behind };
+    assert_eq!(
+        render::status(&restoring, render::Unit::Records, 3, plain),
+        "restoring open windows: 1,200 of 5,000 records, 400,000/s"
     );
     // What is known has been read, but of one partition nothing is known.
     let unknown = Snapshot { read: 2_000_000, unknown: 1, ..behind };

@@ -141,6 +141,15 @@ impl Clock {
         }
     }
 
+    /// Offsets read again, and how many must be.
+    pub(super) fn restored_of(&self) -> (u64, u64) {
+        let Some(saved) = self.saved else {
+            return (0, 0);
+        };
+        let span = |to: i64| u64::try_from(to.saturating_sub(saved.resume())).unwrap_or(0);
+        (span(self.next.unwrap_or(saved.resume()).min(saved.position)), span(saved.position))
+    }
+
     /// Its state for a commit, of a bounded run that has not ended or of another run; `first` is the lowest offset of a batch that
     /// an open window holds readings of.
     pub(super) fn state(&self, first: Option<i64>, bounded: bool) -> Option<PartitionState> {

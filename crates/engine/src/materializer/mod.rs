@@ -198,6 +198,14 @@ impl Materializer {
         self.clocks.is_restoring()
     }
 
+    /// While open windows are restored: offsets read again, and how many must be.
+    pub fn restoring(&self) -> Option<(u64, u64)> {
+        let add =
+            |(done, of): (u64, u64), (more, left): (u64, u64)| (done.saturating_add(more), of.saturating_add(left));
+        let all = self.clocks.partitions.values().map(Clock::restored_of);
+        self.is_restoring().then(|| all.fold((0, 0), add))
+    }
+
     /// Whether the run has ended, or was stopped: it ignores every event.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over { .. })
