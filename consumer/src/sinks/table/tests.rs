@@ -200,7 +200,7 @@ fn the_status_says_how_reading_goes() {
     // What is known has been read, but of one partition nothing is known.
     let unknown = Snapshot { read: 2_000_000, unknown: 1, ..behind };
     assert_eq!(
-        render::catching_up(&unknown),
+        render::catching_up(&unknown, render::Unit::Records),
         "catching up: the ends of 1 of 5 partitions are not known yet; 2,000,000 of at least 2,000,000 records, 400,000/s"
     );
 }
