@@ -30,7 +30,7 @@ use tracing::{error, info};
 use self::publisher::Publisher;
 
 pub use self::publisher::Undelivered;
-use crate::log;
+use crate::log::{self, FILES, Log};
 use crate::scratch::ScratchFile;
 use crate::sinks::table::render::{Unit, catching_up};
 use crate::sinks::{Sink, SinkError};
@@ -146,6 +146,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<Outcome, Error> {
     let log = log::open(config.cluster.as_deref(), &config.topology.topic).map_err(SourceError::from)?;
+    let read = log.clone();
     info!("reading {}", log.identity());
     let saved = match store.load()? {
         Some(_) if config.from.is_some() => return Err(Error::Used),
@@ -187,7 +188,21 @@ pub async fn run(
         }
         source = open => source?,
     };
-    drive(&mut *source, &mut materializer, store, sink, config.options, shutdown).await
+    let done = drive(&mut *source, &mut materializer, store, sink, config.options, shutdown).await;
+    done.map_err(|error| if read.identity().kind == FILES { of_files(error, &*read) } else { error })
+}
+
+/// What an error means of files, whose offsets are bytes.
+fn of_files(error: Error, log: &dyn Log) -> Error {
+    match error {
+        Error::Fault(Fault::OtherLog { partition, offset }) => {
+            SourceError::OtherFile { name: log.name(partition), offset }.into()
+        }
+        Error::Fault(Fault::EndsBefore { partition, position, end }) => {
+            SourceError::CutFile { name: log.name(partition), position, end }.into()
+        }
+        other => other,
+    }
 }
 
 /// What [`drive`] does of its own accord.
@@ -227,7 +242,7 @@ pub async fn drive(
     let mut now = Duration::ZERO;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut log = Log { next: LOG_PERIOD, wanted: options.log_progress, unit: options.unit, done: false };
+    let mut log = ProgressLog { next: LOG_PERIOD, wanted: options.log_progress, unit: options.unit, done: false };
     let mut stepper = Stepper::new(began.elapsed());
     let mut publisher = Publisher::new(sink, options.stop_timeout, shutdown.clone());
     let read_before = materializer.ledger().read();
@@ -292,14 +307,14 @@ pub async fn drive(
 }
 
 /// Says in the log how catching up goes.
-struct Log {
+struct ProgressLog {
     next: Duration,
     wanted: bool,
     unit: Unit,
     done: bool,
 }
 
-impl Log {
+impl ProgressLog {
     fn tell(&mut self, snapshot: &Snapshot) {
         if self.done {
             return;

@@ -271,7 +271,10 @@ impl Blocks {
         // The block ends with the first line that ends from here on.
         let mut searched = self.place(goal).saturating_sub(1);
         // Where the last line of the buffer begins, and up to where its beginning was looked for.
-        self.fill(goal.max(BYTE_ORDER_MARK.len() as u64))?;
+        // A line that has come does not wait for another one.
+        if self.reading == Reading::Whole || memchr(b'\n', &self.buffer).is_none() {
+            self.fill(goal.max(BYTE_ORDER_MARK.len() as u64))?;
+        }
         let (mut line_start, mut seen) = (self.mark(), 0);
         loop {
             let have = self.buffer.len();

@@ -132,6 +132,26 @@ fn a_plain_file_is_read_from_anywhere_and_its_length_is_known() {
 }
 
 #[test]
+fn a_line_that_has_come_does_not_wait_for_another_one() {
+    /// What has been written to a pipe. Nothing more comes, and a test that asks for it would wait for ever.
+    struct Written(Option<&'static [u8]>);
+
+    impl std::io::Read for Written {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let bytes = self.0.take().ok_or_else(|| std::io::Error::other("it would wait"))?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    let content = crate::Content::of(Box::new(Written(Some(b"one\ntwo\nth"))), "test", None).expect("a text");
+    let mut blocks = Blocks::follow(content, InputFormat::Auto, Sizes::default()).expect("lines");
+    let block = blocks.next(Vec::new()).expect("it is there").expect("a block");
+    assert_eq!(records(&[block]), [b"one", b"two"]);
+    assert!(blocks.next(Vec::new()).is_err());
+}
+
+#[test]
 fn a_followed_pipe_gives_lines_as_they_come() {
     let bytes = b"one\ntwo\nthr";
     let mut blocks = Blocks::follow(content(bytes, &[5]), InputFormat::Lines, Sizes::default()).expect("lines");
