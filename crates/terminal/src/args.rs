@@ -1,6 +1,5 @@
 //! The command line of a program. What is said of it holds arguments and environment variables, which are text from outside.
 
-use std::borrow::Cow;
 use std::env;
 use std::io::{self, Write};
 
@@ -48,5 +47,5 @@ fn end(error: &Error, said: &str) -> ! {
 fn is_harmless() -> bool {
     let variables = env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ISOTHERM_"));
     let mut values = env::args_os().chain(variables.map(|(_, value)| value));
-    values.all(|value| matches!(text::printable(&value.to_string_lossy()), Cow::Borrowed(_)))
+    values.all(|value| text::printable(&value.to_string_lossy()) == value.to_string_lossy())
 }
