@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, value_name = "N|max")]
     pub rate: Option<RateArg>,
 
-    /// Replay the readings of a file (`-`: of standard input) unchanged: its lines that are not blank, without their line ends, or
+    /// Replay the readings of a file (`-`: of standard input) unchanged: its lines that are not empty, without their line ends, or
     /// the elements of the one JSON array that it is; compressed with gzip or zstd, or not
     #[arg(long, value_name = "FILE|-", help_heading = "Replay", conflicts_with_all = ["sensors", "seed", "start", "disorder", "late", "malformed"])]
     pub input: Option<PathBuf>,

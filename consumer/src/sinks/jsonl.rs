@@ -29,7 +29,8 @@ impl<W: Write + Send> Sink for JsonlSink<W> {
             writeln!(self.out, "{}", self.lines.window(window))?;
         }
         if let Some(totals) = totals {
-            writeln!(self.out, "{}", self.lines.totals(totals))?;
+            self.lines.write_totals(totals, &mut self.out)?;
+            writeln!(self.out)?;
         }
         Ok(self.out.flush()?)
     }

@@ -17,6 +17,8 @@ pub struct Block {
     pub(crate) records: Records,
     /// The longest record that is shown.
     pub(crate) longest: usize,
+    /// Whether lines of white space alone are records.
+    pub(crate) keeps_blank: bool,
 }
 
 /// Where the records of a block are.
@@ -67,7 +69,7 @@ impl Block {
             let line = rest.get(..end).unwrap_or_default();
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             // Most lines are not blank by their first byte.
-            if !line.iter().all(|byte| is_space(*byte)) {
+            if !line.iter().all(|byte| is_space(*byte)) || (self.keeps_blank && !line.is_empty()) {
                 return Some(line);
             }
         }

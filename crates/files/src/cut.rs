@@ -72,6 +72,8 @@ pub struct Blocks {
     too_long: Option<usize>,
     /// A record that is too long to be held is being passed over; for a line whether it is blank so far.
     passing: Option<bool>,
+    /// Whether lines of white space alone are records.
+    keeps_blank: bool,
 }
 
 impl Blocks {
@@ -128,6 +130,12 @@ impl Blocks {
         self
     }
 
+    /// Lines of white space alone are records, too; empty ones are none.
+    pub fn with_blank_lines(mut self) -> Self {
+        self.keeps_blank = true;
+        self
+    }
+
     fn with(content: Content, format: Format, sizes: Sizes, first: u64, buffer: Vec<u8>) -> Self {
         Self {
             content,
@@ -147,6 +155,7 @@ impl Blocks {
             untouched: first > 0,
             too_long: None,
             passing: None,
+            keeps_blank: false,
         }
     }
 
@@ -255,7 +264,7 @@ impl Blocks {
         };
         (self.first, self.dropped) = (next, dropped);
         self.untouched &= records == Records::None;
-        Some(Block { first, next, bytes, records, longest: self.sizes.record })
+        Some(Block { first, next, bytes, records, longest: self.sizes.record, keeps_blank: self.keeps_blank })
     }
 
     /// Forgets these bytes of the buffer.

@@ -223,15 +223,14 @@ impl Audit {
         }
         let whole = self.check_offsets(&what, &stored.positions);
         self.check_closed_by(&what, stored);
-        let counted = self.pending.take(window)?.statistics();
+        let counted = self.pending.take(window)?;
         self.compared.push(window);
-        let statistics =
-            Statistics { messages: stored.messages, sensors: stored.sensors, groups: stored.groups.clone() };
-        let comparison = if whole && counted.messages == 0 {
+        let statistics = Statistics { messages: stored.messages, sensors: stored.sensors, groups: &stored.groups };
+        let comparison = if whole && counted.messages() == 0 {
             self.findings.differ(&what, format!("{} readings", stored.messages), "no such window");
             Comparison::Different
         } else {
-            statistics.compare(&what, &counted, whole, &mut self.findings)
+            statistics.compare(&what, (&counted, counted.sensors()), whole, &mut self.findings)
         };
         let differs = self.findings.different() > before;
         let windows = &mut self.findings.windows;

@@ -182,6 +182,11 @@ impl Materializer {
         totals::totals(&self.ledger, &self.run, &self.names)
     }
 
+    /// The run so far, without its groups where there are very many.
+    fn brief_totals(&self) -> Totals {
+        totals::brief(&self.ledger, &self.run, &self.names)
+    }
+
     /// The account of all records so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -301,7 +306,7 @@ impl Materializer {
             let Closed { windows, more } = self.open.close(closing, &self.names, &positions)?;
             if !windows.is_empty() {
                 let is_last = !more && self.phase == Phase::Running;
-                effects.push(Effect::Close { windows, totals: is_last.then(|| Box::new(self.totals())) });
+                effects.push(Effect::Close { windows, totals: is_last.then(|| Box::new(self.brief_totals())) });
             }
             if more {
                 effects.push(Effect::Proceed);
