@@ -15,8 +15,10 @@ pub enum ProduceError {
         "line {line} of the embedded state table reads `{text}`, not CODE,TEMPERATURE; build from unchanged sources"
     )]
     StateTable { line: usize, text: String },
+    #[error("cannot read `{input}`: {source}")]
+    Input { input: String, source: io::Error },
     #[error(transparent)]
-    Input(#[from] FileError),
+    File(FileError),
     #[error("the reader of the input failed: {0}; this is an error of isotherm-producer itself: report it")]
     Reader(String),
     #[error(
@@ -96,4 +98,13 @@ pub struct Failed {
     #[source]
     pub error: ProduceError,
     pub summary: Summary,
+}
+
+impl From<FileError> for ProduceError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Open { name, source } => Self::Input { input: name, source },
+            other => Self::File(other),
+        }
+    }
 }

@@ -47,7 +47,7 @@ impl Replay {
     /// Opens the input. Returns its length in bytes too, if it has one.
     ///
     /// # Errors
-    /// [`ProduceError::Input`] if the file cannot be opened, or holds no readings.
+    /// [`ProduceError::Input`] if the file cannot be opened, [`ProduceError::File`] if it holds no text.
     pub async fn open(
         input: &Input,
         key: Key,
@@ -112,7 +112,7 @@ impl Replay {
     /// Appends at least one and at most `max` records to `out`, waiting for the first. Returns whether there was one.
     ///
     /// # Errors
-    /// [`ProduceError::Input`] if reading fails, [`ProduceError::LineTooLong`] for a record that no broker takes.
+    /// [`ProduceError::File`] if reading fails, [`ProduceError::LineTooLong`] for a record that no broker takes.
     pub async fn fill(&mut self, max: usize, out: &mut Messages) -> Result<bool, ProduceError> {
         loop {
             self.take_records(max, out)?;
