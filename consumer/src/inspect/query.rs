@@ -71,7 +71,10 @@ impl<W: Write> Printer<W> {
     /// Writes the totals.
     pub fn totals(&mut self, totals: &Totals) -> io::Result<()> {
         match &self.format {
-            OutputFormat::Jsonl(jsonl) => writeln!(self.out, "{}", jsonl.totals(totals)),
+            OutputFormat::Jsonl(jsonl) => {
+                jsonl.write_totals(totals, &mut self.out)?;
+                writeln!(self.out)
+            }
             OutputFormat::Table(stored) => lines(&mut self.out, &stored.totals(totals)),
         }
     }

@@ -5,10 +5,14 @@
 //! {"type":"totals","messages":…,"counted":…,"late":…,"rejected":{…},"sensors":…,"groups":[…]}
 //! ```
 //!
+//! Totals that leave their groups out say how many they are: `"groups":[],"groups_omitted":…`.
+//!
 //! A group is `{"state":"AK","messages":…,"sensors":…,"sum":…,"avg":…,"min":…,"max":…}`, where `state` is the last name
 //! of the group's pointer. No white space; numbers carry at most six decimals and no trailing zeros; times are UTC, with
 //! milliseconds only where there are any; `rejected` names the reasons that occurred, in the order of
 //! [`Rejection::ALL`](isotherm_model::rejection::Rejection::ALL).
+
+use std::io;
 
 use isotherm_engine::results::{ClosedBy, GroupResult, Totals, WindowResult};
 use isotherm_model::rejection::RejectedCounts;
@@ -38,12 +42,21 @@ impl JsonLines {
     }
 
     pub fn totals(&self, totals: &Totals) -> String {
-        let Totals { messages, counted, late, ref rejected, sensors, ref groups } = *totals;
-        json(&Line::Totals { messages, counted, late, rejected, sensors, groups: self.groups(groups) })
+        json(&self.totals_line(totals))
     }
 
-    fn groups<'a>(&'a self, groups: &'a [GroupResult]) -> Vec<Group<'a>> {
-        groups.iter().map(|result| Group { member: &self.member, result }).collect()
+    /// Writes the totals: the groups of a run can be many, and the line is never in memory as a whole.
+    pub fn write_totals(&self, totals: &Totals, out: &mut impl io::Write) -> io::Result<()> {
+        serde_json::to_writer(out, &self.totals_line(totals)).map_err(io::Error::from)
+    }
+
+    fn totals_line<'a>(&'a self, totals: &'a Totals) -> Line<'a> {
+        let Totals { messages, counted, late, ref rejected, sensors, ref groups, groups_omitted } = *totals;
+        Line::Totals { messages, counted, late, rejected, sensors, groups: self.groups(groups), groups_omitted }
+    }
+
+    fn groups<'a>(&'a self, groups: &'a [GroupResult]) -> Groups<'a> {
+        Groups { member: &self.member, groups }
     }
 }
 
@@ -59,7 +72,7 @@ enum Line<'a> {
         closed_by: ClosedBy,
         messages: u64,
         sensors: u64,
-        groups: Vec<Group<'a>>,
+        groups: Groups<'a>,
     },
     Totals {
         messages: u64,
@@ -68,8 +81,26 @@ enum Line<'a> {
         #[serde(serialize_with = "reasons")]
         rejected: &'a RejectedCounts,
         sensors: u64,
-        groups: Vec<Group<'a>>,
+        groups: Groups<'a>,
+        #[serde(skip_serializing_if = "is_none")]
+        groups_omitted: u64,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+struct Groups<'a> {
+    member: &'a str,
+    groups: &'a [GroupResult],
+}
+
+impl Serialize for Groups<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.groups.iter().map(|result| Group { member: self.member, result }))
+    }
 }
 
 struct Group<'a> {
@@ -154,10 +185,16 @@ mod tests {
         let mut rejected = RejectedCounts::default();
         rejected.add(Rejection::Future, 2);
         rejected.add(Rejection::NotJson, 1);
-        let totals = Totals { messages: 4, late: 1, rejected, ..Totals::default() };
+        let mut totals = Totals { messages: 4, late: 1, rejected, ..Totals::default() };
         assert_eq!(
             lines.totals(&totals),
             r#"{"type":"totals","messages":4,"counted":0,"late":1,"rejected":{"not-json":1,"future":2},"sensors":0,"groups":[]}"#
         );
+        totals.groups_omitted = 1_001;
+        let said = lines.totals(&totals);
+        assert!(said.ends_with(r#""sensors":0,"groups":[],"groups_omitted":1001}"#), "{said}");
+        let mut written = Vec::new();
+        lines.write_totals(&totals, &mut written).expect("a vector takes all");
+        assert_eq!(written, said.into_bytes());
     }
 }

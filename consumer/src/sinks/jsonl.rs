@@ -1,6 +1,7 @@
 //! JSON lines on a writer, flushed after each close.
 //!
-//! Totals follow the windows that closed together. A run that ends with such a close does not repeat them.
+//! Totals follow the windows that closed together. A run that ends with such a close does not repeat them, unless their groups
+//! were left out there.
 
 use std::io::Write;
 
@@ -28,7 +29,8 @@ impl<W: Write + Send> Sink for JsonlSink<W> {
         for window in windows {
             writeln!(self.out, "{}", self.lines.window(window))?;
         }
-        writeln!(self.out, "{}", self.lines.totals(totals))?;
+        self.lines.write_totals(totals, &mut self.out)?;
+        writeln!(self.out)?;
         Ok(self.out.flush()?)
     }
 }

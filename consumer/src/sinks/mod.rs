@@ -22,9 +22,10 @@ pub trait Sink: Send {
     /// totals are left.
     async fn publish(&mut self, windows: &[WindowResult], totals: &Totals) -> Result<(), SinkError>;
 
-    /// The run is over. `published` says whether [`Sink::publish`] has just been called with these totals.
+    /// The run is over. `published` says whether [`Sink::publish`] has just been called with these totals, but for their groups if
+    /// they are too many ([`Totals::MOST_GROUPS`]).
     async fn finish(&mut self, totals: &Totals, published: bool) -> Result<(), SinkError> {
-        if published { Ok(()) } else { self.publish(&[], totals).await }
+        if published && totals.groups.len() <= Totals::MOST_GROUPS { Ok(()) } else { self.publish(&[], totals).await }
     }
 
     /// How far reading has come; several times a second.

@@ -1,7 +1,8 @@
-//! Groups' names, each kept once.
+//! Groups' names, each kept once: all of them in one text, so that a million take a few dozen bytes each.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
 
 /// A group of this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,8 +11,26 @@ pub(crate) struct GroupId(pub(super) u32);
 /// The names of the groups that counted readings came from.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
-    ids: HashMap<Arc<str>, GroupId>,
-    names: Vec<Arc<str>>,
+    list: List,
+    ids: HashTable<GroupId>,
+    /// Nobody can choose names that collide and make the table slow.
+    seed: RandomState,
+}
+
+/// Names in the order of their numbers.
+#[derive(Debug, Clone, Default)]
+struct List {
+    text: String,
+    /// Where each ends in the text.
+    ends: Vec<usize>,
+}
+
+impl List {
+    fn name(&self, id: GroupId) -> &str {
+        let id = id.0 as usize;
+        let start = id.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(id).and_then(|end| self.text.get(start..*end)).unwrap_or("")
+    }
 }
 
 impl Names {
@@ -26,19 +45,46 @@ impl Names {
 
     /// The group of this name, new or not.
     pub(crate) fn id(&mut self, name: &str) -> GroupId {
-        if let Some(id) = self.ids.get(name) {
+        let Self { list, ids, seed } = self;
+        let hash = seed.hash_one(name);
+        if let Some(id) = ids.find(hash, |id| list.name(*id) == name) {
             return *id;
         }
-        // A name takes dozens of bytes: memory ends long before 2³² of them.
-        let id = GroupId(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
-        let name: Arc<str> = Arc::from(name);
-        self.names.push(Arc::clone(&name));
-        self.ids.insert(name, id);
+        // A name takes a dozen bytes: memory ends long before 2³² of them.
+        let id = GroupId(u32::try_from(list.ends.len()).unwrap_or(u32::MAX));
+        list.text.push_str(name);
+        list.ends.push(list.text.len());
+        ids.insert_unique(hash, id, |id| seed.hash_one(list.name(*id)));
         id
     }
 
     /// A group's name.
     pub(crate) fn name(&self, id: GroupId) -> &str {
-        self.names.get(id.0 as usize).map_or("", |name| name)
+        self.list.name(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_name_has_one_number_and_a_number_its_name(names in proptest::collection::vec("[aé]{0,3}", 0..60)) {
+            let (mut all, mut reference) = (Names::default(), HashMap::new());
+            for name in &names {
+                let next = GroupId(reference.len() as u32);
+                let id = *reference.entry(name.clone()).or_insert(next);
+                prop_assert_eq!(all.id(name), id);
+            }
+            for (name, id) in &reference {
+                prop_assert_eq!(all.name(*id), name.as_str());
+            }
+            prop_assert_eq!(all.name(GroupId(reference.len() as u32)), "");
+        }
     }
 }

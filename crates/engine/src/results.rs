@@ -82,4 +82,12 @@ pub struct Totals {
     pub sensors: u64,
     /// By group, ascending by name.
     pub groups: Vec<GroupResult>,
+    /// How many groups were left out: then `groups` is empty.
+    pub groups_omitted: u64,
+}
+
+impl Totals {
+    /// With more groups than this, only the last totals of a run name them: otherwise what is published would grow with the
+    /// product of groups and windows.
+    pub const MOST_GROUPS: usize = 1_000;
 }

@@ -56,7 +56,8 @@ pub(super) fn window(view: &View<'_>, space: Space, paint: Paint) -> Vec<String>
     lines.push(String::new());
     let groups = view.totals.map_or(&[][..], |totals| &totals.groups);
     let run: BTreeMap<&str, &GroupResult> = groups.iter().map(|group| (group.group.as_str(), group)).collect();
-    let styles = STYLES.iter().filter(|style| view.totals.is_some() || !style.run);
+    let known = view.totals.is_some_and(|totals| totals.groups_omitted == 0);
+    let styles = STYLES.iter().filter(|style| known || !style.run);
     let styles: Vec<Grid> = styles.map(|style| window_grid(view, &run, style)).collect();
     let height = space.height.map(|height| height.saturating_sub(lines.len()));
     lines.extend(grid_lines(&styles, space.width, height, view.group, paint));
@@ -158,7 +159,7 @@ fn figures(window: Option<&WindowResult>, totals: Option<&Totals>, width: usize,
     let cells = [
         thousands(totals.messages),
         thousands(totals.sensors),
-        thousands(totals.groups.len() as u64),
+        thousands(totals.groups_omitted.max(totals.groups.len() as u64)),
         overall(&totals.groups),
         thousands(totals.late),
         thousands(totals.rejected.total()),

@@ -67,7 +67,15 @@ fn run_totals() -> Totals {
     }
     let groups = groups(1_000);
     let counted = groups.iter().map(|group| group.messages).sum();
-    Totals { messages: counted + 31 + rejected.total(), counted, late: 31, rejected, sensors: 2_000, groups }
+    Totals {
+        messages: counted + 31 + rejected.total(),
+        counted,
+        late: 31,
+        rejected,
+        sensors: 2_000,
+        groups,
+        groups_omitted: 0,
+    }
 }
 
 fn before(groups: &[GroupResult]) -> BTreeMap<String, Fixed> {

@@ -19,8 +19,8 @@ const CLOCK_ERROR: Millis = 24 * 60 * 60 * 1_000;
 #[derive(Debug)]
 pub struct Closing {
     audit: Audit,
-    /// The run, as it was counted again.
-    run: Statistics,
+    /// The run's sensors, as they were counted again.
+    sensors: u64,
     /// By group's number, sensors that are stored, and how many of them were not seen again.
     groups: Vec<(u64, u64)>,
     /// All that are stored.
@@ -33,8 +33,8 @@ pub struct Closing {
 
 impl Closing {
     fn new(audit: Audit) -> Self {
-        let (run, groups) = (audit.run.statistics(), vec![(0, 0); audit.stored.groups.len()]);
-        Self { audit, run, groups, all: HashSet::new(), more: HashSet::new(), odd: 0 }
+        let (sensors, groups) = (audit.run.sensors(), vec![(0, 0); audit.stored.groups.len()]);
+        Self { audit, sensors, groups, all: HashSet::new(), more: HashSet::new(), odd: 0 }
     }
 
     /// Takes sensors of the store. Cost: constant for each.
@@ -76,9 +76,9 @@ impl Closing {
         let audit = &mut self.audit;
         let Totals { sensors, groups, .. } = &audit.stored.totals;
         let messages = groups.iter().fold(0, |sum: u64, group| sum.saturating_add(group.messages));
-        let totals = Statistics { messages, sensors: *sensors, groups: groups.clone() };
+        let totals = Statistics { messages, sensors: *sensors, groups };
         let told = whole && audit.unknown == 0;
-        if totals.compare("totals", &self.run, told, &mut audit.findings) == Comparison::Part {
+        if totals.compare("totals", (&audit.run, self.sensors), told, &mut audit.findings) == Comparison::Part {
             audit.findings.skip("totals by group", "a part of their input can no longer be told");
         }
     }
@@ -93,9 +93,7 @@ impl Closing {
         for (group, (in_set, more)) in stored.groups.iter().zip(&self.groups) {
             let what = format!("sensors: group {}", group.name);
             findings.compare(what.as_str(), group.sensors, *in_set);
-            let place = self.run.groups.binary_search_by(|counted| counted.group.as_str().cmp(&group.name));
-            let counted = place.ok().and_then(|place| self.run.groups.get(place));
-            let most = group.sensors.saturating_sub(counted.map_or(0, |counted| counted.sensors));
+            let most = group.sensors.saturating_sub(self.audit.run.sensors_of(&group.name));
             if *more > most {
                 findings.differ(format!("{what}: not in the log"), more, format!("at most {most}"));
             }

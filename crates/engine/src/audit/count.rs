@@ -18,7 +18,60 @@ pub(super) struct Counted {
 #[derive(Debug, Clone)]
 struct Group {
     stats: Stats,
-    sensors: HashSet<SensorHash>,
+    sensors: SensorSet,
+    /// Sensors that were taken out of the set.
+    taken: u64,
+}
+
+/// A set of sensors. Where groups are very many, most have few: these take no table.
+#[derive(Debug, Clone)]
+enum SensorSet {
+    Few(Vec<SensorHash>),
+    Many(Box<HashSet<SensorHash>>),
+}
+
+impl SensorSet {
+    /// The most sensors without a table.
+    const FEW: usize = 16;
+
+    fn extend(&mut self, sensors: &[SensorHash]) {
+        match self {
+            Self::Many(many) => many.extend(sensors),
+            Self::Few(few) => {
+                let mut new = sensors.iter().filter(|sensor| !few.contains(sensor)).copied().collect::<Vec<_>>();
+                if few.len() + new.len() <= Self::FEW {
+                    few.append(&mut new);
+                } else {
+                    *self = Self::Many(Box::new(few.iter().copied().chain(new).collect()));
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, sensor: SensorHash) -> bool {
+        match self {
+            Self::Many(many) => many.remove(&sensor),
+            Self::Few(few) => {
+                let place = few.iter().position(|one| *one == sensor);
+                place.map(|place| few.swap_remove(place)).is_some()
+            }
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Many(many) => many.len() as u64,
+            Self::Few(few) => few.len() as u64,
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = SensorHash> {
+        let (few, many) = match self {
+            Self::Few(few) => (few.as_slice(), None),
+            Self::Many(many) => (&[][..], Some(many.iter())),
+        };
+        few.iter().chain(many.into_iter().flatten()).copied()
+    }
 }
 
 impl Counted {
@@ -30,56 +83,65 @@ impl Counted {
                 own.sensors.extend(&cell.sensors);
             }
             None => {
-                let sensors = cell.sensors.iter().copied().collect();
-                self.groups.insert(group.into(), Group { stats: cell.stats, sensors });
+                let mut sensors = SensorSet::Few(Vec::new());
+                sensors.extend(&cell.sensors);
+                self.groups.insert(group.into(), Group { stats: cell.stats, sensors, taken: 0 });
             }
         }
     }
 
     /// Takes a sensor out of a group's set. Whether it was there.
     pub(super) fn take(&mut self, group: &str, sensor: SensorHash) -> bool {
-        self.groups.get_mut(group).is_some_and(|group| group.sensors.remove(&sensor))
+        self.groups.get_mut(group).is_some_and(|group| {
+            let taken = group.sensors.remove(sensor);
+            group.taken += u64::from(taken);
+            taken
+        })
     }
 
     /// By group, the sensors that have not been taken out.
     pub(super) fn left(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.groups.iter().map(|(name, group)| (&**name, group.sensors.len() as u64))
+        self.groups.iter().map(|(name, group)| (&**name, group.sensors.len()))
     }
 
-    /// The numbers. Cost: linear in groups and sensors.
-    pub(super) fn statistics(&self) -> Statistics {
-        let mut all: HashSet<SensorHash> = HashSet::new();
-        let mut groups = Vec::with_capacity(self.groups.len());
-        for (name, Group { stats, sensors }) in &self.groups {
-            groups.push(GroupResult {
-                group: name.to_string(),
-                messages: stats.count,
-                sensors: sensors.len() as u64,
-                sum: stats.sum,
-                avg: stats.average(),
-                min: stats.min,
-                max: stats.max,
-            });
-            if self.groups.len() > 1 {
-                all.extend(sensors);
-            }
+    /// How many sensors a group has, those that were taken out too.
+    pub(super) fn sensors_of(&self, group: &str) -> u64 {
+        self.groups.get(group).map_or(0, |group| group.sensors.len() + group.taken)
+    }
+
+    pub(super) fn messages(&self) -> u64 {
+        self.groups.values().fold(0, |sum: u64, group| sum.saturating_add(group.stats.count))
+    }
+
+    /// Distinct sensors that have not been taken out, over all groups. Cost: linear in groups and sensors.
+    pub(super) fn sensors(&self) -> u64 {
+        match self.groups.len() {
+            1 => self.left().map(|(_, sensors)| sensors).sum(),
+            _ => self.groups.values().flat_map(|group| group.sensors.iter()).collect::<HashSet<_>>().len() as u64,
         }
-        let sensors = match groups.first() {
-            Some(only) if groups.len() == 1 => only.sensors,
-            _ => all.len() as u64,
-        };
-        let messages = groups.iter().fold(0, |sum: u64, group| sum.saturating_add(group.messages));
-        Statistics { messages, sensors, groups }
+    }
+
+    /// By group, ascending by name.
+    fn results(&self) -> impl Iterator<Item = GroupResult> {
+        self.groups.iter().map(|(name, Group { stats, sensors, taken })| GroupResult {
+            group: name.to_string(),
+            messages: stats.count,
+            sensors: sensors.len() + taken,
+            sum: stats.sum,
+            avg: stats.average(),
+            min: stats.min,
+            max: stats.max,
+        })
     }
 }
 
-/// The numbers of a window, or of the run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Statistics {
+/// The numbers of a window, or of the run, as they are stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Statistics<'a> {
     pub(super) messages: u64,
     pub(super) sensors: u64,
     /// Ascending by name.
-    pub(super) groups: Vec<GroupResult>,
+    pub(super) groups: &'a [GroupResult],
 }
 
 /// How the numbers compare.
@@ -95,9 +157,9 @@ pub(super) enum Comparison {
 /// The groups of two lists, each ascending by name, side by side.
 fn side_by_side<'a>(
     left: &'a [GroupResult],
-    right: &'a [GroupResult],
-) -> impl Iterator<Item = (Option<&'a GroupResult>, Option<&'a GroupResult>)> {
-    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    right: impl Iterator<Item = GroupResult>,
+) -> impl Iterator<Item = (Option<&'a GroupResult>, Option<GroupResult>)> {
+    let (mut left, mut right) = (left.iter().peekable(), right.peekable());
     std::iter::from_fn(move || {
         let next = match (left.peek(), right.peek()) {
             (None, None) => return None,
@@ -111,33 +173,42 @@ fn side_by_side<'a>(
     })
 }
 
-impl Statistics {
-    /// Compares `self`, which is stored, with what was recomputed. `whole` says whether all input was there; otherwise a group
-    /// with more readings than were recomputed is left alone.
-    pub(super) fn compare(&self, what: &str, recomputed: &Self, whole: bool, findings: &mut Findings) -> Comparison {
-        if self == recomputed {
-            return Comparison::Same;
-        }
+impl Statistics<'_> {
+    /// Compares `self`, which is stored, with what was counted again, of which there were so many sensors over all groups. `whole` says
+    /// whether all input was there; otherwise a group with more readings than were counted again is left alone.
+    pub(super) fn compare(
+        self,
+        what: &str,
+        (counted, sensors): (&Counted, u64),
+        whole: bool,
+        findings: &mut Findings,
+    ) -> Comparison {
         let before = findings.different();
-        findings.compare_part(format!("{what}: messages"), self.messages, recomputed.messages, whole);
-        findings.compare_part(format!("{what}: sensors"), self.sensors, recomputed.sensors, whole);
-        for (stored, counted) in side_by_side(&self.groups, &recomputed.groups) {
+        let messages = counted.messages();
+        findings.compare_part(format!("{what}: messages"), self.messages, messages, whole);
+        findings.compare_part(format!("{what}: sensors"), self.sensors, sensors, whole);
+        let mut equal = (self.messages, self.sensors) == (messages, sensors);
+        for (stored, counted) in side_by_side(self.groups, counted.results()) {
+            equal &= stored == counted.as_ref();
             let group = |group: &GroupResult| format!("{what}: group {}", group.group);
             let readings = |group: &GroupResult| format!("{} readings", group.messages);
             match (stored, counted) {
                 (Some(stored), Some(counted)) if whole || stored.messages <= counted.messages => {
-                    same(&group(stored), stored, counted, findings);
+                    if *stored != counted {
+                        same(&group(stored), stored, &counted, findings);
+                    }
                 }
                 (Some(stored), None) if whole => findings.differ(group(stored), readings(stored), "none"),
-                (None, Some(counted)) => findings.differ(group(counted), "none", readings(counted)),
+                (None, Some(counted)) => findings.differ(group(&counted), "none", readings(&counted)),
                 (Some(_), _) | (None, None) => {}
             }
         }
-        match (findings.different() > before, whole) {
-            (true, _) => Comparison::Different,
+        match (equal, findings.different() > before, whole) {
+            (true, ..) => Comparison::Same,
+            (false, true, _) => Comparison::Different,
             // The same but for their order.
-            (false, true) => Comparison::Same,
-            (false, false) => Comparison::Part,
+            (false, false, true) => Comparison::Same,
+            (false, false, false) => Comparison::Part,
         }
     }
 }

@@ -218,17 +218,16 @@ impl Audit {
         }
         let whole = self.check_offsets(&what, &stored.positions);
         self.check_closed_by(&what, stored);
-        let counted = self.pending.remove(&window).unwrap_or_default().counted.statistics();
+        let counted = self.pending.remove(&window).unwrap_or_default().counted;
         // Windows before it that no reading was counted into have no row, and nothing that waits.
         self.compared = self.compared.max(Some(window));
         self.compared_end = self.compared_end.max(Some(stored.end));
-        let statistics =
-            Statistics { messages: stored.messages, sensors: stored.sensors, groups: stored.groups.clone() };
-        let comparison = if whole && counted.messages == 0 {
+        let statistics = Statistics { messages: stored.messages, sensors: stored.sensors, groups: &stored.groups };
+        let comparison = if whole && counted.messages() == 0 {
             self.findings.differ(&what, format!("{} readings", stored.messages), "no such window");
             Comparison::Different
         } else {
-            statistics.compare(&what, &counted, whole, &mut self.findings)
+            statistics.compare(&what, (&counted, counted.sensors()), whole, &mut self.findings)
         };
         let differs = self.findings.different() > before;
         let windows = &mut self.findings.windows;

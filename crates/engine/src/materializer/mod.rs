@@ -265,7 +265,8 @@ impl Materializer {
 
     fn publish(&self, windows: Vec<WindowResult>, effects: &mut Vec<Effect>) {
         if !windows.is_empty() {
-            effects.push(Effect::Close { windows, totals: Box::new(self.totals()) });
+            effects
+                .push(Effect::Close { windows, totals: Box::new(totals::brief(&self.ledger, &self.run, &self.names)) });
         }
     }
 

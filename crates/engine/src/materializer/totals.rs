@@ -5,11 +5,24 @@
 use super::tally::Tally;
 use crate::ledger::Ledger;
 use crate::names::Names;
-use crate::results::Totals;
+use crate::results::{GroupResult, Totals};
 
 /// The run so far. Cost: linear in partitions and groups.
 pub(super) fn totals(ledger: &Ledger, run: &Tally, names: &Names) -> Totals {
-    let mut totals = Totals { sensors: run.sensors(), groups: run.results(names), ..Totals::default() };
+    with_groups(ledger, run, run.results(names), 0)
+}
+
+/// The run so far, without its groups where there are more than [`Totals::MOST_GROUPS`]. Cost: linear in partitions, and in the
+/// groups that it names.
+pub(super) fn brief(ledger: &Ledger, run: &Tally, names: &Names) -> Totals {
+    match run.groups() {
+        omitted if omitted > Totals::MOST_GROUPS => with_groups(ledger, run, Vec::new(), omitted as u64),
+        _ => totals(ledger, run, names),
+    }
+}
+
+fn with_groups(ledger: &Ledger, run: &Tally, groups: Vec<GroupResult>, groups_omitted: u64) -> Totals {
+    let mut totals = Totals { sensors: run.sensors(), groups, groups_omitted, ..Totals::default() };
     for account in ledger.accounts.values() {
         totals.messages = totals.messages.saturating_add(account.read);
         totals.counted = totals.counted.saturating_add(account.counted);

@@ -186,3 +186,22 @@ fn a_run_that_is_told_to_finish_closes_every_window_with_end() {
     assert_eq!(effects[1..], [Effect::Finished { totals: Box::new(run.totals()) }]);
     assert_eq!(run.event(Event::Finish), [], "only once");
 }
+
+#[test]
+fn very_many_groups_are_named_by_the_last_totals_alone() {
+    for groups in [Totals::MOST_GROUPS, Totals::MOST_GROUPS + 1] {
+        let mut run = Run::attached(until_end(), &[groups as i64 + 1]);
+        let group = |number: usize| -> &'static str { Box::leak(format!("g{number}").into_boxed_str()) };
+        let readings: Vec<_> = (0..groups).map(|number| Reading::new(1, group(number), 0, 1)).collect();
+        run.batch(0, &readings, &[]);
+        // Of a group that is known.
+        let effects = run.batch(0, &[Reading::new(1, group(7), 60_000, 1)], &[]);
+        let [Effect::Close { totals, .. }, .., Effect::Finished { totals: last }] = &effects[..] else {
+            panic!("{effects:?}")
+        };
+        assert_eq!((last.groups.len(), last.groups_omitted), (groups, 0));
+        let brief = if groups > Totals::MOST_GROUPS { (0, groups as u64) } else { (groups, 0) };
+        assert_eq!((totals.groups.len(), totals.groups_omitted), brief);
+        assert_eq!((totals.counted, totals.sensors), (groups as u64 + 1, 1));
+    }
+}
