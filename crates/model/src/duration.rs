@@ -7,7 +7,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a length of time ({reason}); write for example 3s, 1500ms, 1m, 2h or 1day")]
 pub struct BadDuration {
+    /// The text.
     pub text: String,
+    /// What is wrong with it.
     pub reason: String,
 }
 

@@ -10,10 +10,12 @@ pub const MICROS_PER_UNIT: i64 = 1_000_000;
 pub struct Fixed(i64);
 
 impl Fixed {
+    /// The value of this number of millionths.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
+    /// The value in millionths.
     pub const fn micros(self) -> i64 {
         self.0
     }

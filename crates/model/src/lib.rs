@@ -13,6 +13,7 @@
 //! 7. [`codec`]: the bytes of a partial, and its text.
 
 #![deny(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod codec;
 pub mod combine;

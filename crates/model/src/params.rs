@@ -9,6 +9,7 @@ use crate::settings::{BadMaxAhead, MaxAhead, Settings};
 use crate::window::{BadWindowSize, WindowSize};
 
 /// What is wrong with a module's parameters.
+#[allow(missing_docs, reason = "each message says it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadParams {
     #[error("the parameter `{name}` is unknown; the parameters are {known}")]
@@ -24,6 +25,7 @@ pub enum BadParams {
 }
 
 /// Why a parameter's value is not possible.
+#[allow(missing_docs, reason = "each message says it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WrongValue {
     /// Not a pointer.
@@ -52,6 +54,7 @@ pub enum WrongValue {
 }
 
 /// Which parameters contradict each other.
+#[allow(missing_docs, reason = "each message says it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
     /// Pointers.

@@ -18,12 +18,16 @@ pub type PartitionId = u32;
 /// The version of the code that made a partial: this crate's own version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModuleVersion {
+    /// Major version.
     pub major: u16,
+    /// Minor version.
     pub minor: u16,
+    /// Patch version.
     pub patch: u16,
 }
 
 impl ModuleVersion {
+    /// The version of this code.
     pub const CURRENT: Self = Self {
         major: decimal(env!("CARGO_PKG_VERSION_MAJOR")),
         minor: decimal(env!("CARGO_PKG_VERSION_MINOR")),
@@ -50,6 +54,7 @@ const fn decimal(text: &str) -> u16 {
 /// The offsets of the log that a partial accounts for: `[first, next)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceRange {
+    /// The batch's first offset.
     pub first: i64,
     /// The offset after the batch's last one; equal to `first` for a batch without records. The next batch's partial must begin
     /// here, and reading may resume only here.
@@ -57,6 +62,7 @@ pub struct SourceRange {
 }
 
 impl SourceRange {
+    /// The last offset, if there is one.
     pub const fn last(&self) -> Option<i64> {
         if self.next > self.first { Some(self.next - 1) } else { None }
     }
@@ -65,8 +71,11 @@ impl SourceRange {
 /// One batch's contribution: its source, the version and settings that made it, and what it adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
+    /// The version of the code that made it.
     pub version: ModuleVersion,
+    /// The settings it was made with.
     pub fingerprint: Fingerprint,
+    /// The batch's offsets.
     pub source: SourceRange,
     /// The batch's base timestamp, above 0: the log timestamps of its records are relative to it. `None` if it has none. It
     /// counts nothing, and tells apart a topic that was deleted and created again, even if its statistics are the same.
@@ -74,6 +83,7 @@ pub struct Partial {
     /// A hash of the rejected records' values. It counts nothing either, and tells apart logs without timestamps, of whose
     /// rejected records the aggregate holds only counts.
     pub rejected_hash: RejectedHash,
+    /// What it adds.
     pub aggregate: Aggregate,
 }
 
@@ -85,21 +95,25 @@ pub struct Aggregate {
     /// The newest event time of an accepted reading, each counting for no more than its record's log timestamp (if it has
     /// one); `None` without an accepted reading.
     pub newest: Option<Millis>,
+    /// Rejected records by reason.
     pub rejected: RejectedCounts,
+    /// Statistics by window and group.
     pub cells: BTreeMap<CellKey, Cell>,
 }
 
 /// A window and a group of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey {
+    /// The window.
     pub window: Window,
-    /// Its name, escapes decoded.
+    /// The group's name, escapes decoded.
     pub group: Box<str>,
 }
 
 /// The statistics of one window and group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
+    /// Count, sum, min and max.
     pub stats: Stats,
     /// The sensors that reported, ascending, without repeats.
     pub sensors: Vec<SensorHash>,

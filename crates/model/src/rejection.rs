@@ -86,6 +86,7 @@ impl RejectedHash {
 pub struct RejectedCounts([u64; Rejection::ALL.len()]);
 
 impl RejectedCounts {
+    /// Counts one more record.
     pub fn count(&mut self, reason: Rejection) {
         self.add(reason, 1);
     }
@@ -96,10 +97,12 @@ impl RejectedCounts {
         *slot = slot.saturating_add(records);
     }
 
+    /// Records rejected for this reason.
     pub const fn get(&self, reason: Rejection) -> u64 {
         self.0[reason as usize]
     }
 
+    /// Records rejected for any reason.
     pub fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }

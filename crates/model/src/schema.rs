@@ -14,6 +14,7 @@ pub struct Pointer {
 }
 
 /// A text that is not a [`Pointer`].
+#[allow(missing_docs, reason = "each message says it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadPointer {
     #[error("`{0}` does not begin with `/`; write for example `/payload/temperature`")]
@@ -87,12 +88,14 @@ impl fmt::Display for Pointer {
 pub enum Groups {
     /// The 50 states, DC and the inhabited territories, by postal code.
     UsStates,
+    /// Every name.
     Any,
     /// These, to the letter.
     List(BTreeSet<String>),
 }
 
 /// A text or list that names no [`Groups`].
+#[allow(missing_docs, reason = "each message says it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadGroups {
     #[error("`{0}` names no groups; write `us-states`, `any`, or a list such as `[\"north\",\"south\"]`")]
@@ -147,11 +150,14 @@ impl fmt::Display for Groups {
 /// The accepted values, both ends included, compared before rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValueRange {
+    /// The smallest.
     pub min: Fixed,
+    /// The largest.
     pub max: Fixed,
 }
 
 /// Bounds that make no [`ValueRange`].
+#[allow(missing_docs, reason = "each message says it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadRange {
     #[error(
@@ -229,11 +235,14 @@ pub struct Schema {
     pub time: Pointer,
     /// The value, a number.
     pub value: Pointer,
+    /// Which groups are known.
     pub groups: Groups,
+    /// Which values are accepted.
     pub range: ValueRange,
 }
 
 /// Pointers that contradict each other or the results.
+#[allow(missing_docs, reason = "each message says it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadSchema {
     #[error(

@@ -10,7 +10,9 @@ use crate::window::WindowSize;
 /// Everything that a batch's partial depends on besides the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// The shape of a reading.
     pub schema: Schema,
+    /// The length of windows.
     pub window: WindowSize,
     /// How far an event time may be ahead of its record's log timestamp (whole milliseconds; see [`MaxAhead`]).
     pub max_ahead: Duration,
@@ -80,6 +82,7 @@ impl Settings {
         Fingerprint(xxhash_rust::xxh3::xxh3_64(self.canonical().as_bytes()))
     }
 
+    /// `max_ahead` in milliseconds.
     pub fn max_ahead_millis(&self) -> i64 {
         i64::try_from(self.max_ahead.as_millis()).unwrap_or(i64::MAX)
     }

@@ -7,6 +7,7 @@ use crate::fixed::{self, Fixed};
 /// Two of `n` sensors share one with a chance of about `n² / 2⁶⁵`: below 3·10⁻⁶ for 10 million.
 pub type SensorHash = u64;
 
+/// The hash of a sensor's id.
 pub fn hash_sensor(id: &[u8]) -> SensorHash {
     xxhash_rust::xxh3::xxh3_64(id)
 }
@@ -18,15 +19,19 @@ pub struct Stats {
     pub count: u64,
     /// Their sum in millionths: 2⁶⁴ values of 64 bits fit.
     pub sum: i128,
+    /// The smallest value.
     pub min: Fixed,
+    /// The largest value.
     pub max: Fixed,
 }
 
 impl Stats {
+    /// The statistics of one value.
     pub const fn of(value: Fixed) -> Self {
         Self { count: 1, sum: value.micros() as i128, min: value, max: value }
     }
 
+    /// Adds one value.
     pub fn push(&mut self, value: Fixed) {
         self.merge(&Self::of(value));
     }

@@ -20,6 +20,7 @@ impl BadWindowSize {
 }
 
 impl WindowSize {
+    /// The longest window, in milliseconds.
     pub const MAX_MILLIS: i64 = 366 * 86_400_000;
 
     /// A window length; an error below 1 ms, above 366 days, or with a fraction of a millisecond.
@@ -32,18 +33,22 @@ impl WindowSize {
         if (1..=Self::MAX_MILLIS).contains(&millis) { Ok(Self(millis)) } else { Err(bad()) }
     }
 
+    /// The length in milliseconds.
     pub const fn millis(self) -> i64 {
         self.0
     }
 
+    /// The length as a duration.
     pub const fn duration(self) -> Duration {
         Duration::from_millis(self.0.unsigned_abs())
     }
 
+    /// The window of an event time.
     pub const fn window_of(self, time: Millis) -> Window {
         Window(time.div_euclid(self.0))
     }
 
+    /// The window's first instant.
     pub const fn start(self, window: Window) -> Millis {
         window.0.saturating_mul(self.0)
     }

@@ -131,7 +131,7 @@ async fn a_replay_sends_the_lines_and_ends_with_them() {
 async fn an_input_that_is_not_there_is_named() {
     let (result, _) = run(&replayed(Path::new("/nowhere/readings.jsonl"), None)).await;
     let failed = result.unwrap_err();
-    assert!(failed.to_string().starts_with("cannot open /nowhere/readings.jsonl: "), "{failed}");
+    assert!(failed.to_string().starts_with("cannot read `/nowhere/readings.jsonl`: "), "{failed}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use crate::time::{self, Millis};
 use crate::window::Window;
 
 /// Why no batch gives such a partial.
+#[allow(missing_docs, reason = "each message says it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("offsets from {first} that begin below 0, end before they begin, or end beyond 63 bits")]

@@ -13,6 +13,7 @@ use crate::varint::{self, VarintError, unzigzag};
 use crate::window::Window;
 
 /// Why bytes are not a partial of this format.
+#[allow(missing_docs, reason = "each message says it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     #[error(

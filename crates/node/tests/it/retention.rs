@@ -26,11 +26,11 @@ async fn the_oldest_records_go_and_readers_are_told() {
     create_module(&client, "one", ONE_PER_BATCH).await;
     let batches: Vec<_> = (0..100).map(|at| values(at * 10..at * 10 + 10)).collect();
     produce(&client, "cut", &batches, Compression::None).await;
-    // What is left is at most as much as may be kept: of a batch of over 200 bytes not as many as of all are left.
+    // In the end at most as much is left as may be kept: four segments, of at most four batches each.
     let wait = async {
         loop {
             let (start, end) = bounds(&node, "cut").await;
-            if start >= 800 {
+            if start >= 840 {
                 return (start, end);
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
