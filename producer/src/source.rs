@@ -17,7 +17,7 @@ const CHUNK: usize = 512;
 
 pub(crate) enum OpenSource {
     Simulated { simulator: Box<Simulator>, warn_when_ahead: bool },
-    Replayed(Replay),
+    Replayed(Box<Replay>),
 }
 
 impl OpenSource {
@@ -31,7 +31,7 @@ impl OpenSource {
             }
             Source::Replay { input, pointers } => {
                 let (replay, length) = Replay::open(input, config.key, pointers, Arc::clone(counters)).await?;
-                Ok((Self::Replayed(replay), length))
+                Ok((Self::Replayed(Box::new(replay)), length))
             }
         }
     }

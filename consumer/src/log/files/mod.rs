@@ -16,7 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::address::FilesAddress;
 use self::reader::FileReader;
-use super::{END_UNKNOWN, FILES, Log, LogBounds, LogError, LogIdentity, LogReader, LogRecord, ReadOptions, Records};
+use super::{
+    END_UNKNOWN, FILES, Log, LogBatch, LogBounds, LogError, LogIdentity, LogReader, LogRecord, ReadOptions, Records,
+};
 
 /// How many blocks may be in memory at once, for each processor, over all files. A block is about 1 MiB, and never much more than
 /// [`isotherm_files::LONGEST_RECORD`].

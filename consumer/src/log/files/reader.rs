@@ -8,8 +8,7 @@ use isotherm_model::partial::PartitionId;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::super::{END_UNKNOWN, LogBatch, LogBounds, LogError, LogReader};
-use super::{FileRecords, Shared, byte, fatal, offset};
+use super::{END_UNKNOWN, FileRecords, LogBatch, LogBounds, LogError, LogReader, Shared, byte, fatal, offset};
 
 /// The blocks of a file, once it is open, and what the next one is.
 type Done = (Option<Box<Blocks>>, Result<Option<Block>, FileError>);

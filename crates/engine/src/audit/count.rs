@@ -30,6 +30,7 @@ struct Group {
 
 /// A set of sensors. Where groups are very many, most have few: these take no table.
 #[derive(Debug, Clone)]
+#[expect(clippy::box_collection, reason = "a million groups with a few sensors each are to be small")]
 enum SensorSet {
     Few(Vec<SensorHash>),
     Many(Box<HashSet<SensorHash>>),
@@ -201,10 +202,10 @@ pub(super) enum Comparison {
 }
 
 /// The groups of two lists, each ascending by name, side by side.
-fn side_by_side<'a>(
-    left: &'a [GroupResult],
+fn side_by_side(
+    left: &[GroupResult],
     right: impl Iterator<Item = GroupResult>,
-) -> impl Iterator<Item = (Option<&'a GroupResult>, Option<GroupResult>)> {
+) -> impl Iterator<Item = (Option<&GroupResult>, Option<GroupResult>)> {
     let (mut left, mut right) = (left.iter().peekable(), right.peekable());
     std::iter::from_fn(move || {
         let next = match (left.peek(), right.peek()) {
