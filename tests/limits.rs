@@ -6,7 +6,7 @@ use crate::util::cluster::Cluster;
 use crate::util::program::{Ended, Running, command, consumer, run};
 use crate::util::{root, text, write};
 
-/// The consumer, as a process that may have no more than so many files open.
+/// The consumer, as a process that may have only a number of files open.
 fn limited(files: u32, args: &[&str]) -> Command {
     let consumer = command("isotherm-consumer");
     let mut limited = Command::new("sh");

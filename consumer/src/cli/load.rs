@@ -90,7 +90,7 @@ pub(super) fn topology(place: &Place, flags: Flags<'_>) -> Result<Topology, Load
     overridden(base.unwrap_or_default(), place, flags)
 }
 
-/// The topology that flags leave of this one. Whoever needs the file's own, too, reads it once: it may be a pipe.
+/// The topology that flags leave of this one. A caller that needs the file's own, too, reads it once: it may be a pipe.
 pub(super) fn overridden(base: Topology, place: &Place, flags: Flags<'_>) -> Result<Topology, LoadError> {
     let topic = place.topic.clone();
     let overrides = match &flags {

@@ -11,7 +11,7 @@ use crate::error::FileError;
 /// How many bytes of a file and of its content are looked at to say what they are.
 const HEAD: usize = 1024;
 
-/// The fewest bytes that tell it, if there are so many.
+/// The fewest bytes that tell it, if there are as many.
 const MAGIC: usize = 4;
 
 /// How much compressed data is read at once.

@@ -33,7 +33,7 @@ impl Default for ReadOptions {
     }
 }
 
-/// Why a partition cannot be read without a module. Whoever reads says it in words of its own.
+/// Why a partition cannot be read without a module. Each caller says it in words of its own.
 #[derive(Debug)]
 pub enum ReadError {
     /// The way to the leader is broken, and stays so.

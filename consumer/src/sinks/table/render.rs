@@ -120,7 +120,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// So many of it, with what they are.
+    /// A number of them, with what they are.
     fn counted(self, number: u64) -> String {
         match self {
             Self::Records => format!("{} records", thousands(number)),

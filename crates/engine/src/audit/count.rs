@@ -221,7 +221,7 @@ fn side_by_side(
 }
 
 impl Statistics<'_> {
-    /// Compares `self`, which is stored, with what was counted again, of which there were so many sensors over all groups. `whole` says
+    /// Compares `self`, which is stored, with what was counted again, with its number of sensors over all groups. `whole` says
     /// whether all input was there; otherwise a group with more readings than were counted again is left alone.
     pub(super) fn compare(
         self,

@@ -97,7 +97,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// A run that goes on from this commit. Windows close together until they take so many rows.
+    /// A run that goes on from this commit. Windows close together until they take this many rows.
     pub(crate) fn new(options: Options, expected: &Expected, rows_at_once: usize) -> Self {
         let seen = |(partition, expected): (&PartitionId, &ExpectedPartition)| {
             (*partition, Seen { resume: expected.resume(), ..Seen::default() })

@@ -97,7 +97,7 @@ async fn outputs_that_nobody_reads_hold_up_nothing() {
         create_topic(&client, "unread", 1).await;
         produce(&client, "unread", &[values(0..4)], Compression::None).await;
         if says_address {
-            // Whoever reads after all is told what is not there.
+            // A reader after that is told what is not there.
             stderr_reader.set_nonblocking(true).unwrap();
             let mut lines = BufReader::new(tokio::net::UnixStream::from_std(stderr_reader).unwrap()).lines();
             while !within(lines.next_line()).await.unwrap().unwrap().contains("lines were left out") {}

@@ -103,7 +103,7 @@ fn a_disk_that_fills_up_under_a_consumer_costs_nothing_that_was_committed() {
     let failed = (2..9).find_map(|seed| world.clone().go_on(seed, large, &mut store).err());
     told(&unwrapped(failed.expect("there is no room")));
     expect(&world, &disk.path());
-    // It ends, and whoever asks then is answered too.
+    // It ends, and a client that asks then is answered too.
     drop(store);
     expect(&world, &disk.path());
     disk.empty();

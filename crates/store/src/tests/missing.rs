@@ -22,7 +22,7 @@ fn lay(from: &Path, endings: &[&str]) -> Place {
     place
 }
 
-/// Whoever reads, and whoever wants to go on, is told that something is missing; and what the error says helps.
+/// A reader, and a consumer that wants to go on, is told that something is missing; and what the error says helps.
 #[track_caller]
 fn refused(what: &str, path: &Path) {
     let errors = [StoreReader::open(path).map(drop).unwrap_err(), open(path).map(drop).unwrap_err()];
@@ -75,7 +75,7 @@ fn whatever_is_missing_is_noticed() {
         expect(&World::default(), &copied.path);
     }
 
-    // Nothing is missing: SQLite makes its index anew, and whoever merged the log into the database did no harm.
+    // Nothing is missing: SQLite makes its index anew, and a program that merged the log into the database did no harm.
     for endings in [&FILES[..], &FILES[..2]] {
         let killed = lay(&whole.path, endings);
         expect(&world, &killed.path);
