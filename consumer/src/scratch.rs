@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use isotherm_engine::scratch::{Scratch, ScratchError, Stretch};
 
@@ -28,6 +28,16 @@ pub(crate) enum Error {
         /// What the system said.
         error: io::Error,
     },
+}
+
+/// The folder of a store, for its scratch file.
+pub(crate) fn folder_of(store: &Path) -> PathBuf {
+    match store.parent() {
+        // A name alone lies in the working folder.
+        Some(folder) if folder.as_os_str().is_empty() => PathBuf::from("."),
+        Some(folder) => folder.to_owned(),
+        None => std::env::temp_dir(),
+    }
 }
 
 /// A scratch file in a folder.
@@ -70,5 +80,28 @@ impl Scratch for ScratchFile {
             Ok(()) => Ok(bytes),
             Err(error) => Err(ScratchError::new(Error::Read { folder: self.folder.clone(), error })),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_appended_is_read_also_beside_a_store_that_is_a_name_alone() {
+        for store in ["a.db", "./a.db"] {
+            let mut scratch = ScratchFile::new(folder_of(Path::new(store)));
+            let stretches =
+                [&b"one"[..], b"", b"three"].map(|bytes| (bytes, scratch.append(bytes).expect("it has room")));
+            for (bytes, stretch) in stretches {
+                assert_eq!(scratch.read(stretch).expect("it can be read"), bytes, "{store}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_folder_and_says_what_to_do() {
+        let error = ScratchFile::new(PathBuf::from("/nowhere")).append(b"x").expect_err("no such folder").to_string();
+        assert!(error.contains("/nowhere") && error.contains("--memory-limit") && error.contains("TMPDIR"), "{error}");
     }
 }

@@ -15,7 +15,7 @@ use super::process::Failure;
 use crate::log::{FILES, LogIdentity};
 use crate::sources::module;
 use crate::topology::{Combine, StoreKind, Topology};
-use crate::{delivery, log, run};
+use crate::{delivery, log, run, scratch};
 
 /// The store of a run.
 pub(super) struct Opened {
@@ -53,7 +53,7 @@ pub(super) fn open(topology: &Topology, flags: &RunFlags, runtime: &Runtime) -> 
         Some(_) => Some((store.outbox()?, path.clone())),
         None => None,
     };
-    let folder = path.parent().map_or_else(std::env::temp_dir, Path::to_owned);
+    let folder = scratch::folder_of(&path);
     Ok(Opened { store: Box::new(store), outbox, folder })
 }
 

@@ -8,7 +8,7 @@ mod stored;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use self::report::Report;
 use self::stored::StoreItem;
 use crate::inspect::{InspectError, stored_settings};
 use crate::log::{BatchCombiner, Log, LogError, LogReader};
-use crate::scratch::ScratchFile;
+use crate::scratch::{self, ScratchFile};
 
 /// How often progress is emitted.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
@@ -143,7 +143,7 @@ async fn once(config: &Config, emit: &mut (dyn FnMut(Progress) + Send)) -> Resul
         Some(readers) => readers,
         None => return Ok(report(findings)),
     };
-    let folder = config.store.parent().map_or_else(std::env::temp_dir, Path::to_owned);
+    let folder = scratch::folder_of(&config.store);
     let limit = MemoryLimit { bytes: config.memory_limit, scratch: Box::new(ScratchFile::new(folder)) };
     let mut replay = Replay {
         audit: Audit::new(settings.window, stored, &from, findings).with_memory_limit(limit),
