@@ -157,6 +157,7 @@ pub async fn run(
         start: saved.topic.start,
         fixed_partitions: config.until_end,
         resume: saved.partitions.clone(),
+        parts: saved.parts.clone(),
         accept_data_loss: config.accept_data_loss,
     };
     let materializing = Options {

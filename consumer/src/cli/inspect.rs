@@ -119,7 +119,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     let path: PathBuf = reader.path().to_owned();
     // The store first: then what the cluster says is not older.
     let snapshot = reader.snapshot()?;
-    let (state, partitions) = (snapshot.topic(), snapshot.partitions()?);
+    let (state, partitions, parts) = (snapshot.topic(), snapshot.partitions()?, snapshot.parts()?);
     drop(snapshot);
     let holder = sqlite::holder(&path)?;
     let (holder, since) = (holder.as_ref().map(Holder::to_string), holder.as_ref().and_then(Holder::since));
@@ -128,6 +128,9 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     let age = age.map(|age| Duration::from_millis(u64::try_from(age).unwrap_or(0)));
     let usual = given.unwrap_or(Timing { grace: topology.grace, idle: topology.idle });
     let log = stored_log(topology.address(), &subject.cluster, &subject.topic)?;
+    for (partition, state) in &partitions {
+        log.resume(*partition, state.position, parts.get(partition).map_or(&[], Vec::as_slice));
+    }
     let bounds = runtime()?.block_on(ends::bounds(&*log, PATIENCE)).map_err(|error| {
         let hint = match error {
             AskError::NoAnswer { .. } => "; see whether it runs, or name another with --cluster HOST:PORT",

@@ -177,9 +177,5 @@ fn check_run(run: &RunFlags, files: &FilesAddress, name: &str) -> Result<(), Sou
     if run.from.is_some_and(|from| from == super::flags::FromFlag::End) && !files.follow {
         return Err(SourceError::FromEnd);
     }
-    if files.follow && files.paths != [STDIN] {
-        let what = "--follow is possible with standard input alone so far: `tail -F FILE | isotherm-consumer --source - --follow`";
-        return Err(SourceError::Follow(what));
-    }
     Ok(())
 }

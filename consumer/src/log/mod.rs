@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use isotherm_engine::state::LogPart;
 use isotherm_model::partial::PartitionId;
 
 pub use self::batch::{BatchCombiner, LogBatch, LogRecord, OwnedBatch, OwnedRecord, Records};
@@ -94,6 +95,10 @@ pub trait Log: Send + Sync {
         format!("partition {partition} of `{}`", self.identity().topic)
     }
 
+    /// What an earlier run knew of a partition's parts, and up to where it had read them; before anything is asked of the partition. A log
+    /// whose partitions have no parts needs it not.
+    fn resume(&self, _partition: PartitionId, _position: i64, _parts: &[LogPart]) {}
+
     /// Reads a partition, beginning with the batch that holds `from`, up to where it ends now.
     async fn read(
         &self,
@@ -137,6 +142,11 @@ pub trait LogReader: Send {
     /// The next batch; `None` when all up to the end has been given. A reader that follows gives `None` where the partition ends for
     /// good. Dropping the future loses nothing.
     async fn next(&mut self) -> Result<Option<LogBatch>, LogError>;
+
+    /// Parts that have begun since the last call: a run must keep them before any batch that was given since.
+    fn parts(&mut self) -> Vec<LogPart> {
+        Vec::new()
+    }
 
     /// The next batch, if it has been fetched already; [`LogReader::next`] says what is wrong with one that cannot be given.
     fn ready(&mut self) -> Option<LogBatch> {

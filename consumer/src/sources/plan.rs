@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isotherm_engine::state::{PartitionState, RunStart, StartOffset};
+use isotherm_engine::state::{LogPart, PartitionState, RunStart, StartOffset};
 use isotherm_model::partial::PartitionId;
 
 /// Where a partition of which nothing has been read in this run is read from.
@@ -41,6 +41,8 @@ pub struct ReadPlan {
     pub fixed_partitions: bool,
     /// Partitions that have been read before, and how they stand: each is read from [`PartitionState::resume`] on.
     pub resume: BTreeMap<PartitionId, PartitionState>,
+    /// The parts of partitions whose log has parts.
+    pub parts: BTreeMap<PartitionId, Vec<LogPart>>,
     /// Whether a partition of `resume` whose log begins later now is read from there on.
     pub accept_data_loss: bool,
 }

@@ -41,6 +41,9 @@ enum Left {
 impl Logs {
     /// Opens every partition that was read.
     pub(super) async fn open(log: &Arc<dyn Log>, stored: &Stored) -> Result<Self, Error> {
+        for (partition, state) in &stored.partitions {
+            log.resume(*partition, state.position, stored.parts.get(partition).map_or(&[], Vec::as_slice));
+        }
         let known = log.require().await?;
         let mut readers = BTreeMap::new();
         let (mut from, mut findings, mut another) = (BTreeMap::new(), Findings::default(), false);

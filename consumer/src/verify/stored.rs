@@ -78,6 +78,7 @@ fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, isothe
     Ok(Stored {
         topic: snapshot.topic(),
         partitions: snapshot.partitions()?,
+        parts: snapshot.parts()?,
         accounts: snapshot.accounts()?,
         totals: snapshot.totals()?,
         groups: snapshot.groups()?,

@@ -13,7 +13,7 @@ use isotherm_model::time::Millis;
 use crate::ledger::{Account, Ledger, RangeState};
 use crate::results::WindowResult;
 use crate::sensors::Sensors;
-use crate::state::{DeadBatch, GroupState, PartitionState, RunStart, SensorEntry, StartOffset, TopicState};
+use crate::state::{DeadBatch, GroupState, LogPart, PartitionState, RunStart, SensorEntry, StartOffset, TopicState};
 
 /// Why a commit did not happen (then nothing of it did, and nothing of it may be published), or what was committed could not be
 /// read. What it wraps is the store's own error; [`StoreError::downcast_ref`] finds it again.
@@ -74,6 +74,8 @@ pub struct Commit<'a> {
     pub windows: &'a [&'a WindowResult],
     /// Batches with late or rejected records, in the order in which they came.
     pub dead: &'a [DeadBatch],
+    /// Parts of partitions that are new, in the order in which they came.
+    pub parts: &'a [(PartitionId, LogPart)],
 }
 
 /// The sum of all commits of a store: what a run resumes from.
@@ -85,6 +87,8 @@ pub struct ResumeState {
     pub closed_beyond: Vec<Millis>,
     /// Its partitions.
     pub partitions: BTreeMap<PartitionId, PartitionState>,
+    /// The parts of partitions that have parts, in their order.
+    pub parts: BTreeMap<PartitionId, Vec<LogPart>>,
     /// The account of all records.
     pub accounts: BTreeMap<PartitionId, Account>,
     /// Groups, in the order of their numbers.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use isotherm_model::partial::{Partial, PartitionId};
 
 use crate::results::{Totals, WindowResult};
+use crate::state::LogPart;
 
 /// Something that happened. The materializer sees time only here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,13 @@ pub enum Event {
         partition: PartitionId,
         /// Where the next batch begins: a batch boundary.
         next: i64,
+    },
+    /// The partition goes on in another part of its log. It comes before the first batch of that part.
+    Part {
+        /// Of which partition.
+        partition: PartitionId,
+        /// What the store keeps of it.
+        part: LogPart,
     },
     /// Monotonic time since the run began. Never goes back; a tick that does is ignored.
     Tick {

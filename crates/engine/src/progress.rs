@@ -100,7 +100,7 @@ impl Progress {
             Event::Partial { partition, partial, .. } => self.reached(*partition, partial.source.next),
             Event::OffsetGap { partition, next } => self.reached(*partition, *next),
             Event::Tick { now } => self.tick(*now),
-            Event::Stop | Event::Finish | Event::Proceed => {}
+            Event::Part { .. } | Event::Stop | Event::Finish | Event::Proceed => {}
         }
         if !self.caught_up {
             self.caught_up = self.listed

@@ -86,6 +86,22 @@ pub struct LastBatch {
     pub digest: u64,
 }
 
+/// A part of a partition whose log is a file that is replaced by a new one from time to time: the offsets of the partition count on
+/// from file to file. A store keeps it, so that a later run finds the file again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogPart {
+    /// The partition's offset of its first byte.
+    pub base: i64,
+    /// The file's number in its file system.
+    pub inode: u64,
+    /// How many of its first bytes `head` is the digest of.
+    pub head_length: u32,
+    /// The digest of its first bytes.
+    pub head: u64,
+    /// The digest of the last bytes of the part before it; 0 for the first one.
+    pub tail: u64,
+}
+
 /// The first report of a sensor from a group in the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SensorEntry {

@@ -1,10 +1,13 @@
 //! A file's content: opened, and decompressed if its first bytes say that it is compressed.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::FileError;
 
@@ -62,19 +65,10 @@ impl Input {
         if length.is_none() && position > 0 {
             return Err(FileError::NotSeekable { name, offset: position });
         }
-        let again = file.try_clone();
-        let content = Content::of(Box::new(file), &name, length)?;
-        if content.compression != Compression::None || position == 0 {
-            return content.skip(position);
+        match length {
+            Some(length) => Content::of_file(Arc::new(file), &name, length, position, false),
+            None => Content::of(Box::new(file), &name, None),
         }
-        let moved = again.and_then(|mut file| {
-            file.seek(SeekFrom::Start(position))?;
-            Ok(file)
-        });
-        let file = moved.map_err(|source| FileError::Read { name: name.clone(), offset: position, source })?;
-        content.read.store(position, Ordering::Relaxed);
-        let raw = Raw { head: Cursor::default(), rest: Box::new(file), read: content.read.clone() };
-        Ok(Content { decoder: Decoder::Plain(raw), head: Cursor::default(), given: position, ..content })
     }
 
     /// How long the content is: what a plain file holds now; of another one that is known at its end.
@@ -155,6 +149,39 @@ impl Content {
         Ok(content)
     }
 
+    /// The content of a regular file from this byte on.
+    ///
+    /// # Errors
+    /// It cannot be read, or holds no text.
+    pub fn at(file: Arc<File>, name: &str, position: u64) -> Result<Self, FileError> {
+        let length = file.metadata().map_err(|source| FileError::Open { name: name.to_owned(), source })?.len();
+        Self::of_file(file, name, length, position, false)
+    }
+
+    /// The content of a regular file that is still written, from this byte on. At the file's end reading fails with an error that
+    /// [is not yet](FileError::is_not_yet) one, and can be tried again.
+    ///
+    /// # Errors
+    /// As of [`Content::at`]; it is compressed.
+    pub fn growing(file: Arc<File>, name: &str, position: u64) -> Result<Self, FileError> {
+        let content = Self::of_file(file, name, 0, position, true)?;
+        match content.compression {
+            Compression::None => Ok(content),
+            _ => Err(FileError::FollowedCompressed { name: name.to_owned() }),
+        }
+    }
+
+    fn of_file(file: Arc<File>, name: &str, length: u64, position: u64, grows: bool) -> Result<Self, FileError> {
+        let content = Self::of(Box::new(FileAt { file: file.clone(), at: 0, grows }), name, Some(length))?;
+        if content.compression != Compression::None || position == 0 {
+            return content.skip(position);
+        }
+        content.read.store(position, Ordering::Relaxed);
+        let rest = Box::new(FileAt { file, at: position, grows });
+        let raw = Raw { head: Cursor::default(), rest, read: content.read.clone() };
+        Ok(Self { decoder: Decoder::Plain(raw), head: Cursor::default(), given: position, ..content })
+    }
+
     /// What people call it.
     pub fn name(&self) -> &str {
         &self.name
@@ -194,6 +221,33 @@ impl Content {
         Ok(read)
     }
 
+    /// The digest of the next `length` bytes, and how many there are of them.
+    ///
+    /// # Errors
+    /// It cannot be read on.
+    pub fn digest(&mut self, length: u32) -> Result<(u32, u64), FileError> {
+        let mut bytes = vec![0; length as usize];
+        let mut read = 0;
+        while read < bytes.len() {
+            match self.read(bytes.get_mut(read..).unwrap_or_default())? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        let digest = xxh3_64(bytes.get(..read).unwrap_or_default());
+        Ok((u32::try_from(read).unwrap_or(length), digest))
+    }
+
+    /// How long the content is. It is read to its end.
+    ///
+    /// # Errors
+    /// It cannot be read on.
+    pub fn count(mut self) -> Result<u64, FileError> {
+        let mut rubbish = vec![0; COMPRESSED];
+        while self.read(&mut rubbish)? > 0 {}
+        Ok(self.given)
+    }
+
     fn decode(&mut self, buffer: &mut [u8]) -> Result<usize, FileError> {
         loop {
             match self.decoder.read(buffer) {
@@ -225,6 +279,22 @@ impl Content {
             }
         }
         Ok(self)
+    }
+}
+
+/// A place in a file, which others may read elsewhere.
+struct FileAt {
+    file: Arc<File>,
+    at: u64,
+    /// Whether its end may not be its last.
+    grows: bool,
+}
+
+impl Read for FileAt {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        if self.grows && read == 0 && !buffer.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(read) }
     }
 }
 

@@ -43,6 +43,8 @@ enum Reading {
     Whole,
     /// As it comes: a block ends where a read ends, as soon as there is a whole record. What a line's end has not come of waits.
     Followed,
+    /// As a file is written: a block ends where the file ends so far, too.
+    Growing,
 }
 
 /// The blocks of a content, in order.
@@ -59,6 +61,8 @@ pub struct Blocks {
     dropped: u64,
     /// Whether the content has ended.
     ended: bool,
+    /// Whether nothing more has come so far.
+    waits: bool,
     until: u64,
     cuts: BTreeSet<u64>,
     scanner: Scanner,
@@ -90,6 +94,13 @@ impl Blocks {
             InputFormat::Auto => None,
         };
         Self::of(content, said, sizes)
+    }
+
+    /// The lines of a file that [grows](Content::growing), from a place on where a block ended, or from the beginning.
+    pub fn growing(content: Content, sizes: Sizes) -> Self {
+        let first = content.position();
+        let reading = Reading::Growing;
+        Self { reading, ..Self::with(content, Format::Lines, sizes, first, Vec::new()) }
     }
 
     /// The blocks of a content that has been opened; without a format its beginning says which it is.
@@ -146,6 +157,7 @@ impl Blocks {
             buffer,
             dropped: 0,
             ended: false,
+            waits: false,
             until: u64::MAX,
             cuts: BTreeSet::new(),
             scanner: if first == 0 { Scanner::new() } else { Scanner::resumed() },
@@ -233,8 +245,14 @@ impl Blocks {
             self.buffer.resize(length + wanted, 0);
             let read = self.content.read(self.buffer.get_mut(length..).unwrap_or_default());
             self.buffer.truncate(length + *read.as_ref().unwrap_or(&0));
+            let is_not_yet = read.as_ref().is_err_and(FileError::is_not_yet);
+            // What has come does not wait for more.
+            self.waits = self.reading == Reading::Followed || is_not_yet;
+            if is_not_yet && memchr(b'\n', &self.buffer).is_some() {
+                break;
+            }
             self.ended = read? == 0;
-            if self.reading == Reading::Followed {
+            if self.waits {
                 break;
             }
         }
@@ -281,7 +299,8 @@ impl Blocks {
         let mut searched = self.place(goal).saturating_sub(1);
         // Where the last line of the buffer begins, and up to where its beginning was looked for.
         // A line that has come does not wait for another one.
-        if self.reading == Reading::Whole || memchr(b'\n', &self.buffer).is_none() {
+        self.waits = self.reading == Reading::Followed;
+        if !self.waits || memchr(b'\n', &self.buffer).is_none() {
             self.fill(goal.max(BYTE_ORDER_MARK.len() as u64))?;
         }
         let (mut line_start, mut seen) = (self.mark(), 0);
@@ -299,7 +318,7 @@ impl Blocks {
             // Whatever ends before a multiple of the block's size is not looked at.
             let reached = self.offset(line_end.map_or(within, |end| end + usize::from(found.is_some())));
             let too_long = under_way > self.sizes.record + 1 && reached >= self.grid();
-            if line_start > 0 && (too_long || line_end.is_none() && self.reading == Reading::Followed) {
+            if line_start > 0 && (too_long || line_end.is_none() && self.waits) {
                 return Ok(self.give(line_start, Records::Lines));
             }
             match line_end {

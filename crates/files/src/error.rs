@@ -101,6 +101,34 @@ pub enum FileError {
         /// The file.
         name: String,
     },
+    /// What is compressed cannot be followed.
+    #[error("{name} is compressed, and a compressed file cannot be followed; leave out --follow")]
+    FollowedCompressed {
+        /// The file.
+        name: String,
+    },
+    /// What is no regular file is not replaced.
+    #[error("{name} is no regular file; follow it as standard input: --source - --follow < {name}")]
+    FollowedPipe {
+        /// The pipe.
+        name: String,
+    },
+    /// A rotated file is not there any longer.
+    #[error("the file that was {name} when byte {offset} was to be read is not in its folder any longer: what it held is lost")]
+    Gone {
+        /// The file.
+        name: String,
+        /// The byte of the partition.
+        offset: u64,
+    },
+    /// It is not what was read any longer.
+    #[error("{name} was changed before byte {offset}, up to where it was read")]
+    Changed {
+        /// The file.
+        name: String,
+        /// Up to where it was read.
+        offset: u64,
+    },
     /// It cannot be read a second time.
     #[error(
         "{name} is no regular file, so it can be read only once and from its beginning, and byte {offset} is asked for"
@@ -111,4 +139,11 @@ pub enum FileError {
         /// From where it was to be read.
         offset: u64,
     },
+}
+
+impl FileError {
+    /// Whether a file that is still written has no more so far.
+    pub fn is_not_yet(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::WouldBlock)
+    }
 }

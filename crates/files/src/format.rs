@@ -53,6 +53,14 @@ pub(crate) fn find(content: &mut Content, looked_at: &mut Vec<u8>, followed: boo
     Ok(if followed || look.text_from(end)?.is_some() { Format::Lines } else { Format::Array })
 }
 
+/// Whether a content that is read from its beginning, and is followed, is one array, which cannot be followed.
+///
+/// # Errors
+/// It cannot be read on.
+pub fn is_array(mut content: Content) -> Result<bool, FileError> {
+    Ok(find(&mut content, &mut Vec::new(), true)? == Format::Array)
+}
+
 /// The beginning of a content, as far as it has been read.
 struct Look<'a> {
     content: &'a mut Content,

@@ -25,7 +25,7 @@ pub use self::block::Block;
 pub use self::content::{Compression, Content, Input};
 pub use self::cut::{Blocks, Sizes};
 pub use self::error::FileError;
-pub use self::format::{Format, InputFormat};
+pub use self::format::{Format, InputFormat, is_array};
 
 /// The longest record, in bytes: a longer line or element is given as an empty record, which is no JSON, and never held in memory.
 pub const LONGEST_RECORD: usize = 32 << 20;

@@ -23,6 +23,7 @@ pub mod memory;
 mod open;
 mod outbox;
 mod partitions;
+mod parts;
 mod ranges;
 mod read;
 mod reader;

@@ -35,6 +35,8 @@ pub(super) struct Manifest {
     pub(super) groups: Digest,
     pub(super) ranges: Digest,
     pub(super) data_losses: Digest,
+    /// Parts of followed files.
+    pub(super) parts: Digest,
     /// Chunks of sensors.
     pub(super) sensors: Digest,
     /// Sensors in all chunks, each once for every group that it reported from.

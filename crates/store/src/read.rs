@@ -25,6 +25,7 @@ use super::ranges::{DATA_LOSSES, RANGES, decode_data_loss, decode_range};
 use super::row::{Digest, Table};
 use super::window::{self, WINDOWS};
 use crate::error::DbError;
+use crate::parts;
 
 /// Everything that a run needs to go on; `None` before the first commit.
 pub(super) fn saved(connection: &Connection) -> Result<Option<ResumeState>, DbError> {
@@ -38,7 +39,8 @@ pub(super) fn saved(connection: &Connection) -> Result<Option<ResumeState>, DbEr
     lost(connection, &manifest)?;
     let partitions = partitions.into_iter().map(|row| (row.partition, row.state)).collect();
     let (topic, closed_beyond) = (manifest.topic, closed_beyond(connection, &manifest)?);
-    let state = ResumeState { topic, closed_beyond, partitions, accounts, groups, sensors };
+    let parts = parts::read(connection, &manifest)?;
+    let state = ResumeState { topic, closed_beyond, partitions, parts, accounts, groups, sensors };
     Ok((manifest.commits > 0).then_some(state))
 }
 
@@ -60,7 +62,7 @@ fn closed_beyond(connection: &Connection, manifest: &Manifest) -> Result<Vec<Mil
 }
 
 /// A whole table, as the manifest says that it is.
-fn table<const N: usize, T>(
+pub(super) fn table<const N: usize, T>(
     connection: &Connection,
     table: &Table<N>,
     order: &str,

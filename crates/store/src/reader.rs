@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use isotherm_engine::ledger::Account;
 use isotherm_engine::results::{Totals, WindowResult};
-use isotherm_engine::state::{DeadBatch, GroupState, PartitionState, SensorEntry, TopicState};
+use isotherm_engine::state::{DeadBatch, GroupState, LogPart, PartitionState, SensorEntry, TopicState};
 use isotherm_model::partial::PartitionId;
 use isotherm_model::time::Millis;
 use rusqlite::{Connection, ErrorCode, Transaction};
@@ -19,7 +19,7 @@ use super::lock::marker_of;
 use super::manifest::Manifest;
 use super::schema::Access;
 use super::windows::Windows;
-use super::{files, marker, read, schema, windows};
+use super::{files, marker, parts, read, schema, windows};
 use crate::error::{DbError, Error, Operation};
 
 /// How long a reader waits to have the store to itself, where it must.
@@ -230,6 +230,11 @@ impl Snapshot<'_> {
 
     pub fn partitions(&self) -> Result<BTreeMap<PartitionId, PartitionState>, Error> {
         self.answer(|connection, manifest| Ok(read::states(&read::partitions(connection, manifest)?)))
+    }
+
+    /// The parts of partitions that have parts, in their order.
+    pub fn parts(&self) -> Result<BTreeMap<PartitionId, Vec<LogPart>>, Error> {
+        self.answer(parts::read)
     }
 
     /// The accounts of all records, with their ranges and data losses.

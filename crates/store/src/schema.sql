@@ -45,6 +45,20 @@ CREATE TABLE data_losses (
     PRIMARY KEY (partition, place)
 ) STRICT, WITHOUT ROWID;
 
+-- Followed files: the files that each was, one after the other, from the offset `base` of the partition on. `head` is the digest of a
+-- file's first bytes, `tail` that of the last ones of the file before it.
+CREATE TABLE parts (
+    partition INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    base INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    head_length INTEGER NOT NULL,
+    head INTEGER NOT NULL,
+    tail INTEGER NOT NULL,
+    "check" INTEGER NOT NULL,
+    PRIMARY KEY (partition, place)
+) STRICT, WITHOUT ROWID;
+
 -- The run's statistics by group. Values are millionths. A sum of more than 64 bits is text. `more` is for further statistics.
 CREATE TABLE run_groups (
     id INTEGER PRIMARY KEY,

@@ -17,7 +17,7 @@ use super::partitions::{Counts, PartitionRow};
 use super::ranges::{DATA_LOSSES, RANGES, encode_data_loss, encode_range, kind};
 use super::row::{Check, Table};
 use super::window::WINDOWS;
-use super::{dead, groups, window};
+use super::{dead, groups, parts, window};
 use crate::error::DbError;
 
 /// The most windows that retention drops with a commit.
@@ -51,6 +51,9 @@ pub(super) fn commit(
     write_sensors(connection, manifest, commit.sensors)?;
     write_windows(connection, manifest, commit)?;
     write_dead(connection, manifest, commit)?;
+    for part in commit.parts {
+        parts::insert(connection, manifest, part)?;
+    }
     if let Some(keep) = keep {
         drop_windows(connection, manifest, keep)?;
     }

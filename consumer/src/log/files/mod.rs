@@ -1,20 +1,25 @@
 //! Files and pipes as a [`Log`]: each is a partition, and an offset is a byte of its content.
 //!
-//! A batch is a block of whole records ([`isotherm_files`] says where it ends). Records have no key and no log timestamp.
+//! A batch is a block of whole records ([`isotherm_files`] says where it ends). Records have no key and no log timestamp. A file that is
+//! followed may be rotated: it then has [`parts`], which [`rotated`] finds again.
 
 pub mod address;
+mod parts;
 mod reader;
+mod rotated;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use isotherm_engine::state::LogPart;
 use isotherm_files::{Block, FileError, Input, InputFormat};
 use isotherm_model::partial::PartitionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::address::FilesAddress;
+use self::parts::Parts;
 use self::reader::FileReader;
 use super::{
     END_UNKNOWN, FILES, Log, LogBatch, LogBounds, LogError, LogIdentity, LogReader, LogRecord, ReadOptions, Records,
@@ -34,6 +39,8 @@ pub struct FilesLog {
 struct Shared {
     topic: String,
     inputs: Vec<Input>,
+    /// Of each input that is a regular file, or none.
+    parts: Vec<Option<Parts>>,
     format: InputFormat,
     follow: bool,
     blocks: Arc<Semaphore>,
@@ -48,6 +55,7 @@ impl FilesLog {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
             topic: topic.clone(),
+            parts: address.inputs().into_iter().map(|input| parts(input, address.format)).collect(),
             inputs: address.inputs(),
             format: address.format,
             follow: address.follow,
@@ -66,12 +74,23 @@ impl Shared {
             .ok_or_else(|| LogError::Fatal(format!("there is no file of number {partition} in {}", self.topic)))
     }
 
-    async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, LogError> {
-        let input = self.input(partition)?;
+    async fn bounds(self: &Arc<Self>, partition: PartitionId) -> Result<LogBounds, LogError> {
+        let (input, follow) = (self.input(partition)?, self.follow);
+        if self.parts(partition).is_some() {
+            let shared = self.clone();
+            let bounds = move || shared.parts(partition).map(|parts| parts.bounds(follow)).transpose();
+            return Ok(blocking(bounds).await?.unwrap_or(LogBounds { start: 0, end: 0 }));
+        }
         let length = blocking(move || input.length()).await?;
         // What is followed ends, so far, where it has been read to.
-        let unknown = if self.follow { 0 } else { END_UNKNOWN };
+        let unknown = if follow { 0 } else { END_UNKNOWN };
         Ok(LogBounds { start: 0, end: length.map_or(unknown, offset) })
+    }
+
+    /// The parts of a file that is, or was, followed.
+    fn parts(&self, partition: PartitionId) -> Option<&Parts> {
+        let parts = usize::try_from(partition).ok().and_then(|number| self.parts.get(number)).and_then(Option::as_ref);
+        parts.filter(|parts| self.follow || parts.are_known())
     }
 
     fn take_memory(&self) -> Vec<u8> {
@@ -97,6 +116,13 @@ impl Log for FilesLog {
         self.shared.input(partition).map_or_else(|error| error.to_string(), |input| input.name())
     }
 
+    fn resume(&self, partition: PartitionId, position: i64, parts: &[LogPart]) {
+        let known = usize::try_from(partition).ok().and_then(|number| self.shared.parts.get(number));
+        if let Some(Some(known)) = known {
+            known.resume(position, parts);
+        }
+    }
+
     async fn read(
         &self,
         partition: PartitionId,
@@ -112,6 +138,13 @@ impl Log for FilesLog {
             return Err(LogError::Shorter { topic, partition, offset: from, end: bounds.end, lagging: false });
         }
         Ok(Box::new(FileReader::new(self.shared.clone(), partition, from, bounds)))
+    }
+}
+
+fn parts(input: Input, format: InputFormat) -> Option<Parts> {
+    match input {
+        Input::File(path) => Some(Parts::new(path, format)),
+        Input::Stdin => None,
     }
 }
 

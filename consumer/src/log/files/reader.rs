@@ -1,17 +1,55 @@
-//! Reads the blocks of one file, one after the other, on threads that may block.
+//! Reads the blocks of one file, one after the other, on threads that may block. A file that is followed is read part by part.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use isotherm_files::{Block, Blocks, FileError, Input, InputFormat, Sizes};
+use isotherm_engine::state::LogPart;
+use isotherm_files::{Block, Blocks, FileError, Input, Sizes};
 use isotherm_model::partial::PartitionId;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
-use super::{END_UNKNOWN, FileRecords, LogBatch, LogBounds, LogError, LogReader, Shared, byte, fatal, offset};
+use super::parts::{Parts, Piece};
+use super::{END_UNKNOWN, FileRecords, LogBatch, LogBounds, LogError, LogReader, Shared, blocking, byte, fatal, offset};
 
-/// The blocks of a file, once it is open, and what the next one is.
-type Done = (Option<Box<Blocks>>, Result<Option<Block>, FileError>);
+/// How often is looked whether more was written to a file that is followed.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What is open.
+enum Open {
+    /// A file or a pipe, which is read to its end.
+    Whole(Blocks),
+    /// A part of a file that is, or was, followed.
+    Part(Piece),
+}
+
+/// What came of reading on.
+enum Next {
+    /// A block, and the offset of its part's first byte.
+    Block(Block, i64),
+    /// All up to here has been read.
+    End(i64),
+    /// Nothing more has been written so far.
+    NotYet,
+    /// The file ends here, before what was read of it.
+    Cut(i64),
+}
+
+/// What stays open, and what came.
+type Done = (Option<Box<Open>>, Result<Next, FileError>);
+
+/// What a block is read of, and up to where.
+struct Task {
+    shared: Arc<Shared>,
+    partition: PartitionId,
+    input: Input,
+    open: Option<Box<Open>>,
+    position: i64,
+    until: i64,
+    cuts: Vec<i64>,
+}
 
 /// See the module's text.
 pub(super) struct FileReader {
@@ -22,16 +60,18 @@ pub(super) struct FileReader {
     until: i64,
     cuts: Vec<i64>,
     /// `None` before it is opened, and while the next block is read.
-    blocks: Option<Box<Blocks>>,
+    open: Option<Box<Open>>,
     /// Room for the next block, and its reading.
     permit: Option<OwnedSemaphorePermit>,
     under_way: Option<JoinHandle<Done>>,
+    /// When to look again.
+    wake: Option<Instant>,
 }
 
 impl FileReader {
     pub(super) fn new(shared: Arc<Shared>, partition: PartitionId, position: i64, bounds: LogBounds) -> Self {
-        let (until, cuts, blocks, permit, under_way) = (bounds.end, Vec::new(), None, None, None);
-        Self { shared, partition, bounds, position, until, cuts, blocks, permit, under_way }
+        let (until, cuts, open, permit, under_way) = (bounds.end, Vec::new(), None, None, None);
+        Self { shared, partition, bounds, position, until, cuts, open, permit, under_way, wake: None }
     }
 
     /// Begins to read the next block, if that has not begun.
@@ -43,20 +83,16 @@ impl FileReader {
             let permit = self.shared.blocks.clone().acquire_owned().await;
             self.permit = Some(permit.map_err(|error| LogError::Fatal(error.to_string()))?);
         }
-        let (input, format, follow) = (self.shared.input(self.partition)?, self.shared.format, self.shared.follow);
-        let (position, until) = (byte(self.position), byte(self.until));
-        let cuts: Vec<u64> = self.cuts.iter().map(|cut| byte(*cut)).collect();
-        let (blocks, memory) = (self.blocks.take(), self.shared.take_memory());
-        self.under_way = Some(tokio::task::spawn_blocking(move || {
-            let mut blocks = match blocks.map_or_else(|| open(&input, position, format, follow).map(Box::new), Ok) {
-                Ok(blocks) => blocks,
-                Err(error) => return (None, Err(error)),
-            };
-            blocks.stop_at(until);
-            blocks.cut_at(cuts);
-            let block = blocks.next(memory);
-            (Some(blocks), block)
-        }));
+        let task = Task {
+            shared: self.shared.clone(),
+            partition: self.partition,
+            input: self.shared.input(self.partition)?,
+            open: self.open.take(),
+            position: self.position,
+            until: self.until,
+            cuts: self.cuts.clone(),
+        };
+        self.under_way = Some(tokio::task::spawn_blocking(move || task.run()));
         Ok(())
     }
 
@@ -68,11 +104,87 @@ impl FileReader {
     }
 }
 
-fn open(input: &Input, position: u64, format: InputFormat, follow: bool) -> Result<Blocks, FileError> {
-    if follow {
-        return Blocks::follow(input.open(position)?, format, Sizes::default());
+impl Task {
+    fn run(mut self) -> Done {
+        let mut open = self.open.take();
+        loop {
+            let mut now = match open.take() {
+                Some(open) => open,
+                None => match self.opened() {
+                    Ok(Some(open)) => Box::new(open),
+                    Ok(None) => return (None, Ok(Next::NotYet)),
+                    Err(error) if error.is_not_yet() => return (None, Ok(Next::NotYet)),
+                    Err(error) => return (None, Err(error)),
+                },
+            };
+            let next = match &mut *now {
+                Open::Whole(blocks) => self.block(blocks, 0, None).map(|block| match block {
+                    Some(block) => Some(Next::Block(block, 0)),
+                    None => Some(Next::End(offset(blocks.position()))),
+                }),
+                Open::Part(piece) => self.part(piece),
+            };
+            match next {
+                Ok(Some(next)) => return (Some(now), Ok(next)),
+                // The part has been read.
+                Ok(None) => {}
+                Err(error) => return (Some(now), Err(error)),
+            }
+        }
     }
-    Blocks::open(input, position, format, Sizes::default())
+
+    fn opened(&self) -> Result<Option<Open>, FileError> {
+        let Shared { format, follow, .. } = *self.shared;
+        if let Some(parts) = self.shared.parts(self.partition) {
+            return Ok(parts.open(self.position, follow)?.map(Open::Part));
+        }
+        let blocks = if follow {
+            Blocks::follow(self.input.open(byte(self.position))?, format, Sizes::default())?
+        } else {
+            Blocks::open(&self.input, byte(self.position), format, Sizes::default())?
+        };
+        Ok(Some(Open::Whole(blocks)))
+    }
+
+    /// The next block of what begins at `base`, and ends at `end` at the latest.
+    fn block(&self, blocks: &mut Blocks, base: i64, end: Option<i64>) -> Result<Option<Block>, FileError> {
+        let local = |offset: i64| byte(offset.saturating_sub(base));
+        blocks.stop_at(if self.until == END_UNKNOWN && end.is_none() {
+            u64::MAX
+        } else {
+            local(self.until.min(end.unwrap_or(END_UNKNOWN)))
+        });
+        blocks.cut_at(self.cuts.iter().filter(|cut| **cut > base).map(|cut| local(*cut)));
+        blocks.next(self.shared.take_memory())
+    }
+
+    /// Reads a part on; `None` if it has been read to its end, and another one follows.
+    fn part(&mut self, piece: &mut Piece) -> Result<Option<Next>, FileError> {
+        loop {
+            let block = self.block(&mut piece.blocks, piece.base, piece.end);
+            let read = piece.base.saturating_add(offset(piece.blocks.position()));
+            match block {
+                Ok(Some(block)) => return Ok(Some(Next::Block(block, piece.base))),
+                Ok(None) if read >= self.until => return Ok(Some(Next::End(read))),
+                Ok(None) if piece.end == Some(read) => {
+                    self.position = read;
+                    return Ok(None);
+                }
+                Ok(None) if piece.end.is_some() || !self.shared.follow => return Ok(Some(Next::Cut(read))),
+                Ok(None) => {}
+                Err(error) if error.is_not_yet() => {}
+                Err(error) => return Err(error),
+            }
+            if let Some(end) = Parts::is_cut(piece, read)? {
+                return Ok(Some(Next::Cut(end)));
+            }
+            match self.shared.parts(self.partition) {
+                Some(parts) if self.until == END_UNKNOWN && parts.close(piece)? => {}
+                Some(_) if self.until == END_UNKNOWN => return Ok(Some(Next::NotYet)),
+                _ => return Ok(Some(Next::Cut(read))),
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -81,7 +193,14 @@ impl LogReader for FileReader {
         self.bounds
     }
 
+    /// Of what is followed the end is asked again: of other files it is what it was when they were opened.
     async fn ask(&mut self) -> Result<LogBounds, LogError> {
+        if self.shared.follow && self.shared.parts(self.partition).is_some() {
+            let (shared, partition) = (self.shared.clone(), self.partition);
+            if let Some(bounds) = blocking(move || shared.parts(partition).map(|parts| parts.bounds(true)).transpose()).await? {
+                self.bounds.end = bounds.end.max(self.position);
+            }
+        }
         Ok(self.bounds)
     }
 
@@ -92,7 +211,7 @@ impl LogReader for FileReader {
     fn seek(&mut self, from: i64, until: i64) {
         // What is being read may be of elsewhere, or reach too far.
         if from != self.position || self.under_way.is_some() {
-            (self.blocks, self.under_way) = (None, None);
+            (self.open, self.under_way) = (None, None);
         }
         (self.position, self.until) = (from, until);
     }
@@ -106,42 +225,60 @@ impl LogReader for FileReader {
         self.until = if self.shared.follow { END_UNKNOWN } else { self.bounds.end };
     }
 
+    fn parts(&mut self) -> Vec<LogPart> {
+        self.shared.parts(self.partition).map_or_else(Vec::new, Parts::news)
+    }
+
     async fn next(&mut self) -> Result<Option<LogBatch>, LogError> {
-        // What is open says whether it may end here.
-        if self.position >= self.until && self.blocks.is_none() && self.under_way.is_none() {
-            return Ok(None);
-        }
-        self.begin().await?;
-        let Some(under_way) = &mut self.under_way else {
-            return Ok(None);
-        };
-        let done = under_way.await;
-        self.under_way = None;
-        let (blocks, block) = done.map_err(|error| LogError::Fatal(error.to_string()))?;
-        self.blocks = blocks;
-        let Some(block) = block.map_err(|error| fatal(&error))? else {
-            self.permit = None;
-            let end = self.blocks.as_ref().map_or(0, |blocks| offset(blocks.position()));
-            if end < self.position || self.until != END_UNKNOWN && end < self.until {
-                return Err(self.shorter(end));
+        loop {
+            // What is open says whether it may end here.
+            if self.position >= self.until && self.open.is_none() && self.under_way.is_none() {
+                return Ok(None);
             }
-            if self.until == END_UNKNOWN {
-                self.bounds.end = end;
+            if let Some(wake) = self.wake {
+                sleep_until(wake).await;
+                self.wake = None;
             }
-            return Ok(None);
-        };
-        let (first, next) = (offset(block.first), offset(block.next));
-        if first < self.position {
-            return Err(self.shorter(first));
+            self.begin().await?;
+            let Some(under_way) = &mut self.under_way else {
+                return Ok(None);
+            };
+            let done = under_way.await;
+            self.under_way = None;
+            let (open, next) = done.map_err(|error| LogError::Fatal(error.to_string()))?;
+            self.open = open;
+            let (block, base) = match next.map_err(|error| fatal(&error))? {
+                Next::Block(block, base) => (block, base),
+                Next::NotYet => {
+                    // Others may need the room meanwhile.
+                    (self.permit, self.wake) = (None, Some(Instant::now() + LOOK));
+                    continue;
+                }
+                Next::Cut(end) => return Err(self.shorter(end)),
+                Next::End(end) => {
+                    self.permit = None;
+                    if end < self.position || self.until != END_UNKNOWN && end < self.until {
+                        return Err(self.shorter(end));
+                    }
+                    if self.until == END_UNKNOWN {
+                        self.bounds.end = end;
+                    }
+                    return Ok(None);
+                }
+            };
+            let (first, next) = (base.saturating_add(offset(block.first)), base.saturating_add(offset(block.next)));
+            if first < self.position {
+                return Err(self.shorter(first));
+            }
+            self.position = next;
+            if self.shared.follow {
+                self.bounds.end = self.bounds.end.max(next);
+            }
+            let Some(permit) = self.permit.take() else {
+                return Err(LogError::Fatal("a block came that was not asked for".to_owned()));
+            };
+            let records = FileRecords { block: Some(block), shared: self.shared.clone(), _permit: permit };
+            return Ok(Some(LogBatch::dense(first, next, records)));
         }
-        self.position = next;
-        if self.shared.follow {
-            self.bounds.end = next;
-        }
-        let Some(permit) = self.permit.take() else {
-            return Err(LogError::Fatal("a block came that was not asked for".to_owned()));
-        };
-        let records = FileRecords { block: Some(block), shared: self.shared.clone(), _permit: permit };
-        Ok(Some(LogBatch::dense(first, next, records)))
     }
 }

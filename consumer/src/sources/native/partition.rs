@@ -154,13 +154,13 @@ impl Reader {
                 // What is emitted as the end must be so now: from then on the partition may be taken for idle.
                 reader.ask().await.map_err(|error| self.end(error))?;
             }
-            self.attached_at(position, reader.bounds().end).await?;
+            self.attached_at(&mut *reader, position).await?;
             return Ok(reader);
         }
     }
 
-    async fn attached_at(&mut self, position: i64, end: i64) -> Result<(), End> {
-        let partition = self.partition;
+    async fn attached_at(&mut self, reader: &mut dyn LogReader, position: i64) -> Result<(), End> {
+        let (partition, end) = (self.partition, reader.bounds().end);
         if let Some(later) = self.progress().later_start(position) {
             warn!("{later}");
         }
@@ -169,7 +169,8 @@ impl Reader {
         self.lagging = None;
         self.position = Some(position);
         let end = (end != END_UNKNOWN).then_some(end.max(position));
-        self.emit(Event::Attached { partition, position, end }).await
+        self.emit(Event::Attached { partition, position, end }).await?;
+        self.emit_parts(reader).await
     }
 
     /// What has been read, for where to read from.
@@ -267,6 +268,7 @@ impl Reader {
                         }
                     };
                     last_read = Instant::now();
+                    self.emit_parts(&mut *reader).await?;
                     under_way.push_back(self.context.workers.start(batches));
                     end = self.emit_end(end, reader.bounds().end).await?;
                 }
@@ -307,6 +309,13 @@ impl Reader {
             sleep(self.context.source.poll).await;
             self.emit(Event::End { partition, end }).await?;
         }
+    }
+
+    async fn emit_parts(&self, reader: &mut dyn LogReader) -> Result<(), End> {
+        for part in reader.parts() {
+            self.emit(Event::Part { partition: self.partition, part }).await?;
+        }
+        Ok(())
     }
 
     /// Emits the end, if it is known.

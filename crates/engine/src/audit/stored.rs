@@ -8,7 +8,7 @@ use isotherm_model::window::Window;
 
 use crate::ledger::Account;
 use crate::results::Totals;
-use crate::state::{GroupState, PartitionState, TopicState};
+use crate::state::{GroupState, LogPart, PartitionState, TopicState};
 
 /// What a store says, but for its windows and sensors.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,8 @@ pub struct Stored {
     pub topic: TopicState,
     /// Its partitions.
     pub partitions: BTreeMap<PartitionId, PartitionState>,
+    /// The parts of partitions whose log has parts.
+    pub parts: BTreeMap<PartitionId, Vec<LogPart>>,
     /// The account of all records.
     pub accounts: BTreeMap<PartitionId, Account>,
     /// The run.

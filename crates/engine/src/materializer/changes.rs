@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use isotherm_model::partial::PartitionId;
 use isotherm_model::stats::SensorHash;
 
 use super::tally::Tally;
 use crate::names::{GroupId, Names};
-use crate::state::{DeadBatch, GroupState, SensorEntry};
+use crate::state::{DeadBatch, GroupState, LogPart, SensorEntry};
 
 /// What the next commit writes besides what each commit writes.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,7 @@ pub(super) struct Changes {
     groups: BTreeSet<GroupId>,
     sensors: Vec<SensorEntry>,
     dead: Vec<DeadBatch>,
+    parts: Vec<(PartitionId, LogPart)>,
 }
 
 impl Changes {
@@ -34,9 +36,14 @@ impl Changes {
         self.dead.push(batch);
     }
 
+    /// A partition goes on in this part.
+    pub(super) fn part(&mut self, partition: PartitionId, part: LogPart) {
+        self.parts.push((partition, part));
+    }
+
     /// How many rows a commit of it takes.
     pub(super) fn rows(&self) -> usize {
-        usize::from(self.any) + self.groups.len() + self.sensors.len() + self.dead.len()
+        usize::from(self.any) + self.groups.len() + self.sensors.len() + self.dead.len() + self.parts.len()
     }
 
     /// All of it has been committed.
@@ -45,6 +52,7 @@ impl Changes {
         self.groups.clear();
         self.sensors.clear();
         self.dead.clear();
+        self.parts.clear();
     }
 
     /// The groups whose statistics have changed, as they are now.
@@ -64,5 +72,10 @@ impl Changes {
     /// Batches with late or rejected records.
     pub(super) fn dead(&self) -> &[DeadBatch] {
         &self.dead
+    }
+
+    /// Parts of partitions that are new.
+    pub(super) fn parts(&self) -> &[(PartitionId, LogPart)] {
+        &self.parts
     }
 }

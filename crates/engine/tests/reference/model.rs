@@ -239,7 +239,7 @@ impl Model {
                     seen.reach(*next, now);
                 }
             }
-            Event::Found { .. } | Event::Stop | Event::Finish | Event::Proceed => {}
+            Event::Found { .. } | Event::Part { .. } | Event::Stop | Event::Finish | Event::Proceed => {}
         }
     }
 

@@ -148,6 +148,7 @@ fn a_commit_of_a_consumer_that_catches_up() {
         sensors: &sensors,
         windows: &windows.iter().collect::<Vec<_>>(),
         dead: &[],
+        parts: &[],
     };
     store.commit(&commit).unwrap();
     let took = begun.elapsed();

@@ -8,7 +8,7 @@ use isotherm_engine::commit::{Commit, ResumeState, Store, StoreError};
 use isotherm_engine::ledger::{Account, DataLoss, KeyedRange, Ledger, RangeKey, RangeState, Ranges};
 use isotherm_engine::results::{ClosedBy, GroupResult, Totals, WindowResult};
 use isotherm_engine::state::{
-    DeadBatch, GroupState, LastBatch, PartitionState, RunStart, SensorEntry, StartOffset, TopicState,
+    DeadBatch, GroupState, LastBatch, LogPart, PartitionState, RunStart, SensorEntry, StartOffset, TopicState,
 };
 use isotherm_model::fixed::Fixed;
 use isotherm_model::partial::{PartitionId, SourceRange};
@@ -29,6 +29,7 @@ pub(super) struct World {
     pub(super) commits: u64,
     topic: TopicState,
     partitions: BTreeMap<PartitionId, PartitionState>,
+    parts: BTreeMap<PartitionId, Vec<LogPart>>,
     accounts: BTreeMap<PartitionId, Account>,
     groups: Vec<GroupState>,
     members: BTreeSet<(u64, u32)>,
@@ -49,6 +50,7 @@ pub(super) struct Change {
     sensors: Vec<SensorEntry>,
     windows: Vec<WindowResult>,
     dead: Vec<DeadBatch>,
+    parts: Vec<(PartitionId, LogPart)>,
 }
 
 impl std::fmt::Display for Change {
@@ -104,6 +106,14 @@ impl World {
             sensors: self.members.iter().map(|(sensor, _)| sensor).collect::<BTreeSet<_>>().len() as u64,
             bounded: random.random(),
         };
+        for (partition, state) in &self.partitions {
+            if random.random_bool(0.1) {
+                let (inode, head, tail) = (random.random(), random.random(), random.random());
+                let part = LogPart { base: state.position, inode, head_length: random.random(), head, tail };
+                self.parts.entry(*partition).or_default().push(part);
+                change.parts.push((*partition, part));
+            }
+        }
         change
     }
 
@@ -229,6 +239,7 @@ impl World {
             sensors: &change.sensors,
             windows: &windows,
             dead: &change.dead,
+            parts: &change.parts,
         })
     }
 
@@ -280,10 +291,11 @@ impl World {
         fn differ<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, theirs: &T) -> Option<String> {
             (ours != theirs).then(|| format!("{what}: {ours:?} is to be, {theirs:?} is"))
         }
-        let Answers { commits, dropped, topic, partitions, accounts, groups, totals, windows, dead, lost } = answers;
+        let Answers { commits, dropped, topic, partitions, parts, accounts, groups, totals, windows, dead, lost } = answers;
         differ("commits", &self.commits, commits)
             .or_else(|| differ("topic", &self.topic, topic))
             .or_else(|| differ("partitions", &self.partitions, partitions))
+            .or_else(|| differ("parts", &self.parts, parts))
             .or_else(|| differ("accounts", &self.accounts, accounts))
             .or_else(|| differ("groups", &self.groups, groups))
             .or_else(|| differ("totals", &self.totals(), totals))
@@ -304,6 +316,7 @@ impl World {
             && saved.topic == self.topic
             && saved.closed_beyond == self.closed_beyond()
             && saved.partitions == self.partitions
+            && saved.parts == self.parts
             && saved.accounts == self.accounts
             && saved.groups == self.groups
             && saved.sensors.count() == distinct
@@ -355,6 +368,7 @@ pub(super) struct Answers {
     dropped: u64,
     topic: TopicState,
     partitions: BTreeMap<PartitionId, PartitionState>,
+    parts: BTreeMap<PartitionId, Vec<LogPart>>,
     accounts: BTreeMap<PartitionId, Account>,
     groups: Vec<GroupState>,
     totals: Totals,
@@ -393,6 +407,7 @@ pub(super) fn ask_reader(reader: &mut StoreReader) -> Result<Answers, Error> {
         dropped: overview.dropped,
         topic: snapshot.topic(),
         partitions: snapshot.partitions()?,
+        parts: snapshot.parts()?,
         accounts: snapshot.accounts()?,
         groups: snapshot.groups()?,
         totals: snapshot.totals()?,
