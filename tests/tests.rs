@@ -20,6 +20,7 @@ mod delivery;
 mod demo;
 mod exactness;
 mod files;
+mod followed;
 mod gate;
 mod layers;
 mod ledger;

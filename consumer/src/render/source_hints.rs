@@ -78,7 +78,7 @@ fn source(error: &SourceError, cluster: ClusterFlag<'_>) -> Option<String> {
                  is kept: it starts over where the log begins.)"
             )
         }
-        SourceError::Behind { .. } => ". Go on without it with --accept-data-loss, which enters the gap in the ledger, or begin \
+        SourceError::Behind { .. } | SourceError::GoneFile { .. } => ". Go on without it with --accept-data-loss, which enters the gap in the ledger, or begin \
                                        anew with --reset."
             .to_owned(),
         SourceError::Shorter { .. } | SourceError::OtherLog { .. } => {

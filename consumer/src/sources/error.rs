@@ -10,6 +10,7 @@ impl SourceError {
         match self {
             Self::Shorter { position, end, .. } => Self::CutFile { name, position, end },
             Self::OtherLog { offset, .. } => Self::OtherFile { name, offset },
+            Self::Behind { resume, start, .. } => Self::GoneFile { name, resume, start },
             other => other,
         }
     }
@@ -64,6 +65,12 @@ pub enum SourceError {
          to this run"
     )]
     CutFile { name: String, position: i64, end: i64 },
+    /// A file that was rotated cannot be found.
+    #[error(
+        "the file that was {name} when byte {resume} was read is not in its folder any longer, or begins with other bytes: what it held \
+         from there up to byte {start} is lost to this run"
+    )]
+    GoneFile { name: String, resume: i64, start: i64 },
     /// What was read last does not stand there any longer.
     #[error(
         "{name} is not the file that was read: from byte {offset} on it holds something else than what was counted"

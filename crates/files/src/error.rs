@@ -114,7 +114,9 @@ pub enum FileError {
         name: String,
     },
     /// A rotated file is not there any longer.
-    #[error("the file that was {name} when byte {offset} was to be read is not in its folder any longer: what it held is lost")]
+    #[error(
+        "the file that was {name} when byte {offset} was to be read is not in its folder any longer: what it held is lost"
+    )]
     Gone {
         /// The file.
         name: String,

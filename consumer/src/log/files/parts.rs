@@ -145,6 +145,7 @@ impl Parts {
     /// The first part, from when there is something in it.
     fn first(&self, state: &mut State, position: i64, follow: bool) -> Result<Option<Piece>, FileError> {
         let found = match Found::open(&self.path)? {
+            Some(found) if found.is_compressed()? => return Err(FileError::FollowedCompressed { name: found.name() }),
             Some(found) if found.line_end()? > 0 => found,
             found => {
                 if found.is_none() && !std::mem::replace(&mut state.awaited, true) {
@@ -178,7 +179,13 @@ impl Parts {
         let content = found.content(from)?;
         let grows = follow && end.is_none() && (content.compression() == Compression::None || found.path == self.path);
         let content = if grows { Content::growing(found.file.clone(), &name, from)? } else { content };
-        Ok(Piece { blocks: Blocks::growing(content, Sizes::default()), base, end, found: Arc::new(found), closing: None })
+        Ok(Piece {
+            blocks: Blocks::growing(content, Sizes::default()),
+            base,
+            end,
+            found: Arc::new(found),
+            closing: None,
+        })
     }
 
     /// The newest part has been read to its end: gives it an end if another file follows it. What is written to it until the next
@@ -228,7 +235,11 @@ impl State {
             && let Ok(length) = found.length()
             && length > *read
         {
-            warn!("{} bytes were appended to {} after it had been rotated; they are not counted", length - *read, found.name());
+            warn!(
+                "{} bytes were appended to {} after it had been rotated; they are not counted",
+                length - *read,
+                found.name()
+            );
             *read = length;
         }
     }
@@ -238,8 +249,11 @@ impl State {
 fn check(found: &Found, part: &LogPart, next: &LogPart) -> Result<(), FileError> {
     let end = byte(next.base.saturating_sub(part.base));
     let changed = || FileError::Changed { name: found.name(), offset: end };
-    let plain = found.content(0)?.compression() == Compression::None;
-    if plain && (found.length()? < end || (next.tail != 0 && found.tail(end)? != next.tail)) { Err(changed()) } else { Ok(()) }
+    if !found.is_compressed()? && (found.length()? < end || (next.tail != 0 && found.tail(end)? != next.tail)) {
+        Err(changed())
+    } else {
+        Ok(())
+    }
 }
 
 /// Where the newest part ends. What an earlier run has read is there, whatever it ends with.

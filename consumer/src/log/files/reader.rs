@@ -12,7 +12,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::parts::{Parts, Piece};
-use super::{END_UNKNOWN, FileRecords, LogBatch, LogBounds, LogError, LogReader, Shared, blocking, byte, fatal, offset};
+use super::{
+    END_UNKNOWN, FileRecords, LogBatch, LogBounds, LogError, LogReader, Shared, blocking, byte, fatal, offset,
+};
 
 /// How often is looked whether more was written to a file that is followed.
 const LOOK: Duration = Duration::from_millis(200);
@@ -197,7 +199,9 @@ impl LogReader for FileReader {
     async fn ask(&mut self) -> Result<LogBounds, LogError> {
         if self.shared.follow && self.shared.parts(self.partition).is_some() {
             let (shared, partition) = (self.shared.clone(), self.partition);
-            if let Some(bounds) = blocking(move || shared.parts(partition).map(|parts| parts.bounds(true)).transpose()).await? {
+            if let Some(bounds) =
+                blocking(move || shared.parts(partition).map(|parts| parts.bounds(true)).transpose()).await?
+            {
                 self.bounds.end = bounds.end.max(self.position);
             }
         }

@@ -31,18 +31,22 @@ impl Found {
     /// Opens a regular file; `None` if there is none of that name.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, FileError> {
         let failed = |source| FileError::Open { name: path.display().to_string(), source };
-        let file = match File::open(path) {
-            Ok(file) => file,
+        // To open a pipe would wait for who writes it.
+        let opened = fs::metadata(path).and_then(|metadata| {
+            let file = metadata.is_file().then(|| File::open(path)).transpose()?;
+            Ok((file.as_ref().map_or(Ok(metadata), File::metadata)?, file))
+        });
+        let (metadata, file) = match opened {
+            Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
-        let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
             return Err(FileError::Folder { name: path.display().to_string() });
         }
-        if !metadata.is_file() {
+        let Some(file) = file else {
             return Err(FileError::FollowedPipe { name: path.display().to_string() });
-        }
+        };
         let modified = metadata.modified().map_err(failed)?;
         Ok(Some(Self { path: path.to_owned(), file: Arc::new(file), inode: metadata.ino(), modified }))
     }
@@ -67,8 +71,7 @@ impl Found {
 
     /// How long its content is now. What is compressed is read to its end for that.
     pub(super) fn content_length(&self) -> Result<u64, FileError> {
-        let content = self.content(0)?;
-        if content.compression() == Compression::None { self.length() } else { content.count() }
+        if self.is_compressed()? { self.content(0)?.count() } else { self.length() }
     }
 
     /// The offset behind the last end of a line; the file's length if that is too far away.
@@ -104,13 +107,13 @@ impl Found {
     /// Whether it begins as this part does.
     pub(super) fn begins_as(&self, part: &LogPart) -> bool {
         // What cannot be read is another file.
-        self.content(0).and_then(|mut content| content.digest(part.head_length)).is_ok_and(|(length, head)| {
-            (length, head) == (part.head_length, part.head)
-        })
+        self.content(0)
+            .and_then(|mut content| content.digest(part.head_length))
+            .is_ok_and(|(length, head)| (length, head) == (part.head_length, part.head))
     }
 
-    fn is_compressed(&self) -> bool {
-        self.content(0).is_ok_and(|content| content.compression() != Compression::None)
+    pub(super) fn is_compressed(&self) -> Result<bool, FileError> {
+        Ok(self.content(0)?.compression() != Compression::None)
     }
 }
 
@@ -144,7 +147,8 @@ pub(super) fn successor(path: &Path, last: &Found, known: &[LogPart]) -> Result<
     }
     // A copy of what was read, compressed or not, is not new.
     let is_known = |found: &Found, part: &LogPart| {
-        let is_same = part.inode == found.inode || part.head_length >= TELLING || found.is_compressed();
+        let is_same =
+            part.inode == found.inode || part.head_length >= TELLING || found.is_compressed().unwrap_or(false);
         is_same && found.begins_as(part)
     };
     let is_new = |found: &Found| found.inode != last.inode && !known.iter().any(|part| is_known(found, part));
@@ -165,7 +169,8 @@ pub(super) fn successor(path: &Path, last: &Found, known: &[LogPart]) -> Result<
 /// The regular files of the folder of `path`.
 fn siblings(path: &Path) -> Result<Vec<(PathBuf, Metadata)>, FileError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let entries = fs::read_dir(folder).map_err(|source| FileError::Open { name: folder.display().to_string(), source })?;
+    let entries =
+        fs::read_dir(folder).map_err(|source| FileError::Open { name: folder.display().to_string(), source })?;
     // A file that goes away meanwhile is none.
     let file = |entry: fs::DirEntry| Some((entry.path(), entry.metadata().ok()?));
     let files = entries.filter_map(Result::ok).filter_map(file);
@@ -186,7 +191,8 @@ fn added<'a>(path: &Path, file: &'a Path) -> Option<&'a str> {
 /// Whether a file's name is one that rotation gives: `readings.jsonl.1`, `readings.jsonl-20261130.gz`, `readings.2026-11-30.jsonl`.
 fn is_rotated(path: &Path, file: &Path) -> bool {
     let is_mark = |letter: char| letter.is_ascii_digit() || "-_.:+TZ".contains(letter);
-    added(path, file).is_some_and(|added| added.chars().all(is_mark) && added.contains(|digit: char| digit.is_ascii_digit()))
+    added(path, file)
+        .is_some_and(|added| added.chars().all(is_mark) && added.contains(|digit: char| digit.is_ascii_digit()))
 }
 
 /// The older one first, by the names alone: `.2` is older than `.1`, and an earlier date than a later one.
@@ -205,8 +211,16 @@ mod tests {
     #[test]
     fn rotated_names() {
         let path = Path::new("/d/readings.jsonl");
-        let yes = ["readings.jsonl.1", "readings.jsonl.12.gz", "readings.jsonl-20261130", "readings.2026-11-30.jsonl.zst"];
-        let no = ["readings.jsonl", "readings.jsonl.gz", "readings.jsonl.db", "readings.jsonl.bak.1", "other.jsonl.1", "readings.1"];
+        let yes =
+            ["readings.jsonl.1", "readings.jsonl.12.gz", "readings.jsonl-20261130", "readings.2026-11-30.jsonl.zst"];
+        let no = [
+            "readings.jsonl",
+            "readings.jsonl.gz",
+            "readings.jsonl.db",
+            "readings.jsonl.bak.1",
+            "other.jsonl.1",
+            "readings.1",
+        ];
         for name in yes {
             assert!(is_rotated(path, &Path::new("/d").join(name)), "{name}");
         }

@@ -1,10 +1,13 @@
 //! What holds for every content, whatever is in it and however it comes.
 
+use std::io::Write;
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{blocks, content, essence, records, reference};
-use crate::{Block, Format, Sizes};
+use crate::{Block, Blocks, Content, Format, Sizes};
 
 /// Pieces of which contents are made that are near to what readings are.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
@@ -127,6 +130,50 @@ proptest! {
         let known = before.len() - which;
         prop_assert_eq!(essence(&before[which..]), essence(&again[..known]));
         prop_assert_eq!(ends(&again).last().copied(), Some(bytes.len() as u64));
+    }
+
+    /// What came block by block while a file was written comes again in the same blocks to one that is told where they ended.
+    #[test]
+    fn a_growing_file_gives_the_blocks_that_come_again(bytes in any_content(), sizes in any_sizes(), lengths in vec(1_usize..200, 1..5)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grows");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let (mut given, mut blocks, mut written, mut turn) = (Vec::new(), None, 0, 0);
+        loop {
+            let length = lengths[turn % lengths.len()].min(bytes.len() - written);
+            file.write_all(&bytes[written..written + length]).unwrap();
+            (written, turn) = (written + length, turn + 1);
+            if blocks.is_none() {
+                let file = Arc::new(std::fs::File::open(&path).unwrap());
+                match Content::growing(file, "test", 0) {
+                    Ok(content) => blocks = Some(Blocks::growing(content, sizes)),
+                    Err(error) => prop_assert!(error.is_not_yet(), "{error}"),
+                }
+            }
+            let Some(blocks) = &mut blocks else {
+                prop_assume!(written < bytes.len());
+                continue;
+            };
+            let ended = written == bytes.len();
+            if ended {
+                blocks.stop_at(written as u64);
+            }
+            let error = loop {
+                match blocks.next(Vec::new()) {
+                    Ok(Some(block)) => given.push(block),
+                    Ok(None) => break None,
+                    Err(error) => break Some(error),
+                }
+            };
+            match error {
+                Some(error) => prop_assert!(error.is_not_yet() && !ended, "{error}"),
+                None => break,
+            }
+        }
+        prop_assert_eq!(given.last().map_or(0, |block| block.next), bytes.len() as u64);
+        let (again, error) = super::blocks(content(&bytes, &[]), Some(Format::Lines), sizes, &ends(&given));
+        prop_assert!(error.is_none());
+        prop_assert_eq!(essence(&given), essence(&again));
     }
 
     #[test]

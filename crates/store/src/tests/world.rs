@@ -291,7 +291,8 @@ impl World {
         fn differ<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, theirs: &T) -> Option<String> {
             (ours != theirs).then(|| format!("{what}: {ours:?} is to be, {theirs:?} is"))
         }
-        let Answers { commits, dropped, topic, partitions, parts, accounts, groups, totals, windows, dead, lost } = answers;
+        let Answers { commits, dropped, topic, partitions, parts, accounts, groups, totals, windows, dead, lost } =
+            answers;
         differ("commits", &self.commits, commits)
             .or_else(|| differ("topic", &self.topic, topic))
             .or_else(|| differ("partitions", &self.partitions, partitions))
