@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::flags::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command};
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::process::{Failure, USAGE, runtime, say, watch_signals};
+use super::process::{Failure, USAGE, runtime, say, until_stopped, watch_signals};
 use super::{inspect, stores, verify};
 use crate::delivery::{self, DeadLetters, End, Ended};
 use crate::deploy;
@@ -32,7 +32,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
     let cluster = match &cli.command {
         None => &cli.place,
         Some(Command::Deploy(flags)) => &flags.place,
-        Some(Command::Verify(flags)) => &flags.store.place,
+        Some(Command::Verify(flags)) => &flags.report.store.place,
         Some(_) => &cli.place,
     };
     let cluster = cluster.cluster.clone();
@@ -190,15 +190,8 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         said => said,
     };
-    let interrupted = runtime()?.block_on(async {
-        let shutdown = CancellationToken::new();
-        watch_signals(shutdown.clone())?;
-        tokio::select! {
-            done = deploy::deploy(flags.place.cluster.as_deref(), &wanted, &mut tell) => done.map(|()| false),
-            () = shutdown.cancelled() => Ok(true),
-        }
-    })?;
-    Ok(if interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    let done = until_stopped(deploy::deploy(flags.place.cluster.as_deref(), &wanted, &mut tell))?;
+    Ok(done.map_or(ExitCode::from(INTERRUPTED), |()| ExitCode::SUCCESS))
 }
 
 fn topology(place: &Place, format: TopologyFormat) -> Result<ExitCode, Failure> {

@@ -2,6 +2,7 @@
 //! lost, and its batch is settled once.
 
 mod again;
+mod model;
 mod troubles;
 
 use std::collections::BTreeMap;
@@ -17,13 +18,13 @@ use isotherm_model::settings::Settings;
 use isotherm_store::{LostBatch, LostCause};
 use proptest::prelude::*;
 
+use self::model::{Handle, Item, Model, Point, TopicFault, copies, origin, padded};
 use super::chunk::Bounds;
 use super::letter::{Envelope, Letter, Origin};
-use super::model::{Handle, Item, Model, Point, TopicFault, copies, origin, padded};
 use super::seam::Pending;
 use super::worker::{DeadLetterWorker, Failure};
 use super::writer::{OTHERS, TopicWriter};
-use super::{Error, Outcome};
+use super::{Error, Outcome, letter, seam};
 use crate::log::target::OutgoingRecord;
 use crate::log::{BatchCombiner, LogError, OwnedBatch, OwnedRecord};
 
