@@ -1,36 +1,14 @@
 //! A consumer whose outputs are not read: it waits until its results are read, and can be stopped all the same.
 
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::io::Read;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
 use crate::util::cluster::Cluster;
-use crate::util::program::Running;
+use crate::util::program::{FILLING, Running, unread};
 use crate::util::store::Store;
 use crate::util::{count, last_totals, lines};
-
-/// This fills the output before the program starts.
-const FILLING: u8 = b'x';
-
-/// An output that takes nothing: its buffer is full, and nothing reads it. It stays open as long as the first is kept.
-fn unread() -> (UnixStream, Stdio) {
-    let (reader, mut writer) = UnixStream::pair().expect("sockets can be had");
-    writer.set_nonblocking(true).expect("it can be set");
-    for size in [4_096, 1] {
-        let bytes = vec![FILLING; size];
-        let full = loop {
-            if let Err(error) = writer.write_all(&bytes) {
-                break error;
-            }
-        };
-        assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
-    }
-    writer.set_nonblocking(false).expect("it can be set");
-    (reader, OwnedFd::from(writer).into())
-}
 
 /// A topic of ten seconds of readings: four windows.
 fn ten_seconds(cluster: &Cluster, name: &str) -> String {

@@ -34,6 +34,7 @@ mod raw;
 mod reconnect;
 mod replaced_topic;
 mod retention;
+mod slow_producer;
 mod slow_reader;
 mod stopping;
 mod store;
