@@ -135,7 +135,7 @@ async fn topic(cluster: &Cluster, wanted: &Wanted) -> Result<Vec<String>, Error>
     let count = wanted.topology.partitions;
     debug!("creating `{name}` with {count} partitions");
     let spec = TopicSpec::from(wanted.topology.topic_config.clone());
-    cluster.create_topic(name, spec).await.map_err(|error| failed(cluster, &format!("the topic `{name}`"), error))?;
+    cluster.create(name, spec).await.map_err(|error| failed(cluster, &format!("the topic `{name}`"), error))?;
     Ok(vec![format!("topic `{name}`: created, with {}", partitions(count))])
 }
 
