@@ -11,11 +11,11 @@ use crate::util::store::Store;
 use crate::util::{count, last_totals, lines};
 
 /// A topic of ten seconds of readings: four windows.
-fn ten_seconds(cluster: &Cluster, name: &str) -> String {
-    let topic = cluster.deployed(name, 1);
+fn ten_seconds(name: &str) -> (Cluster, String) {
+    let (cluster, topic) = Cluster::start().with_topic(name, 1);
     let start = ["--start", "2026-03-14T09:00:00Z", "--rate", "100", "--seed", "7"];
     cluster.produce(&topic, &[&["1000", "--quiet"], &start[..]].concat());
-    topic
+    (cluster, topic)
 }
 
 /// A consumer of a topic into a store.
@@ -25,8 +25,7 @@ fn consume(cluster: &Cluster, topic: &str, store: &Store, args: &[&str]) -> Comm
 
 #[test]
 fn results_that_nobody_reads_hold_up_a_stop_no_longer_than_its_bound_and_are_stored() {
-    let cluster = Cluster::start();
-    let topic = ten_seconds(&cluster, "unread");
+    let (cluster, topic) = ten_seconds("unread");
     for format in ["jsonl", "table"] {
         let store = Store::new();
         let (_reader, stdout) = unread();
@@ -55,8 +54,7 @@ fn results_that_nobody_reads_hold_up_a_stop_no_longer_than_its_bound_and_are_sto
 
 #[test]
 fn a_second_signal_waits_for_no_reader() {
-    let cluster = Cluster::start();
-    let topic = ten_seconds(&cluster, "unread-twice");
+    let (cluster, topic) = ten_seconds("unread-twice");
     let store = Store::new();
     let (_reader, stdout) = unread();
     let mut command = consume(&cluster, &topic, &store, &["--stop-timeout", "1h"]);
@@ -70,8 +68,7 @@ fn a_second_signal_waits_for_no_reader() {
 
 #[test]
 fn a_reader_that_reads_again_in_time_gets_all_of_it() {
-    let cluster = Cluster::start();
-    let topic = ten_seconds(&cluster, "unread-late");
+    let (cluster, topic) = ten_seconds("unread-late");
     let store = Store::new();
     let (mut reader, stdout) = unread();
     let mut command = consume(&cluster, &topic, &store, &["--stop-timeout", "1h"]);
@@ -93,8 +90,7 @@ fn a_reader_that_reads_again_in_time_gets_all_of_it() {
 
 #[test]
 fn logs_that_nobody_reads_hold_up_no_run() {
-    let cluster = Cluster::start();
-    let topic = ten_seconds(&cluster, "unread-logs");
+    let (cluster, topic) = ten_seconds("unread-logs");
     for (args, signal) in [(&["-vv", "--until-end"][..], None), (&["-vv"], Some(Signal::SIGTERM))] {
         let (store, (_reader, stderr)) = (Store::new(), unread());
         let mut command = consume(&cluster, &topic, &store, args);
