@@ -71,12 +71,12 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let bar = if table.is_none() { Screen::stderr() } else { None };
     cli.logs.start();
     let topology = load::topology(&cli.place, load::Flags::Run(&cli.run))?;
-    let runtime = runtime()?;
+    let (runtime, unit) = (runtime()?, unit(&topology));
     let sink = sink(cli.run.format, &topology, table.clone());
     let log_progress = table.is_none() && bar.is_none();
     let speaks = cli.run.format != Format::None || bar.is_some();
     let mut sink: Box<dyn Sink> = match bar {
-        Some(screen) => Box::new(ProgressSink::new(sink, screen).counting(unit(&topology))),
+        Some(screen) => Box::new(ProgressSink::new(sink, screen, unit)),
         None => sink,
     };
     if speaks {
@@ -88,7 +88,6 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         settings: topology.settings.clone(),
         drain: cli.run.drain,
     });
-    let unit = unit(&topology);
     let config = run::Config {
         cluster: topology.address().map(str::to_owned),
         from: cli.run.from.map(Into::into),
@@ -155,7 +154,7 @@ fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn 
         Format::Table => {
             let group = topology.settings.schema.group.last();
             let colour = console::colors_enabled();
-            Box::new(Table::new(group, io::stdout(), screen, colour).counting(unit(topology)))
+            Box::new(Table::new(group, io::stdout(), screen, colour, unit(topology)))
         }
         Format::Jsonl => {
             let lines = JsonLines::new(&topology.settings.schema.group);

@@ -201,7 +201,7 @@ fn the_status_says_how_reading_goes() {
 #[tokio::test]
 async fn where_output_is_piped_every_window_is_printed_once_and_then_the_totals() {
     let mut out = Vec::new();
-    let mut table = Table::new("state", &mut out, None, true);
+    let mut table = Table::new("state", &mut out, None, true, Unit::Records);
     let totals = run_totals();
     table.publish(&[window(groups(1)), window(groups(2))], Some(&totals)).await.expect("written");
     table.finish(&totals).await.expect("written");
