@@ -12,9 +12,9 @@ use isotherm_store as sqlite;
 use isotherm_store::{Holder, StoreReader, Timing, Windows};
 
 use super::process::{Failure, runtime};
-use super::store_flags::{Query, QueryFormat, ReportFlags, StoreFlags, WhyFlags, WindowsFlags};
+use super::store_flags::{Query, ReportFlags, StoreFlags, WhyFlags, WindowsFlags};
 use super::{load, process, stores};
-use crate::inspect::query::{OutputFormat, Printer};
+use crate::inspect::query::Printer;
 use crate::inspect::{self, InspectError};
 use crate::log::ends::{self, AskError};
 use crate::log::{self, Log, LogError};
@@ -52,11 +52,7 @@ pub(super) fn query(what: Query) -> Result<ExitCode, Failure> {
         Query::Latest(_) | Query::Totals(_) => Windows::Newest(1),
     };
     let Opened { mut reader, settings, .. } = flags.store.open()?;
-    let form = match flags.format {
-        QueryFormat::Table => OutputFormat::table(&settings.schema.group),
-        QueryFormat::Jsonl => OutputFormat::jsonl(&settings.schema.group),
-    };
-    let mut printer = Printer::new(form, BufWriter::new(io::stdout().lock()));
+    let mut printer = Printer::new(flags.format, &settings.schema.group, BufWriter::new(io::stdout().lock()));
     let snapshot = reader.snapshot()?;
     if let Query::Totals(_) = what {
         printer.totals(&snapshot.totals()?)?;

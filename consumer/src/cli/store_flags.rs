@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::time::{self, Millis};
 
 use super::common_flags::{Logs, Memory, Place, time as length};
+use crate::inspect::query::OutputFormat;
 use crate::topology::StoreKind;
 
 pub(super) const QUERY_EXAMPLES: &str = "\
@@ -79,7 +80,7 @@ pub(super) struct QueryFlags {
     pub(super) store: StoreFlags,
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
-    pub(super) format: QueryFormat,
+    pub(super) format: OutputFormat,
 }
 
 /// Which windows to print, and how.
@@ -119,16 +120,6 @@ pub(super) struct WhyFlags {
     /// The run's --idle [default: what the run was given; where the store does not say, what the topology says]
     #[arg(long, value_name = "TIME", value_parser = length)]
     pub(super) idle: Option<Duration>,
-}
-
-/// `--format` of a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum QueryFormat {
-    /// For people
-    #[default]
-    Table,
-    /// JSON lines, the same as those of a run
-    Jsonl,
 }
 
 /// `--format` of a report.
