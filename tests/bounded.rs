@@ -87,8 +87,7 @@ fn later_runs_count_into_the_windows_between_and_never_into_what_was_published()
 
 #[test]
 fn a_bounded_run_that_is_killed_again_and_again_has_the_same_answer() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("killed", 3);
+    let (cluster, topic) = Cluster::start().with_topic("killed", 3);
     let faults = ["--late", "0.2", "--malformed", "0.02", "--seed", "3", "--start", "2026-03-14T09:00:00Z"];
     cluster.produce(&topic, &[&["60000", "--quiet", "--batch-size", "20KB", "--rate", "200"][..], &faults].concat());
     let whole = Store::new().to_end(&cluster, &topic, &[]).code(0).stdout;

@@ -31,8 +31,7 @@ fn every_help_shows_examples() {
 
 #[test]
 fn deploying_twice_changes_nothing() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("twice", 3);
+    let (cluster, topic) = Cluster::start().with_topic("twice", 3);
     let again = consumer(["deploy", "--cluster", cluster.address(), "--topic", &topic]).code(0).stdout;
     assert!(again.contains("there, with 3 partitions") && !again.contains("created"), "{again}");
     assert_eq!(again.matches("there, the same as").count(), 2, "{again}");
@@ -40,8 +39,7 @@ fn deploying_twice_changes_nothing() {
 
 #[test]
 fn deploying_says_where_a_topic_that_is_there_differs_from_the_file() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("differs", 2);
+    let (cluster, topic) = Cluster::start().with_topic("differs", 2);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let deploy = |sections: &str| {
         let file = write(folder.path(), "my.yaml", format!("meta: {{name: {topic}}}\n{sections}"));
@@ -84,8 +82,7 @@ fn deploying_does_all_its_work_though_nobody_listens() {
 
 #[test]
 fn a_store_that_is_named_needs_no_topology() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("named", 1);
+    let (cluster, topic) = Cluster::start().with_topic("named", 1);
     cluster.produce(&topic, &["100", "--start", "2026-03-14T09:00:00Z", "--quiet"]);
     let store = Store::new();
     store.to_end(&cluster, &topic, &[]).code(0);
@@ -109,8 +106,7 @@ fn a_store_that_is_named_needs_no_topology() {
 
 #[test]
 fn logs_in_json_are_an_object_a_line() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("json-log", 1);
+    let (cluster, topic) = Cluster::start().with_topic("json-log", 1);
     cluster.produce(&topic, &["1000", "--start", "2026-03-14T09:00:00Z", "--quiet"]);
     let mut consume = command("isotherm-consumer");
     consume.args(["--cluster", cluster.address(), "--topic", &topic, "--until-end", "--format", "none"]);

@@ -1,9 +1,7 @@
 //! `--dead-letters TOPIC`: every late reading and every rejected record arrives there, its value untouched.
 
 use crate::util::cluster::{Cluster, unique};
-use crate::util::letters::{
-    Held, MUCH, assert_untouched, by_reason, copying, each_once, grave, letters, lost_to, produce_much,
-};
+use crate::util::letters::{Held, MUCH, copied_to_end, copying, grave, letters, produce_much};
 use crate::util::program::consumer;
 use crate::util::store::Store;
 use crate::util::{golden_text, wait_until};
@@ -12,8 +10,7 @@ use crate::util::{golden_text, wait_until};
 fn rejected_records_arrive_with_their_reasons_and_untouched() {
     let cluster = Cluster::start();
     let (topic, dead, store) = (cluster.with_golden("faults", 1, "20000"), grave(&cluster, 3), Store::new());
-    let ended = copying(&store, &cluster, &topic, &dead, &["--until-end"]).wait().code(0);
-    let letters = each_once(letters(&cluster, &dead, 3));
+    let (letters, _) = copied_to_end(&store, &cluster, (&topic, 1), (&dead, 3));
     let values = cluster.values(&topic, 0);
     let reasons = golden_text("faults.reasons");
     let mut rejected = 0;
@@ -27,10 +24,8 @@ fn rejected_records_arrive_with_their_reasons_and_untouched() {
         }
     }
     assert!(rejected > 300, "{rejected} rejected records");
-    assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "{}", ended.stderr);
     // Nothing comes a second time.
-    copying(&store, &cluster, &topic, &dead, &["--until-end"]).wait().code(0);
-    assert_eq!(each_once(crate::util::letters::letters(&cluster, &dead, 3)), letters);
+    assert_eq!(copied_to_end(&store, &cluster, (&topic, 1), (&dead, 3)).0, letters);
 }
 
 #[test]
@@ -50,11 +45,9 @@ fn a_consumer_that_is_killed_again_and_again_loses_none() {
         }
         killed.kill();
     }
-    let ended = copying(&store, &cluster, &topic, &dead, &["--until-end"]).wait().code(0);
-    let letters = each_once(letters(&cluster, &dead, 2));
-    assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "after {windows} windows: {}", ended.stderr);
-    assert!(letters.values().any(|letter| letter.reason == "late"), "some are late");
-    assert_untouched(&cluster, &topic, 2, letters.values());
+    let (letters, ended) = copied_to_end(&store, &cluster, (&topic, 2), (&dead, 2));
+    let late = letters.values().any(|letter| letter.reason == "late");
+    assert!(late, "some are late, after {windows} windows: {}", ended.stderr);
 }
 
 #[test]
@@ -70,14 +63,11 @@ fn a_copier_that_dies_before_it_marks_letters_as_done_finds_them_again() {
     drop(held);
     let before = letters(&cluster, &dead, 3);
     assert!(sent > 0 && before.len() as u64 >= sent, "{sent} sent, and not marked as done, of {}", before.len());
-    let ended = copying(&store, &cluster, &topic, &dead, &["--until-end"]).wait().code(0);
     // Each is there once: so the copier found what had been sent and not marked as done.
-    let letters = each_once(letters(&cluster, &dead, 3));
-    assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "{}", ended.stderr);
+    let (letters, ended) = copied_to_end(&store, &cluster, (&topic, 2), (&dead, 3));
     for letter in &before {
         assert_eq!(letters.get(&letter.origin), Some(letter), "{}", ended.stderr);
     }
-    assert_untouched(&cluster, &topic, 2, letters.values());
 }
 
 #[test]
@@ -95,11 +85,8 @@ fn a_node_that_is_killed_while_letters_are_sent_has_each_once() {
         cluster.kill_and_restart();
         kills += 1;
     }
-    let interrupted = living.interrupt();
-    let ended = copying(&store, &cluster, &topic, &dead, &["--until-end"]).wait().code(0);
-    let letters = each_once(letters(&cluster, &dead, 3));
-    assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "{kills} kills: {}", interrupted.stderr);
-    assert_untouched(&cluster, &topic, 2, letters.values());
+    println!("{kills} kills: {}", living.interrupt().stderr);
+    copied_to_end(&store, &cluster, (&topic, 2), (&dead, 3));
 }
 
 /// How often the node is killed at most.
@@ -107,8 +94,7 @@ const MOST_KILLS: u64 = 12;
 
 #[test]
 fn what_cannot_work_is_refused() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("dead-refused", 1);
+    let (cluster, topic) = Cluster::start().with_topic("dead-refused", 1);
     let (store, missing) = (Store::new().path(), unique("no-such"));
     for (dead, store, wanted) in [
         (topic.as_str(), store.as_str(), "it is the topic that is read"),

@@ -27,8 +27,7 @@ fn endless(cluster: &Cluster, topic: &str, partitions: u32, more: &[&str]) -> Ru
 
 #[test]
 fn a_group_is_sent_to_one_partition() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("by-group", 5);
+    let (cluster, topic) = Cluster::start().with_topic("by-group", 5);
     cluster.produce(&topic, &["5000", "--key", "group", "--batch-size", "5000", "--quiet"]);
     let mut partitions = BTreeMap::<String, BTreeSet<u32>>::new();
     let mut read = 0;
@@ -62,8 +61,7 @@ fn what_an_interrupted_producer_says_is_acknowledged_is_in_the_log() {
 
 #[test]
 fn a_producer_whose_broker_is_gone_gives_up_within_its_bound_and_says_how_many() {
-    let mut cluster = Cluster::own();
-    let topic = cluster.deployed("broker-gone", 1);
+    let (mut cluster, topic) = Cluster::own().with_topic("broker-gone", 1);
     let producer = endless(&cluster, &topic, 1, &["--retry-timeout", "2s"]);
     cluster.kill();
     let ended = producer.wait().code(1);
@@ -79,8 +77,7 @@ const BUSY: [&str; 6] = ["--rate", "10000", "--linger", "1ms", "--batch-size", "
 
 #[test]
 fn a_node_that_ends_in_good_order_leaves_nothing_to_be_sent_twice() {
-    let mut cluster = Cluster::own();
-    let topic = cluster.deployed("ended", 2);
+    let (mut cluster, topic) = Cluster::own().with_topic("ended", 2);
     let mut produce = command("isotherm-producer");
     produce.args(["--cluster", cluster.address(), "--topic", &topic]).args(BUSY);
     let producer = Running::start(&mut produce);
@@ -96,8 +93,7 @@ fn a_node_that_ends_in_good_order_leaves_nothing_to_be_sent_twice() {
 
 #[test]
 fn a_producer_goes_on_after_its_node_was_killed_and_keeps_the_order() {
-    let mut cluster = Cluster::own();
-    let topic = cluster.deployed("killed-under-load", 1);
+    let (mut cluster, topic) = Cluster::own().with_topic("killed-under-load", 1);
     let lines: Vec<String> = (0..200_000).map(|number| number.to_string()).collect();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let input = write(folder.path(), "lines", lines.join("\n"));

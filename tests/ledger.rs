@@ -10,8 +10,7 @@ fn in_windows(jsonl: &str) -> u64 {
 
 #[test]
 fn each_line_of_totals_accounts_for_every_record() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("ledger", 2);
+    let (cluster, topic) = Cluster::start().with_topic("ledger", 2);
     let mut consumer = cluster.consume(&topic, &["--window", "1s", "--grace", "500ms", "--idle", "2s"]);
     // By the real clock, in three rounds. A round begins when all windows of the one before have closed, so that its delayed
     // readings are late.
@@ -47,8 +46,7 @@ fn each_line_of_totals_accounts_for_every_record() {
 
 #[test]
 fn a_run_stops_after_so_many_records_by_itself() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("stop-after", 1);
+    let (cluster, topic) = Cluster::start().with_topic("stop-after", 1);
     let produce = ["10000", "--start", "2026-03-14T09:00:00Z", "--batch-size", "10000", "--quiet"];
     cluster.produce(&topic, &produce);
     let early = cluster.consume(&topic, &["--stop-after", "5000"]).wait().code(0).stdout;

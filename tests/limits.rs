@@ -18,8 +18,7 @@ fn limited(files: u32, args: &[&str]) -> Command {
 
 #[test]
 fn a_process_without_files_to_open_ends_with_an_error_that_says_so() {
-    let cluster = Cluster::own();
-    let topic = cluster.deployed("no-files", 1);
+    let (cluster, topic) = Cluster::own().with_topic("no-files", 1);
     let place = ["--cluster", cluster.address(), "--topic", &topic];
     for files in 6..27 {
         for more in [&["--until-end"][..], &["deploy"]] {

@@ -8,8 +8,7 @@ use crate::util::{as_reference, assert_same_lines};
 
 #[test]
 fn the_last_window_of_a_stream_that_stops_closes_without_a_newer_reading() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("idle", 2);
+    let (cluster, topic) = Cluster::start().with_topic("idle", 2);
     let mut consumer = cluster.consume(&topic, &["--idle", "1s"]);
     cluster.produce(&topic, &["500", "--start", "2026-03-14T09:26:53Z", "--rate", "1000", "--quiet"]);
     let window = consumer.wait_for(r#""type":"window""#);
@@ -22,8 +21,7 @@ fn the_last_window_of_a_stream_that_stops_closes_without_a_newer_reading() {
 
 #[test]
 fn windows_close_by_watermark_while_readings_come_and_equal_those_of_a_later_run() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("watermark", 1);
+    let (cluster, topic) = Cluster::start().with_topic("watermark", 1);
     let mut consumer = cluster.consume(&topic, &["--idle", "2s"]);
     cluster.produce(&topic, &["20000", "--start", "2026-03-14T09:26:54Z", "--rate", "1000", "--seed", "7", "--quiet"]);
     consumer.wait_for(r#""closed_by":"watermark""#);
@@ -37,8 +35,7 @@ fn windows_close_by_watermark_while_readings_come_and_equal_those_of_a_later_run
 
 #[test]
 fn from_end_reads_only_what_comes() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("from-end", 2);
+    let (cluster, topic) = Cluster::start().with_topic("from-end", 2);
     cluster.produce(&topic, &["1000", "--start", "2026-03-14T09:26:54Z", "--quiet"]);
     let mut consumer = cluster.consume(&topic, &["--from", "end", "--idle", "1s", "-v", "--log-format", "json"]);
     for _partition in 0..2 {
@@ -51,8 +48,7 @@ fn from_end_reads_only_what_comes() {
 
 #[test]
 fn what_came_while_the_consumer_was_stopped_is_not_late() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("stopped", 1);
+    let (cluster, topic) = Cluster::start().with_topic("stopped", 1);
     let mut consumer = cluster.consume(&topic, &["--window", "1s", "--idle", "5s"]);
     let mut produce = command("isotherm-producer");
     produce.args(["--cluster", cluster.address(), "--topic", &topic, "--rate", "200", "--quiet"]);
@@ -73,8 +69,7 @@ fn what_came_while_the_consumer_was_stopped_is_not_late() {
 
 #[test]
 fn a_topic_deleted_meanwhile_is_an_error_that_says_so() {
-    let cluster = Cluster::own();
-    let topic = cluster.deployed("deleted", 1);
+    let (cluster, topic) = Cluster::own().with_topic("deleted", 1);
     let mut consumer = cluster.consume(&topic, &["--idle", "1s"]);
     cluster.produce(&topic, &["100", "--quiet"]);
     consumer.wait_for(r#""type":"totals""#);
@@ -85,8 +80,7 @@ fn a_topic_deleted_meanwhile_is_an_error_that_says_so() {
 
 #[test]
 fn late_readings_are_counted_as_late_and_into_no_window() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("late", 1);
+    let (cluster, topic) = Cluster::start().with_topic("late", 1);
     let mut consumer = cluster.consume(&topic, &["--idle", "1s"]);
     cluster.produce(&topic, &["1000", "--start", "2026-03-14T10:00:00Z", "--quiet"]);
     consumer.wait_for(r#""type":"totals","messages":1000,"#);

@@ -8,8 +8,7 @@ use crate::util::{as_reference, assert_same_lines, count, write};
 
 #[test]
 fn partitions_added_while_a_consumer_runs_are_taken_up() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("added", 1);
+    let (cluster, topic) = Cluster::start().with_topic("added", 1);
     let mut consumer = cluster.consume(&topic, &["--idle", "2s", "-v", "--log-format", "json"]);
     cluster.produce(&topic, &["500", "--start", "2026-03-14T09:00:00Z", "--seed", "1", "--quiet"]);
     consumer.wait_for(r#""type":"totals","messages":500,"#);

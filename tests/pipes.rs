@@ -35,8 +35,7 @@ fn a_producer_whose_reader_goes_away_ends_quietly() {
 
 #[test]
 fn a_consumer_whose_reader_goes_away_ends_quietly() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("closed-pipe", 1);
+    let (cluster, topic) = Cluster::start().with_topic("closed-pipe", 1);
     // Far more output than a pipe holds: a reader that is gone is noticed while the program still writes.
     cluster.produce(&topic, &["100000", "--start", "2026-03-14T09:00:00Z", "--rate", "100", "--quiet"]);
     ends_quietly(
@@ -47,8 +46,7 @@ fn a_consumer_whose_reader_goes_away_ends_quietly() {
 
 #[test]
 fn a_query_whose_reader_goes_away_ends_quietly() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("closed-query", 1);
+    let (cluster, topic) = Cluster::start().with_topic("closed-query", 1);
     cluster.produce(&topic, &["100000", "--start", "2026-03-14T09:00:00Z", "--rate", "100", "--quiet"]);
     let store = Store::new();
     store.to_end(&cluster, &topic, &[]).code(0);
@@ -57,8 +55,7 @@ fn a_query_whose_reader_goes_away_ends_quietly() {
 
 #[test]
 fn lines_from_standard_input_are_sent_as_they_stand() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("stdin", 1);
+    let (cluster, topic) = Cluster::start().with_topic("stdin", 1);
     let input = b"{\"a\": 1}\r\n\n  not json\n\xff\nlast without an end";
     let args = ["--cluster", cluster.address(), "--topic", &topic, "--input", "-", "--quiet"];
     run_with_input("isotherm-producer", args, input).code(0);

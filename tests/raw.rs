@@ -54,8 +54,7 @@ fn the_native_partials_are_those_of_the_module_for_every_compression() {
 
 #[test]
 fn reading_begins_within_a_batch_and_goes_on_after_the_node_was_killed() {
-    let mut cluster = Cluster::own();
-    let topic = cluster.deployed("raw-killed", 1);
+    let (mut cluster, topic) = Cluster::own().with_topic("raw-killed", 1);
     let log = log::open(Some(cluster.address()), &topic).expect("an address");
     let open = |from| log.read(0, from, ReadOptions::default());
     // More than one answer holds.

@@ -7,8 +7,7 @@ use crate::util::{as_reference, assert_same_lines, reading};
 
 #[test]
 fn a_node_killed_in_the_middle_of_a_backlog_changes_nothing() {
-    let mut cluster = Cluster::own();
-    let topic = cluster.deployed("killed-behind", 3);
+    let (mut cluster, topic) = Cluster::own().with_topic("killed-behind", 3);
     let produce = ["300000", "--start", "2026-03-14T09:00:00Z", "--seed", "1", "--batch-size", "4000", "--quiet"];
     cluster.produce(&topic, &produce);
     let mut consumer = cluster.consume(&topic, &["--idle", "2s"]);
@@ -26,8 +25,7 @@ fn a_node_killed_in_the_middle_of_a_backlog_changes_nothing() {
 
 #[test]
 fn a_consumer_goes_on_after_its_node_was_killed() {
-    let mut cluster = Cluster::own();
-    let topic = cluster.deployed("killed", 2);
+    let (mut cluster, topic) = Cluster::own().with_topic("killed", 2);
     let mut consumer = cluster.consume(&topic, &["--idle", "2s"]);
     cluster.produce(&topic, &["5000", "--start", "2026-03-14T09:00:00Z", "--seed", "1", "--quiet"]);
     consumer.wait_for(r#""type":"totals","messages":5000,"#);

@@ -1,43 +1,21 @@
 //! A consumer whose outputs are not read: it waits until its results are read, and can be stopped all the same.
 
-use std::io::{ErrorKind, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::io::Read;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
 use crate::util::cluster::Cluster;
-use crate::util::program::Running;
+use crate::util::program::{FILLING, Running, unread};
 use crate::util::store::Store;
 use crate::util::{count, last_totals, lines};
 
-/// This fills the output before the program starts.
-const FILLING: u8 = b'x';
-
-/// An output that takes nothing: its buffer is full, and nothing reads it. It stays open as long as the first is kept.
-fn unread() -> (UnixStream, Stdio) {
-    let (reader, mut writer) = UnixStream::pair().expect("sockets can be had");
-    writer.set_nonblocking(true).expect("it can be set");
-    for size in [4_096, 1] {
-        let bytes = vec![FILLING; size];
-        let full = loop {
-            if let Err(error) = writer.write_all(&bytes) {
-                break error;
-            }
-        };
-        assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
-    }
-    writer.set_nonblocking(false).expect("it can be set");
-    (reader, OwnedFd::from(writer).into())
-}
-
 /// A topic of ten seconds of readings: four windows.
-fn ten_seconds(cluster: &Cluster, name: &str) -> String {
-    let topic = cluster.deployed(name, 1);
+fn ten_seconds(name: &str) -> (Cluster, String) {
+    let (cluster, topic) = Cluster::start().with_topic(name, 1);
     let start = ["--start", "2026-03-14T09:00:00Z", "--rate", "100", "--seed", "7"];
     cluster.produce(&topic, &[&["1000", "--quiet"], &start[..]].concat());
-    topic
+    (cluster, topic)
 }
 
 /// A consumer of a topic into a store.
@@ -47,8 +25,7 @@ fn consume(cluster: &Cluster, topic: &str, store: &Store, args: &[&str]) -> Comm
 
 #[test]
 fn results_that_nobody_reads_hold_up_a_stop_no_longer_than_its_bound_and_are_stored() {
-    let cluster = Cluster::start();
-    let topic = ten_seconds(&cluster, "unread");
+    let (cluster, topic) = ten_seconds("unread");
     for format in ["jsonl", "table"] {
         let store = Store::new();
         let (_reader, stdout) = unread();
@@ -77,8 +54,7 @@ fn results_that_nobody_reads_hold_up_a_stop_no_longer_than_its_bound_and_are_sto
 
 #[test]
 fn a_second_signal_waits_for_no_reader() {
-    let cluster = Cluster::start();
-    let topic = ten_seconds(&cluster, "unread-twice");
+    let (cluster, topic) = ten_seconds("unread-twice");
     let store = Store::new();
     let (_reader, stdout) = unread();
     let mut command = consume(&cluster, &topic, &store, &["--stop-timeout", "1h"]);
@@ -92,8 +68,7 @@ fn a_second_signal_waits_for_no_reader() {
 
 #[test]
 fn a_reader_that_reads_again_in_time_gets_all_of_it() {
-    let cluster = Cluster::start();
-    let topic = ten_seconds(&cluster, "unread-late");
+    let (cluster, topic) = ten_seconds("unread-late");
     let store = Store::new();
     let (mut reader, stdout) = unread();
     let mut command = consume(&cluster, &topic, &store, &["--stop-timeout", "1h"]);
@@ -115,8 +90,7 @@ fn a_reader_that_reads_again_in_time_gets_all_of_it() {
 
 #[test]
 fn logs_that_nobody_reads_hold_up_no_run() {
-    let cluster = Cluster::start();
-    let topic = ten_seconds(&cluster, "unread-logs");
+    let (cluster, topic) = ten_seconds("unread-logs");
     for (args, signal) in [(&["-vv", "--until-end"][..], None), (&["-vv"], Some(Signal::SIGTERM))] {
         let (store, (_reader, stderr)) = (Store::new(), unread());
         let mut command = consume(&cluster, &topic, &store, args);

@@ -27,8 +27,7 @@ fn stalled(cluster: &Cluster, topic: &str, partitions: u32, stop_timeout: &str) 
 
 #[test]
 fn a_producer_whose_node_stalls_ends_within_its_bound_and_says_what_may_be_stored() {
-    let cluster = Cluster::own();
-    let topic = cluster.deployed("stalled", 2);
+    let (cluster, topic) = Cluster::own().with_topic("stalled", 2);
     let producer = stalled(&cluster, &topic, 2, "1s");
     producer.signal(Signal::SIGINT);
     let ended = producer.wait().code(1);
@@ -44,8 +43,7 @@ fn a_producer_whose_node_stalls_ends_within_its_bound_and_says_what_may_be_store
 
 #[test]
 fn a_second_signal_ends_a_producer_whose_node_stalls_at_once() {
-    let cluster = Cluster::own();
-    let topic = cluster.deployed("stalled-twice", 1);
+    let (cluster, topic) = Cluster::own().with_topic("stalled-twice", 1);
     let mut producer = stalled(&cluster, &topic, 1, "1h");
     producer.signal(Signal::SIGINT);
     producer.wait_for_error("once more to stop at once");

@@ -10,17 +10,17 @@ use crate::util::program::{Running, command, consumer};
 use crate::util::store::Store;
 use crate::util::{as_reference, assert_same_lines, count, golden_text, json, last_totals, lines, list, number, sum};
 
-/// A topic that holds readings without any fault.
+/// A topic that holds readings without any fault, and room for a store.
 #[track_caller]
-fn clean(cluster: &Cluster, partitions: u32) -> String {
-    cluster.with_golden("clean", partitions, "16384")
+fn clean(partitions: u32) -> (Cluster, String, Store) {
+    let cluster = Cluster::start();
+    let topic = cluster.with_golden("clean", partitions, "16384");
+    (cluster, topic, Store::new())
 }
 
 #[test]
 fn a_store_gives_what_the_run_printed() {
-    let cluster = Cluster::start();
-    let topic = clean(&cluster, 3);
-    let store = Store::new();
+    let (cluster, topic, store) = clean(3);
     let printed = store.to_end(&cluster, &topic, &[]).code(0).stdout;
     assert_same_lines(&as_reference(&printed), &golden_text("clean.expected"), "what the run printed");
 
@@ -52,9 +52,7 @@ fn a_store_gives_what_the_run_printed() {
 
 #[test]
 fn a_second_run_goes_on_and_prints_no_window_twice() {
-    let cluster = Cluster::start();
-    let topic = clean(&cluster, 2);
-    let store = Store::new();
+    let (cluster, topic, store) = clean(2);
     let first = store.to_end(&cluster, &topic, &[]).code(0).stdout;
     let second = store.to_end(&cluster, &topic, &[]).code(0).stdout;
     assert_eq!(second.lines().collect::<Vec<_>>(), lines(&first, "totals")[lines(&first, "totals").len() - 1..]);
@@ -68,9 +66,7 @@ fn a_second_run_goes_on_and_prints_no_window_twice() {
 
 #[test]
 fn windows_left_open_are_closed_by_the_next_run() {
-    let cluster = Cluster::start();
-    let topic = clean(&cluster, 1);
-    let store = Store::new();
+    let (cluster, topic, store) = clean(1);
     let first = store.to_end(&cluster, &topic, &["--leave-open"]).code(0).stdout;
     let second = store.to_end(&cluster, &topic, &[]).code(0).stdout;
     assert!(!lines(&first, "window").is_empty() && !lines(&second, "window").is_empty(), "{first}\n{second}");
@@ -114,8 +110,7 @@ fn the_ledger_adds_up() {
 
 #[test]
 fn what_uses_a_store_keeps_others_out_but_not_those_who_look() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("held", 2);
+    let (cluster, topic) = Cluster::start().with_topic("held", 2);
     let store = Store::new();
     let mut produce = command("isotherm-producer");
     produce.args(["--cluster", cluster.address(), "--topic", &topic, "--rate", "400", "--quiet"]);
@@ -148,9 +143,7 @@ fn what_uses_a_store_keeps_others_out_but_not_those_who_look() {
 
 #[test]
 fn a_take_over_that_is_refused_leaves_the_consumer_alone() {
-    let cluster = Cluster::start();
-    let topic = clean(&cluster, 1);
-    let store = Store::new();
+    let (cluster, topic, store) = clean(1);
     let mut first = store.start(&cluster, &topic, &["--idle", "1m"]);
     first.wait_for(r#""type":"window""#);
     let held = store.why()["consumer"].clone();
@@ -182,9 +175,7 @@ fn a_take_over_that_is_refused_leaves_the_consumer_alone() {
 
 #[test]
 fn a_store_is_thrown_away_only_for_a_run_that_can_begin() {
-    let cluster = Cluster::start();
-    let topic = clean(&cluster, 1);
-    let store = Store::new();
+    let (cluster, topic, store) = clean(1);
     store.to_end(&cluster, &topic, &[]).code(0);
     let before = store.totals();
     let path = store.path();
@@ -197,9 +188,7 @@ fn a_store_is_thrown_away_only_for_a_run_that_can_begin() {
 
 #[test]
 fn a_damaged_store_says_what_to_do_and_that_can_be_done() {
-    let cluster = Cluster::start();
-    let topic = clean(&cluster, 1);
-    let store = Store::new();
+    let (cluster, topic, store) = clean(1);
     let printed = store.to_end(&cluster, &topic, &[]).code(0).stdout;
     let whole = fs::read(store.path()).expect("it is there");
     let flipped = |at: usize, bit: u8| {
@@ -262,8 +251,7 @@ fn what_cannot_be_looked_into_is_said_with_what_to_do() {
 
 #[test]
 fn the_default_store_is_found_by_those_who_look() {
-    let cluster = Cluster::start();
-    let topic = clean(&cluster, 1);
+    let (cluster, topic, _) = clean(1);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let on_default = |words: &[&str]| {
         let mut command = command("isotherm-consumer");

@@ -145,8 +145,7 @@ fn picture(told: &str) -> Vec<String> {
 
 #[test]
 fn the_table_is_drawn_in_place_and_leaves_the_terminal_as_it_was() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("terminal", 1);
+    let (cluster, topic) = Cluster::start().with_topic("terminal", 1);
     let produce = |start: &str| {
         cluster.produce(&topic, &["300", "--start", start, "--rate", "100", "--seed", "7", "--quiet"]);
     };

@@ -35,6 +35,7 @@ mod raw;
 mod reconnect;
 mod replaced_topic;
 mod retention;
+mod slow_producer;
 mod slow_reader;
 mod stopping;
 mod store;

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use nix::sys::signal::Signal;
 
 use crate::util::cluster::Cluster;
-use crate::util::letters::{Held, by_reason, copying, each_once, grave, letters, lost_to, produce_much};
+use crate::util::letters::{Held, by_reason, copied_to_end, copying, grave, letters, lost_to, produce_much};
 use crate::util::number_before;
 use crate::util::program::{Ended, Running, command};
 use crate::util::store::Store;
@@ -43,9 +43,7 @@ impl Left {
         let left = store.waiting();
         assert!(left > 10, "{left} letters wait: {said}");
         cluster.deploy(&["--topic", &dead, "--partitions", "2"]);
-        let ended = copying(&store, &cluster, &topic, &dead, &["--until-end"]).wait().code(0);
-        let there = each_once(letters(&cluster, &dead, 2));
-        assert_eq!(by_reason(there.values()), lost_to(&ended.stdout), "{}", ended.stderr);
+        let (there, ended) = copied_to_end(&store, &cluster, (&topic, 1), (&dead, 2));
         assert!(there.len() as u64 >= left && store.waiting() == 0, "{} of {left}: {}", there.len(), ended.stderr);
     }
 }

@@ -13,8 +13,7 @@ use crate::util::{count, golden, json, last_totals, list, named, wait_until, wri
 
 #[test]
 fn several_runs_with_late_and_malformed_readings_are_as_the_log_says() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("verify", 3);
+    let (cluster, topic) = Cluster::start().with_topic("verify", 3);
     let store = Store::new();
     for round in 0..4_u64 {
         let (seed, start) = (round.to_string(), format!("2026-03-14T09:00:{:02}Z", 2 * round));
@@ -45,8 +44,7 @@ fn several_runs_with_late_and_malformed_readings_are_as_the_log_says() {
 
 #[test]
 fn a_replaced_topic_is_not_the_one_that_was_read() {
-    let cluster = Cluster::own();
-    let topic = cluster.deployed("verify-anew", 1);
+    let (cluster, topic) = Cluster::own().with_topic("verify-anew", 1);
     let store = Store::new();
     let produce = |seed: &str, count: &str| {
         let readings = [count, "--seed", seed, "--start", "2026-03-14T09:00:00Z", "--quiet"];
@@ -77,8 +75,7 @@ fn a_replaced_topic_is_not_the_one_that_was_read() {
 
 #[test]
 fn a_store_that_drops_windows_is_verified_to_the_last_total() {
-    let cluster = Cluster::start();
-    let topic = cluster.deployed("verify-keep", 2);
+    let (cluster, topic) = Cluster::start().with_topic("verify-keep", 2);
     let store = Store::new();
     for round in 0..2 {
         let (seed, start) = (round.to_string(), format!("2026-03-14T09:00:{:02}Z", 30 * round));
@@ -128,8 +125,7 @@ fn the_cluster_that_a_store_was_made_with_is_asked_and_named() {
 
 #[test]
 fn an_offset_gap_behind_a_batch_is_no_difference() {
-    let mut cluster = Cluster::own();
-    let topic = cluster.deployed("verify-offset-gap", 1);
+    let (mut cluster, topic) = Cluster::own().with_topic("verify-offset-gap", 1);
     let store = Store::new();
     let produce = |cluster: &Cluster, minute: u32| {
         let start = format!("2026-03-14T09:{minute:02}:00Z");
@@ -159,7 +155,7 @@ fn an_offset_gap_behind_a_batch_is_no_difference() {
 /// Makes the last batch in a stopped node's log of partition 0 end this many offsets later, like a batch from which a broker
 /// has dropped records.
 fn widen_last_batch(folder: &Path, topic: &str, offsets: i32) {
-    let path = last_segment(folder, topic).expect("the topic has a segment");
+    let path = last_segment(folder, topic);
     let mut bytes = std::fs::read(&path).expect("the segment can be read");
     let number = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
     // A header of 16 bytes; entries of a length, its and the batch's checksum, and the batch.
@@ -171,38 +167,18 @@ fn widen_last_batch(folder: &Path, topic: &str, offsets: i32) {
     let batch = last + 8;
     let delta = number(&bytes, batch + 23).cast_signed() + offsets;
     bytes[batch + 23..batch + 27].copy_from_slice(&delta.to_be_bytes());
-    let own = crc32c(&bytes[batch + 21..at]);
+    let own = crc32c::crc32c(&bytes[batch + 21..at]);
     bytes[batch + 17..batch + 21].copy_from_slice(&own.to_be_bytes());
-    let whole = crc32c(&[&bytes[last..last + 4], &bytes[batch..at]].concat());
+    let whole = crc32c::crc32c(&[&bytes[last..last + 4], &bytes[batch..at]].concat());
     bytes[last + 4..last + 8].copy_from_slice(&whole.to_be_bytes());
     std::fs::write(&path, bytes).expect("the segment can be written");
 }
 
 /// The newest segment of a topic's only partition.
-fn last_segment(folder: &Path, topic: &str) -> Option<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("the folder can be read") {
-            let path = entry.expect("the folder can be read").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ext| ext == "log") && path.to_string_lossy().contains(topic) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found.pop()
-}
-
-/// CRC-32C, bit by bit.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let byte = |crc: u32, byte: &u8| {
-        let bit = |crc: u32, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg());
-        (0..8).fold(crc ^ u32::from(*byte), bit)
-    };
-    !bytes.iter().fold(!0, byte)
+fn last_segment(folder: &Path, topic: &str) -> PathBuf {
+    let files = std::fs::read_dir(folder.join("topics").join(topic).join("0")).expect("the folder can be read");
+    let files = files.map(|file| file.expect("the folder can be read").path());
+    files.filter(|path| path.extension().is_some_and(|ext| ext == "log")).max().expect("the topic has a segment")
 }
 
 #[test]

@@ -49,8 +49,7 @@ fn states_apart(cluster: &Cluster, folder: &Path) -> [&'static str; 2] {
 
 #[test]
 fn why_names_the_partition_that_holds_a_window_back() {
-    let mut cluster = Cluster::own();
-    let topic = cluster.deployed("why", 2);
+    let (mut cluster, topic) = Cluster::own().with_topic("why", 2);
     let store = Store::new();
     let nothing = store.ask(&["why"]).code(1).stderr;
     assert!(nothing.contains("no store at") && nothing.contains("a.db"), "{nothing}");

@@ -73,7 +73,7 @@ fn run(args: &Args) -> Result<(), Error> {
             seconds.push(watch.seconds());
         }
     }
-    let names: Vec<&str> = contenders.iter().map(|contender| contender.name()).collect();
+    let names: Vec<&str> = contenders.iter().map(|contender| contender.name).collect();
     print!("{}", table::render(&names, &mut seconds, &batches, contenders::SERDE, contenders::FLOOR));
     Ok(())
 }

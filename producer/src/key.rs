@@ -4,7 +4,7 @@
 //! the key. Cost: the line is walked once, and the value at each part of the pointer once more.
 
 use serde::Deserializer as _;
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The string at `pointer`; `None` if the line is no JSON, or has no string or an empty one there. If an object has a member twice,
@@ -36,8 +36,8 @@ impl<'t> Visitor<'t> for Part<'_> {
 
     fn visit_map<A: MapAccess<'t>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
-        while let Some(is_it) = members.next_key_seed(Named(self.0))? {
-            if is_it {
+        while let Some(name) = members.next_key::<String>()? {
+            if name == self.0 {
                 found = Some(members.next_value()?);
             } else {
                 members.next_value::<IgnoredAny>()?;
@@ -57,29 +57,6 @@ impl<'t> Visitor<'t> for Part<'_> {
             index += 1;
         }
         Ok(found)
-    }
-}
-
-/// Whether a member has this name.
-struct Named<'n>(&'n str);
-
-impl<'t> DeserializeSeed<'t> for Named<'_> {
-    type Value = bool;
-
-    fn deserialize<D: serde::Deserializer<'t>>(self, name: D) -> Result<bool, D::Error> {
-        name.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Named<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<bool, E> {
-        Ok(name == self.0)
     }
 }
 

@@ -156,6 +156,13 @@ impl Cluster {
         })
     }
 
+    /// The cluster and a topic of it.
+    #[track_caller]
+    pub(crate) fn with_topic(self, name: &str, partitions: u32) -> (Self, String) {
+        let topic = self.deployed(name, partitions);
+        (self, topic)
+    }
+
     /// A topic that holds a file of `golden/`, in batches of this size.
     #[track_caller]
     pub(crate) fn with_golden(&self, name: &str, partitions: u32, batch_size: &str) -> String {

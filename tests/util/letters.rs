@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 
 use super::cluster::{Cluster, block_on};
-use super::program::Running;
+use super::program::{Ended, Running};
 use super::store::Store;
 use super::{TIMEOUT, last_totals, number, wait_until};
 
@@ -97,6 +97,21 @@ pub(crate) fn grave(cluster: &Cluster, partitions: u32) -> String {
 #[track_caller]
 pub(crate) fn copying(store: &Store, cluster: &Cluster, topic: &str, dead: &str, more: &[&str]) -> Running {
     store.start(cluster, topic, &[&["--dead-letters", dead], more].concat())
+}
+
+/// Copies to the end, after which each late and each rejected record is there once, untouched.
+#[track_caller]
+pub(crate) fn copied_to_end(
+    store: &Store,
+    cluster: &Cluster,
+    (topic, partitions): (&str, u32),
+    (dead, dead_partitions): (&str, u32),
+) -> (BTreeMap<(u64, u64), Letter>, Ended) {
+    let ended = copying(store, cluster, topic, dead, &["--until-end"]).wait().code(0);
+    let letters = each_once(letters(cluster, dead, dead_partitions));
+    assert_eq!(by_reason(letters.values()), lost_to(&ended.stdout), "{}", ended.stderr);
+    assert_untouched(cluster, topic, partitions, letters.values());
+    (letters, ended)
 }
 
 /// Late and rejected records by the last line of totals.

@@ -1,7 +1,9 @@
 //! Running Isotherm's binaries.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -47,6 +49,26 @@ pub(crate) fn command(name: &str) -> Command {
     command.env("ISOTHERM_STORE", "memory");
     command.stdin(Stdio::null());
     command
+}
+
+/// This fills the output before the program starts.
+pub(crate) const FILLING: u8 = b'x';
+
+/// An output that takes nothing: its buffer is full, and nothing reads it. It stays open as long as the first is kept.
+pub(crate) fn unread() -> (UnixStream, Stdio) {
+    let (reader, mut writer) = UnixStream::pair().expect("sockets can be had");
+    writer.set_nonblocking(true).expect("it can be set");
+    for size in [4_096, 1] {
+        let bytes = vec![FILLING; size];
+        let full = loop {
+            if let Err(error) = writer.write_all(&bytes) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
+    }
+    writer.set_nonblocking(false).expect("it can be set");
+    (reader, OwnedFd::from(writer).into())
 }
 
 /// What a program that ended left.

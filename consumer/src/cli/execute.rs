@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::flags::{Cli, Command, DeployFlags, Format, Place, TopologyFormat, command};
 use super::load::{self, DEFAULT_FILE, LoadError};
-use super::process::{Failure, USAGE, runtime, say, watch_signals};
+use super::process::{Failure, USAGE, runtime, say, until_stopped, watch_signals};
 use super::{inspect, stores, verify};
 use crate::delivery::{self, DeadLetters, End, Ended};
 use crate::deploy;
@@ -32,7 +32,7 @@ pub(super) fn execute(cli: Cli) -> ExitCode {
     let cluster = match &cli.command {
         None => &cli.place,
         Some(Command::Deploy(flags)) => &flags.place,
-        Some(Command::Verify(flags)) => &flags.store.place,
+        Some(Command::Verify(flags)) => &flags.report.store.place,
         Some(_) => &cli.place,
     };
     let cluster = cluster.cluster.clone();
@@ -71,12 +71,12 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     let bar = if table.is_none() { Screen::stderr() } else { None };
     cli.logs.start();
     let topology = load::topology(&cli.place, load::Flags::Run(&cli.run))?;
-    let runtime = runtime()?;
+    let (runtime, unit) = (runtime()?, unit(&topology));
     let sink = sink(cli.run.format, &topology, table.clone());
     let log_progress = table.is_none() && bar.is_none();
     let speaks = cli.run.format != Format::None || bar.is_some();
     let mut sink: Box<dyn Sink> = match bar {
-        Some(screen) => Box::new(ProgressSink::new(sink, screen).counting(unit(&topology))),
+        Some(screen) => Box::new(ProgressSink::new(sink, screen, unit)),
         None => sink,
     };
     if speaks {
@@ -88,7 +88,6 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         settings: topology.settings.clone(),
         drain: cli.run.drain,
     });
-    let unit = unit(&topology);
     let config = run::Config {
         cluster: topology.address().map(str::to_owned),
         from: cli.run.from.map(Into::into),
@@ -155,7 +154,7 @@ fn sink(format: Format, topology: &Topology, screen: Option<Screen>) -> Box<dyn 
         Format::Table => {
             let group = topology.settings.schema.group.last();
             let colour = console::colors_enabled();
-            Box::new(Table::new(group, io::stdout(), screen, colour).counting(unit(topology)))
+            Box::new(Table::new(group, io::stdout(), screen, colour, unit(topology)))
         }
         Format::Jsonl => {
             let lines = JsonLines::new(&topology.settings.schema.group);
@@ -190,15 +189,8 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         said => said,
     };
-    let interrupted = runtime()?.block_on(async {
-        let shutdown = CancellationToken::new();
-        watch_signals(shutdown.clone())?;
-        tokio::select! {
-            done = deploy::deploy(flags.place.cluster.as_deref(), &wanted, &mut tell) => done.map(|()| false),
-            () = shutdown.cancelled() => Ok(true),
-        }
-    })?;
-    Ok(if interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    let done = until_stopped(deploy::deploy(flags.place.cluster.as_deref(), &wanted, &mut tell))?;
+    Ok(done.map_or(ExitCode::from(INTERRUPTED), |()| ExitCode::SUCCESS))
 }
 
 fn topology(place: &Place, format: TopologyFormat) -> Result<ExitCode, Failure> {

@@ -114,7 +114,7 @@ pub(super) enum Command {
     /// For the run and by partition: read = counted + late + rejected by reason, data loss, records read again to restore
     /// windows, dead letters that wait or are lost, and the batches that hold late or rejected records.
     #[command(after_help = store_flags::LEDGER_EXAMPLES)]
-    Ledger(store_flags::LedgerFlags),
+    Ledger(store_flags::ReportFlags),
     /// Say what keeps the oldest open window from closing
     ///
     /// Which partitions hold it back, each one's watermark and lag (the cluster is asked how much there is to read), how much

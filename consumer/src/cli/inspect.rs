@@ -11,10 +11,10 @@ use isotherm_model::time::{Millis, Utc};
 use isotherm_store as sqlite;
 use isotherm_store::{Holder, StoreReader, Timing, Windows};
 
-use super::process::{Failure, print, runtime, say};
-use super::store_flags::{LedgerFlags, Query, QueryFormat, ReportFormat, StoreFlags, WhyFlags, WindowsFlags};
-use super::{load, stores};
-use crate::inspect::query::{OutputFormat, Printer};
+use super::process::{Failure, runtime};
+use super::store_flags::{Query, ReportFlags, StoreFlags, WhyFlags, WindowsFlags};
+use super::{load, process, stores};
+use crate::inspect::query::Printer;
 use crate::inspect::{self, InspectError};
 use crate::log::ends::{self, AskError};
 use crate::log::{self, Log, LogError};
@@ -52,11 +52,7 @@ pub(super) fn query(what: Query) -> Result<ExitCode, Failure> {
         Query::Latest(_) | Query::Totals(_) => Windows::Newest(1),
     };
     let Opened { mut reader, settings, .. } = flags.store.open()?;
-    let form = match flags.format {
-        QueryFormat::Table => OutputFormat::table(&settings.schema.group),
-        QueryFormat::Jsonl => OutputFormat::jsonl(&settings.schema.group),
-    };
-    let mut printer = Printer::new(form, BufWriter::new(io::stdout().lock()));
+    let mut printer = Printer::new(flags.format, &settings.schema.group, BufWriter::new(io::stdout().lock()));
     let snapshot = reader.snapshot()?;
     if let Query::Totals(_) = what {
         printer.totals(&snapshot.totals()?)?;
@@ -89,7 +85,7 @@ impl WindowsFlags {
     }
 }
 
-pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
+pub(super) fn ledger(flags: &ReportFlags) -> Result<ExitCode, Failure> {
     let Opened { mut reader, settings, .. } = flags.store.open()?;
     let identity = reader.identity().clone();
     let snapshot = reader.snapshot()?;
@@ -106,15 +102,13 @@ pub(super) fn ledger(flags: &LedgerFlags) -> Result<ExitCode, Failure> {
         lost: &lost,
     });
     drop(snapshot);
-    match flags.format {
-        ReportFormat::Table => say(&inspect::ledger::text(&report, &settings).join("\n"))?,
-        ReportFormat::Json => print(&results::json(&report))?,
-    }
+    let text = || inspect::ledger::text(&report, &settings).join("\n");
+    process::report(flags.format, text, || results::json(&report))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
-    let Opened { mut reader, settings, topology } = flags.store.open()?;
+    let Opened { mut reader, settings, topology } = flags.report.store.open()?;
     let subject = reader.identity().subject.clone();
     let path: PathBuf = reader.path().to_owned();
     // The store first: then what the cluster says is not older.
@@ -150,10 +144,8 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
         cluster: log.identity().place(),
         log: &bounds,
     });
-    match flags.format {
-        ReportFormat::Table => say(&inspect::why::text(&report).join("\n"))?,
-        ReportFormat::Json => print(&results::json(&report))?,
-    }
+    let text = || inspect::why::text(&report).join("\n");
+    process::report(flags.report.format, text, || results::json(&report))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use super::store_flags::ReportFormat;
+
 /// The exit code of wrong usage, as `clap` has it.
 pub(super) const USAGE: u8 = 2;
 
@@ -25,13 +27,39 @@ pub(super) fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
     })
 }
 
+/// What `work` comes to; `None` if Ctrl-C or SIGTERM ends it before.
+pub(super) fn until_stopped<T, E: Into<Failure>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<Option<T>, Failure> {
+    runtime()?.block_on(async {
+        let shutdown = CancellationToken::new();
+        watch_signals(shutdown.clone())?;
+        tokio::select! {
+            done = work => done.map(Some).map_err(Into::into),
+            () = shutdown.cancelled() => Ok(None),
+        }
+    })
+}
+
+/// A report on standard output: text for people, or JSON.
+pub(super) fn report(
+    format: ReportFormat,
+    text: impl FnOnce() -> String,
+    json: impl FnOnce() -> String,
+) -> io::Result<()> {
+    match format {
+        ReportFormat::Table => say(&text()),
+        ReportFormat::Json => print(&json()),
+    }
+}
+
 /// Lines for people on standard output, behind all that was logged before. Text from outside in them is made safe to show.
 pub(super) fn say(lines: &str) -> io::Result<()> {
     print(&text::lines(lines))
 }
 
 /// Lines for machines on standard output, as they are.
-pub(super) fn print(lines: &str) -> io::Result<()> {
+fn print(lines: &str) -> io::Result<()> {
     stderr::flush();
     let mut out = io::stdout().lock();
     writeln!(out, "{lines}")?;

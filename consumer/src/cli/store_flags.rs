@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use isotherm_model::time::{self, Millis};
 
 use super::common_flags::{Logs, Memory, Place, time as length};
+use crate::inspect::query::OutputFormat;
 use crate::topology::StoreKind;
 
 pub(super) const QUERY_EXAMPLES: &str = "\
@@ -79,7 +80,7 @@ pub(super) struct QueryFlags {
     pub(super) store: StoreFlags,
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
-    pub(super) format: QueryFormat,
+    pub(super) format: OutputFormat,
 }
 
 /// Which windows to print, and how.
@@ -98,9 +99,9 @@ pub(super) struct WindowsFlags {
     pub(super) newest: Option<u64>,
 }
 
-/// What the ledger is of, and how to print it.
+/// What a report is of, and how to print it.
 #[derive(Debug, Clone, Args)]
-pub(super) struct LedgerFlags {
+pub(super) struct ReportFlags {
     #[command(flatten)]
     pub(super) store: StoreFlags,
     /// How to print it
@@ -112,26 +113,13 @@ pub(super) struct LedgerFlags {
 #[derive(Debug, Clone, Args)]
 pub(super) struct WhyFlags {
     #[command(flatten)]
-    pub(super) store: StoreFlags,
+    pub(super) report: ReportFlags,
     /// The run's --grace [default: what the run was given; where the store does not say, what the topology says]
     #[arg(long, value_name = "TIME", value_parser = length)]
     pub(super) grace: Option<Duration>,
     /// The run's --idle [default: what the run was given; where the store does not say, what the topology says]
     #[arg(long, value_name = "TIME", value_parser = length)]
     pub(super) idle: Option<Duration>,
-    /// How to print it
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) format: ReportFormat,
-}
-
-/// `--format` of a query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum QueryFormat {
-    /// For people
-    #[default]
-    Table,
-    /// JSON lines, the same as those of a run
-    Jsonl,
 }
 
 /// `--format` of a report.
@@ -166,10 +154,7 @@ interrupted. What the log's retention has cut, or --keep has dropped, is named a
 #[derive(Debug, Clone, Args)]
 pub(super) struct VerifyFlags {
     #[command(flatten)]
-    pub(super) store: StoreFlags,
-    /// How to print what was found
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) format: ReportFormat,
+    pub(super) report: ReportFlags,
     #[command(flatten)]
     pub(super) memory: Memory,
     #[command(flatten)]

@@ -73,8 +73,8 @@ fn subcommands_take_the_place_too() {
             Some(Command::Deploy(flags)) => flags.place,
             Some(Command::Query { what: Query::Latest(flags) }) => flags.store.place,
             Some(Command::Ledger(flags)) => flags.store.place,
-            Some(Command::Why(flags)) => flags.store.place,
-            Some(Command::Verify(flags)) => flags.store.place,
+            Some(Command::Why(flags)) => flags.report.store.place,
+            Some(Command::Verify(flags)) => flags.report.store.place,
             Some(Command::Topology { place, .. } | Command::Check { place }) => place,
             other => panic!("{name} is {other:?}"),
         };

@@ -6,13 +6,12 @@ use std::process::ExitCode;
 
 use isotherm_store::StoreReader;
 use isotherm_terminal::signals::INTERRUPTED;
-use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::process::{Failure, print, runtime, say, watch_signals};
+use super::process::{Failure, until_stopped};
 use super::source::Source;
-use super::store_flags::{ReportFormat, StoreFlags, VerifyFlags};
-use super::{inspect, load, stores};
+use super::store_flags::{StoreFlags, VerifyFlags};
+use super::{inspect, load, process, stores};
 use crate::inspect::InspectError;
 use crate::topology::StoreKind;
 use crate::verify::{self, Config, Progress};
@@ -24,31 +23,19 @@ pub(super) fn execute(flags: VerifyFlags) -> Result<ExitCode, Failure> {
     let mut tell =
         |Progress { read, of, windows }| info!("{read} of {of} records read again, {windows} windows compared");
     info!("reading the log of {} again, from {}", config.store.display(), config.log.identity().place());
-    let report = runtime()?.block_on(async {
-        let shutdown = CancellationToken::new();
-        watch_signals(shutdown.clone())?;
-        tokio::select! {
-            report = verify::verify(&config, &mut tell) => Ok::<_, Failure>(Some(report?)),
-            () = shutdown.cancelled() => Ok(None),
-        }
-    });
-    let Some(report) = report? else {
+    let Some(report) = until_stopped(verify::verify(&config, &mut tell))? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
     // What was found is said by the exit code, whether or not anybody reads the rest.
     let code = if report.findings.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    let said = match flags.format {
-        ReportFormat::Table => say(&report.text().to_string()),
-        ReportFormat::Json => print(&report.json()),
-    };
-    match said {
+    match process::report(flags.report.format, || report.text().to_string(), || report.json()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(code),
     }
 }
 
 fn config(flags: &VerifyFlags) -> Result<Config, Failure> {
-    let (memory_limit, flags) = (flags.memory.memory_limit, &flags.store);
+    let (memory_limit, flags) = (flags.memory.memory_limit, &flags.report.store);
     let StoreFlags { place, store, .. } = flags;
     // A store says itself what it is of: the topology is asked where the store is, and what it is to be of if it is named.
     let (path, settings) = match (store, &place.config) {

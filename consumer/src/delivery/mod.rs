@@ -8,8 +8,6 @@
 pub mod chunk;
 pub mod letter;
 mod log;
-#[cfg(test)]
-mod model;
 pub mod seam;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ pub trait BatchFetcher: Send {
 pub trait Pending: Send {
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error>;
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error>;
+    fn mark_done(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error>;
 }
 
 impl Pending for Outbox {
@@ -28,7 +28,7 @@ impl Pending for Outbox {
         Outbox::oldest(self, most)
     }
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
+    fn mark_done(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
         Outbox::mark_done(self, last, lost)
     }
 }

@@ -1,7 +1,8 @@
 //! The worker against models: whatever happens at whatever point, each dead record is one letter in the end, or noted as
-//! lost, and its batch is settled once.
+//! lost, and its batch is marked done once.
 
 mod again;
+mod model;
 mod troubles;
 
 use std::collections::BTreeMap;
@@ -17,13 +18,13 @@ use isotherm_model::settings::Settings;
 use isotherm_store::{LostBatch, LostCause};
 use proptest::prelude::*;
 
+use self::model::{Handle, Item, Model, Point, TopicFault, copies, origin, padded};
 use super::chunk::Bounds;
 use super::letter::{Envelope, Letter, Origin};
-use super::model::{Handle, Item, Model, Point, TopicFault, copies, origin, padded};
 use super::seam::Pending;
 use super::worker::{DeadLetterWorker, Failure};
 use super::writer::{OTHERS, TopicWriter};
-use super::{Error, Outcome};
+use super::{Error, Outcome, letter, seam};
 use crate::log::target::OutgoingRecord;
 use crate::log::{BatchCombiner, LogError, OwnedBatch, OwnedRecord};
 
@@ -31,24 +32,24 @@ const SMALL: Bounds = Bounds { batches: 8, letters: 5, bytes: usize::MAX };
 
 /// An outbox in memory, that outlives a worker.
 #[derive(Default)]
-struct Box {
+struct State {
     dead: Vec<(u64, DeadBatch)>,
     lost: Vec<LostBatch>,
-    settled: Vec<u64>,
+    done: Vec<u64>,
     /// How often it is still locked by another process.
     busy: u64,
 }
 
 #[derive(Clone)]
-struct Outbox(Arc<Mutex<Box>>, Handle);
+struct Outbox(Arc<Mutex<State>>, Handle);
 
 impl Pending for Outbox {
     fn oldest(&mut self, most: u64) -> Result<Vec<(u64, DeadBatch)>, isotherm_store::Error> {
         Ok(self.0.lock().unwrap().dead.iter().take(most as usize).cloned().collect())
     }
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
-        if self.1.fault(Point::Settle) != TopicFault::Nothing {
+    fn mark_done(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
+        if self.1.fault(Point::MarkDone) != TopicFault::Nothing {
             return Err(isotherm_store::Error::from("it is not even begun"));
         }
         let mut outbox = self.0.lock().unwrap();
@@ -62,11 +63,11 @@ impl Pending for Outbox {
         }
         let done: Vec<u64> =
             outbox.dead.extract_if(.., |(number, _)| *number <= last).map(|(number, _)| number).collect();
-        assert_eq!(done.last(), Some(&last), "settled is what waits, and no more: {:?}", outbox.dead);
-        outbox.settled.extend(done);
+        assert_eq!(done.last(), Some(&last), "marked done is what waits, and no more: {:?}", outbox.dead);
+        outbox.done.extend(done);
         outbox.lost.extend(lost);
         drop(outbox);
-        match self.1.fault(Point::Settled) {
+        match self.1.fault(Point::MarkedDone) {
             TopicFault::Nothing => Ok(()),
             _ => Err(isotherm_store::Error::from("it is done, but nobody knows")),
         }
@@ -89,7 +90,7 @@ struct World {
 impl World {
     /// Dead batches of so many records each, spread over two partitions; all of them are malformed, with one good one before.
     fn new(sizes: &[u64], bounds: Bounds) -> Self {
-        let (mut model, mut outbox, mut next) = (Model::new(3), Box::default(), [0, 100]);
+        let (mut model, mut outbox, mut next) = (Model::new(3), State::default(), [0, 100]);
         for (number, records) in (0..).zip(sizes) {
             let partition = (number % 2) as u32;
             let first = next[partition as usize];
@@ -110,7 +111,7 @@ impl World {
     }
 
     fn worker(&self) -> DeadLetterWorker<Handle, Outbox> {
-        let writer = TopicWriter::new(std::boxed::Box::new(self.model.clone()), Envelope::new("sensors", "run"));
+        let writer = TopicWriter::new(Box::new(self.model.clone()), Envelope::new("sensors", "run"));
         let settings = Settings::default();
         DeadLetterWorker::new(
             self.outbox.clone(),
@@ -126,7 +127,7 @@ impl World {
     fn harm(&self, nth: usize, harm: TopicFault) -> Arc<Mutex<Option<Point>>> {
         let (mut passed, hit) = (0, Arc::new(Mutex::new(None)));
         let told = hit.clone();
-        self.model.get().fates = std::boxed::Box::new(move |point| {
+        self.model.get().faults = Box::new(move |point| {
             passed += 1;
             if passed != nth {
                 return TopicFault::Nothing;
@@ -135,6 +136,15 @@ impl World {
             harm
         });
         hit
+    }
+
+    /// This fault when the `nth` batch of letters is stored.
+    fn harm_stored(&self, nth: usize, harm: TopicFault) {
+        let mut stored = 0;
+        self.model.get().faults = Box::new(move |point| {
+            stored += usize::from(point == Point::Stored);
+            if point == Point::Stored && stored == nth { harm } else { TopicFault::Nothing }
+        });
     }
 
     /// Copies until the outbox is empty; a worker that dies, or ends with an error, is followed by another one. How many
@@ -157,10 +167,10 @@ impl World {
         panic!("it does not end");
     }
 
-    /// Each dead record is one letter, or lost; each batch was settled once.
+    /// Each dead record is one letter, or lost; each batch was marked done once.
     fn expect(&self, sizes: &[u64], what: &str) {
         let (model, outbox) = (self.model.get(), self.outbox.0.lock().unwrap());
-        assert_eq!(outbox.settled, (0..sizes.len() as u64).collect::<Vec<_>>(), "{what}");
+        assert_eq!(outbox.done, (0..sizes.len() as u64).collect::<Vec<_>>(), "{what}");
         let copies = copies(&model);
         assert!(copies.values().all(|copies| *copies == 1), "{what}: {copies:?}");
         let mut lost = outbox.lost.iter().map(|lost| lost.records).sum::<u64>();
@@ -203,7 +213,7 @@ fn deaths_and_errors_at_each_point_double_and_lose_nothing() {
             let workers = world.copy();
             let Some(point) = *told.lock().unwrap() else { break };
             world.expect(&sizes, &format!("{harm:?} at {point:?}, number {nth} of all points"));
-            let ends = harm == TopicFault::Stops || matches!(point, Point::Settle | Point::Settled);
+            let ends = harm == TopicFault::Stops || matches!(point, Point::MarkDone | Point::MarkedDone);
             assert_eq!(workers, 1 + usize::from(ends), "{harm:?} at {point:?}");
             *hit.entry(format!("{point:?}")).or_default() += 1;
         }
@@ -216,12 +226,8 @@ fn others_may_write_as_much_as_the_documents_say() {
     let sizes = [3, 2, 4];
     for harm in [TopicFault::Stops, TopicFault::Fails] {
         let mut world = World::new(&sizes, Bounds::default());
-        let (model, mut sent) = (world.model.clone(), 0);
-        world.model.get().fates = std::boxed::Box::new(move |point| {
-            sent += usize::from(point == Point::Stored);
-            // The last of three partitions: all letters have been sent.
-            if point == Point::Stored && sent == 3 { harm } else { TopicFault::Nothing }
-        });
+        // The last of three partitions: all letters have been sent.
+        world.harm_stored(3, harm);
         let mut worker = world.worker();
         assert!(!matches!(once(worker.step()), Some(Ok(_))));
         drop(worker);
@@ -231,7 +237,12 @@ fn others_may_write_as_much_as_the_documents_say() {
             window: None,
             value: Bytes::new(),
         });
-        model.get().lanes.iter_mut().for_each(|lane| lane.push(Item::Others(OTHERS, other.clone().into_bytes())));
+        world
+            .model
+            .get()
+            .partitions
+            .iter_mut()
+            .for_each(|partition| partition.push(Item::Others(OTHERS, other.clone().into_bytes())));
         world.copy();
         world.expect(&sizes, &format!("{harm:?}"));
     }
@@ -248,7 +259,7 @@ fn no_more_of_the_tail_is_read_than_what_may_have_been_sent() {
 }
 
 #[test]
-fn what_was_cut_is_settled_without_asking_for_each_batch() {
+fn what_was_cut_is_marked_done_without_asking_for_each_batch() {
     let sizes = [3_u64; 400];
     let mut world = World::new(&sizes, Bounds { letters: 10, ..Bounds::default() });
     {
@@ -273,11 +284,8 @@ fn what_is_lost_in_its_middle_does_not_stretch_a_chunk_beyond_what_is_looked_for
     let probe = World::new(&sizes, world.bounds);
     probe.model.get().starts = BTreeMap::from([(1, 1_000)]);
     assert!(matches!(once(probe.worker().step()), Some(Ok(true))));
-    let (all, mut stored) = (probe.model.get().lanes.iter().filter(|lane| !lane.is_empty()).count(), 0);
-    world.model.get().fates = std::boxed::Box::new(move |point| {
-        stored += usize::from(point == Point::Stored);
-        if point == Point::Stored && stored == all { TopicFault::Stops } else { TopicFault::Nothing }
-    });
+    let all = probe.model.get().partitions.iter().filter(|partition| !partition.is_empty()).count();
+    world.harm_stored(all, TopicFault::Stops);
     assert!(once(world.worker().step()).is_none());
     assert_eq!(copies(&world.model.get()).len(), 3, "the lost one counts as if it were there: no third batch is sent");
     world.copy();
@@ -288,12 +296,7 @@ fn what_is_lost_in_its_middle_does_not_stretch_a_chunk_beyond_what_is_looked_for
 fn letters_that_were_sent_before_their_batch_was_cut_are_not_lost() {
     let sizes = [3, 2];
     let mut world = World::new(&sizes, SMALL);
-    world.harm(usize::MAX, TopicFault::Nothing);
-    let mut sent = 0;
-    world.model.get().fates = std::boxed::Box::new(move |point| {
-        sent += usize::from(point == Point::Stored);
-        if point == Point::Stored && sent == 1 { TopicFault::Stops } else { TopicFault::Nothing }
-    });
+    world.harm_stored(1, TopicFault::Stops);
     assert!(once(world.worker().step()).is_none());
     let before = world.model.get().letters().count() as u64;
     assert!(before > 0 && before < 5, "{before} of 5 letters");
@@ -347,7 +350,7 @@ fn another_log_is_not_copied_but_what_came_before_it_is() {
             "{done:?}"
         );
         assert_eq!(copies(&world.model.get()).len(), 2);
-        assert_eq!(world.outbox.0.lock().unwrap().settled, [0]);
+        assert_eq!(world.outbox.0.lock().unwrap().done, [0]);
     }
     // No batch begins there at all.
     let world = World::new(&[2], Bounds::default());
@@ -358,9 +361,9 @@ fn another_log_is_not_copied_but_what_came_before_it_is() {
 
 proptest! {
     /// Whatever fails, dies or is cut, and in whatever order: no letter stands twice. In particular, whatever was sent and
-    /// not settled is looked for.
+    /// not marked done is looked for.
     #[test]
-    fn what_was_sent_and_not_settled_is_looked_for(
+    fn what_was_sent_and_not_marked_done_is_looked_for(
         sizes in prop::collection::vec(1_u64..6, 1..30),
         letters in 1_u64..12,
         batches in 1_u64..12,

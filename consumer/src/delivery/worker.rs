@@ -1,6 +1,6 @@
-//! The worker takes the oldest dead batches from the outbox, sends their letters, and settles them.
+//! The worker takes the oldest dead batches from the outbox, sends their letters, and marks them done.
 //!
-//! Everything that goes wrong leads back to the same place: what has not been settled is taken again, and what is in
+//! Everything that goes wrong leads back to the same place: what has not been marked done is taken again, and what is in
 //! the topic already is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,7 +192,7 @@ impl<L: BatchFetcher, O: Pending> DeadLetterWorker<L, O> {
         let refused = self.writer.send(&new).await?;
         let mut lost = chunk.lost.clone();
         lost.extend(too_large(&dead, last, &refused));
-        self.outbox.settle(last, &lost)?;
+        self.outbox.mark_done(last, &lost)?;
         unsettled.settled(&dead, last);
         self.unsettled = Some(unsettled);
         self.outcome.copied = self.outcome.copied.saturating_add((new.len() - refused.len()) as u64);

@@ -14,6 +14,7 @@ use tracing::debug;
 use self::files::FileError;
 use crate::log::LogError;
 use crate::log::fluvio::{cluster, no_answer};
+use crate::topology::render::partitions;
 use crate::topology::{Combine, Topology};
 
 /// The combiner's file.
@@ -88,23 +89,25 @@ pub async fn deploy(
     say: &mut (dyn FnMut(&str) -> io::Result<()> + Send),
 ) -> Result<(), Error> {
     let cluster = &cluster(address)?;
-    if wanted.topology.combine == Combine::Consumer {
-        cluster.connect().await.map_err(|error| no_answer(cluster, &error))?;
-        for line in topic(cluster, wanted).await? {
-            say(&line)?;
+    let modules = match wanted.topology.combine {
+        Combine::Consumer => None,
+        Combine::Broker => {
+            let combiner = files::find(COMBINER_FILE, wanted.file.as_deref(), wanted.folder.as_deref())?;
+            // A user who names another file for the combiner need not have the other module.
+            let gate = match files::find(GATE_FILE, None, wanted.folder.as_deref()) {
+                Err(FileError::Missing { .. }) if wanted.file.is_some() => None,
+                gate => Some(gate?),
+            };
+            Some((combiner, gate))
         }
-        return Ok(say("modules: none, the consumer combines")?);
-    }
-    let combiner = files::find(COMBINER_FILE, wanted.file.as_deref(), wanted.folder.as_deref())?;
-    // A user who names another file for the combiner need not have the other module.
-    let gate = match files::find(GATE_FILE, None, wanted.folder.as_deref()) {
-        Err(FileError::Missing { .. }) if wanted.file.is_some() => None,
-        gate => Some(gate?),
     };
     cluster.connect().await.map_err(|error| no_answer(cluster, &error))?;
     for line in topic(cluster, wanted).await? {
         say(&line)?;
     }
+    let Some((combiner, gate)) = modules else {
+        return Ok(say("modules: none, the consumer combines")?);
+    };
     say(&modules::put(cluster, &wanted.topology.module, &combiner, wanted.replace).await?)?;
     match gate {
         Some(gate) => say(&modules::put(cluster, GATE, &gate, wanted.replace).await?)?,
@@ -132,12 +135,8 @@ async fn topic(cluster: &Cluster, wanted: &Wanted) -> Result<Vec<String>, Error>
     let count = wanted.topology.partitions;
     debug!("creating `{name}` with {count} partitions");
     let spec = TopicSpec::from(wanted.topology.topic_config.clone());
-    cluster.create_topic(name, spec).await.map_err(|error| failed(cluster, &format!("the topic `{name}`"), error))?;
+    cluster.create(name, spec).await.map_err(|error| failed(cluster, &format!("the topic `{name}`"), error))?;
     Ok(vec![format!("topic `{name}`: created, with {}", partitions(count))])
-}
-
-fn partitions(count: u32) -> String {
-    if count == 1 { "1 partition".to_owned() } else { format!("{count} partitions") }
 }
 
 fn failed(cluster: &Cluster, what: &str, error: ClusterError) -> Error {

@@ -43,7 +43,7 @@ pub(super) async fn put(cluster: &Cluster, name: &str, file: &ModuleFile, replac
     };
     debug!("uploading {path} as `{name}`");
     let refused = |error| failed(cluster, &format!("the module `{name}`"), error);
-    cluster.create_module(name, spec).await.map_err(refused)?;
+    cluster.create(name, spec).await.map_err(refused)?;
     let what = if found == Found::Nothing { "uploaded" } else { "replaced" };
     Ok(format!("module `{name}`: {what}, {} bytes from {path}", file.bytes.len()))
 }

@@ -1,6 +1,8 @@
 //! Rows of text as columns.
 
-use console::measure_text_width;
+use console::Alignment;
+
+use crate::sinks::table::format::widths;
 
 /// A column: its name, and to which side its cells are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,23 +23,13 @@ impl Column {
 pub(crate) fn lines<const N: usize>(columns: [Column; N], rows: &[[String; N]]) -> Vec<String> {
     let header = columns.map(|column| column.name().to_owned());
     let rows = || std::iter::once(&header).chain(rows);
-    let mut widths = [0; N];
-    for row in rows() {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = measure_text_width(cell).max(*width);
-        }
-    }
+    let widths = widths(rows().map(<[String; N]>::as_slice));
     let line = |row: &[String; N]| {
-        let mut text = String::new();
-        for ((column, cell), width) in columns.iter().zip(row).zip(widths) {
-            let padding = " ".repeat(width.saturating_sub(measure_text_width(cell)));
-            text.push_str(if text.is_empty() { "" } else { "  " });
-            match column {
-                Column::Left(_) => text.extend([cell, padding.as_str()]),
-                Column::Right(_) => text.extend([padding.as_str(), cell]),
-            }
-        }
-        text.trim_end().to_owned()
+        let cells = columns.iter().zip(row).zip(&widths).map(|((column, cell), width)| {
+            let side = if let Column::Left(_) = column { Alignment::Left } else { Alignment::Right };
+            console::pad_str(cell, *width, side, None)
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows().map(line).collect()
 }

@@ -12,46 +12,50 @@ use crate::results::jsonl::JsonLines;
 use crate::sinks::table::Stored;
 
 /// The format of results.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum OutputFormat {
-    /// For people.
-    Table(Box<Stored>),
-    /// The documented lines.
-    Jsonl(JsonLines),
+    /// For people
+    #[default]
+    Table,
+    /// JSON lines, the same as those of a run
+    Jsonl,
 }
 
-impl OutputFormat {
-    /// Tables for standard output, of groups that stand at this pointer in a reading.
-    pub fn table(group: &Pointer) -> Self {
-        Self::Table(Box::new(Stored::stdout(group.last())))
-    }
-
-    /// JSON lines of groups that stand at this pointer in a reading.
-    pub fn jsonl(group: &Pointer) -> Self {
-        Self::Jsonl(JsonLines::new(group))
-    }
+/// What writes one of them.
+#[derive(Debug)]
+enum Writer {
+    Table(Box<Stored>),
+    Jsonl(JsonLines),
 }
 
 /// Writes results, one by one.
 #[derive(Debug)]
 pub struct Printer<W> {
-    format: OutputFormat,
+    writer: Writer,
     out: W,
     written: u64,
     failed: Option<io::Error>,
 }
 
 impl<W: Write> Printer<W> {
-    /// Writes to `out`.
-    pub fn new(format: OutputFormat, out: W) -> Self {
-        Self { format, out, written: 0, failed: None }
+    /// Writes for standard output, which is `out`, results of groups that stand at this pointer in a reading.
+    pub fn new(format: OutputFormat, group: &Pointer, out: W) -> Self {
+        let writer = match format {
+            OutputFormat::Table => Writer::Table(Box::new(Stored::stdout(group.last()))),
+            OutputFormat::Jsonl => Writer::Jsonl(JsonLines::new(group)),
+        };
+        Self::with(writer, out)
+    }
+
+    fn with(writer: Writer, out: W) -> Self {
+        Self { writer, out, written: 0, failed: None }
     }
 
     /// Writes a window. Breaks off if that fails; [`Printer::end`] then says why.
     pub fn window(&mut self, window: &WindowResult) -> ControlFlow<()> {
-        let written = match &mut self.format {
-            OutputFormat::Jsonl(lines) => writeln!(self.out, "{}", lines.window(window)),
-            OutputFormat::Table(stored) => {
+        let written = match &mut self.writer {
+            Writer::Jsonl(lines) => writeln!(self.out, "{}", lines.window(window)),
+            Writer::Table(stored) => {
                 let apart = if self.written > 0 { writeln!(self.out) } else { Ok(()) };
                 apart.and_then(|()| lines(&mut self.out, &stored.window(window)))
             }
@@ -70,19 +74,19 @@ impl<W: Write> Printer<W> {
 
     /// Writes the totals.
     pub fn totals(&mut self, totals: &Totals) -> io::Result<()> {
-        match &self.format {
-            OutputFormat::Jsonl(jsonl) => {
+        match &self.writer {
+            Writer::Jsonl(jsonl) => {
                 jsonl.write_totals(totals, &mut self.out)?;
                 writeln!(self.out)
             }
-            OutputFormat::Table(stored) => lines(&mut self.out, &stored.totals(totals)),
+            Writer::Table(stored) => lines(&mut self.out, &stored.totals(totals)),
         }
     }
 
     /// All windows have been written. Where people read, something is said even if there was none.
     pub fn none(&mut self, which: Windows, overview: &Overview) -> io::Result<()> {
-        match (&self.format, self.written) {
-            (OutputFormat::Table(_), 0) if self.failed.is_none() => writeln!(self.out, "{}", nothing(which, overview)),
+        match (&self.writer, self.written) {
+            (Writer::Table(_), 0) if self.failed.is_none() => writeln!(self.out, "{}", nothing(which, overview)),
             _ => Ok(()),
         }
     }
@@ -136,19 +140,15 @@ mod tests {
         }
     }
 
-    fn group() -> Pointer {
-        Pointer::parse("/where/hall").expect("a pointer")
-    }
-
     fn overview(windows: u64, open_windows: u64) -> Overview {
         let topic = TopicState { open_windows, ..TopicState::default() };
         let (first, last) = if windows > 0 { (Some(0), Some(3_000)) } else { (None, None) };
         Overview { epoch: 1, commits: 1, topic, windows, dropped: 0, first, last, dead: 0, lost: 0 }
     }
 
-    fn text(format: OutputFormat, windows: &[i64], which: Windows, overview: &Overview) -> String {
+    fn text(writer: Writer, windows: &[i64], which: Windows, overview: &Overview) -> String {
         let mut out = Vec::new();
-        let mut printer = Printer::new(format, &mut out);
+        let mut printer = Printer::with(writer, &mut out);
         for start in windows {
             assert_eq!(printer.window(&window(*start)), ControlFlow::Continue(()));
         }
@@ -157,13 +157,17 @@ mod tests {
         String::from_utf8(out).expect("text")
     }
 
-    fn table() -> OutputFormat {
-        OutputFormat::Table(Box::new(Stored::new("hall", 80, None, false)))
+    fn table() -> Writer {
+        Writer::Table(Box::new(Stored::new("hall", 80, None, false)))
+    }
+
+    fn jsonl() -> Writer {
+        Writer::Jsonl(JsonLines::new(&Pointer::parse("/where/hall").expect("a pointer")))
     }
 
     #[test]
     fn windows_come_as_lines_or_as_tables() {
-        let jsonl = text(OutputFormat::jsonl(&group()), &[0, 3_000], Windows::All, &overview(2, 0));
+        let jsonl = text(jsonl(), &[0, 3_000], Windows::All, &overview(2, 0));
         let lines: Vec<&str> = jsonl.lines().collect();
         assert_eq!(lines.len(), 2, "{jsonl}");
         assert_eq!(
@@ -185,7 +189,7 @@ mod tests {
         ] {
             let said = text(table(), &[], which, &overview);
             assert!(said.contains(wanted), "{said}");
-            assert_eq!(text(OutputFormat::jsonl(&group()), &[], which, &overview), "");
+            assert_eq!(text(jsonl(), &[], which, &overview), "");
         }
     }
 
@@ -200,8 +204,8 @@ mod tests {
                 Ok(())
             }
         }
-        for format in [table(), OutputFormat::jsonl(&group())] {
-            let mut printer = Printer::new(format, Closed);
+        for writer in [table(), jsonl()] {
+            let mut printer = Printer::with(writer, Closed);
             assert_eq!(printer.window(&window(0)), ControlFlow::Break(()));
             printer.none(Windows::All, &overview(2, 0)).expect("nothing is said after that");
             assert_eq!(printer.end().map_err(|error| error.kind()), Err(io::ErrorKind::BrokenPipe));

@@ -23,24 +23,18 @@ pub fn settings(text: &str) -> Result<Settings, String> {
     while !rest.is_empty() {
         // Values are counted, not delimited: a name in a pointer may hold anything.
         let param = param(rest).ok_or_else(|| format!("they break off {} bytes before their end", rest.len()))?;
-        params.push((param.name, param.value));
-        rest = param.rest;
+        params.push(param.0);
+        rest = param.1;
     }
     Settings::from_params(params).map_err(|error| error.to_string())
 }
 
-struct Param<'a> {
-    name: &'a str,
-    value: &'a str,
-    rest: &'a str,
-}
-
-/// The first line.
-fn param(text: &str) -> Option<Param<'_>> {
+/// The name and the value of the first line, and the rest.
+fn param(text: &str) -> Option<((&str, &str), &str)> {
     let (name, rest) = text.split_once(' ')?;
     let (length, rest) = rest.split_once(' ')?;
     let (value, rest) = rest.split_at_checked(length.parse().ok()?)?;
-    Some(Param { name, value, rest: rest.strip_prefix('\n')? })
+    Some(((name, value), rest.strip_prefix('\n')?))
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ impl From<StoredBatch> for LogBatch {
 
 impl Records for StoredBatch {
     fn each(&self, buffer: &mut Vec<u8>, show: &mut dyn FnMut(LogRecord<'_>)) -> Result<(), String> {
-        let damaged = |damaged: Damaged| damaged_batch(damaged.base_offset, &damaged.what);
+        let damaged = |damaged: Damaged| damaged.to_string();
         for record in self.records(buffer).map_err(damaged)? {
             let record = record.map_err(damaged)?;
             show(LogRecord { timestamp: record.timestamp, key: record.key, value: record.value });
@@ -149,10 +149,6 @@ impl Records for StoredBatch {
     fn byte_len(&self) -> usize {
         StoredBatch::byte_len(self)
     }
-}
-
-fn damaged_batch(offset: i64, what: &str) -> String {
-    format!("the batch at offset {offset} is damaged in the broker's log: {what}")
 }
 
 fn settings(address: &str, reason: &str) -> LogError {
@@ -169,17 +165,11 @@ impl From<ReadError> for LogError {
                 Self::Retry { topic, partition, offset, reason }
             }
             ReadError::Evicted { topic, partition, offset, start } => Self::Evicted { topic, partition, offset, start },
-            ReadError::Shorter { topic, partition, offset, end, replicated } => {
-                Self::Shorter { topic, partition, offset, end, lagging: replicated }
+            ReadError::Shorter { topic, partition, offset, end, lagging } => {
+                Self::Shorter { topic, partition, offset, end, lagging }
             }
-            ReadError::Misplaced { topic, partition, expected, found } => {
-                let what = format!(
-                    "a batch was to begin at offset {expected}, but begins at {found}: the broker's log is damaged"
-                );
-                Self::Unreadable { topic, partition, offset: found, what }
-            }
-            ReadError::Damaged { topic, partition, offset, what } => {
-                Self::Unreadable { topic, partition, offset, what: damaged_batch(offset, &what) }
+            ReadError::Unreadable { topic, partition, offset, what } => {
+                Self::Unreadable { topic, partition, offset, what }
             }
             ReadError::Deleted { topic } => Self::Deleted { topic },
             ReadError::Settings { address, reason } => settings(&address, &reason),

@@ -11,7 +11,7 @@ use isotherm_model::partial::{Aggregate, Cell, CellKey, ModuleVersion, Partial, 
 use isotherm_model::rejection::RejectedHash;
 use isotherm_model::settings::Settings;
 use isotherm_model::stats::Stats;
-use isotherm_model::window::{Window, WindowSize};
+use isotherm_model::window::Window;
 
 use super::*;
 
@@ -135,24 +135,21 @@ impl Setting {
 
     async fn drive(self) -> (Result<Outcome, Error>, Vec<String>) {
         let record = Record::default();
-        let mut source = Script { events: self.events.into(), record: record.clone() };
-        let mut materializer = Materializer::new(Options {
-            window: WindowSize::default(),
-            grace: Duration::from_secs(1),
-            idle: Duration::from_secs(10),
-            until_end: self.until_end,
-            leave_open: false,
-            accept_data_loss: false,
-            dead_letters: false,
-            version: ModuleVersion::CURRENT,
-            fingerprint: Settings::default().fingerprint(),
-        });
-        let mut store = RecordingStore { record: record.clone(), fails: self.store_fails };
         let mut sink = RecordingSink { record: record.clone(), room: self.room };
-        let outcome = drive(&mut source, &mut materializer, &mut store, &mut sink, self.options, self.shutdown).await;
-        let record = record.lock().expect("no test panics while it writes").clone();
-        (outcome, record)
+        (self.drive_into(&mut sink, &record).await, records(&record))
     }
+
+    async fn drive_into(self, sink: &mut dyn Sink, record: &Record) -> Result<Outcome, Error> {
+        let mut source = Script { events: self.events.into(), record: record.clone() };
+        let mut materializer = Materializer::new(options(&Topology::default(), self.until_end));
+        let mut store = RecordingStore { record: record.clone(), fails: self.store_fails };
+        drive(&mut source, &mut materializer, &mut store, sink, self.options, self.shutdown).await
+    }
+}
+
+/// What happened so far.
+fn records(record: &Record) -> Vec<String> {
+    record.lock().expect("no test panics while it writes").clone()
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,9 +162,8 @@ async fn what_is_published_has_been_committed() {
 
 #[tokio::test]
 async fn an_interrupted_run_says_its_totals_and_closes_nothing() {
-    let shutdown = CancellationToken::new();
-    let mut setting = Setting::new(false, [partial(0, 0), partial(1, 0)]);
-    setting.shutdown = shutdown.clone();
+    let setting = Setting::new(false, [partial(0, 0), partial(1, 0)]);
+    let shutdown = setting.shutdown.clone();
     let stop = async {
         // By then the script, which never waits, has been read.
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -256,21 +252,15 @@ impl Sink for StuckSink {
 
 /// Runs into a sink that takes nothing, and stops it after so long; what happened, and how long after the stop it ended.
 async fn stop_stuck(setting: Setting, after: Duration) -> (Result<Outcome, Error>, Vec<String>, Duration) {
-    let (record, shutdown) = (Record::default(), CancellationToken::new());
-    let mut source = Script { events: setting.events.into(), record: record.clone() };
-    let options = Options { grace: Duration::from_secs(1), ..options(&Topology::default(), setting.until_end) };
-    let mut materializer = Materializer::new(options);
-    let mut store = RecordingStore { record: record.clone(), fails: false };
+    let (record, shutdown) = (Record::default(), setting.shutdown.clone());
     let mut sink = StuckSink { record: record.clone() };
     let began = Instant::now();
     let stop = async {
         tokio::time::sleep(after).await;
         shutdown.cancel();
     };
-    let run = drive(&mut source, &mut materializer, &mut store, &mut sink, setting.options, shutdown.clone());
-    let (outcome, ()) = tokio::join!(run, stop);
-    let record = record.lock().expect("no test panics while it writes").clone();
-    (outcome, record, began.elapsed() - after)
+    let (outcome, ()) = tokio::join!(setting.drive_into(&mut sink, &record), stop);
+    (outcome, records(&record), began.elapsed() - after)
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,28 +299,19 @@ async fn a_reader_that_takes_nothing_holds_up_a_run_until_it_is_stopped_and_then
 #[tokio::test(start_paused = true)]
 async fn a_server_takes_views_of_a_run_without_holding_it_up() {
     let setting = Setting::new(false, [partial(0, 0), partial(1, 0)]);
-    let views = setting.options.views.clone();
-    let (shutdown, seen) = (CancellationToken::new(), async {
+    let (views, shutdown) = (setting.options.views.clone(), setting.shutdown.clone());
+    let stop = async {
         loop {
             let view = views.next().await.expect("the run goes on");
             if view.open_windows.len() == 1 {
+                shutdown.cancel();
                 break view;
             }
         }
-    });
-    let record = Record::default();
-    let mut source = Script { events: setting.events.into(), record: record.clone() };
-    let mut materializer =
-        Materializer::new(Options { grace: Duration::from_secs(1), ..options(&Topology::default(), false) });
-    let mut store = RecordingStore { record: record.clone(), fails: false };
-    let mut sink = StuckSink { record };
-    let stop = async {
-        let view = seen.await;
-        shutdown.cancel();
-        view
     };
-    let run = drive(&mut source, &mut materializer, &mut store, &mut sink, setting.options, shutdown.clone());
-    let (outcome, view) = tokio::join!(run, stop);
+    let record = Record::default();
+    let mut sink = StuckSink { record: record.clone() };
+    let (outcome, view) = tokio::join!(setting.drive_into(&mut sink, &record), stop);
     assert!(outcome.is_ok(), "{outcome:?}");
     let open = &view.open_windows[0];
     assert_eq!((open.start, open.end, open.closes_at, open.messages, open.sensors), (0, 3_000, 4_000, 2, 1));

@@ -23,14 +23,9 @@ pub struct ProgressSink {
 }
 
 impl ProgressSink {
-    /// Draws on `screen` until everything that was there at the start has been read.
-    pub fn new(inner: Box<dyn Sink>, screen: Screen) -> Self {
-        Self { inner, screen, done: false, unit: Unit::default() }
-    }
-
-    /// The same, of a log whose offsets count this.
-    pub(crate) fn counting(self, unit: Unit) -> Self {
-        Self { unit, ..self }
+    /// Draws on `screen` until everything that was there at the start has been read, of a log whose offsets count this.
+    pub(crate) fn new(inner: Box<dyn Sink>, screen: Screen, unit: Unit) -> Self {
+        Self { inner, screen, done: false, unit }
     }
 
     /// Takes the line away before results come: both may go to the same terminal.

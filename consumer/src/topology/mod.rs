@@ -67,11 +67,8 @@ pub enum Combine {
 impl Combine {
     /// Reads `broker` or `consumer`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "broker" => Ok(Self::Broker),
-            "consumer" => Ok(Self::Consumer),
-            other => Err(format!("batches are not combined by `{other}`; write `broker` or `consumer`")),
-        }
+        <Self as clap::ValueEnum>::from_str(text, false)
+            .map_err(|_| format!("batches are not combined by `{text}`; write `broker` or `consumer`"))
     }
 }
 

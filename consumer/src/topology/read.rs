@@ -1,5 +1,6 @@
 //! From a tree to a topology: our sections, beside Fluvio's.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use isotherm_model::duration::parse_duration;
@@ -7,11 +8,10 @@ use isotherm_model::schema::{BadGroups, BadSchema, Groups, Pointer, Schema, Valu
 use isotherm_model::settings::{MaxAhead, Settings};
 use isotherm_model::window::WindowSize;
 
-use super::check::{grace, idle};
-use super::error::{Place, Problems, TopologyError};
+use super::error::{Problems, TopologyError};
 use super::section::{Section, text};
 use super::yaml::{Node, Value};
-use super::{Combine, StoreKind, Topology, fluvio, transform, yaml};
+use super::{Combine, StoreKind, Topology, check, fluvio, transform, yaml};
 
 /// Reads the text of a file called `file`.
 pub(super) fn topology(source: &str, file: &str) -> Result<Topology, TopologyError> {
@@ -116,26 +116,25 @@ fn value_range(mut section: Section<'_>, problems: &mut Problems) -> ValueRange 
 
 /// `windows`: size, grace, idle, max-ahead.
 fn windows(mut section: Section<'_>, topology: &mut Topology, problems: &mut Problems) {
-    let Settings { window, max_ahead, .. } = &mut topology.settings;
-    let mut take = |name, problems: &mut Problems, check: fn(Duration) -> Result<Duration, String>| {
-        section.take_text(name, problems, |text| parse_duration(text).map_err(|e| e.to_string()).and_then(check))
-    };
-    let size = take("size", problems, |length| {
-        WindowSize::new(length).map(WindowSize::duration).map_err(|error| error.to_string())
-    });
-    if let Some(size) = size.and_then(|(length, _): (Duration, Place)| WindowSize::new(length).ok()) {
-        *window = size;
-    }
-    if let Some((length, _)) = take("grace", problems, |length| grace(length).map_err(|error| error.to_string())) {
-        topology.grace = length;
-    }
-    if let Some((length, _)) = take("idle", problems, |length| idle(length).map_err(|error| error.to_string())) {
-        topology.idle = length;
-    }
-    if let Some((length, _)) =
-        take("max-ahead", problems, |length| MaxAhead::check(length).map_err(|error| error.to_string()))
-    {
-        *max_ahead = length;
-    }
+    let Topology { settings: Settings { window, max_ahead, .. }, grace, idle, .. } = topology;
+    *window = length(&mut section, "size", problems, WindowSize::new).unwrap_or(*window);
+    *grace = length(&mut section, "grace", problems, check::grace).unwrap_or(*grace);
+    *idle = length(&mut section, "idle", problems, check::idle).unwrap_or(*idle);
+    *max_ahead = length(&mut section, "max-ahead", problems, MaxAhead::check).unwrap_or(*max_ahead);
     section.finish(problems);
+}
+
+/// Takes a length of time.
+fn length<T, E: Display>(
+    section: &mut Section<'_>,
+    name: &'static str,
+    problems: &mut Problems,
+    check: fn(Duration) -> Result<T, E>,
+) -> Option<T> {
+    let length = section.take_text(name, problems, |text| {
+        parse_duration(text)
+            .map_err(|error| error.to_string())
+            .and_then(|length| check(length).map_err(|error| error.to_string()))
+    });
+    length.map(|(length, _)| length)
 }

@@ -42,7 +42,7 @@ pub fn text(topology: &Topology) -> String {
 fn source(topology: &Topology) -> String {
     match topology.files {
         Some(_) => topology.topic.clone(),
-        None => format!("topic `{}`, {}", topology.topic, partitions(topology)),
+        None => format!("topic `{}`, {}", topology.topic, partitions(topology.partitions)),
     }
 }
 
@@ -50,7 +50,7 @@ fn source(topology: &Topology) -> String {
 pub fn mermaid(topology: &Topology) -> String {
     let Topology { topic, module, settings, grace, idle, store, .. } = topology;
     let label = |lines: &[String]| lines.iter().map(|line| escaped(line)).collect::<Vec<_>>().join("<br/>");
-    let source = label(&[format!("topic {topic}"), partitions(topology)]);
+    let source = label(&[format!("topic {topic}"), partitions(topology.partitions)]);
     let module = match topology.combine {
         Combine::Broker => module.clone(),
         Combine::Consumer => "the consumer".to_owned(),
@@ -81,11 +81,9 @@ fn combined_by(Topology { combine, module, .. }: &Topology) -> String {
     }
 }
 
-fn partitions(topology: &Topology) -> String {
-    match topology.partitions {
-        1 => "1 partition".to_owned(),
-        count => format!("{count} partitions"),
-    }
+/// A number of partitions in words.
+pub(crate) fn partitions(count: u32) -> String {
+    if count == 1 { "1 partition".to_owned() } else { format!("{count} partitions") }
 }
 
 fn groups(groups: &Groups) -> String {

@@ -26,11 +26,7 @@ impl<'a> Section<'a> {
                 let left = entries.iter().collect();
                 Some(Self { prefix, place: node.place, left, known: Vec::new() })
             }
-            Value::Section(_) => {
-                problems.add(node.place, format!("{name} is empty; give it a setting, or leave it out"));
-                None
-            }
-            Value::Text { text, plain: true } if text.is_empty() => {
+            Value::Section(_) | Value::Text { plain: true, .. } if node.value.is_empty() => {
                 problems.add(node.place, format!("{name} is empty; give it a setting, or leave it out"));
                 None
             }

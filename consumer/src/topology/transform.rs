@@ -7,17 +7,17 @@ use super::error::{Place, Problems};
 use super::section::{Section, text};
 use super::yaml::{Entry, Node, Value};
 
-/// Our name for each of the module's parameters.
-const SETTINGS: [(&str, &str); 9] = [
-    ("sensor", "reading.sensor"),
-    ("group", "reading.group"),
-    ("time", "reading.time"),
-    ("value", "reading.value"),
-    ("groups", "reading.groups"),
-    ("min", "reading.range.min"),
-    ("max", "reading.range.max"),
-    ("window", "windows.size"),
-    ("max-ahead", "windows.max-ahead"),
+/// Our name for each of the module's parameters, in the order of [`Params::SETTINGS`].
+const PATHS: [&str; Params::SETTINGS.len()] = [
+    "reading.sensor",
+    "reading.group",
+    "reading.time",
+    "reading.value",
+    "reading.groups",
+    "reading.range.min",
+    "reading.range.max",
+    "windows.size",
+    "windows.max-ahead",
 ];
 
 /// Reads `transforms`; answers the module's name.
@@ -96,11 +96,10 @@ fn compare(with: Option<&Entry>, transform: Place, settings: &Settings, problems
     if !sound {
         return;
     }
-    for ((name, ours), (_, theirs)) in settings.to_params().into_iter().zip(theirs.to_params()) {
+    for (((name, ours), (_, theirs)), path) in settings.to_params().into_iter().zip(theirs.to_params()).zip(PATHS) {
         if ours == theirs {
             continue;
         }
-        let path = SETTINGS.iter().find(|(param, _)| *param == name).map_or(name.as_str(), |(_, path)| path);
         let line = format!("{name}: {}", quoted(&name, &ours));
         match place_of(&name) {
             Some(its_place) => problems.add(

@@ -2,13 +2,11 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use isotherm_engine::audit::{Stored, WindowSet};
 use isotherm_engine::results::WindowResult;
 use isotherm_engine::state::SensorEntry;
 use isotherm_model::time;
-use isotherm_model::time::Millis;
 use isotherm_model::window::Window;
 use isotherm_store::{Identity, Snapshot, StoreReader, Windows};
 use tokio::sync::mpsc;
@@ -46,24 +44,18 @@ fn send(
     let identity = reader.identity().clone();
     let snapshot = reader.snapshot()?;
     let stored = stored(&identity, &snapshot)?;
-    if sender.blocking_send(Ok(StoreItem::Run(Box::new((identity, stored))))).is_err() {
-        return Ok(());
+    // Once nobody receives any longer, whatever else is sent is lost, and nothing more is read.
+    let send = |item| match sender.blocking_send(Ok(item)) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    };
+    if send(StoreItem::Run(Box::new((identity, stored)))).is_continue() {
+        snapshot.windows(Windows::AllAsClosed, |window| send(StoreItem::Window(window)))?;
     }
-    let mut listening = true;
-    snapshot.windows(Windows::AllAsClosed, |window| {
-        listening = sender.blocking_send(Ok(StoreItem::Window(window))).is_ok();
-        if listening { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    if !listening || sender.blocking_send(Ok(StoreItem::Windows)).is_err() {
-        return Ok(());
+    if send(StoreItem::Windows).is_continue() {
+        snapshot.sensors(|sensors| send(StoreItem::Sensors(sensors)))?;
     }
-    snapshot.sensors(|sensors| {
-        listening = sender.blocking_send(Ok(StoreItem::Sensors(sensors))).is_ok();
-        if listening { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    if listening {
-        let _ = sender.blocking_send(Ok(StoreItem::End));
-    }
+    let _ = send(StoreItem::End);
     Ok(())
 }
 
@@ -84,12 +76,6 @@ fn stored(identity: &Identity, snapshot: &Snapshot<'_>) -> Result<Stored, isothe
         groups: snapshot.groups()?,
         dropped: snapshot.overview().dropped,
         windows,
-        age: age(&identity.created),
+        age: time::parse(identity.created.as_bytes()).map(|created| isotherm_store::now().saturating_sub(created)),
     })
-}
-
-/// How long ago this was, by the clock.
-fn age(created: &str) -> Option<Millis> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    Some(Millis::try_from(now.as_millis()).ok()?.saturating_sub(time::parse(created.as_bytes())?))
 }

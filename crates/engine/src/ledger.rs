@@ -138,7 +138,7 @@ pub enum RangeKey {
 pub struct RangeState {
     /// Of which partition.
     pub partition: PartitionId,
-    /// Its place in the partition's list of its kind (late or rejected), from 0 without holes.
+    /// Its place in the partition's list of its kind (late or rejected), from 0 without gaps.
     pub place: u32,
     /// What, where and how many.
     pub range: KeyedRange<RangeKey>,

@@ -75,7 +75,7 @@ impl StoredBatch {
 
 /// A batch that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}")]
+#[error("the batch at offset {base_offset} is damaged in the broker's log: {what}")]
 pub struct Damaged {
     /// Its first offset.
     pub base_offset: i64,

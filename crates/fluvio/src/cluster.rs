@@ -174,14 +174,6 @@ impl Cluster {
         Ok(topics.into_iter().find(|topic| topic.name == name).map(|topic| topic.spec))
     }
 
-    /// Creates a topic.
-    ///
-    /// # Errors
-    /// The controller did not answer, or refuses.
-    pub async fn create_topic(&self, name: &str, spec: TopicSpec) -> Result<(), ClusterError> {
-        self.create(name, spec).await
-    }
-
     /// A module as it was uploaded (compressed); `None` if there is none of that name.
     ///
     /// # Errors
@@ -190,14 +182,6 @@ impl Cluster {
         let modules = self.list::<SmartModuleSpec>(vec![name.to_owned()], false).await?;
         let found = modules.into_iter().find(|module| module.name == name);
         Ok(found.map(|module| module.spec.wasm.payload.to_vec()))
-    }
-
-    /// Uploads a module, in place of one that is there.
-    ///
-    /// # Errors
-    /// The controller did not answer, or refuses.
-    pub async fn create_module(&self, name: &str, spec: SmartModuleSpec) -> Result<(), ClusterError> {
-        self.create(name, spec).await
     }
 
     /// The partitions of a topic that the controller knows.
@@ -274,7 +258,11 @@ impl Cluster {
         list.map(ListResponse::inner).ok_or_else(|| ClusterError::Unreachable("a list of something else".to_owned()))
     }
 
-    async fn create<S>(&self, name: &str, spec: S) -> Result<(), ClusterError>
+    /// Creates a topic, or uploads a module in place of one that is there.
+    ///
+    /// # Errors
+    /// The controller did not answer, or refuses.
+    pub async fn create<S>(&self, name: &str, spec: S) -> Result<(), ClusterError>
     where
         S: CreatableAdminSpec + Sync + Send,
     {

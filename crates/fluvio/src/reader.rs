@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::backoff::Backoff;
-use crate::batch::{self, Damaged, StoredBatch, Whole};
+use crate::batch::{self, StoredBatch, Whole};
 use crate::cluster::Cluster;
 use crate::connection::{ConnectError, Connection, ConnectionError, FetchStream, LogBounds, TIMEOUT};
 
@@ -25,12 +25,6 @@ pub struct ReadOptions {
     pub response_bytes: usize,
     /// How often in a row, with pauses from 0.2 s to 3.2 s, something is tried before the reader gives it up.
     pub tries: u32,
-}
-
-impl Default for ReadOptions {
-    fn default() -> Self {
-        Self { response_bytes: 2 << 20, tries: 6 }
-    }
 }
 
 /// Why a partition cannot be read without a module. Each caller says it in words of its own.
@@ -48,19 +42,10 @@ pub enum ReadError {
         offset: i64,
         end: i64,
         /// Whether a leader that is new may not know the whole of what was committed yet.
-        replicated: bool,
+        lagging: bool,
     },
-    /// Offsets are missing between two batches, or stand in both.
-    Misplaced {
-        topic: String,
-        partition: PartitionId,
-        /// Where the batch before ends.
-        expected: i64,
-        /// Where the next begins.
-        found: i64,
-    },
-    /// A batch that cannot be read.
-    Damaged { topic: String, partition: PartitionId, offset: i64, what: String },
+    /// A batch that cannot be read, or does not begin where the one before ends.
+    Unreadable { topic: String, partition: PartitionId, offset: i64, what: String },
     /// The topic is gone.
     Deleted { topic: String },
     /// The client's own settings cannot be used.
@@ -224,13 +209,16 @@ impl BatchReader {
     }
 
     fn give(&mut self, batch: Batch<RawRecords>) -> Result<StoredBatch, ReadError> {
-        let (topic, partition, expected) = (self.topic.clone(), self.partition, self.position);
+        let expected = self.position;
         let (found, next) = (batch.base_offset, batch::next_offset(&batch));
         let fits = found == expected || (self.inside && found < expected && expected < next);
         if !fits {
-            return Err(ReadError::Misplaced { topic, partition, expected, found });
+            let what = format!(
+                "a batch was to begin at offset {expected}, but begins at {found}: the broker's log is damaged"
+            );
+            return Err(self.unreadable(found, what));
         }
-        let batch = StoredBatch::new(batch).map_err(|damaged| self.damaged(damaged))?;
+        let batch = StoredBatch::new(batch).map_err(|damaged| self.unreadable(found, damaged.to_string()))?;
         (self.position, self.inside) = (next, false);
         Ok(batch)
     }
@@ -263,7 +251,8 @@ impl BatchReader {
         };
         let stream = response.session;
         self.bounds.end = self.bounds.end.max(response.end);
-        let Whole { batches, cut } = batch::whole(response.batches).map_err(|damaged| self.damaged(damaged))?;
+        let Whole { batches, cut } = batch::whole(response.batches)
+            .map_err(|damaged| self.unreadable(damaged.base_offset, damaged.to_string()))?;
         if follows && batches.is_empty() && cut.is_none() {
             return Ok(());
         }
@@ -322,7 +311,7 @@ impl BatchReader {
             None
         };
         self.bounds = bounds;
-        let replicated = connection.is_replicated();
+        let lagging = connection.is_replicated();
         let (offset, LogBounds { start, end }) = (self.fetched, bounds);
         if start > offset {
             return Err(ReadError::Evicted { topic, partition, offset, start }.into());
@@ -335,7 +324,7 @@ impl BatchReader {
             // A new leader may not know the whole of what was committed yet.
             _ => {
                 let offset = if self.until == FOLLOW { offset } else { offset.max(self.until) };
-                Err(Failure { error: ReadError::Shorter { topic, partition, offset, end, replicated }, passes: true })
+                Err(Failure { error: ReadError::Shorter { topic, partition, offset, end, lagging }, passes: true })
             }
         }
     }
@@ -371,7 +360,7 @@ impl BatchReader {
         Failure { error: ReadError::Unavailable { topic, partition, offset, reason }, passes: true }
     }
 
-    fn damaged(&self, Damaged { base_offset, what }: Damaged) -> ReadError {
-        ReadError::Damaged { topic: self.topic.clone(), partition: self.partition, offset: base_offset, what }
+    fn unreadable(&self, offset: i64, what: String) -> ReadError {
+        ReadError::Unreadable { topic: self.topic.clone(), partition: self.partition, offset, what }
     }
 }

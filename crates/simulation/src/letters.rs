@@ -54,16 +54,16 @@ impl Faults {
         if self.calm {
             return TopicFault::Nothing;
         }
-        if self.away > 0 && matches!(point, Point::Look | Point::Tail | Point::Put) {
+        if self.away > 0 && matches!(point, Point::Partitions | Point::ReadBack | Point::Append) {
             self.away -= 1;
             return TopicFault::Fails;
         }
         let (stops, fails) = match point {
-            Point::Look => (20, 20),
-            Point::Tail | Point::Fetch => (50, 20),
-            Point::Put => (100, 40),
+            Point::Partitions => (20, 20),
+            Point::ReadBack | Point::Fetch => (50, 20),
+            Point::Append => (100, 40),
             Point::Stored => (200, 60),
-            Point::Settle | Point::Settled => (0, 15),
+            Point::MarkDone | Point::MarkedDone => (0, 15),
         };
         match self.random.below(1_000) {
             draw if draw < stops => TopicFault::Stops,
@@ -102,8 +102,8 @@ impl Pending for FaultyOutbox {
         Ok(dead)
     }
 
-    fn settle(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
-        if self.model.fault(Point::Settle) != TopicFault::Nothing {
+    fn mark_done(&mut self, last: u64, lost: &[LostBatch]) -> Result<(), isotherm_store::Error> {
+        if self.model.fault(Point::MarkDone) != TopicFault::Nothing {
             let busy = isotherm_store::Error::Busy {
                 path: "run.db".into(),
                 operation: isotherm_store::Operation::Outbox,
@@ -112,7 +112,7 @@ impl Pending for FaultyOutbox {
             let draw = self.faults.get().random.in_thousand(500);
             return Err(if draw { busy } else { isotherm_store::Error::from("the disk reported an error") });
         }
-        self.outbox.settle(last, lost)?;
+        self.outbox.mark_done(last, lost)?;
         let mut faults = self.faults.get();
         assert!(faults.taken.contains_key(&last), "batch {last} is marked done, and was not taken");
         let left = faults.taken.split_off(&(last + 1));
@@ -121,7 +121,7 @@ impl Pending for FaultyOutbox {
             assert!(before.is_none(), "marked done twice: {batch:?}");
         }
         drop(faults);
-        match self.model.fault(Point::Settled) {
+        match self.model.fault(Point::MarkedDone) {
             TopicFault::Nothing => Ok(()),
             _ => Err(isotherm_store::Error::from("the disk reported an error after everything was written")),
         }
@@ -183,7 +183,7 @@ impl Letters {
         let (taken, delivered) = (BTreeMap::new(), BTreeMap::new());
         let faults = Shared(Arc::new(Mutex::new(Faults { random, calm: false, away: 0, taken, delivered })));
         let drawn = faults.clone();
-        model.fates = Box::new(move |point| drawn.get().draw(point));
+        model.faults = Box::new(move |point| drawn.get().draw(point));
         Self { model: Handle::new(model), faults, bounds, settings: settings.clone(), goes_back }
     }
 
@@ -247,18 +247,19 @@ impl Letters {
         if faults.random.in_thousand(20) {
             faults.away = 1 + faults.random.below(6) as u32;
         }
-        if faults.random.in_thousand(10) && model.lanes.len() < 6 {
-            model.lanes.push(Vec::new());
+        if faults.random.in_thousand(10) && model.partitions.len() < 6 {
+            model.partitions.push(Vec::new());
         }
         if faults.random.in_thousand(200) {
             let keys = ["", "x", r#"{"id":7}"#, r#"{"id":"another/0/1"}"#, r#"{"id":"simulation/0"}"#];
-            let (key, lane) = (faults.random.pick(&keys), faults.random.below(model.lanes.len()));
-            let before =
-                model.lanes[lane].iter().map(|item| if let Item::Others(records, _) = item { *records } else { 0 });
+            let (key, partition) = (faults.random.pick(&keys), faults.random.below(model.partitions.len()));
+            let before = model.partitions[partition]
+                .iter()
+                .map(|item| if let Item::Others(records, _) = item { *records } else { 0 });
             // Behind more records of others, a letter may be sent twice. After a backup, letters since then count as well.
             let most = if self.goes_back { OTHERS - 10_000 } else { OTHERS };
             let records = faults.random.pick(&[1, 30, 1_000, 50_000, 100_000]).min(most - before.sum::<u64>());
-            model.lanes[lane].push(Item::Others(records, key.into()));
+            model.partitions[partition].push(Item::Others(records, key.into()));
         }
     }
 

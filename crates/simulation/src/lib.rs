@@ -48,7 +48,7 @@ mod world;
 
 /// The model of the dead letters' log and topic, shared with the unit tests of their worker. It names these modules as they do.
 #[allow(dead_code, reason = "the worker's own tests use all of it")]
-#[path = "../../../consumer/src/delivery/model.rs"]
+#[path = "../../../consumer/src/delivery/tests/model.rs"]
 mod model;
 use isotherm_consumer::delivery::{letter, seam};
 

@@ -18,6 +18,14 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// What was done with a file; `None` if it is not there.
+pub(super) fn there<T>(done: io::Result<T>) -> io::Result<Option<T>> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
+    }
+}
+
 /// A write-ahead log that is no longer than its own header holds nothing.
 const EMPTY_LOG: u64 = 32;
 
@@ -25,10 +33,8 @@ const EMPTY_LOG: u64 = 32;
 pub(super) fn canonicalize(path: &Path) -> Result<PathBuf, Error> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let failed = Error::io(&absolute, Operation::Open);
-    match fs::canonicalize(&absolute) {
-        Ok(path) => return Ok(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+    if let Some(path) = there(fs::canonicalize(&absolute)).map_err(failed)? {
+        return Ok(path);
     }
     if let Ok(to) = fs::read_link(&absolute) {
         return Err(Error::Dangling { path: absolute, to });
@@ -59,11 +65,7 @@ impl FileId {
 
     /// Of the file at `path`; `None` if there is none.
     pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
-        match fs::metadata(path) {
-            Ok(file) => Ok(Some(Self::of(&file))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(there(fs::metadata(path))?.map(|file| Self::of(&file)))
     }
 }
 
@@ -105,10 +107,9 @@ pub(super) fn has_log(path: &Path) -> bool {
 pub(super) fn without_database(path: &Path) -> Result<(), Error> {
     let log = beside(path, "-wal");
     let mut magic = Vec::new();
-    match fs::File::open(&log).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, 4), &mut magic)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(Error::Io { path: log, operation: Operation::Open, source }),
-        Ok(_) => {}
+    let read = fs::File::open(&log).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, 4), &mut magic));
+    if there(read).map_err(Error::io(&log, Operation::Open))?.is_none() {
+        return Ok(());
     }
     // With either order of bytes; one that was never written is empty.
     if !matches!(*magic, [] | [0x37, 0x7f, 0x06, 0x82 | 0x83]) {
@@ -123,10 +124,7 @@ pub(super) fn without_database(path: &Path) -> Result<(), Error> {
 
 /// Removes a file; one that is not there is no error.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
+    there(fs::remove_file(path)).map(drop)
 }
 
 /// Removes the files that SQLite makes beside a database.

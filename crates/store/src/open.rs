@@ -80,10 +80,9 @@ fn exists(path: &Path) -> Result<bool, Error> {
 
 /// An error if the store has several names: its log and its lock are beside one of them only.
 fn single(path: &Path) -> Result<(), Error> {
-    match files::links(path) {
-        Ok(links @ 2..) => Err(Error::Linked { path: path.to_owned(), links }),
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, Operation::Open)(source)),
-        Ok(_) | Err(_) => Ok(()),
+    match files::there(files::links(path)).map_err(Error::io(path, Operation::Open))? {
+        Some(links @ 2..) => Err(Error::Linked { path: path.to_owned(), links }),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -3,9 +3,7 @@
 //! - [`simulation`]: what simulated readings are: golden bytes, and the laws of walk, draw, disorder and faults
 //! - [`running`]: a whole run into memory: counts, replays, interruption, failing inputs and sinks
 //! - [`program`]: the binary: its options, output, signals and exit codes
-//! - [`stopping`]: the binary, asked to stop while its output is not read, or its controller does not answer
 
 mod program;
 mod running;
 mod simulation;
-mod stopping;

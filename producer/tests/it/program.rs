@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 
 /// The program, with no Fluvio profile of the user's and no log settings.
-pub(crate) fn program(arguments: &[&str]) -> Command {
+fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isotherm-producer"));
     command.args(arguments).env("FLV_PROFILE_PATH", "/nowhere/fluvio/config").env_remove("RUST_LOG");
     command
@@ -20,13 +20,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Runs with input and output piped.
-pub(crate) fn spawn(arguments: &[&str]) -> Child {
+fn spawn(arguments: &[&str]) -> Child {
     program(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Sends a signal.
 #[track_caller]
-pub(crate) fn signal(name: &str, process: u32) {
+fn signal(name: &str, process: u32) {
     let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap();
     assert!(sent.success());
 }

@@ -15,10 +15,10 @@ fn a_store_that_goes_back_doubles_nothing_that_the_tail_shows() {
             let mut outbox = world.outbox.0.lock().unwrap();
             let then = sizes.len() - settled_since;
             outbox.dead = dead[then..].to_vec();
-            outbox.settled.truncate(then);
+            outbox.done.truncate(then);
         }
         world.copy();
-        world.expect(&sizes, &format!("{settled_since} batches are settled once more"));
+        world.expect(&sizes, &format!("{settled_since} batches are marked done once more"));
         assert_eq!(world.outcome, Outcome::default(), "nothing was sent or lost");
     }
 }
@@ -36,7 +36,7 @@ fn what_was_late_before_the_store_went_back_is_not_taken_for_what_is_late_now() 
     let envelope = Envelope::new("sensors", "run");
     for letter in [of(0, Some(1_795_341_600_000)), of(2, None)] {
         let letter = OutgoingRecord { key: envelope.key(&letter).into_bytes(), value: letter.value };
-        world.model.get().lanes[0].push(Item::Letter { letter, old: false });
+        world.model.get().partitions[0].push(Item::Letter { letter, old: false });
     }
     world.model.get().starts = BTreeMap::from([(0, 1_000)]);
     world.copy();

@@ -6,7 +6,7 @@ use super::*;
 fn the_tail_is_not_read_again_where_nothing_was_sent() {
     let mut world = World::new(&[3, 3], SMALL);
     let mut left = 4;
-    world.model.get().fates = std::boxed::Box::new(move |point| {
+    world.model.get().faults = Box::new(move |point| {
         let fails = point == Point::Fetch && left > 0;
         left -= i32::from(fails);
         if fails { TopicFault::Fails } else { TopicFault::Nothing }

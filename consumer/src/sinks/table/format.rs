@@ -48,6 +48,18 @@ pub(crate) fn time_range(start: Millis, end: Millis) -> String {
     format!("{start} – {end} UTC")
 }
 
+/// How wide each column of these rows is.
+pub(crate) fn widths<'a>(rows: impl IntoIterator<Item = &'a [String]>) -> Vec<usize> {
+    let mut widths = Vec::new();
+    for row in rows {
+        widths.resize(row.len().max(widths.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = console::measure_text_width(cell).max(*width);
+        }
+    }
+    widths
+}
+
 /// Text from outside, safe for a terminal, on one line of at most `max` columns.
 pub(crate) fn foreign(text: &str, max: usize) -> String {
     fit(&printable(text), max)

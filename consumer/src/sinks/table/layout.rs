@@ -3,7 +3,11 @@
 //! Fifty-one states do not fit a terminal of 24 lines, so the rows are put in as many blocks side by side as the width allows.
 //! Styles are tried from roomy to dense: the first one in which everything fits is taken, else the one that shows the most rows.
 
-use console::measure_text_width;
+use std::iter;
+
+use console::{Alignment, measure_text_width};
+
+use super::format;
 
 /// Between two columns.
 const GAP: &str = "  ";
@@ -68,13 +72,7 @@ pub(super) fn lay_out(styles: &[Grid], width: usize, height: Option<usize>) -> V
 }
 
 fn widths(grid: &Grid) -> Vec<usize> {
-    let mut widths: Vec<usize> = grid.header.iter().map(|name| measure_text_width(name)).collect();
-    for row in &grid.rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(measure_text_width(cell));
-        }
-    }
-    widths
+    format::widths(iter::once(&grid.header).chain(&grid.rows).map(Vec::as_slice))
 }
 
 fn gap(grid: &Grid) -> &'static str {
@@ -121,19 +119,11 @@ fn draw(grid: &Grid, plan: &Plan) -> Vec<Line> {
 
 /// One row of one block, padded to the block's width.
 fn row(grid: &Grid, widths: &[usize], cells: &[String]) -> String {
-    let mut text = String::new();
-    for (index, (width, cell)) in widths.iter().zip(cells).enumerate() {
-        let padding = " ".repeat(width.saturating_sub(measure_text_width(cell)));
-        if index == 0 {
-            text.push_str(cell);
-            text.push_str(&padding);
-        } else {
-            text.push_str(gap(grid));
-            text.push_str(&padding);
-            text.push_str(cell);
-        }
-    }
-    text
+    let cells = widths.iter().zip(cells).enumerate().map(|(index, (width, cell))| {
+        let side = if index == 0 { Alignment::Left } else { Alignment::Right };
+        console::pad_str(cell, *width, side, None)
+    });
+    cells.collect::<Vec<_>>().join(gap(grid))
 }
 
 #[cfg(test)]

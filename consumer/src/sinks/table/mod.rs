@@ -38,24 +38,12 @@ pub struct Table<W> {
 }
 
 impl<W: Write + Send> Table<W> {
-    /// A table on `out`; live, if that is a `screen`. `group` names what groups are. Only screens have colours.
-    pub fn new(group: &str, out: W, screen: Option<Screen>, colour: bool) -> Self {
+    /// A table on `out`; live, if that is a `screen`. `group` names what groups are, `unit` what the log's offsets count. Only
+    /// screens have colours.
+    pub(crate) fn new(group: &str, out: W, screen: Option<Screen>, colour: bool, unit: Unit) -> Self {
         let paint = Paint { on: colour && screen.is_some() };
-        Self {
-            group: group.to_owned(),
-            out,
-            screen,
-            paint,
-            before: BTreeMap::new(),
-            shown: None,
-            windows: 0,
-            unit: Unit::default(),
-        }
-    }
-
-    /// The same, of a log whose offsets count this.
-    pub(crate) fn counting(self, unit: Unit) -> Self {
-        Self { unit, ..self }
+        let (group, before) = (group.to_owned(), BTreeMap::new());
+        Self { group, out, screen, paint, before, shown: None, windows: 0, unit }
     }
 
     /// The live picture: the newest window and the status below it.

@@ -99,28 +99,16 @@ fn picture(width: usize, height: Option<usize>) -> Vec<String> {
 }
 
 #[test]
-fn a_window_at_80_columns_and_40_lines() {
-    check("window-80x40.txt", &picture(80, Some(40)));
-}
-
-#[test]
-fn a_window_at_80_columns_and_24_lines() {
-    check("window-80x24.txt", &picture(80, Some(24)));
-}
-
-#[test]
-fn a_window_at_120_columns_and_40_lines() {
-    check("window-120x40.txt", &picture(120, Some(40)));
-}
-
-#[test]
-fn a_window_at_200_columns_and_30_lines() {
-    check("window-200x30.txt", &picture(200, Some(30)));
-}
-
-#[test]
-fn a_window_where_output_is_piped() {
-    check("window-piped.txt", &picture(PLAIN_WIDTH, None));
+fn a_window_in_spaces_of_many_sizes() {
+    for (name, width, height) in [
+        ("window-80x40.txt", 80, Some(40)),
+        ("window-80x24.txt", 80, Some(24)),
+        ("window-120x40.txt", 120, Some(40)),
+        ("window-200x30.txt", 200, Some(30)),
+        ("window-piped.txt", PLAIN_WIDTH, None),
+    ] {
+        check(name, &picture(width, height));
+    }
 }
 
 #[test]
@@ -189,28 +177,19 @@ fn the_status_says_how_reading_goes() {
         rate: 0.0,
         now: std::time::Duration::from_secs(1),
     };
-    let plain = Paint { on: false };
-    assert_eq!(
-        render::status(&snapshot, render::Unit::Records, 0, plain),
-        "waiting for readings … 5 partitions, caught up"
-    );
     let live = Snapshot { rate: 1_000.4, behind: 1_200, partitions: 1, attached: 1, ..snapshot };
-    assert_eq!(
-        render::status(&live, render::Unit::Records, 3, plain),
-        "waiting for the next window … 1 partition, 1,200 records behind, 1,000/s"
-    );
     let lost = Snapshot { attached: 3, ..snapshot };
-    assert_eq!(render::status(&lost, render::Unit::Records, 3, plain), "connecting … 3 of 5 partitions connected");
     let behind = Snapshot { caught_up: false, read: 1_200_000, of: 2_000_000, rate: 400_000.0, ..snapshot };
-    assert_eq!(
-        render::status(&behind, render::Unit::Records, 3, plain),
-        "catching up ████████████░░░░░░░░  60 %  1,200,000 of 2,000,000 records, 400,000/s, 2 s left"
-    );
     let restoring = Snapshot { restoring: Some((1_200, 5_000)), ..behind };
-    assert_eq!(
-        render::status(&restoring, render::Unit::Records, 3, plain),
-        "restoring open windows: 1,200 of 5,000 records, 400,000/s"
-    );
+    for (snapshot, windows, said) in [
+        (snapshot, 0, "waiting for readings … 5 partitions, caught up"),
+        (live, 3, "waiting for the next window … 1 partition, 1,200 records behind, 1,000/s"),
+        (lost, 3, "connecting … 3 of 5 partitions connected"),
+        (behind, 3, "catching up ████████████░░░░░░░░  60 %  1,200,000 of 2,000,000 records, 400,000/s, 2 s left"),
+        (restoring, 3, "restoring open windows: 1,200 of 5,000 records, 400,000/s"),
+    ] {
+        assert_eq!(render::status(&snapshot, render::Unit::Records, windows, Paint { on: false }), said);
+    }
     // What is known has been read, but of one partition nothing is known.
     let unknown = Snapshot { read: 2_000_000, unknown: 1, ..behind };
     assert_eq!(
@@ -222,7 +201,7 @@ fn the_status_says_how_reading_goes() {
 #[tokio::test]
 async fn where_output_is_piped_every_window_is_printed_once_and_then_the_totals() {
     let mut out = Vec::new();
-    let mut table = Table::new("state", &mut out, None, true);
+    let mut table = Table::new("state", &mut out, None, true, Unit::Records);
     let totals = run_totals();
     table.publish(&[window(groups(1)), window(groups(2))], Some(&totals)).await.expect("written");
     table.finish(&totals).await.expect("written");

@@ -73,7 +73,7 @@ impl Reader {
             ErrorCode::OffsetEvicted { offset, next_available } => {
                 let position = self.position.unwrap_or(*offset);
                 // Some brokers do not say where the log begins.
-                Err(self.evicted(position, (*next_available).max(position.saturating_add(1))))
+                Err(self.progress().evicted(position, (*next_available).max(position.saturating_add(1))))
             }
             // It is our module that says so, of whatever version: it does not pass.
             ErrorCode::SmartModuleRuntimeError(error) if error.hint.starts_with(DAMAGED) => {
@@ -117,10 +117,6 @@ impl Reader {
         let (module, topic) = (self.context.module.clone(), self.context.source.topic.clone());
         let position = self.position.unwrap_or_default();
         ModuleError::Fails { module, topic, partition: self.partition, position, reason }.into()
-    }
-
-    pub(super) fn evicted(&self, position: i64, start: i64) -> SourceError {
-        self.progress().evicted(position, start)
     }
 
     pub(super) fn not_a_partial(&self, error: &codec::DecodeError) -> SourceError {

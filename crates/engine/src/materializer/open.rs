@@ -264,7 +264,15 @@ impl OpenWindows {
             }
             let Some((window, open)) = self.windows.pop_first() else { break };
             self.bytes = self.bytes.saturating_sub(open.bytes());
-            let result = self.result(window, &open.tally, closing.by, names, positions);
+            let result = WindowResult {
+                start: self.size.start(window),
+                end: self.size.end(window),
+                closed_by: closing.by,
+                messages: open.tally.messages(),
+                sensors: open.tally.sensors(),
+                groups: open.tally.results(names),
+                positions: positions.to_vec(),
+            };
             rows += result.rows();
             windows.push(result);
             self.closed_beyond.insert(self.size.start(window));
@@ -278,25 +286,6 @@ impl OpenWindows {
             self.closed_beyond = self.closed_beyond.split_off(&first);
         }
         Ok(Closed { windows, more })
-    }
-
-    fn result(
-        &self,
-        window: Window,
-        tally: &Tally,
-        closed_by: ClosedBy,
-        names: &Names,
-        positions: &[(PartitionId, i64)],
-    ) -> WindowResult {
-        WindowResult {
-            start: self.size.start(window),
-            end: self.size.end(window),
-            closed_by,
-            messages: tally.messages(),
-            sensors: tally.sensors(),
-            groups: tally.results(names),
-            positions: positions.to_vec(),
-        }
     }
 }
 

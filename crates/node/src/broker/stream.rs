@@ -6,6 +6,7 @@
 //! drops what is cut off.)
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -125,7 +126,9 @@ impl Stream {
         loop {
             let (read_to, sent);
             (chain, read_to, sent) = self.send_next(chain, next).await?;
-            next = if sent { self.next_acknowledged().await? } else { self.next_stored(read_to).await? };
+            // After an answer the client says how far it has read. Without one the log goes on, or the client goes back.
+            let (acknowledged, read) = if sent { (0..i64::MAX, i64::MAX) } else { (0..read_to, read_to) };
+            next = self.next(acknowledged, read).await?;
         }
     }
 
@@ -207,46 +210,25 @@ impl Stream {
         self.sender.send(reply).await.map_err(|_| StreamEnd::Gone)
     }
 
-    /// Waits until the client has acknowledged how far it has read.
-    async fn next_acknowledged(&mut self) -> Result<i64, StreamEnd> {
-        loop {
-            tokio::select! {
-                () = self.stop.cancelled() => return Err(StreamEnd::Gone),
-                changed = self.acknowledged.changed() => {
-                    changed.map_err(|_| StreamEnd::Gone)?;
-                    let offset = *self.acknowledged.borrow_and_update();
-                    if offset > NOTHING_ACKNOWLEDGED {
-                        return Ok(offset);
-                    }
-                }
-                tip = self.tip.wait_for(|tip| tip.deleted) => return Err(gone_or_deleted(tip.is_ok())),
-            }
-        }
-    }
-
-    /// Waits until the log goes on behind `read`, or the client goes back.
-    async fn next_stored(&mut self, read: i64) -> Result<i64, StreamEnd> {
+    /// Waits until the client acknowledges an offset in `acknowledged`, or the log goes on behind `read`, which is then next.
+    async fn next(&mut self, acknowledged: Range<i64>, read: i64) -> Result<i64, StreamEnd> {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return Err(StreamEnd::Gone),
                 tip = self.tip.wait_for(|tip| tip.deleted || tip.end > read) => {
                     let tip = *tip.map_err(|_| StreamEnd::Gone)?;
-                    return if tip.deleted { Err(gone_or_deleted(true)) } else { Ok(read) };
+                    return if tip.deleted { Err(ErrorCode::TopicDeleted.into()) } else { Ok(read) };
                 }
                 changed = self.acknowledged.changed() => {
                     changed.map_err(|_| StreamEnd::Gone)?;
                     let offset = *self.acknowledged.borrow_and_update();
-                    if (0..read).contains(&offset) {
+                    if acknowledged.contains(&offset) {
                         return Ok(offset);
                     }
                 }
             }
         }
     }
-}
-
-fn gone_or_deleted(deleted: bool) -> StreamEnd {
-    if deleted { StreamEnd::Error(ErrorCode::TopicDeleted) } else { StreamEnd::Gone }
 }
 
 fn error_response(topic: String, partition_index: u32, stream_id: u32, error_code: ErrorCode) -> Response {

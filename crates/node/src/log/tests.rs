@@ -173,49 +173,63 @@ proptest! {
     }
 }
 
-fn three_batches(folder: &Path) -> (Vec<Bytes>, Vec<u8>) {
+/// Three batches, and the bytes of a log of them.
+fn three_batches() -> (Vec<Bytes>, Vec<u8>) {
+    let folder = TempDir::new().unwrap();
     let batches: Vec<_> = (0..3).map(|seed| batch(seed, seed + 2, 20, Compression::None)).collect();
-    let log = open(folder);
+    let log = open(folder.path());
     for batch in &batches {
         log.append(std::slice::from_ref(batch)).unwrap();
     }
-    drop(log);
-    (batches, std::fs::read(first_file(folder)).unwrap())
+    (batches, stored(folder.path()))
+}
+
+/// A folder whose first file holds these bytes.
+fn with_file(bytes: impl AsRef<[u8]>) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(first_file(folder.path()), bytes).unwrap();
+    folder
+}
+
+fn stored(folder: &Path) -> Vec<u8> {
+    std::fs::read(first_file(folder)).unwrap()
+}
+
+/// Appends batches of two records.
+fn append(log: &PartitionLog, seeds: std::ops::Range<usize>) {
+    for seed in seeds {
+        log.append(&[batch(seed, 2, 10, Compression::None)]).unwrap();
+    }
 }
 
 #[test]
 fn cut_anywhere_in_the_last_batch_the_others_stay_and_offsets_go_on() {
-    let source = TempDir::new().unwrap();
-    let (batches, bytes) = three_batches(source.path());
+    let (batches, bytes) = three_batches();
     let whole = bytes.len();
     let before = whole - 8 - batches[2].len();
     for length in before..whole {
-        let folder = TempDir::new().unwrap();
-        std::fs::write(first_file(folder.path()), &bytes[..length]).unwrap();
+        let folder = with_file(&bytes[..length]);
         let log = open(folder.path());
         assert_eq!(log.tip().end, 5, "cut to {length} of {whole}");
         let appended = log.append(&batches[2..]).unwrap();
         assert_eq!((appended.start, appended.end), (5, 9));
         drop(log);
-        assert_eq!(std::fs::read(first_file(folder.path())).unwrap(), bytes);
+        assert_eq!(stored(folder.path()), bytes);
     }
 }
 
 #[test]
 fn cut_in_the_header_the_log_is_empty() {
-    let source = TempDir::new().unwrap();
-    let (_, bytes) = three_batches(source.path());
+    let (_, bytes) = three_batches();
     for length in 0..16 {
-        let folder = TempDir::new().unwrap();
-        std::fs::write(first_file(folder.path()), &bytes[..length]).unwrap();
+        let folder = with_file(&bytes[..length]);
         assert_eq!(open(folder.path()).tip().end, 0);
     }
 }
 
 #[test]
 fn a_changed_byte_before_the_last_batch_is_damage_and_in_it_a_torn_tail() {
-    let source = TempDir::new().unwrap();
-    let (batches, bytes) = three_batches(source.path());
+    let (batches, bytes) = three_batches();
     let last = bytes.len() - 8 - batches[2].len();
     for at in 0..bytes.len() {
         let folder = TempDir::new().unwrap();
@@ -235,7 +249,7 @@ fn a_changed_byte_before_the_last_batch_is_damage_and_in_it_a_torn_tail() {
                     _ => (24 + batches[0].len(), 2),
                 };
                 assert_eq!((position, offset), (place as u64, first), "byte {at}");
-                assert_eq!(std::fs::read(first_file(folder.path())).unwrap(), changed);
+                assert_eq!(stored(folder.path()), changed);
             }
             Err(error) => panic!("byte {at}: {error}"),
         }
@@ -244,13 +258,11 @@ fn a_changed_byte_before_the_last_batch_is_damage_and_in_it_a_torn_tail() {
 
 #[test]
 fn zeros_and_noise_behind_the_last_batch_are_cut() {
-    let source = TempDir::new().unwrap();
-    let (_, bytes) = three_batches(source.path());
+    let (_, bytes) = three_batches();
     for noise in [vec![0; 5_000], vec![0xff; 3], (0..200_000u32).map(|n| (n * 31) as u8).collect()] {
-        let folder = TempDir::new().unwrap();
-        std::fs::write(first_file(folder.path()), [&bytes[..], &noise].concat()).unwrap();
+        let folder = with_file([&bytes[..], &noise].concat());
         assert_eq!(open(folder.path()).tip().end, 9);
-        assert_eq!(std::fs::read(first_file(folder.path())).unwrap(), bytes);
+        assert_eq!(stored(folder.path()), bytes);
     }
 }
 
@@ -277,9 +289,7 @@ fn any_number_of_segments_needs_one_open_file() {
     let folder = TempDir::new().unwrap();
     let options = LogOptions { segment_bytes: 1, ..OPTIONS };
     let log = open_with(folder.path(), options).unwrap();
-    for seed in 0..50 {
-        log.append(&[batch(seed, 2, 10, Compression::None)]).unwrap();
-    }
+    append(&log, 0..50);
     for log in [log, open_with(folder.path(), options).unwrap()] {
         for from in 0..100 {
             assert!(!log.read(from, 1).unwrap().data.is_empty(), "offset {from}");
@@ -295,8 +305,8 @@ fn any_number_of_segments_needs_one_open_file() {
 
 #[test]
 fn damage_that_comes_later_is_found_by_the_read() {
-    let folder = TempDir::new().unwrap();
-    let (batches, mut bytes) = three_batches(folder.path());
+    let (batches, mut bytes) = three_batches();
+    let folder = with_file(&bytes);
     let log = open(folder.path());
     let at = 24 + batches[0].len() + 40;
     bytes[at] ^= 1;
@@ -322,7 +332,7 @@ fn a_missing_segment_is_damage() {
 fn the_stored_bytes_are_these() {
     let folder = TempDir::new().unwrap();
     open(folder.path()).append(&[batch(7, 1, 0, Compression::None)]).unwrap();
-    let bytes = std::fs::read(first_file(folder.path())).unwrap();
+    let bytes = stored(folder.path());
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let golden = include_str!("golden.hex").split_whitespace().collect::<String>();
     assert_eq!(hex, golden, "the format of segments changed: raise its version and write a migration");
@@ -333,7 +343,7 @@ fn the_stored_bytes_are_these() {
 fn a_deleted_log_takes_nothing_that_could_reach_its_successor() {
     let folder = TempDir::new().unwrap();
     let log = open_with(folder.path(), LogOptions { segment_bytes: 1, ..OPTIONS }).unwrap();
-    log.append(&[batch(1, 2, 10, Compression::None)]).unwrap();
+    append(&log, 1..2);
     log.mark_deleted();
     // A topic of the same name has the folder now; the next batch would begin a segment in it.
     std::fs::remove_file(first_file(folder.path())).unwrap();
@@ -397,9 +407,7 @@ fn refused_for_good(log: &PartitionLog, batches: &[Bytes]) {
 fn a_closed_segment_that_was_unlinked_is_noticed() {
     let folder = TempDir::new().unwrap();
     let log = open_with(folder.path(), LogOptions { segment_bytes: 1, ..OPTIONS }).unwrap();
-    for seed in 0..3 {
-        log.append(&[batch(seed, 2, 10, Compression::None)]).unwrap();
-    }
+    append(&log, 0..3);
     std::fs::remove_file(first_file(folder.path())).unwrap();
     assert!(
         matches!(log.clean(SystemTime::now()), Err(LogError::Lost { path, .. }) if path == first_file(folder.path()))

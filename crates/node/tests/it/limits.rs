@@ -112,10 +112,7 @@ async fn many_partitions_need_no_setting_of_the_shell() {
     let folder = TempDir::new().unwrap();
     let mut child = command(folder.path(), "ulimit -Sn 64; ").spawn().unwrap();
     let address = address(&mut child).await;
-    let client = within(Fluvio::connect_with_config(&FluvioClusterConfig::new(address))).await.unwrap();
-    create_topic(&client, "wide", 100).await;
-    child.start_kill().unwrap();
-    within(child.wait()).await.unwrap();
+    create_topic(&connect(address).await, "wide", 100).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,8 +151,6 @@ async fn connections_that_it_has_no_descriptor_for_wait_and_nothing_is_lost() {
     assert_eq!(found, sent);
     let topics = within(admin(&other).await.all::<TopicSpec>()).await.unwrap();
     assert_eq!(topics.len(), 1);
-    child.start_kill().unwrap();
-    within(child.wait()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,8 +179,6 @@ async fn a_module_that_there_is_no_memory_for_is_not_called_bad() {
     let error = error_of(&client, &through(vec![ad_hoc(ONE_PER_BATCH)], "log", Offset::beginning())).await;
     assert!(error.contains("the node has no memory for the SmartModule"), "{error}");
     assert_eq!(consume(&client, &from("log", 0, Offset::beginning()), 3).await, seen(0..3));
-    child.start_kill().unwrap();
-    within(child.wait()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -250,7 +250,7 @@ enum Happened {
     Attached(i64, i64),
     Detached,
     Partial(i64, i64),
-    Hole(i64),
+    OffsetGap(i64),
 }
 
 impl std::convert::From<Event> for Happened {
@@ -259,13 +259,13 @@ impl std::convert::From<Event> for Happened {
             Event::Attached { partition: 3, position, end: Some(end) } => Self::Attached(position, end),
             Event::Detached { partition: 3 } => Self::Detached,
             Event::Partial { partition: 3, partial, .. } => Self::Partial(partial.source.first, partial.source.next),
-            Event::OffsetGap { partition: 3, next } => Self::Hole(next),
+            Event::OffsetGap { partition: 3, next } => Self::OffsetGap(next),
             event => panic!("{event:?}"),
         }
     }
 }
 
-use Happened::{Attached, Detached, Hole};
+use Happened::{Attached, Detached, OffsetGap};
 
 fn made(first: i64, count: i64) -> Partial {
     combine(&Settings::default(), first, None, (0..count).map(|_| Record { timestamp: None, value: b"no reading" }))
@@ -448,7 +448,7 @@ async fn what_waits_to_be_taken_takes_room() {
 async fn a_hole_between_two_batches_is_passed_without_reading_again() {
     let stored = vec![stored(0, 4, 10), stored(10, 2, 12)];
     let mut rig = Rig::new(BEGINNING, Script { stored, ..script((0, 12), [answers(&[(0, 4), (10, 2)])]) });
-    rig.expect(&[Attached(0, 12), Happened::Partial(0, 4), Hole(10), Happened::Partial(10, 12)]).await;
+    rig.expect(&[Attached(0, 12), Happened::Partial(0, 4), OffsetGap(10), Happened::Partial(10, 12)]).await;
     assert!(rig.within(Duration::from_secs(60)).await.is_none());
     assert_eq!(rig.did(), [Did::Stream(0, 2 << 20), Did::Acknowledge(12)]);
 }
@@ -457,7 +457,7 @@ async fn a_hole_between_two_batches_is_passed_without_reading_again() {
 async fn a_hole_at_the_end_of_the_log_is_passed_soon() {
     let mut rig =
         Rig::new(BEGINNING, Script { stored: vec![stored(0, 4, 10)], ..script((0, 10), [answers(&[(0, 4)])]) });
-    rig.expect(&[Attached(0, 10), Happened::Partial(0, 4), Hole(10)]).await;
+    rig.expect(&[Attached(0, 10), Happened::Partial(0, 4), OffsetGap(10)]).await;
     assert!(rig.began.elapsed() < Duration::from_secs(5), "{:?}", rig.began.elapsed());
     assert!(rig.within(Duration::from_secs(3_600)).await.is_none());
     assert_eq!(rig.did(), [Did::Stream(0, 2 << 20), Did::Acknowledge(4), Did::Acknowledge(10)]);
@@ -476,7 +476,7 @@ async fn a_batch_that_comes_again_because_of_its_hole_is_dropped() {
         if again {
             rig.expect(&[Detached, Attached(4, 12)]).await;
         }
-        rig.expect(&[Hole(10), Happened::Partial(10, 12)]).await;
+        rig.expect(&[OffsetGap(10), Happened::Partial(10, 12)]).await;
         assert!(rig.within(Duration::from_secs(60)).await.is_none());
     }
 }

@@ -115,14 +115,19 @@ fn refusals_end_unless_partials_come_in_between() {
     }
 }
 
-#[test]
-fn an_unknown_module_is_waited_for_but_not_forever() {
-    let mut policy = Policy::new();
+/// How long this failure is waited for until it ends the run, though connections hold meanwhile.
+fn waited(policy: &mut Policy, kind: FailureKind) -> Duration {
     let mut waited = Duration::ZERO;
-    while let Retry::After(pause) = policy.after(FailureKind::ModuleUnknown, 0.0) {
+    while let Retry::After(pause) = policy.after(kind, 0.0) {
         waited += pause;
         policy.detached(STEADY);
     }
+    waited
+}
+
+#[test]
+fn an_unknown_module_is_waited_for_but_not_forever() {
+    let waited = waited(&mut Policy::new(), FailureKind::ModuleUnknown);
     assert!(waited >= MODULE_GRACE && waited < MODULE_GRACE * 2, "{waited:?}");
 }
 
@@ -148,11 +153,7 @@ fn a_module_that_was_replaced_is_waited_for_anew_after_each_partial_but_not_fore
 fn a_leader_that_lags_is_waited_for_but_not_forever() {
     let mut policy = Policy::new();
     for _failover in 0..2 {
-        let mut waited = Duration::ZERO;
-        while let Retry::After(pause) = policy.after(FailureKind::Lagging, 0.0) {
-            waited += pause;
-            policy.detached(STEADY);
-        }
+        let waited = waited(&mut policy, FailureKind::Lagging);
         assert!(waited >= LAG_GRACE && waited <= LAG_GRACE + SHORT_PAUSE, "{waited:?}");
         policy.reached();
     }

@@ -81,11 +81,17 @@ pub(super) struct Run {
 impl Run {
     /// A run of one topic with `partitions` partitions, listed, none attached.
     pub(super) fn new(options: Options, partitions: u32) -> Self {
-        let mut run = Self { materializer: Materializer::new(options), now: Duration::ZERO };
+        let mut run = Self::found(Materializer::new(options), partitions);
+        run.event(Event::Listed);
+        run
+    }
+
+    /// A run that has found partitions, and not heard that these are all.
+    pub(super) fn found(materializer: Materializer, partitions: u32) -> Self {
+        let mut run = Self { materializer, now: Duration::ZERO };
         for partition in 0..partitions {
             assert_eq!(run.event(Event::Found { partition }), []);
         }
-        run.event(Event::Listed);
         run
     }
 

@@ -1,5 +1,6 @@
 //! Offset gaps: batches that end further on than their records.
 
+use super::resume::resumed;
 use super::*;
 use crate::commit::ResumeState;
 use crate::state::{LastBatch, PartitionState};
@@ -24,9 +25,7 @@ fn restored(restore_from: i64, last: i64, merged: i64, end: i64) -> Run {
     let partition =
         PartitionState { start: 0, position: merged, restore_from, watermark: Some(5_000), bounded_from: None, last };
     let saved = ResumeState { partitions: [(0, partition)].into(), ..ResumeState::default() };
-    let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
-    run.event(Event::Found { partition: 0 });
-    run.event(Event::Listed);
+    let mut run = resumed(options(), saved);
     run.attach(0, partition.resume(), end);
     run
 }

@@ -57,15 +57,10 @@ pub(super) fn read(
     loop {
         let mut left = stops.next();
         let last = left.is_none();
-        let mut run = Run {
-            materializer: Materializer::resume(Options { leave_open: !last, ..options.clone() }, saved.clone()),
-            now: Duration::ZERO,
-        };
+        let options = Options { leave_open: !last, ..options.clone() };
+        let mut run = Run::found(Materializer::resume(options, saved.clone()), log.partitions.len() as u32);
         let ends = log.partitions.iter().map(|batches| batches.last().map_or(0, |batch| batch.next));
         let ends: Vec<i64> = ends.collect();
-        for (partition, _) in (0..).zip(&ends) {
-            run.event(Event::Found { partition });
-        }
         let mut effects = run.event(Event::Listed);
         let mut at = vec![0; ends.len()];
         for (partition, end) in (0..).zip(&ends) {
@@ -146,10 +141,7 @@ fn committed(options: &Options, times: &[Millis]) -> ResumeState {
 
 pub(super) fn resumed(options: Options, saved: ResumeState) -> Run {
     let partitions = saved.partitions.len().max(1) as u32;
-    let mut run = Run { materializer: Materializer::resume(options, saved), now: Duration::ZERO };
-    for partition in 0..partitions {
-        run.event(Event::Found { partition });
-    }
+    let mut run = Run::found(Materializer::resume(options, saved), partitions);
     run.event(Event::Listed);
     run
 }
@@ -185,10 +177,7 @@ fn nothing_closes_while_any_partition_is_read_again() {
     run.reading(1, 10_001);
     let saved = apply(&ResumeState::default(), &run.materializer, &[]);
     assert_eq!(saved.topic.watermark, Some(0));
-    let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
-    run.event(Event::Found { partition: 0 });
-    run.event(Event::Found { partition: 1 });
-    run.event(Event::Listed);
+    let mut run = resumed(options(), saved);
     run.attach(0, 0, 2);
     run.attach(1, 0, 3);
     run.event(again(0, 0, 0));
@@ -206,37 +195,32 @@ fn another_log_is_known_by_its_last_batch() {
     // The same offsets in other batches.
     let mut run = resumed(options(), saved.clone());
     run.attach(0, 0, 2);
-    let both = Event::Partial { partition: 0, partial: Box::new(partial(0, &[at(0), at(1)], &[])), digest: 0 };
-    assert_eq!(run.try_event(both), Err(Fault::OtherLog { partition: 0, offset: 0 }));
+    let both = || Event::Partial { partition: 0, partial: Box::new(partial(0, &[at(0), at(1)], &[])), digest: 0 };
+    assert_eq!(run.try_event(both()), Err(Fault::OtherLog { partition: 0, offset: 0 }));
     // No batch begins where one was read last.
     let mut moved = saved.clone();
     moved.partitions.get_mut(&0).expect("a partition").restore_from = 1;
     let mut run = resumed(options(), moved);
     run.attach(0, 1, 2);
-    let both = Event::Partial { partition: 0, partial: Box::new(partial(0, &[at(0), at(1)], &[])), digest: 0 };
-    assert_eq!(run.try_event(both), Err(Fault::OtherLog { partition: 0, offset: 1 }));
+    assert_eq!(run.try_event(both()), Err(Fault::OtherLog { partition: 0, offset: 1 }));
     // It has become shorter, or has lost a partition.
     let mut run = resumed(options(), saved.clone());
     let shorter = run.try_event(Event::Attached { partition: 0, position: 0, end: Some(1) });
     assert_eq!(shorter, Err(Fault::EndsBefore { partition: 0, position: 2, end: 1 }));
-    let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
+    let mut run = Run::found(Materializer::resume(options(), saved), 0);
     assert_eq!(run.try_event(Event::Listed), Err(Fault::Vanished { partition: 0 }));
     // Also one that it has not come to yet.
     let mut three = saved_of(3);
-    let mut run = Run { materializer: Materializer::resume(options(), three.clone()), now: Duration::ZERO };
-    (0..2).for_each(|partition| drop(run.event(Event::Found { partition })));
+    let mut run = Run::found(Materializer::resume(options(), three.clone()), 2);
     assert_eq!(run.try_event(Event::Listed), Err(Fault::Vanished { partition: 2 }));
     three.topic.start.partitions = Some(2);
-    let mut run = Run { materializer: Materializer::resume(options(), three), now: Duration::ZERO };
-    (0..2).for_each(|partition| drop(run.event(Event::Found { partition })));
+    let mut run = Run::found(Materializer::resume(options(), three), 2);
     assert_eq!(run.try_event(Event::Listed), Ok(Vec::new()));
 }
 
 /// What is stored of a run over `partitions` partitions that has attached the first one.
 fn saved_of(partitions: u32) -> ResumeState {
-    let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
-    (0..partitions).for_each(|partition| drop(run.event(Event::Found { partition })));
-    run.event(Event::Listed);
+    let mut run = Run::new(options(), partitions);
     run.attach(0, 0, 1);
     let saved = apply(&ResumeState::default(), &run.materializer, &[]);
     assert_eq!(saved.topic.start.partitions, Some(partitions));
@@ -329,10 +313,7 @@ fn whatever_is_stored_of_a_partition_nothing_closes_before_it_is_attached() {
         // As after data loss: nothing is read again.
         (state.restore_from, state.last) = (state.position, None);
     }
-    let mut run = Run { materializer: Materializer::resume(options(), saved), now: Duration::ZERO };
-    run.event(Event::Found { partition: 0 });
-    run.event(Event::Found { partition: 1 });
-    run.event(Event::Listed);
+    let mut run = resumed(options(), saved);
     run.attach(0, 1, 2);
     assert_eq!(run.reading(0, 50_000), [], "partition 1 is not attached");
     assert_eq!(run.materializer.view().watermark, Some(10_000));

@@ -72,7 +72,7 @@ fn partitions_that_come_later_are_left_alone() {
 
 #[test]
 fn empty_partitions_end_at_once_and_not_before_the_list_is_complete() {
-    let mut run = Run { materializer: Materializer::new(until_end()), now: Duration::ZERO };
+    let mut run = Run::found(Materializer::new(until_end()), 0);
     run.event(Event::Found { partition: 0 });
     assert_eq!(run.attach(0, 0, 0), [Effect::Pause { partition: 0 }]);
     run.event(Event::Found { partition: 1 });

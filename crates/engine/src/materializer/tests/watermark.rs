@@ -18,8 +18,7 @@ fn a_window_closes_when_the_watermark_reaches_its_end_plus_grace() {
 
 #[test]
 fn nothing_closes_before_all_partitions_are_listed() {
-    let mut run = Run { materializer: Materializer::new(options()), now: Duration::ZERO };
-    run.event(Event::Found { partition: 0 });
+    let mut run = Run::found(Materializer::new(options()), 1);
     run.attach(0, 0, 100);
     run.reading(0, 0);
     assert_eq!(run.reading(0, 60_000), []);

@@ -7,9 +7,7 @@ use super::*;
 /// A log of three segments of two records each.
 fn three_segments(folder: &Path, retention: Retention) -> PartitionLog {
     let log = open_with(folder, LogOptions { segment_bytes: 1, retention, ..OPTIONS }).unwrap();
-    for seed in 0..3 {
-        log.append(&[batch(seed, 2, 10, Compression::None)]).unwrap();
-    }
+    append(&log, 0..3);
     assert_eq!(segments(folder), [0, 2, 4]);
     log
 }
@@ -30,7 +28,7 @@ fn old_segments_go_and_the_one_that_takes_entries_stays() {
     // A clock that was set back makes nothing old.
     assert_eq!(log.clean(SystemTime::now() - Duration::from_secs(86_400)).unwrap(), 0);
     age_all(folder.path(), Duration::from_secs(61));
-    log.append(&[batch(9, 2, 10, Compression::None)]).unwrap();
+    append(&log, 9..10);
     age_all(folder.path(), Duration::from_secs(61));
     assert_eq!(log.clean(SystemTime::now()).unwrap(), 6);
     assert_eq!(segments(folder.path()), [6]);

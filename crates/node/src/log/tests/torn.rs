@@ -17,22 +17,19 @@ fn carrying(value: &[u8]) -> Bytes {
 
 #[test]
 fn a_value_that_looks_like_entries_makes_no_damage_of_a_torn_tail() {
-    let source = TempDir::new().unwrap();
-    let (_, bytes) = three_batches(source.path());
+    let (_, bytes) = three_batches();
     let fake = written(&carrying(b"so it seems"), 1 << 40);
     let value = fake.repeat(1_000);
     let torn = written(&carrying(&value), 9);
     for cut in [10, 64, 65, 66, fake.len() * 3, torn.len() / 2, torn.len() - 1] {
-        let folder = TempDir::new().unwrap();
-        std::fs::write(first_file(folder.path()), [&bytes, &torn[..cut]].concat()).unwrap();
+        let folder = with_file([&bytes, &torn[..cut]].concat());
         assert_eq!(open(folder.path()).tip().end, 9, "cut at {cut}");
-        assert_eq!(std::fs::read(first_file(folder.path())).unwrap(), bytes, "cut at {cut}");
+        assert_eq!(stored(folder.path()), bytes, "cut at {cut}");
     }
     // Nor where the disk has lost a part of it; and what stands behind it is still found.
     let mut holed = torn.clone();
     holed[100..200].fill(0);
-    let folder = TempDir::new().unwrap();
-    std::fs::write(first_file(folder.path()), [&bytes[..], &holed].concat()).unwrap();
+    let folder = with_file([&bytes[..], &holed].concat());
     assert_eq!(open(folder.path()).tip().end, 9);
     let next = written(&carrying(b"acknowledged"), 10);
     std::fs::write(first_file(folder.path()), [&bytes[..], &holed, &next].concat()).unwrap();
@@ -42,8 +39,7 @@ fn a_value_that_looks_like_entries_makes_no_damage_of_a_torn_tail() {
 
 #[test]
 fn what_looks_like_the_heads_of_large_entries_costs_little() {
-    let source = TempDir::new().unwrap();
-    let (_, bytes) = three_batches(source.path());
+    let (_, bytes) = three_batches();
     // Each claims all that stands behind it, up to 8 MB: read one by one these would be half a terabyte.
     let (count, size) = (128 * 1024, 65);
     let mut head = written(&carrying(b""), 1 << 40);
@@ -54,14 +50,14 @@ fn what_looks_like_the_heads_of_large_entries_costs_little() {
     let value = head.repeat(count * 2);
     let torn = written(&carrying(&value), 9);
     let cut = torn.len() - 1;
-    std::fs::write(first_file(source.path()), [&bytes, &torn[..cut]].concat()).unwrap();
-    assert_eq!(open(source.path()).tip().end, 9);
+    let folder = with_file([&bytes, &torn[..cut]].concat());
+    assert_eq!(open(folder.path()).tip().end, 9);
     // Where not even its own head was written every byte is looked at, and not for ever; nothing is cut then.
     let unwritten = [&bytes[..], &[0; 4096], &torn[4096..cut]].concat();
-    std::fs::write(first_file(source.path()), &unwritten).unwrap();
-    let opened = open_with(source.path(), OPTIONS);
+    std::fs::write(first_file(folder.path()), &unwritten).unwrap();
+    let opened = open_with(folder.path(), OPTIONS);
     assert!(matches!(opened, Err(LogError::Damaged { offset: 9, .. })), "{opened:?}");
-    assert!(std::fs::read(first_file(source.path())).unwrap() == unwritten, "nothing was changed");
+    assert!(stored(folder.path()) == unwritten, "nothing was changed");
 }
 
 #[test]
@@ -69,13 +65,13 @@ fn an_append_of_which_the_disk_has_only_parts_is_a_torn_tail() {
     let folder = TempDir::new().unwrap();
     let log = open(folder.path());
     log.append(&[batch(0, 5, 20, Compression::None)]).unwrap();
-    let before = std::fs::read(first_file(folder.path())).unwrap();
+    let before = stored(folder.path());
     let batches: Vec<_> = (1..5).map(|seed| batch(seed, seed, 2_000, Compression::None)).collect();
     log.append(&batches).unwrap();
-    let whole = std::fs::read(first_file(folder.path())).unwrap();
+    let whole = stored(folder.path());
     log.append(&[batch(9, 1, 20, Compression::None)]).unwrap();
     drop(log);
-    let with_next = std::fs::read(first_file(folder.path())).unwrap();
+    let with_next = stored(folder.path());
     // Any 512 bytes that the disk never got.
     for at in (before.len()..whole.len()).step_by(512) {
         let lost = at..(at + 512).min(whole.len());

@@ -21,19 +21,19 @@ use super::seam::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Point {
     /// The topic of dead letters is looked up.
-    Look,
+    Partitions,
     /// The tail of one of its partitions is read.
-    Tail,
+    ReadBack,
     /// A batch is fetched from the log.
     Fetch,
     /// A batch of letters is sent, and nothing of it is stored yet.
-    Put,
+    Append,
     /// It is stored, and not acknowledged.
     Stored,
-    /// Batches are to be settled.
-    Settle,
-    /// They are settled, and nobody knows it yet.
-    Settled,
+    /// Batches are to be marked done.
+    MarkDone,
+    /// They are marked done, and nobody knows it yet.
+    MarkedDone,
 }
 
 /// The fault that happens there.
@@ -64,7 +64,7 @@ pub(crate) struct Model {
     /// Where the log's partitions begin.
     pub(crate) starts: BTreeMap<PartitionId, i64>,
     /// The partitions of the topic of dead letters.
-    pub(crate) lanes: Vec<Vec<Item>>,
+    pub(crate) partitions: Vec<Vec<Item>>,
     /// The bytes of keys and values that its broker takes at once.
     pub(crate) most: usize,
     /// Whether the worker that uses this has lost its store to another one.
@@ -74,27 +74,27 @@ pub(crate) struct Model {
     /// How many records each reading of a tail asked for.
     pub(crate) tails: Vec<u64>,
     /// Who meets which fault.
-    pub(crate) fates: Box<dyn FnMut(Point) -> TopicFault + Send>,
+    pub(crate) faults: Box<dyn FnMut(Point) -> TopicFault + Send>,
 }
 
 impl Model {
-    /// A topic of `lanes` partitions, an empty log, and no harm.
-    pub(crate) fn new(lanes: usize) -> Self {
+    /// A topic of `partitions` partitions, an empty log, and no harm.
+    pub(crate) fn new(partitions: usize) -> Self {
         Self {
             batches: BTreeMap::new(),
             starts: BTreeMap::new(),
-            lanes: vec![Vec::new(); lanes],
+            partitions: vec![Vec::new(); partitions],
             most: usize::MAX,
             old: false,
             fetched: 0,
             tails: Vec::new(),
-            fates: Box::new(|_| TopicFault::Nothing),
+            faults: Box::new(|_| TopicFault::Nothing),
         }
     }
 
     /// The letters that stand in the topic.
     pub(crate) fn letters(&self) -> impl Iterator<Item = (&OutgoingRecord, bool)> {
-        self.lanes.iter().flatten().filter_map(|item| match item {
+        self.partitions.iter().flatten().filter_map(|item| match item {
             Item::Letter { letter, old } => Some((letter, *old)),
             Item::Others(..) => None,
         })
@@ -116,7 +116,7 @@ impl Handle {
 
     /// Draws a fault.
     pub(crate) fn fault(&self, point: Point) -> TopicFault {
-        (self.get().fates)(point)
+        (self.get().faults)(point)
     }
 
     /// False if what is done here fails.
@@ -160,8 +160,8 @@ impl BatchFetcher for Handle {
 #[async_trait]
 impl Target for Handle {
     async fn partitions(&mut self) -> Result<u32, TargetError> {
-        match self.pass(Point::Look).await {
-            true => Ok(self.get().lanes.len() as u32),
+        match self.pass(Point::Partitions).await {
+            true => Ok(self.get().partitions.len() as u32),
             false => Err(TargetError::Unsure("the topic is away".to_owned())),
         }
     }
@@ -172,13 +172,13 @@ impl Target for Handle {
         records: u64,
         show: &mut ShowKey<'_>,
     ) -> Result<(), TargetError> {
-        if !self.pass(Point::Tail).await {
+        if !self.pass(Point::ReadBack).await {
             return Err(TargetError::Unsure("the tail cannot be read".to_owned()));
         }
         let mut model = self.get();
         model.tails.push(records);
         let mut left = records;
-        for item in model.lanes[partition as usize].iter().rev() {
+        for item in model.partitions[partition as usize].iter().rev() {
             if left == 0 {
                 break;
             }
@@ -193,7 +193,7 @@ impl Target for Handle {
     }
 
     async fn append(&mut self, partition: PartitionId, letters: &[OutgoingRecord]) -> Result<Appended, TargetError> {
-        if !self.pass(Point::Put).await {
+        if !self.pass(Point::Append).await {
             return Err(TargetError::Unsure("the connection breaks".to_owned()));
         }
         {
@@ -203,7 +203,7 @@ impl Target for Handle {
             }
             let old = model.old;
             let items = letters.iter().map(|letter| Item::Letter { letter: letter.clone(), old });
-            model.lanes[partition as usize].extend(items);
+            model.partitions[partition as usize].extend(items);
         }
         match self.pass(Point::Stored).await {
             true => Ok(Appended::Acknowledged),
