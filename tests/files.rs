@@ -165,6 +165,8 @@ fn what_cannot_be_a_source_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let wide: Vec<u8> = clean().encode_utf16().flat_map(u16::to_le_bytes).collect();
     let good = write(folder.path(), "good.jsonl", clean());
+    let link = text(&folder.path().join("link.jsonl"));
+    fs::hard_link(&good, &link).expect("it can be linked");
     let db = text(&folder.path().join("a.db"));
     for (code, says, args) in [
         (1, "UTF-16", vec!["--source", &write(folder.path(), "wide", wide)]),
@@ -174,6 +176,7 @@ fn what_cannot_be_a_source_says_why() {
         (1, "no `]`", vec!["--source", &write(folder.path(), "cut.json", b"[{},\n{}")]),
         (2, "write fluvio://10.0.0.5:9003", vec!["--source", "10.0.0.5:9003"]),
         (2, "named twice", vec!["--source", &good, "--source", &good]),
+        (2, "named twice", vec!["--source", &good, "--source", &link]),
         (2, "cannot be read together", vec!["--source", &good, "--source", "fluvio://127.0.0.1:9003"]),
         (2, "--cluster", vec!["--source", &good, "--cluster", "127.0.0.1:9003"]),
         (2, "--until-end", vec!["--source", "-", "--follow", "--until-end"]),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::util::program::{Ended, Running, command, consumer};
+use crate::util::program::{ATTACHED, Ended, Running, command, consumer};
 use crate::util::{count, json, last_totals, lines, text, wait_until};
 
 /// A file that is followed, and a store.
@@ -81,7 +81,7 @@ impl Followed {
     }
 
     fn follow(&self) -> Running {
-        self.start(&["--follow"])
+        self.start(&["--follow", "-v", "--log-format", "json"])
     }
 
     /// Waits until the store says that all windows but the last are closed.
@@ -156,7 +156,8 @@ fn what_was_rotated_while_nobody_read_is_read_later() {
         file.rotate();
     }
     file.write(3, "\n");
-    let run = file.follow();
+    let mut run = file.follow();
+    run.wait_for_event(ATTACHED);
     file.wait();
     let ended = run.interrupt().code(130);
     file.expect_all(&ended);
@@ -183,6 +184,75 @@ fn a_rotated_file_that_is_gone_is_data_loss() {
     // What is gone cannot be verified, and nothing is said to differ.
     let verify = consumer(["verify", "--store", &file.store(), "--format", "json"]);
     assert_ne!(json(&verify.stdout)["result"], "different", "{}", verify.stdout);
+}
+
+/// The names say the order, whatever the times say: late writes, and compression that keeps no times.
+#[test]
+fn names_say_the_order_of_what_was_rotated() {
+    let mut file = Followed::new();
+    let run = file.follow();
+    file.write(30, "\n");
+    file.wait();
+    run.interrupt().code(130);
+    file.rotate();
+    file.write(10, "\n");
+    file.rotate();
+    // The oldest is changed last.
+    for number in [1, 2] {
+        file.compress(number);
+        let packed = PathBuf::from(text(&file.rotated(number)) + ".gz");
+        let now = std::time::SystemTime::now();
+        OpenOptions::new().append(true).open(packed).and_then(|file| file.set_modified(now)).expect("it can be set");
+    }
+    file.write(10, "\n");
+    let mut run = file.follow();
+    run.wait_for_event(ATTACHED);
+    file.wait();
+    let ended = run.interrupt().code(130);
+    file.expect_all(&ended);
+}
+
+/// Files whose names are near are no rotated ones, and a copy is no new file.
+#[test]
+fn neighbours_and_copies_are_not_read() {
+    let mut file = Followed::new();
+    let near = ["readings2.jsonl", "readings.2.jsonl", "readings.jsonl2", "readings.jsonl.bak"];
+    file.write(9, "\n");
+    for name in near {
+        fs::copy(file.path(), file.folder.path().join(name)).expect("it can be copied");
+    }
+    // What was rotated before the first run is not read, whatever becomes of it.
+    file.rotate();
+    file.written = 0;
+    file.write(30, "\n");
+    let mut run = file.follow();
+    run.wait_for_event(ATTACHED);
+    file.wait();
+    file.compress(1);
+    let copy = file.folder.path().join("copy");
+    fs::copy(file.path(), &copy).expect("it can be copied");
+    fs::rename(copy, file.path()).expect("it can be renamed");
+    file.write(30, "\n");
+    file.wait();
+    fs::copy(file.path(), file.rotated(7)).expect("it can be copied");
+    file.rotate();
+    file.write(30, "\n");
+    file.wait();
+    let ended = run.interrupt().code(130);
+    file.expect_all(&ended);
+}
+
+#[test]
+fn a_followed_file_that_is_written_over_is_data_loss() {
+    let mut file = Followed::new();
+    let run = file.follow();
+    file.write(30, "\n");
+    file.wait();
+    // Longer, and other bytes: its length does not show it.
+    let other = fs::read_to_string(file.path()).expect("it is there").replace("\"AK\"", "\"CA\"");
+    fs::write(file.path(), other.repeat(2)).expect("it can be written");
+    let refused = run.wait().code(1);
+    assert!(refused.stderr.contains("it was cut, or is another file"), "{}", refused.stderr);
 }
 
 #[test]
@@ -260,7 +330,8 @@ fn kills_lose_nothing_and_double_nothing() {
         seen += run.seen();
         run.kill();
     }
-    let run = file.follow();
+    let mut run = file.follow();
+    run.wait_for_event(ATTACHED);
     file.wait();
     let ended = run.interrupt().code(130);
     seen += &ended.stdout;

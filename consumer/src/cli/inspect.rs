@@ -123,7 +123,7 @@ pub(super) fn why(flags: &WhyFlags) -> Result<ExitCode, Failure> {
     let usual = given.unwrap_or(Timing { grace: topology.grace, idle: topology.idle });
     let log = stored_log(topology.address(), &subject.cluster, &subject.topic)?;
     for (partition, state) in &partitions {
-        log.resume(*partition, state.position, parts.get(partition).map_or(&[], Vec::as_slice));
+        log.resume(*partition, state.resume(), state.position, parts.get(partition).map_or(&[], Vec::as_slice));
     }
     let bounds = runtime()?.block_on(ends::bounds(&*log, PATIENCE)).map_err(|error| {
         let hint = match error {

@@ -1,5 +1,6 @@
 //! Where readings come from: `--source`, `--cluster`, and `source` of the topology.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{self, Path};
 
 use isotherm_files::InputFormat;
@@ -14,7 +15,7 @@ pub(super) enum SourceError {
     /// Several, of which one is a cluster.
     #[error("the sources {} cannot be read together: name one cluster, or files only", .0.join(", "))]
     Mixed(Vec<String>),
-    /// One file, two times.
+    /// One file, two times, by one name or by two.
     #[error("the source {0} is named twice, and would be counted twice; name it once")]
     Twice(String),
     /// An address without its kind.
@@ -84,10 +85,10 @@ impl Source {
             [one] if one.contains("://") => Ok(Self::Cluster(Some(one.clone()))),
             several if several.iter().any(|one| one.contains("://")) => Err(SourceError::Mixed(several.to_vec())),
             files => {
-                let mut paths = Vec::with_capacity(files.len());
+                let mut paths: Vec<String> = Vec::with_capacity(files.len());
                 for file in files {
                     let path = absolute(file)?;
-                    if paths.contains(&path) {
+                    if paths.iter().any(|other| is_same(other, &path)) {
                         return Err(SourceError::Twice(file.clone()));
                     }
                     paths.push(path);
@@ -106,6 +107,13 @@ impl Source {
             Self::Files(files) => Some(files.text()),
         }
     }
+}
+
+/// Whether two paths lead to the same file, as far as can be told now.
+fn is_same(a: &str, b: &str) -> bool {
+    let number =
+        |path: &str| std::fs::metadata(path).ok().filter(|file| file.is_file()).map(|file| (file.dev(), file.ino()));
+    a == b || number(a).is_some_and(|of| Some(of) == number(b))
 }
 
 /// A path that means the same from any folder.

@@ -95,9 +95,9 @@ pub trait Log: Send + Sync {
         format!("partition {partition} of `{}`", self.identity().topic)
     }
 
-    /// What an earlier run knew of a partition's parts, and up to where it had read them; before anything is asked of the partition. A log
-    /// whose partitions have no parts needs it not.
-    fn resume(&self, _partition: PartitionId, _position: i64, _parts: &[LogPart]) {}
+    /// What an earlier run knew of a partition: its parts, up to where it had read them, and from where on they are read again. It comes
+    /// before anything is asked of the partition. A log whose partitions have no parts needs it not.
+    fn resume(&self, _partition: PartitionId, _from: i64, _position: i64, _parts: &[LogPart]) {}
 
     /// Reads a partition, beginning with the batch that holds `from`, up to where it ends now.
     async fn read(
@@ -143,8 +143,9 @@ pub trait LogReader: Send {
     /// good. Dropping the future loses nothing.
     async fn next(&mut self) -> Result<Option<LogBatch>, LogError>;
 
-    /// Parts that have begun since the last call: a run must keep them before any batch that was given since.
-    fn parts(&mut self) -> Vec<LogPart> {
+    /// Parts, with their places, that have begun since the last call, or are better known: a run must keep them before any batch that was
+    /// given since.
+    fn parts(&mut self) -> Vec<(u32, LogPart)> {
         Vec::new()
     }
 

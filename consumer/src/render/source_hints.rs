@@ -51,6 +51,9 @@ fn log(error: &LogError, cluster: ClusterFlag<'_>) -> Option<String> {
                 .to_owned()
         }
         LogError::NoTopic { topic, .. } => format!("; `isotherm-consumer deploy --topic {topic}{cluster}` creates it"),
+        LogError::Fatal(reason) if LogError::is_of_open_files(reason) => {
+            "; raise the limit of open files with `ulimit -n 1024`".to_owned()
+        }
         LogError::Retry { .. } => "; see whether its broker runs, and run again".to_owned(),
         _ => return None,
     })

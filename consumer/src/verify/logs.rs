@@ -42,7 +42,8 @@ impl Logs {
     /// Opens every partition that was read.
     pub(super) async fn open(log: &Arc<dyn Log>, stored: &Stored) -> Result<Self, Error> {
         for (partition, state) in &stored.partitions {
-            log.resume(*partition, state.position, stored.parts.get(partition).map_or(&[], Vec::as_slice));
+            let from = stored.begin(*partition, state);
+            log.resume(*partition, from, state.position, stored.parts.get(partition).map_or(&[], Vec::as_slice));
         }
         let known = log.require().await?;
         let mut readers = BTreeMap::new();

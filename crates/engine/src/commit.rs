@@ -74,8 +74,8 @@ pub struct Commit<'a> {
     pub windows: &'a [&'a WindowResult],
     /// Batches with late or rejected records, in the order in which they came.
     pub dead: &'a [DeadBatch],
-    /// Parts of partitions that are new, in the order in which they came.
-    pub parts: &'a [(PartitionId, LogPart)],
+    /// Parts of partitions, with their places, that are new or better known, in the order in which they came.
+    pub parts: &'a [(PartitionId, u32, LogPart)],
 }
 
 /// The sum of all commits of a store: what a run resumes from.

@@ -61,10 +61,12 @@ pub enum Event {
         /// Where the next batch begins: a batch boundary.
         next: i64,
     },
-    /// The partition goes on in another part of its log. It comes before the first batch of that part.
+    /// The partition goes on in another part of its log, or more is known of one. It comes before the first batch of a part.
     Part {
         /// Of which partition.
         partition: PartitionId,
+        /// Its place among the partition's parts: the next one, or that of one that is now better known.
+        place: u32,
         /// What the store keeps of it.
         part: LogPart,
     },

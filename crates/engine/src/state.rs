@@ -87,18 +87,20 @@ pub struct LastBatch {
 }
 
 /// A part of a partition whose log is a file that is replaced by a new one from time to time: the offsets of the partition count on
-/// from file to file. A store keeps it, so that a later run finds the file again.
+/// from file to file. A store keeps it, so that a later run finds the file again. Digests are XXH3-64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogPart {
-    /// The partition's offset of its first byte.
-    pub base: i64,
+    /// The partition's offset of its first byte; `None` for a file that was there before the first one and is not read.
+    pub base: Option<i64>,
     /// The file's number in its file system.
     pub inode: u64,
     /// How many of its first bytes `head` is the digest of.
     pub head_length: u32,
     /// The digest of its first bytes.
     pub head: u64,
-    /// The digest of the last bytes of the part before it; 0 for the first one.
+    /// How long it is, once it has ended.
+    pub length: Option<u64>,
+    /// The digest of its last bytes, once it has ended.
     pub tail: u64,
 }
 

@@ -66,7 +66,7 @@ impl Input {
             return Err(FileError::NotSeekable { name, offset: position });
         }
         match length {
-            Some(length) => Content::of_file(Arc::new(file), &name, length, position, false),
+            Some(length) => Content::of_file(Arc::new(file), &name, length, position, false)?.checked(),
             None => Content::of(Box::new(file), &name, None),
         }
     }
@@ -121,6 +121,10 @@ impl Content {
     /// # Errors
     /// It cannot be read, or holds no text.
     pub fn of(raw: Box<dyn Read + Send>, name: &str, length: Option<u64>) -> Result<Self, FileError> {
+        Self::unchecked(raw, name, length)?.checked()
+    }
+
+    fn unchecked(raw: Box<dyn Read + Send>, name: &str, length: Option<u64>) -> Result<Self, FileError> {
         let read = Arc::new(AtomicU64::new(0));
         let mut raw = Raw { head: Cursor::default(), rest: raw, read: read.clone() };
         let head = head(&mut raw).map_err(|source| FileError::Read { name: name.to_owned(), offset: 0, source })?;
@@ -143,16 +147,24 @@ impl Content {
         let (name, given) = (name.to_owned(), 0);
         let mut content = Self { name, compression, length, decoder, head: Cursor::default(), given, read };
         let first = head_of(&mut content)?;
-        check_text(&first, &content.name)?;
         content.head = Cursor::new(first);
         content.given = 0;
         Ok(content)
     }
 
-    /// The content of a regular file from this byte on.
+    /// Whether its first bytes can be those of a text in UTF-8, if it is read from its beginning.
     ///
     /// # Errors
-    /// It cannot be read, or holds no text.
+    /// What it is instead.
+    pub fn checked(self) -> Result<Self, FileError> {
+        check_text(self.head.get_ref(), &self.name)?;
+        Ok(self)
+    }
+
+    /// The content of a regular file from this byte on, whatever it is.
+    ///
+    /// # Errors
+    /// It cannot be read.
     pub fn at(file: Arc<File>, name: &str, position: u64) -> Result<Self, FileError> {
         let length = file.metadata().map_err(|source| FileError::Open { name: name.to_owned(), source })?.len();
         Self::of_file(file, name, length, position, false)
@@ -172,7 +184,7 @@ impl Content {
     }
 
     fn of_file(file: Arc<File>, name: &str, length: u64, position: u64, grows: bool) -> Result<Self, FileError> {
-        let content = Self::of(Box::new(FileAt { file: file.clone(), at: 0, grows }), name, Some(length))?;
+        let content = Self::unchecked(Box::new(FileAt { file: file.clone(), at: 0, grows }), name, Some(length))?;
         if content.compression != Compression::None || position == 0 {
             return content.skip(position);
         }

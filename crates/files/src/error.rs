@@ -123,6 +123,41 @@ pub enum FileError {
         /// The byte of the partition.
         offset: u64,
     },
+    /// Nobody can say in which order rotated files were written.
+    #[error(
+        "{name} was rotated more than once, and the names of {files} do not say in which order: give rotated files numbers or dates, \
+         and start over with --reset"
+    )]
+    Order {
+        /// The file.
+        name: String,
+        /// The rotated files.
+        files: String,
+    },
+    /// A folder that cannot be listed.
+    #[error(
+        "cannot list {folder}, in which rotated files are looked for: {source}; whoever follows a file must be allowed to"
+    )]
+    List {
+        /// The folder.
+        folder: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Files are renamed all the time.
+    #[error("the files in {folder} were renamed each time they were looked at; run again")]
+    Busy {
+        /// The folder.
+        folder: String,
+    },
+    /// Another file leads to it.
+    #[error("{name} is a symbolic link to {target}: follow that, with --source {target}")]
+    FollowedLink {
+        /// The link.
+        name: String,
+        /// Where it leads.
+        target: String,
+    },
     /// It is not what was read any longer.
     #[error("{name} was changed before byte {offset}, up to where it was read")]
     Changed {

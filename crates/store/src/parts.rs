@@ -7,37 +7,39 @@ use isotherm_model::partial::PartitionId;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use super::column::{Typed, count, int, of_count, small};
+use super::column::{Typed, count, of_count, of_optional, optional, small};
 use super::manifest::Manifest;
 use super::read::table;
 use super::row::Table;
 use crate::error::DbError;
 
-const PARTS: Table<7> =
-    Table { name: "parts", columns: ["partition", "place", "base", "inode", "head_length", "head", "tail"] };
+const PARTS: Table<8> =
+    Table { name: "parts", columns: ["partition", "place", "base", "inode", "head_length", "head", "length", "tail"] };
 
-/// Appends a part to its partition's.
-pub(super) fn insert(
+/// Writes a part in its place: a new one follows the last of its partition.
+pub(super) fn write(
     connection: &Connection,
     manifest: &mut Manifest,
-    (partition, part): &(PartitionId, LogPart),
+    (partition, place, part): &(PartitionId, u32, LogPart),
 ) -> Result<(), DbError> {
     let last = "WHERE partition = ?1 ORDER BY place DESC LIMIT 1";
-    let before = PARTS.one(connection, last, [partition], |values, _| decode(values))?;
-    if before.is_some_and(|(_, _, before)| part.base < before.base) {
-        return Err(DbError::Unsound(format!("a part of partition {partition} begins before the one before it")));
-    }
-    let place = before.map_or(0, |(_, place, _)| place + 1);
+    let next = PARTS.one(connection, last, [partition], |values, _| decode(values))?.map_or(0, |(_, last, _)| last + 1);
     let row = [
         ValueRef::Integer(i64::from(*partition)),
-        of_count(place),
-        ValueRef::Integer(part.base),
+        ValueRef::Integer(i64::from(*place)),
+        of_optional(part.base),
         of_count(part.inode),
         ValueRef::Integer(i64::from(part.head_length)),
         of_count(part.head),
+        part.length.map_or(ValueRef::Null, of_count),
         of_count(part.tail),
     ];
-    manifest.parts.add(PARTS.insert(connection, row)?);
+    if u64::from(*place) > next {
+        return Err(DbError::Unsound(format!("part {place} of partition {partition} follows none")));
+    }
+    let of = "WHERE partition = ?1 AND place = ?2";
+    let old = PARTS.one(connection, of, [*partition, *place], |_, check| Ok(check))?;
+    manifest.parts.replace(old, PARTS.replace(connection, row)?);
     Ok(())
 }
 
@@ -57,10 +59,11 @@ pub(super) fn read(
     Ok(parts)
 }
 
-fn decode(values: [ValueRef<'_>; 7]) -> Result<(PartitionId, u64, LogPart), DbError> {
-    let decoded = |[partition, place, base, inode, head_length, head, tail]: [ValueRef<'_>; 7]| -> Typed<_> {
+fn decode(values: [ValueRef<'_>; 8]) -> Result<(PartitionId, u64, LogPart), DbError> {
+    let decoded = |[partition, place, base, inode, head_length, head, length, tail]: [ValueRef<'_>; 8]| -> Typed<_> {
         let (inode, head, tail) = (count(inode)?, count(head)?, count(tail)?);
-        let part = LogPart { base: int(base)?, inode, head_length: small(head_length)?, head, tail };
+        let length = optional(length)?.map(i64::cast_unsigned);
+        let part = LogPart { base: optional(base)?, inode, head_length: small(head_length)?, head, length, tail };
         Ok((small(partition)?, count(place)?, part))
     };
     decoded(values).map_err(PARTS.malformed())

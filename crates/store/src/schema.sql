@@ -45,15 +45,16 @@ CREATE TABLE data_losses (
     PRIMARY KEY (partition, place)
 ) STRICT, WITHOUT ROWID;
 
--- Followed files: the files that each was, one after the other, from the offset `base` of the partition on. `head` is the digest of a
--- file's first bytes, `tail` that of the last ones of the file before it.
+-- Followed files: the files that each was, one after the other, from the offset `base` of the partition on. Those without a base were there
+-- before, and are not read. `head` and `tail` are the digests of a file's first and last bytes.
 CREATE TABLE parts (
     partition INTEGER NOT NULL,
     place INTEGER NOT NULL,
-    base INTEGER NOT NULL,
+    base INTEGER,
     inode INTEGER NOT NULL,
     head_length INTEGER NOT NULL,
     head INTEGER NOT NULL,
+    length INTEGER,
     tail INTEGER NOT NULL,
     "check" INTEGER NOT NULL,
     PRIMARY KEY (partition, place)

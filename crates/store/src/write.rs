@@ -52,7 +52,7 @@ pub(super) fn commit(
     write_windows(connection, manifest, commit)?;
     write_dead(connection, manifest, commit)?;
     for part in commit.parts {
-        parts::insert(connection, manifest, part)?;
+        parts::write(connection, manifest, part)?;
     }
     if let Some(keep) = keep {
         drop_windows(connection, manifest, keep)?;

@@ -4,6 +4,7 @@
 //! followed may be rotated: it then has [`parts`], which [`rotated`] finds again.
 
 pub mod address;
+mod names;
 mod parts;
 mod reader;
 mod rotated;
@@ -55,7 +56,7 @@ impl FilesLog {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let shared = Shared {
             topic: topic.clone(),
-            parts: address.inputs().into_iter().map(|input| parts(input, address.format)).collect(),
+            parts: address.inputs().into_iter().map(|input| parts(input, address)).collect(),
             inputs: address.inputs(),
             format: address.format,
             follow: address.follow,
@@ -116,10 +117,10 @@ impl Log for FilesLog {
         self.shared.input(partition).map_or_else(|error| error.to_string(), |input| input.name())
     }
 
-    fn resume(&self, partition: PartitionId, position: i64, parts: &[LogPart]) {
+    fn resume(&self, partition: PartitionId, from: i64, position: i64, parts: &[LogPart]) {
         let known = usize::try_from(partition).ok().and_then(|number| self.shared.parts.get(number));
         if let Some(Some(known)) = known {
-            known.resume(position, parts);
+            known.resume(from, position, parts);
         }
     }
 
@@ -141,9 +142,15 @@ impl Log for FilesLog {
     }
 }
 
-fn parts(input: Input, format: InputFormat) -> Option<Parts> {
+fn parts(input: Input, address: &FilesAddress) -> Option<Parts> {
     match input {
-        Input::File(path) => Some(Parts::new(path, format)),
+        Input::File(path) => {
+            let others = address.inputs().into_iter().filter_map(|other| match other {
+                Input::File(other) if other != path => Some(other),
+                _ => None,
+            });
+            Some(Parts::new(path.clone(), others.collect(), address.format))
+        }
         Input::Stdin => None,
     }
 }

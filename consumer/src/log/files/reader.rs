@@ -11,13 +11,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::parts::{Parts, Piece};
+use super::parts::{Ended, Parts, Piece};
 use super::{
     END_UNKNOWN, FileRecords, LogBatch, LogBounds, LogError, LogReader, Shared, blocking, byte, fatal, offset,
 };
 
-/// How often is looked whether more was written to a file that is followed.
-const LOOK: Duration = Duration::from_millis(200);
+/// How soon is looked again whether more was written to a file that is followed, and how seldom at the least.
+const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// What is open.
 enum Open {
@@ -66,14 +66,15 @@ pub(super) struct FileReader {
     /// Room for the next block, and its reading.
     permit: Option<OwnedSemaphorePermit>,
     under_way: Option<JoinHandle<Done>>,
-    /// When to look again.
+    /// When to look again, and how long after that the next time.
     wake: Option<Instant>,
+    pause: Duration,
 }
 
 impl FileReader {
     pub(super) fn new(shared: Arc<Shared>, partition: PartitionId, position: i64, bounds: LogBounds) -> Self {
         let (until, cuts, open, permit, under_way) = (bounds.end, Vec::new(), None, None, None);
-        Self { shared, partition, bounds, position, until, cuts, open, permit, under_way, wake: None }
+        Self { shared, partition, bounds, position, until, cuts, open, permit, under_way, wake: None, pause: LOOK.0 }
     }
 
     /// Begins to read the next block, if that has not begun.
@@ -162,6 +163,9 @@ impl Task {
 
     /// Reads a part on; `None` if it has been read to its end, and another one follows.
     fn part(&mut self, piece: &mut Piece) -> Result<Option<Next>, FileError> {
+        if !piece.is_as_seen()? {
+            return Ok(Some(Next::Cut(piece.base.saturating_add(offset(piece.blocks.position())))));
+        }
         loop {
             let block = self.block(&mut piece.blocks, piece.base, piece.end);
             let read = piece.base.saturating_add(offset(piece.blocks.position()));
@@ -177,13 +181,17 @@ impl Task {
                 Err(error) if error.is_not_yet() => {}
                 Err(error) => return Err(error),
             }
-            if let Some(end) = Parts::is_cut(piece, read)? {
-                return Ok(Some(Next::Cut(end)));
-            }
-            match self.shared.parts(self.partition) {
-                Some(parts) if self.until == END_UNKNOWN && parts.close(piece)? => {}
-                Some(_) if self.until == END_UNKNOWN => return Ok(Some(Next::NotYet)),
-                _ => return Ok(Some(Next::Cut(read))),
+            let Some(parts) = self.shared.parts(self.partition).filter(|_| self.until == END_UNKNOWN) else {
+                return Ok(Some(Next::Cut(read)));
+            };
+            match parts.ended(piece)? {
+                Ended::NotYet => return Ok(Some(Next::NotYet)),
+                Ended::Closed => {}
+                Ended::Cut(end) => return Ok(Some(Next::Cut(end))),
+                Ended::Replaced => {
+                    self.position = read;
+                    return Ok(None);
+                }
             }
         }
     }
@@ -229,7 +237,7 @@ impl LogReader for FileReader {
         self.until = if self.shared.follow { END_UNKNOWN } else { self.bounds.end };
     }
 
-    fn parts(&mut self) -> Vec<LogPart> {
+    fn parts(&mut self) -> Vec<(u32, LogPart)> {
         self.shared.parts(self.partition).map_or_else(Vec::new, Parts::news)
     }
 
@@ -255,7 +263,8 @@ impl LogReader for FileReader {
                 Next::Block(block, base) => (block, base),
                 Next::NotYet => {
                     // Others may need the room meanwhile.
-                    (self.permit, self.wake) = (None, Some(Instant::now() + LOOK));
+                    (self.permit, self.wake) = (None, Some(Instant::now() + self.pause));
+                    self.pause = (self.pause * 2).min(LOOK.1);
                     continue;
                 }
                 Next::Cut(end) => return Err(self.shorter(end)),
@@ -275,6 +284,7 @@ impl LogReader for FileReader {
                 return Err(self.shorter(first));
             }
             self.position = next;
+            self.pause = LOOK.0;
             if self.shared.follow {
                 self.bounds.end = self.bounds.end.max(next);
             }

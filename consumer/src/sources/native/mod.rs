@@ -52,7 +52,7 @@ fn cuts(state: &PartitionState) -> Vec<i64> {
 /// Finds the topic of a log.
 pub async fn open(log: Arc<dyn Log>, topology: &Topology, plan: ReadPlan) -> Result<Box<dyn Source>, SourceError> {
     for (partition, state) in &plan.resume {
-        log.resume(*partition, state.position, plan.parts.get(partition).map_or(&[], Vec::as_slice));
+        log.resume(*partition, state.resume(), state.position, plan.parts.get(partition).map_or(&[], Vec::as_slice));
     }
     let partitions = log.require().await?;
     let (most, least) = RESPONSE_BYTES;

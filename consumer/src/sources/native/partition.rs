@@ -312,8 +312,8 @@ impl Reader {
     }
 
     async fn emit_parts(&self, reader: &mut dyn LogReader) -> Result<(), End> {
-        for part in reader.parts() {
-            self.emit(Event::Part { partition: self.partition, part }).await?;
+        for (place, part) in reader.parts() {
+            self.emit(Event::Part { partition: self.partition, place, part }).await?;
         }
         Ok(())
     }

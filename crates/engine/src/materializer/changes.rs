@@ -16,7 +16,7 @@ pub(super) struct Changes {
     groups: BTreeSet<GroupId>,
     sensors: Vec<SensorEntry>,
     dead: Vec<DeadBatch>,
-    parts: Vec<(PartitionId, LogPart)>,
+    parts: Vec<(PartitionId, u32, LogPart)>,
 }
 
 impl Changes {
@@ -36,9 +36,9 @@ impl Changes {
         self.dead.push(batch);
     }
 
-    /// A partition goes on in this part.
-    pub(super) fn part(&mut self, partition: PartitionId, part: LogPart) {
-        self.parts.push((partition, part));
+    /// A partition goes on in this part, or it is better known.
+    pub(super) fn part(&mut self, partition: PartitionId, place: u32, part: LogPart) {
+        self.parts.push((partition, place, part));
     }
 
     /// How many rows a commit of it takes.
@@ -74,8 +74,8 @@ impl Changes {
         &self.dead
     }
 
-    /// Parts of partitions that are new.
-    pub(super) fn parts(&self) -> &[(PartitionId, LogPart)] {
+    /// Parts of partitions that are new or better known.
+    pub(super) fn parts(&self) -> &[(PartitionId, u32, LogPart)] {
         &self.parts
     }
 }

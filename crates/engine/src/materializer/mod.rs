@@ -167,7 +167,7 @@ impl Materializer {
             Event::End { partition, end } => self.end(partition, end)?,
             Event::Partial { partition, partial, digest } => self.partial(partition, *partial, digest)?,
             Event::OffsetGap { partition, next } => self.offset_gap(partition, next)?,
-            Event::Part { partition, part } => self.changes.part(partition, part),
+            Event::Part { partition, place, part } => self.changes.part(partition, place, part),
             Event::Tick { now } => self.clocks.tick(now),
             Event::Stop => return Ok(vec![self.finish(true)]),
             // A window that is not restored cannot close.

@@ -50,7 +50,7 @@ pub(super) struct Change {
     sensors: Vec<SensorEntry>,
     windows: Vec<WindowResult>,
     dead: Vec<DeadBatch>,
-    parts: Vec<(PartitionId, LogPart)>,
+    parts: Vec<(PartitionId, u32, LogPart)>,
 }
 
 impl std::fmt::Display for Change {
@@ -109,9 +109,15 @@ impl World {
         for (partition, state) in &self.partitions {
             if random.random_bool(0.1) {
                 let (inode, head, tail) = (random.random(), random.random(), random.random());
-                let part = LogPart { base: state.position, inode, head_length: random.random(), head, tail };
-                self.parts.entry(*partition).or_default().push(part);
-                change.parts.push((*partition, part));
+                let length = random.random_bool(0.5).then(|| random.random());
+                let base = random.random_bool(0.9).then_some(state.position);
+                let part = LogPart { base, inode, head_length: random.random(), head, length, tail };
+                let own = self.parts.entry(*partition).or_default();
+                // A new one, or the last one better known.
+                let place = own.len().saturating_sub(usize::from(random.random_bool(0.5)));
+                own.truncate(place);
+                own.push(part);
+                change.parts.push((*partition, place as u32, part));
             }
         }
         change

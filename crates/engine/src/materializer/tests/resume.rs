@@ -22,9 +22,6 @@ pub(super) fn apply(before: &ResumeState, materializer: &Materializer, windows: 
             None => saved.groups.push(group),
         }
     }
-    for (partition, part) in commit.parts {
-        saved.parts.entry(*partition).or_default().push(*part);
-    }
     for entry in commit.sensors {
         saved.sensors.insert(entry.sensor, entry.group);
     }
