@@ -249,16 +249,17 @@ impl<'a> Folder<'a> {
             let length = found.content_length()?;
             Ok(found.inode != last.inode && (length > last.content_length()? || !last.continues(found, length)?))
         };
+        // Where it is now: it may have been renamed since it was opened, or compressed.
+        let mut now = self.files.iter().find(|(_, metadata)| metadata.ino() == last.inode).map(|(file, _)| file);
         let mut new = Vec::new();
         for (file, _) in self.rotated() {
-            if let Some(found) = Found::open(file)?
-                && is_new(&found)?
-            {
-                new.push((self.names.rotated(file).unwrap_or(Rotated::Number(0)), found));
+            let Some(found) = Found::open(file)? else { continue };
+            if is_new(&found)? {
+                new.push((self.names.rotated(file).unwrap_or(Rotated::Unclear), found));
+            } else if now.is_none() && found.content_length()? == last.content_length()? {
+                now = Some(file).filter(|_| last.continues(&found, read).unwrap_or(false));
             }
         }
-        // Where it is now: it may have been renamed since it was opened.
-        let now = self.files.iter().find(|(_, metadata)| metadata.ino() == last.inode).map(|(file, _)| file);
         if now.is_some_and(|now| self.names.rotated(now).is_none()) {
             // Rotation gives names here that say nothing.
             for file in self.unclear() {
