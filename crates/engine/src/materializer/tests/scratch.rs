@@ -127,13 +127,14 @@ proptest! {
     }
 }
 
-/// These readings of partition 0, each in a batch, and none of them closes a window.
-fn limited(options: Options, bytes: usize, times: &[Millis]) -> Run {
-    let mut run = Run::attached(options, &[times.len() as i64 + 1]);
+/// Readings of so many sensors at each of these times, each time in a batch of partition 0. No window closes.
+fn limited(options: Options, bytes: usize, sensors: u64, times: &[Millis]) -> Run {
+    let mut run = Run::attached(options, &[i64::MAX]);
     run.materializer = std::mem::replace(&mut run.materializer, Materializer::new(super::options()))
         .with_memory_limit(memory_limit(bytes, usize::MAX));
     for time in times {
-        assert_eq!(run.reading(0, *time), []);
+        let readings: Vec<_> = (0..sensors).map(|sensor| Reading::new(sensor, "AK", *time, 1_000_000)).collect();
+        assert_eq!(run.batch(0, &readings, &[]), []);
     }
     run
 }
@@ -145,19 +146,23 @@ fn whole(run: &Run) -> Vec<bool> {
 #[test]
 fn windows_above_the_limit_go_to_the_scratch_file_and_others_do_not() {
     let options = Options { until_end: true, ..options() };
-    assert_eq!(whole(&limited(options.clone(), 0, &[0, 60_000])), [false, false]);
-    assert_eq!(whole(&limited(options.clone(), usize::MAX, &[0, 60_000])), [true, true]);
-    // The one that was not used for longest goes first.
+    assert_eq!(whole(&limited(options.clone(), 0, 1, &[0, 60_000])), [false, false]);
+    assert_eq!(whole(&limited(options.clone(), usize::MAX, 1, &[0, 60_000])), [true, true]);
+    // What has not been used for longest goes first.
     let times: Vec<_> = (0..9).map(|window| window * 3_000).collect();
-    let bytes = (1..50_000).find(|bytes| whole(&limited(options.clone(), *bytes, &times)) != [false; 9]);
-    let is_whole = whole(&limited(options, bytes.expect("windows are small"), &times));
-    assert!(is_whole.is_sorted() && is_whole[8], "{is_whole:?}");
+    let seen = (0..40).map(|limit| whole(&limited(options.clone(), limit * 500, 60, &times)));
+    let (mut some, seen) = (false, seen.collect::<Vec<_>>());
+    for is_whole in &seen {
+        assert!(is_whole.is_sorted(), "{seen:?}");
+        some |= (3..7).contains(&is_whole.iter().filter(|whole| **whole).count());
+    }
+    assert!(some, "{seen:?}");
 }
 
 #[test]
 fn windows_that_are_restored_go_to_the_scratch_file_as_well() {
     let options = Options { until_end: true, ..options() };
-    let run = limited(options.clone(), 0, &[0, 60_000]);
+    let run = limited(options.clone(), 0, 1, &[0, 60_000]);
     let saved = apply(&ResumeState::default(), &run.materializer, &[]);
     let mut run = resumed(options, saved);
     run.materializer = std::mem::replace(&mut run.materializer, Materializer::new(super::options()))
