@@ -195,7 +195,8 @@ async fn a_bounded_run_over_no_partitions_is_complete_and_has_totals() {
 
 #[tokio::test]
 async fn nothing_is_published_that_could_not_be_committed() {
-    let mut setting = Setting::new(true, [partial(0, 0), partial(1, 2)]);
+    // The third one ends the run, and closes windows.
+    let mut setting = Setting::new(true, [partial(0, 0), partial(1, 2), partial(2, 2)]);
     setting.store_fails = true;
     let (outcome, record) = setting.drive().await;
     assert!(matches!(outcome, Err(Error::Store(_))), "{outcome:?}");
@@ -217,6 +218,22 @@ async fn a_gap_ends_the_run_with_an_error_that_names_it() {
     let error = outcome.expect_err("offsets 1 to 4 are missing").to_string();
     assert!(error.contains("partition 0") && error.contains('1') && error.contains('5'), "{error}");
     assert_eq!(record, ["commit 0"].map(str::to_owned), "what had been merged before is as right as it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_closed_before_an_error_is_published_once_it_is_committed() {
+    // The log goes on: the window that the second one closes waits for a commit.
+    let drive = async |store_fails| {
+        let mut setting = Setting::new(false, [partial(0, 0), partial(1, 2), partial(5, 2)]);
+        setting.store_fails = store_fails;
+        setting.drive().await
+    };
+    let (outcome, record) = drive(false).await;
+    assert!(outcome.is_err(), "{outcome:?}");
+    assert_eq!(record, ["commit 1", "publish [0] 2"].map(str::to_owned));
+    let (outcome, record) = drive(true).await;
+    assert!(matches!(outcome, Err(Error::Store(_))), "{outcome:?}");
+    assert!(record.is_empty(), "{record:?}");
 }
 
 #[tokio::test]

@@ -156,3 +156,18 @@ fn a_consumer_whose_files_are_not_in_place_writes_nothing() {
     let error = unwrapped(world.clone().go_on(9, SMALL, &mut store).unwrap_err());
     assert!(matches!(error, Error::Gone { .. }), "{error:?}");
 }
+
+#[test]
+fn whoever_was_displaced_is_fenced_by_the_epoch_even_if_its_lock_file_is_put_back() {
+    let (place, world, mut zombie) = begun(1..2);
+    let mut outbox = zombie.outbox().unwrap();
+    let (lock, aside) = (beside(&place.path, ".lock"), beside(&place.path, ".aside"));
+    std::fs::hard_link(&lock, &aside).unwrap();
+    let heir = SqliteStore::open(&place.path, &subject(), take_over()).unwrap();
+    std::fs::rename(&aside, &lock).unwrap();
+    fenced(&world, &mut zombie);
+    assert!(matches!(outbox.oldest(9), Err(Error::Fenced { .. })));
+    assert!(matches!(outbox.mark_done(0, &[]), Err(Error::Fenced { .. })));
+    drop((zombie, outbox, heir));
+    expect(&world, &place.path);
+}

@@ -1,5 +1,6 @@
 //! The audit finds nothing wrong with what a materializer committed, and finds every change to it.
 
+mod bounded;
 mod case;
 
 use proptest::prelude::*;
@@ -157,15 +158,18 @@ fn each_kind_of_change_is_found() {
             account(case, 0).data_losses.push(DataLoss { range: SourceRange { first: 0, next: 4 }, lost: 4 });
         }),
     ];
-    for (place, (what, change)) in changes.into_iter().enumerate() {
-        let mut case = case();
+    let memories = [None, Some(0)];
+    for (place, (what, change), memory) in
+        (0..).zip(changes).flat_map(|(place, change)| memories.map(|memory| (place, change, memory)))
+    {
+        let mut case = AuditCase { memory, ..case() };
         change(&mut case);
         let findings = case.audit();
         let found = findings
             .differences
             .iter()
             .any(|difference| difference.what.contains(what) || difference.recomputed.contains(what));
-        assert!(found, "change {place}, `{what}`, is not in {:#?}", findings.differences);
+        assert!(found, "change {place}, `{what}`, memory {memory:?}, is not in {:#?}", findings.differences);
     }
 }
 

@@ -9,6 +9,7 @@ mod properties;
 #[path = "../../../tests/reference/mod.rs"]
 mod reference;
 mod resume;
+mod scratch;
 mod until_end;
 mod watermark;
 mod windows;

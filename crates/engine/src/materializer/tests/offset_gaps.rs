@@ -130,3 +130,17 @@ fn an_offset_gap_across_the_position_is_of_another_log() {
     }
     run.event(offset_gap(0, 10));
 }
+
+#[test]
+fn what_crosses_the_position_behind_the_last_batch_is_of_another_log_as_well() {
+    // The last batch, 10 to 12, has come again. 12 to 20 was an offset gap.
+    let mut run = restored(10, 10, 20, 40);
+    run.event(batch_at(10, &[at(6_002), at(6_003)], 7));
+    let other = Err(Fault::OtherLog { partition: 0, offset: 12 });
+    assert_eq!(run.try_event(offset_gap(0, 21)), other);
+    let readings: Vec<_> = (0..9).map(|more| at(6_004 + more)).collect();
+    assert_eq!(run.try_event(batch_at(12, &readings, 8)), other, "its last record would count nowhere");
+    run.event(offset_gap(0, 20));
+    run.event(batch_at(20, &readings, 8));
+    assert_eq!(run.totals().messages, 9);
+}
