@@ -13,8 +13,7 @@ use isotherm_files::{Blocks, Content, FileError, InputFormat, Sizes, is_array};
 use tracing::{info, warn};
 
 use super::rotated::{Folder, Found, Next, PRINT};
-use super::{byte, offset};
-use crate::log::LogBounds;
+use super::{LogBounds, byte, offset};
 
 /// The parts of one file.
 pub(super) struct Parts {
