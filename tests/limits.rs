@@ -1,9 +1,12 @@
 //! What the system does not have enough of, and text from outside that is hostile or endless.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::util::cluster::Cluster;
-use crate::util::program::{Ended, Running, command, consumer, run};
+use crate::util::program::{Ended, Running, binary, command, consumer, run};
 use crate::util::{root, text, write};
 
 /// The consumer, as a process that may have only a number of files open.
@@ -25,6 +28,41 @@ fn a_process_without_files_to_open_ends_with_an_error_that_says_so() {
             let args = if more == ["deploy"] { [more, &place].concat() } else { [&place, more].concat() };
             let said = Running::start(&mut limited(files, &args)).wait().code(1).stderr;
             assert!(said.contains("ulimit -Hn") && !said.contains("panicked"), "{files} files: {said}");
+        }
+    }
+}
+
+/// A program of a user without other processes, who may have this many: for root there is no limit.
+#[cfg(target_os = "linux")]
+fn few_processes(program: &Path, processes: u32, args: &[&str]) -> Command {
+    let limit = format!("--nproc={processes}:{processes}");
+    let mut limited = if fs::metadata("/proc/self").expect("there is one").uid() == 0 {
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid", "61234", "--regid", "61234", "--clear-groups", "prlimit"]);
+        other
+    } else {
+        Command::new("prlimit")
+    };
+    limited.arg(limit).arg(program).args(args).stdin(Stdio::null());
+    limited
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_that_may_start_no_threads_ends_with_an_error_that_says_so() {
+    // The programs' own folder may be closed to other users.
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("it is ours");
+    for (name, args) in [
+        ("isotherm-consumer", &["--source", "/dev/null", "--format", "jsonl"][..]),
+        ("isotherm-producer", &["10", "--stdout"]),
+        ("isotherm-node", &["--data", "/none", "--listen", "127.0.0.1:0"]),
+    ] {
+        let copy = folder.path().join(name);
+        fs::copy(binary(name), &copy).expect("it can be copied");
+        for processes in [1, 2, 4, 8] {
+            let said = Running::start(&mut few_processes(&copy, processes, args)).wait().code(1).stderr;
+            assert!(said.contains("ulimit -u") && !said.contains("panicked"), "{name}, {processes}: {said}");
         }
     }
 }

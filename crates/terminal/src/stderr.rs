@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ static QUEUE: Mutex<Queue> = Mutex::new(Queue::new());
 /// Notified when there is a job, and when one is done.
 static CHANGED: Condvar = Condvar::new();
 static THREAD: Once = Once::new();
+/// Whether there is no such thread: then whoever has something to say writes it, and waits for the reader.
+static ALONE: AtomicBool = AtomicBool::new(false);
 
 /// Writes a [`message`] above what is drawn. A standard error that is closed is no error.
 pub fn write(text: impl AsRef<str>) {
@@ -82,11 +85,16 @@ fn lock() -> MutexGuard<'static, Queue> {
 
 fn push(job: Job) {
     THREAD.call_once(|| {
-        // Without a thread nothing is written; the exit code is all that is left.
-        let _ = std::thread::Builder::new().name("stderr".to_owned()).spawn(serve);
+        let thread = std::thread::Builder::new().name("stderr".to_owned()).spawn(serve);
+        ALONE.store(thread.is_err(), Ordering::Relaxed);
     });
     lock().push(job);
     CHANGED.notify_all();
+    if ALONE.load(Ordering::Relaxed) {
+        while let Some(job) = next() {
+            carry_out(job);
+        }
+    }
 }
 
 impl Queue {
@@ -120,6 +128,10 @@ impl Queue {
     }
 }
 
+fn next() -> Option<Job> {
+    lock().pop()
+}
+
 /// The thread.
 fn serve() {
     loop {
@@ -132,21 +144,25 @@ fn serve() {
                 queue = CHANGED.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        // An error means that nobody is left to read it.
-        let _ = match job {
-            Job::Above(text) => frame::above(&text),
-            Job::Below(text) => {
-                frame::release();
-                io::stderr().write_all(&text)
-            }
-            Job::Draw(lines) => frame::draw(&Term::stderr(), lines),
-        };
-        let mut queue = lock();
-        queue.done += 1;
-        queue.unread = false;
-        drop(queue);
-        CHANGED.notify_all();
+        carry_out(job);
     }
+}
+
+fn carry_out(job: Job) {
+    // An error means that nobody is left to read it.
+    let _ = match job {
+        Job::Above(text) => frame::above(&text),
+        Job::Below(text) => {
+            frame::release();
+            io::stderr().write_all(&text)
+        }
+        Job::Draw(lines) => frame::draw(&Term::stderr(), lines),
+    };
+    let mut queue = lock();
+    queue.done += 1;
+    queue.unread = false;
+    drop(queue);
+    CHANGED.notify_all();
 }
 
 #[cfg(test)]
