@@ -124,6 +124,8 @@ pub(super) struct TopicSource {
     sender: mpsc::Sender<Message>,
     added: mpsc::Receiver<Result<u32, SourceError>>,
     tasks: JoinSet<()>,
+    /// What was committed last.
+    committed: watch::Sender<Vec<(PartitionId, i64)>>,
 }
 
 impl TopicSource {
@@ -139,7 +141,9 @@ impl TopicSource {
             sender,
             added: additions,
             tasks: JoinSet::new(),
+            committed: watch::Sender::default(),
         };
+        source.tasks.spawn(tell(log.clone(), source.committed.subscribe()));
         source.take_up(partitions, |partition| plan.start(partition));
         source.tasks.spawn(Discovery { log, known: partitions, fixed: plan.fixed_partitions, added }.run());
         source
@@ -195,6 +199,18 @@ impl Source for TopicSource {
     fn resume(&mut self, partition: PartitionId) {
         self.set_paused(partition, false);
     }
+
+    fn committed(&mut self, positions: Vec<(PartitionId, i64)>) {
+        self.committed.send_replace(positions);
+    }
+}
+
+/// Tells the log what was committed, once it has taken what was told before.
+async fn tell(log: Arc<dyn Log>, mut committed: watch::Receiver<Vec<(PartitionId, i64)>>) {
+    while committed.changed().await.is_ok() {
+        let positions = committed.borrow_and_update().clone();
+        log.committed(positions).await;
+    }
 }
 
 /// Asks for the topic's partitions, forever.
@@ -215,6 +231,11 @@ impl Discovery {
             tokio::time::sleep(PERIOD.max(Backoff::BROKER.pause(failures, 0.0))).await;
             let LogIdentity { topic, address, .. } = self.log.identity();
             let news = match self.log.partitions().await {
+                Err(gone @ (LogError::Replaced { .. } | LogError::Deleted { .. })) => {
+                    // If nobody listens any longer there is nobody to tell.
+                    let _ = self.added.send(Err(gone.into())).await;
+                    return;
+                }
                 Err(error) => {
                     if reminder.is_due() {
                         let reason = match error {

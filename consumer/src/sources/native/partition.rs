@@ -217,7 +217,7 @@ impl Reader {
             }
             LogError::Unreadable { what, .. } => End::Fatal(self.damaged(what)),
             LogError::Deleted { topic } => End::Fatal(SourceError::TopicDeleted { topic }),
-            error @ (LogError::NoTopic { .. } | LogError::Fatal(_)) => End::Fatal(error.into()),
+            error @ (LogError::NoTopic { .. } | LogError::Replaced { .. } | LogError::Fatal(_)) => End::Fatal(error.into()),
         }
     }
 
