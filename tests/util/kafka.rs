@@ -83,7 +83,8 @@ impl Broker {
         );
         let settings = write(self.folder.path(), "server.properties", settings);
         let mut format = self.java("kafka.tools.StorageTool");
-        let mut child = format.args(["format", "-t", "AAAAAAAAQACAAAAAAAAAAQ", "-c", &settings]).spawn().expect("sh starts");
+        let mut child =
+            format.args(["format", "-t", "AAAAAAAAQACAAAAAAAAAAQ", "-c", &settings]).spawn().expect("sh starts");
         let input = child.stdin.take();
         wait_until("the broker's folder is formatted", || {
             if data.join("meta.properties").exists() { Ok(()) } else { Err(format!("nothing in {}", data.display())) }

@@ -225,7 +225,9 @@ fn kafka(
         let not = if run.dead_letters.is_some() {
             Some("--dead-letters copies to Fluvio topics from Fluvio topics only; leave it out")
         } else if run.follow {
-            Some("--follow is of files and standard input: a topic is always followed, unless --until-end says otherwise")
+            Some(
+                "--follow is of files and standard input: a topic is always followed, unless --until-end says otherwise",
+            )
         } else {
             None
         };

@@ -74,7 +74,12 @@ pub fn pick(
                 (LATE, Some(size.start(window)))
             }
         };
-        letters.push(Letter { origin, reason, window, value: Bytes::copy_from_slice(record.value.unwrap_or_default()) });
+        letters.push(Letter {
+            origin,
+            reason,
+            window,
+            value: Bytes::copy_from_slice(record.value.unwrap_or_default()),
+        });
     })?;
     Ok(letters)
 }

@@ -135,11 +135,9 @@ impl BatchCombiner {
     fn push(&mut self, batch: &LogBatch) -> Result<(), String> {
         let combiner = &mut self.combiner;
         combiner.begin(batch.first, batch.base_timestamp);
-        batch.each(&mut self.decompressed, |LogRecord { timestamp, value, .. }| {
-            match value {
-                Some(value) => combiner.push(&Record { timestamp, value }),
-                None => combiner.push_null(),
-            }
+        batch.each(&mut self.decompressed, |LogRecord { timestamp, value, .. }| match value {
+            Some(value) => combiner.push(&Record { timestamp, value }),
+            None => combiner.push_null(),
         })?;
         if batch.is_dense {
             combiner.reach(batch.next);

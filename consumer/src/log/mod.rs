@@ -8,8 +8,8 @@ mod batch;
 pub mod ends;
 pub mod files;
 pub mod fluvio;
-pub mod kafka;
 mod fluvio_target;
+pub mod kafka;
 #[cfg(test)]
 pub(crate) mod memory;
 pub mod target;

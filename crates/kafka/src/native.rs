@@ -240,10 +240,8 @@ pub(crate) fn take(client: &Arc<Client>, most: usize, wait: Duration) -> Result<
     // SAFETY: the client lives as long as the call and, by the `Arc` in each message, as long as what it gives. The array has room for `most`
     // pointers; of those that are filled each is owned from here on.
     let taken = unsafe {
-        let queue = Owned::new(
-            c::rd_kafka_queue_get_consumer(client.client().native_ptr()),
-            c::rd_kafka_queue_destroy,
-        )?;
+        let queue =
+            Owned::new(c::rd_kafka_queue_get_consumer(client.client().native_ptr()), c::rd_kafka_queue_destroy)?;
         c::rd_kafka_consume_batch_queue(queue.ptr(), milliseconds, pointers.as_mut_ptr(), most)
     };
     let Ok(taken) = usize::try_from(taken) else {

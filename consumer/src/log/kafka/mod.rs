@@ -8,10 +8,11 @@ mod reader;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use isotherm_engine::state::LogPart;
-use isotherm_kafka::{Cluster, KafkaError, Message};
+use isotherm_kafka::{Cluster, KafkaError, Message, Reader};
 use isotherm_model::partial::PartitionId;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
@@ -22,6 +23,10 @@ use super::{Log, LogBounds, LogError, LogIdentity, LogReader, LogRecord, ReadOpt
 
 /// How an address names a Kafka cluster.
 pub(crate) const KAFKA: &str = "kafka";
+
+/// How often in a row, and after which pause, no broker must know a topic that was there, for it to be deleted.
+const LOOKS: u32 = 6;
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A topic of a cluster.
 pub struct KafkaLog {
@@ -75,20 +80,18 @@ async fn ask<T: Send + 'static>(
 
 impl Shared {
     /// How many partitions the topic has, if it is there and the one that was read.
-    fn partitions(&self) -> Result<Option<u32>, LogError> {
+    fn partitions(&self, is_compaction_looked_for: bool) -> Result<Option<u32>, LogError> {
         let no_answer = |error: KafkaError| match error {
             KafkaError::Fatal(reason) => LogError::Fatal(format!("{}: {reason}", self.address)),
-            error => LogError::NoAnswer {
-                name: "Kafka cluster",
-                address: self.address.clone(),
-                reason: error.to_string(),
-            },
+            error => {
+                LogError::NoAnswer { name: "Kafka cluster", address: self.address.clone(), reason: error.to_string() }
+            }
         };
         let Some(topic) = self.cluster.topic(&self.topic).map_err(no_answer)? else {
             return Ok(None);
         };
-        let mut id = self.id.lock().unwrap_or_else(PoisonError::into_inner);
-        if id.is_none() && self.cluster.is_compacted(&self.topic).map_err(no_answer)? {
+        // It may become so while it is read.
+        if is_compaction_looked_for && self.cluster.is_compacted(&self.topic).map_err(no_answer)? {
             return Err(LogError::Fatal(format!(
                 "the topic `{}` is compacted (cleanup.policy=compact): Kafka deletes records of it that a window may need; \
                  copy its readings into a topic with cleanup.policy=delete",
@@ -97,6 +100,7 @@ impl Shared {
         }
         let cluster = self.cluster.id().map_err(no_answer)?;
         let now = xxh3_64(format!("{cluster}/{}", topic.id).as_bytes());
+        let mut id = self.id.lock().unwrap_or_else(PoisonError::into_inner);
         if *id.get_or_insert(now) == now { Ok(Some(topic.partitions)) } else { Err(self.replaced()) }
     }
 
@@ -113,12 +117,24 @@ impl Shared {
 
     /// Whether the topic is the one that was read of this partition.
     fn check(&self, partition: PartitionId) -> Result<(), LogError> {
-        if self.partitions()?.is_none() {
-            return Err(LogError::Deleted { topic: self.topic.clone() });
+        // A broker that has just started may not know its topics yet.
+        for left in (0..LOOKS).rev() {
+            match self.partitions(false)? {
+                Some(_) => break,
+                None if left == 0 => return Err(LogError::Deleted { topic: self.topic.clone() }),
+                None => std::thread::sleep(LOOK),
+            }
         }
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied();
         let id = *self.id.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_none() || known == id { Ok(()) } else { Err(self.replaced()) }
+    }
+
+    /// A client that reads a partition from here on.
+    fn reader(&self, partition: PartitionId, from: i64, ahead: usize) -> Result<Reader, LogError> {
+        let number = i32::try_from(partition).unwrap_or(i32::MAX);
+        let reader = self.cluster.reader(&self.topic, number, from, ahead);
+        reader.map_err(|error| self.error(partition, from, error))
     }
 
     fn bounds(&self, partition: PartitionId) -> Result<LogBounds, LogError> {
@@ -130,8 +146,8 @@ impl Shared {
     fn error(&self, partition: PartitionId, offset: i64, error: KafkaError) -> LogError {
         let topic = self.topic.clone();
         match error {
-            KafkaError::NoTopic(topic) => LogError::Deleted { topic },
-            KafkaError::OutOfRange | KafkaError::Retry(_) => {
+            // Whether it is gone is asked before it is said.
+            KafkaError::NoTopic(_) | KafkaError::OutOfRange | KafkaError::Retry(_) => {
                 LogError::Retry { topic, partition, offset, reason: error.to_string() }
             }
             KafkaError::Setting(_) | KafkaError::Fatal(_) => LogError::Fatal(error.to_string()),
@@ -146,7 +162,7 @@ impl Log for KafkaLog {
     }
 
     async fn partitions(&self) -> Result<Option<u32>, LogError> {
-        self.ask(Shared::partitions).await
+        self.ask(|shared| shared.partitions(true)).await
     }
 
     async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, LogError> {
@@ -169,15 +185,7 @@ impl Log for KafkaLog {
         from: i64,
         options: ReadOptions,
     ) -> Result<Box<dyn LogReader>, LogError> {
-        let (bounds, reader) = self
-            .ask(move |shared| {
-                shared.check(partition)?;
-                let bounds = shared.bounds(partition)?;
-                let number = i32::try_from(partition).unwrap_or(i32::MAX);
-                let reader = shared.cluster.reader(&shared.topic, number, from, options.bytes >> 10);
-                Ok((bounds, reader.map_err(|error| shared.error(partition, from, error))?))
-            })
-            .await?;
+        let bounds = self.bounds(partition).await?;
         let topic = self.identity.topic.clone();
         if from < bounds.start {
             return Err(LogError::Evicted { topic, partition, offset: from, start: bounds.start });
@@ -185,7 +193,7 @@ impl Log for KafkaLog {
         if from > bounds.end {
             return Err(LogError::Shorter { topic, partition, offset: from, end: bounds.end, lagging: false });
         }
-        Ok(Box::new(KafkaReader::new(self.shared.clone(), reader, partition, from, bounds)))
+        Ok(Box::new(KafkaReader::new(self.shared.clone(), options.bytes >> 10, partition, from, bounds)))
     }
 
     async fn committed(&self, positions: Vec<(PartitionId, i64)>) {

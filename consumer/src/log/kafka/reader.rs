@@ -34,7 +34,10 @@ const CHECK: Duration = Duration::from_millis(10);
 /// See the module's text.
 pub(super) struct KafkaReader {
     shared: Arc<Shared>,
-    reader: Reader,
+    /// Made anew for another place: a call that is still under way may take records from the old one.
+    reader: Option<Reader>,
+    /// How much the client may fetch ahead, in KiB.
+    ahead: usize,
     partition: PartitionId,
     bounds: LogBounds,
     position: i64,
@@ -45,7 +48,7 @@ pub(super) struct KafkaReader {
     end: Option<i64>,
     /// What came since the question for the id that is under way was asked, or what none was asked for yet.
     held: Polled,
-    polling: Option<JoinHandle<Result<Polled, LogError>>>,
+    polling: Option<JoinHandle<Result<(Reader, Polled), LogError>>>,
     checking: Option<(JoinHandle<Result<LogBounds, LogError>>, Polled)>,
     checked: Instant,
     is_told: bool,
@@ -54,14 +57,15 @@ pub(super) struct KafkaReader {
 impl KafkaReader {
     pub(super) fn new(
         shared: Arc<Shared>,
-        reader: Reader,
+        ahead: usize,
         partition: PartitionId,
         position: i64,
         bounds: LogBounds,
     ) -> Self {
         Self {
             shared,
-            reader,
+            reader: None,
+            ahead,
             partition,
             bounds,
             position,
@@ -98,10 +102,11 @@ impl KafkaReader {
             // The next record is behind the goal.
             _ if taken < self.ready.len() => goal,
             // Nothing comes before the end.
-            last => match self.end.take_if(|end| *end >= self.position) {
-                Some(end) => end.min(goal).max(last.unwrap_or(self.position)),
-                None if cut.is_some() => return None,
-                None => last?,
+            last => match self.end.filter(|end| *end >= self.position) {
+                Some(end) if cut.is_none() || end >= goal => end.min(goal).max(last.unwrap_or(self.position)),
+                // A new leader may not know yet how far its log is committed.
+                _ if cut.is_some() => return None,
+                _ => last?,
             },
         };
         if next <= self.position {
@@ -116,9 +121,11 @@ impl KafkaReader {
     fn begin(&mut self) {
         if self.polling.is_none() && self.held.messages.len() < RECORDS {
             let (reader, shared, partition) = (self.reader.clone(), self.shared.clone(), self.partition);
-            let position = self.position;
+            let (position, ahead) = (self.position, self.ahead);
             self.polling = Some(tokio::task::spawn_blocking(move || {
-                reader.poll(WAIT).map_err(|error| shared.error(partition, position, error))
+                let reader = reader.map_or_else(|| shared.reader(partition, position, ahead), Ok)?;
+                let polled = reader.poll(WAIT).map_err(|error| shared.error(partition, position, error))?;
+                Ok((reader, polled))
             }));
         }
         let is_held = !self.held.messages.is_empty() || self.held.end.is_some();
@@ -131,6 +138,13 @@ impl KafkaReader {
             self.checking = Some((asked, std::mem::take(&mut self.held)));
             self.checked = Instant::now();
         }
+    }
+
+    /// Goes on from the position. What has been fetched is dropped, with the client: a call that is still under way may take records from
+    /// its queue that came after it was sent elsewhere, and those would be lost.
+    fn restart(&mut self) {
+        (self.reader, self.polling, self.checking) = (None, None, None);
+        (self.ready, self.end, self.held) = (VecDeque::new(), None, Polled::default());
     }
 
     /// What came belongs to the topic that was read.
@@ -187,10 +201,7 @@ impl LogReader for KafkaReader {
 
     fn seek(&mut self, from: i64, until: i64) {
         if from != self.position {
-            (self.ready, self.end, self.held) = (VecDeque::new(), None, Polled::default());
-            (self.polling, self.checking) = (None, None);
-            // A client that is broken says so when it is asked for records.
-            let _ = self.reader.seek(from);
+            self.restart();
         }
         (self.position, self.until) = (from, until);
     }
@@ -225,17 +236,26 @@ impl LogReader for KafkaReader {
                 polled = async { match &mut self.polling { Some(polling) => polling.await, None => std::future::pending().await } } => {
                     self.polling = None;
                     match polled.map_err(|error| LogError::Fatal(error.to_string()))? {
-                        Ok(polled) => {
+                        Ok((reader, polled)) => {
+                            self.reader = Some(reader);
                             self.held.messages.extend(polled.messages);
                             self.held.end = polled.end.or(self.held.end);
                         }
-                        Err(error) => return Err(self.explained(error).await),
+                        Err(error) => {
+                            self.restart();
+                            return Err(self.explained(error).await);
+                        }
                     }
                 }
                 bounds = async { match &mut self.checking { Some((checking, _)) => checking.await, None => std::future::pending().await } } => {
                     let polled = self.checking.take().map(|(_, polled)| polled).unwrap_or_default();
-                    let bounds = bounds.map_err(|error| LogError::Fatal(error.to_string()))??;
-                    self.release(polled, bounds);
+                    match bounds.map_err(|error| LogError::Fatal(error.to_string()))? {
+                        Ok(bounds) => self.release(polled, bounds),
+                        Err(error) => {
+                            self.restart();
+                            return Err(error);
+                        }
+                    }
                 }
                 () = sleep_until(may_check), if is_held && self.checking.is_none() => {}
             }

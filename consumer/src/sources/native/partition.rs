@@ -137,7 +137,10 @@ impl Reader {
                 }
                 Err(error) => return Err(self.end(error)),
             };
-            reader.cut_at(self.context.cuts.get(&self.partition).map_or(&[], Vec::as_slice));
+            let mut cuts = self.context.cuts.get(&self.partition).cloned().unwrap_or_default();
+            // The last batch of this run must come again as well.
+            cuts.extend(self.last.iter().flat_map(|last| [last.first, last.next]));
+            reader.cut_at(&cuts);
             bounds = reader.bounds();
             let position = self.start(bounds)?;
             if let Some(last) = known {
@@ -217,7 +220,9 @@ impl Reader {
             }
             LogError::Unreadable { what, .. } => End::Fatal(self.damaged(what)),
             LogError::Deleted { topic } => End::Fatal(SourceError::TopicDeleted { topic }),
-            error @ (LogError::NoTopic { .. } | LogError::Replaced { .. } | LogError::Fatal(_)) => End::Fatal(error.into()),
+            error @ (LogError::NoTopic { .. } | LogError::Replaced { .. } | LogError::Fatal(_)) => {
+                End::Fatal(error.into())
+            }
         }
     }
 
