@@ -17,6 +17,7 @@ use super::Source;
 use super::error::SourceError;
 use super::plan::{ReadPlan, ReadStart};
 use super::start::Progress;
+use crate::log::kafka::KAFKA;
 use crate::log::{Backoff, Log, LogError, LogIdentity};
 use crate::reminder::Reminder;
 
@@ -213,6 +214,11 @@ async fn tell(log: Arc<dyn Log>, mut committed: watch::Receiver<Vec<(PartitionId
     }
 }
 
+/// Whether no later question can have a better answer, as when a topic of Kafka has become a compacted one.
+fn is_final(log: &dyn Log, error: &LogError) -> bool {
+    matches!(error, LogError::Fatal(_)) && log.identity().kind == KAFKA
+}
+
 /// Asks for the topic's partitions, forever.
 struct Discovery {
     log: Arc<dyn Log>,
@@ -231,9 +237,13 @@ impl Discovery {
             tokio::time::sleep(PERIOD.max(Backoff::BROKER.pause(failures, 0.0))).await;
             let LogIdentity { topic, address, .. } = self.log.identity();
             let news = match self.log.partitions().await {
-                Err(gone @ (LogError::Replaced { .. } | LogError::Deleted { .. })) => {
+                // Of a Fluvio cluster that refuses, what it says next may be another answer.
+                Err(error)
+                    if matches!(error, LogError::Replaced { .. } | LogError::Deleted { .. })
+                        || is_final(&*self.log, &error) =>
+                {
                     // If nobody listens any longer there is nobody to tell.
-                    let _ = self.added.send(Err(gone.into())).await;
+                    let _ = self.added.send(Err(error.into())).await;
                     return;
                 }
                 Err(error) => {

@@ -16,6 +16,7 @@ use super::super::start::Progress;
 use super::super::topic::Outlet;
 use super::NativeContext;
 use super::workers::{Chunk, CombinedBatch, Unreadable};
+use crate::log::kafka::KAFKA;
 use crate::log::{Backoff, END_UNKNOWN, FILES, LogBatch, LogBounds, LogError, LogReader, jitter};
 
 /// About how many stored bytes are combined in one task.
@@ -219,6 +220,8 @@ impl Reader {
                 if lagging { End::Lagging(error) } else { End::Fatal(error) }
             }
             LogError::Unreadable { what, .. } => End::Fatal(self.damaged(what)),
+            // Kafka's topics are not made with our commands, which a hint would name.
+            error @ LogError::Deleted { .. } if self.context.log.identity().kind == KAFKA => End::Fatal(error.into()),
             LogError::Deleted { topic } => End::Fatal(SourceError::TopicDeleted { topic }),
             error @ (LogError::NoTopic { .. } | LogError::Replaced { .. } | LogError::Fatal(_)) => {
                 End::Fatal(error.into())
