@@ -26,9 +26,11 @@ enum Check {
 }
 
 /// What librdkafka, the Kafka client, is built with.
-const BUILD: [Tool; 4] = [
+const BUILD: [Tool; 5] = [
     Tool::program("a C compiler", &["cc"], "gcc libc6-dev"),
     Tool::program("make", &["make"], "make"),
+    // By it the build finds OpenSSL.
+    Tool::program("pkg-config", &["pkg-config"], "pkg-config"),
     Tool::header("OpenSSL's headers", "openssl/ssl.h", "libssl-dev"),
     Tool::header("zlib's headers", "zlib.h", "zlib1g-dev"),
 ];
