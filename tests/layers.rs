@@ -11,7 +11,7 @@ use crate::util::{list, root, text};
 /// The crates by level. A crate may depend on crates of lower levels.
 const LEVELS: [&[&str]; 6] = [
     &["isotherm-model", "isotherm-terminal"],
-    &["isotherm-engine", "isotherm-files", "isotherm-smartmodule-abi", "isotherm-node"],
+    &["isotherm-engine", "isotherm-files", "isotherm-kafka", "isotherm-smartmodule-abi", "isotherm-node"],
     &["isotherm-store", "isotherm-fluvio", "window-stats", "reading-gate"],
     &["isotherm-producer", "isotherm-consumer"],
     &["isotherm-simulation"],
@@ -99,6 +99,20 @@ fn model_and_engine_are_pure() {
 /// Only the backend of `Log`, the module's source, `deploy`, and the sections of `fluvio.yaml` that are Fluvio's own name Fluvio's types.
 #[test]
 fn most_of_the_consumer_knows_no_fluvio() {
+    only_these_name(
+        &["log/fluvio", "sources/module", "deploy/", "topology/"],
+        &["use fluvio", "fluvio_", "isotherm_fluvio"],
+    );
+}
+
+/// Only the backend of `Log`, the settings in `fluvio.yaml` and the flags name what the Kafka client has.
+#[test]
+fn most_of_the_consumer_knows_no_kafka() {
+    only_these_name(&["log/kafka", "topology/", "cli/"], &["rdkafka", "isotherm_kafka"]);
+}
+
+/// Only files of the consumer whose paths begin so name something of these crates.
+fn only_these_name(may: &[&str], crates: &[&str]) {
     let source = root().join("consumer/src");
     let (mut folders, mut seen) = (vec![source.clone()], 0);
     while let Some(folder) = folders.pop() {
@@ -108,12 +122,12 @@ fn most_of_the_consumer_knows_no_fluvio() {
                 continue;
             }
             let name = entry.strip_prefix(&source).expect("it is below").to_string_lossy().into_owned();
-            if ["log/fluvio", "sources/module", "deploy/", "topology/"].iter().any(|may| name.starts_with(may)) {
+            if may.iter().any(|may| name.starts_with(may)) {
                 continue;
             }
             seen += 1;
             for line in text(&entry).lines() {
-                let names = ["use fluvio", "fluvio_", "isotherm_fluvio"].iter().any(|crates| {
+                let names = crates.iter().any(|crates| {
                     line.contains(crates)
                         && line.contains("::")
                         && !line.contains("self::")

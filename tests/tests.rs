@@ -22,6 +22,7 @@ mod exactness;
 mod files;
 mod followed;
 mod gate;
+mod kafka;
 mod layers;
 mod ledger;
 mod limits;

@@ -283,6 +283,7 @@ pub async fn drive(
         }
         if due {
             let closed = stepper.commit(materializer, store, began.elapsed())?;
+            source.committed(materializer.positions());
             if !publisher.publish(closed).await? {
                 return Ok(Outcome::Unread);
             }

@@ -35,7 +35,7 @@ pub(crate) fn letters(cluster: &Cluster, topic: &str, partitions: u32) -> Vec<Le
             let mut records = Vec::new();
             while let Some(batch) = reader.next().await.expect("the log can be read") {
                 let copied = batch.each(&mut Vec::new(), |record| {
-                    records.push((record.key.map(<[u8]>::to_vec), record.value.to_vec()));
+                    records.push((record.key.map(<[u8]>::to_vec), record.value.unwrap_or_default().to_vec()));
                 });
                 copied.expect("a sound batch");
             }

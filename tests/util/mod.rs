@@ -1,6 +1,7 @@
 //! What the tests share: clusters, programs, stores, and expectations that print what they saw.
 
 pub(crate) mod cluster;
+pub(crate) mod kafka;
 pub(crate) mod letters;
 pub(crate) mod program;
 pub(crate) mod store;

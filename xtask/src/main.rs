@@ -8,10 +8,12 @@ mod build;
 mod cargo;
 mod crash;
 mod demo;
+mod groups;
 mod paths;
 mod process;
 mod simulate;
 mod test;
+mod tools;
 mod wasm;
 
 use std::process::ExitCode;
@@ -48,7 +50,10 @@ enum Task {
 pub(crate) type Error = String;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().task {
+    let task = Cli::parse().task;
+    // The modules are of Rust alone.
+    let ready = if matches!(task, Task::Wasm(_)) { Ok(()) } else { tools::for_build() };
+    let done = ready.and_then(|()| match task {
         Task::Demo(task) => task.run(),
         Task::Test(task) => task.run().map(|()| ExitCode::SUCCESS),
         Task::Build(task) => task.run().map(|()| ExitCode::SUCCESS),
@@ -56,7 +61,7 @@ fn main() -> ExitCode {
         Task::Bench(task) => task.run().map(|()| ExitCode::SUCCESS),
         Task::Simulate(task) => task.run().map(|()| ExitCode::SUCCESS),
         Task::Crash(task) => task.run().map(|()| ExitCode::SUCCESS),
-    };
+    });
     done.unwrap_or_else(|error| {
         process::say(&format!("xtask: {error}\n"));
         ExitCode::FAILURE

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use crate::Error;
-use crate::{build, cargo, paths, process};
+use crate::{build, cargo, groups, paths, process};
 
 /// Format, lint, and run the unit, property, doc and integration tests.
 ///
@@ -25,6 +25,7 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(self) -> Result<(), Error> {
+        let skipped = groups::prepare(self.filter.as_deref())?;
         if self.filter.is_none() {
             process::run(cargo::cargo().args(["fmt", "--all", "--check"]))
                 .map_err(|error| format!("{error}; mend it with: cargo fmt --all"))?;
@@ -45,6 +46,8 @@ impl Test {
                 .args(self.filter)
                 .arg("--")
                 .args(self.args)
+                .args(&skipped.args)
+                .env(groups::KAFKA, groups::kafka_jars())
                 .env("ISOTHERM_MODULES", paths::modules())
                 .env("ISOTHERM_BIN", paths::target().join("release")),
         );
@@ -53,6 +56,9 @@ impl Test {
             eprintln!(
                 "The tests' topics and modules stay at {cluster}: all whose names begin with `test-` can be deleted"
             );
+        }
+        for group in &skipped.said {
+            process::say(&format!("xtask: {group}\n"));
         }
         tested
     }

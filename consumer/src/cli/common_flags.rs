@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use isotherm_files::InputFormat;
 use isotherm_fluvio::{BadTopicName, check_topic_name};
+use isotherm_kafka::{SettingValue, Settings};
 use isotherm_model::duration::parse_duration;
 use isotherm_model::size::parse_size;
 use isotherm_terminal::log::{self, Filter, LogFormat};
@@ -22,7 +23,7 @@ pub(super) struct Place {
     /// Short for --source fluvio://HOST:PORT
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) cluster: Option<String>,
-    /// Where readings come from: fluvio://HOST:PORT, a file (again for each further one; compressed or not, JSON lines or one
+    /// Where readings come from: fluvio://HOST:PORT, kafka://HOST:PORT[,HOST:PORT…], a file (again for each further one; compressed or not, JSON lines or one
     /// JSON array), or `-` for standard input [default: what the topology says, the current Fluvio profile's cluster, else
     /// fluvio://127.0.0.1:9003]
     #[arg(long, value_name = "ADDRESS|FILE|-", conflicts_with = "cluster")]
@@ -30,6 +31,20 @@ pub(super) struct Place {
     /// What files hold, where their beginnings do not tell: a reading a line, or one array of readings
     #[arg(long, value_enum, value_name = "lines|array")]
     pub(super) input_format: Option<InputFormatFlag>,
+    /// A setting of librdkafka's, for a source in Kafka (again for each further one); secrets stand in the topology
+    #[arg(long, value_name = "NAME=VALUE", value_parser = kafka_setting)]
+    pub(super) kafka_setting: Vec<(String, SettingValue)>,
+    /// The consumer group by which Kafka's tools show how far the run has read; it is never read back [default:
+    /// isotherm-TOPIC-FINGERPRINT]
+    #[arg(long, value_name = "NAME")]
+    pub(super) consumer_group: Option<String>,
+}
+
+fn kafka_setting(text: &str) -> Result<(String, SettingValue), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "write NAME=VALUE".to_owned())?;
+    let value = SettingValue::Text(value.to_owned());
+    Settings::default().set(name, value.clone()).map_err(|error| error.to_string())?;
+    Ok((name.to_owned(), value))
 }
 
 /// `--input-format`.

@@ -15,6 +15,7 @@ use super::{inspect, stores, verify};
 use crate::delivery::{self, DeadLetters, End, Ended};
 use crate::deploy;
 use crate::inspect::InspectError;
+use crate::log::kafka::address::SCHEME;
 use crate::render::source_hints;
 use crate::results::jsonl::JsonLines;
 use crate::run::{self, Outcome, RunOptions};
@@ -172,6 +173,14 @@ fn deploy(flags: DeployFlags) -> Result<ExitCode, Failure> {
     if topology.files.is_some() {
         let what =
             format!("nothing is to be deployed for {}: run isotherm-consumer with the same --source", topology.topic);
+        return Err(what.into());
+    }
+    if topology.address().is_some_and(|address| address.starts_with(SCHEME)) {
+        let what = format!(
+            "`deploy` creates topics of Fluvio clusters only: create the topic `{}` with Kafka's own tools, such as \
+             kafka-topics.sh --create",
+            topology.topic
+        );
         return Err(what.into());
     }
     // What the file says of its own topic is not said of another one.

@@ -4,9 +4,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{self, Path};
 
 use isotherm_files::InputFormat;
+use isotherm_kafka::{BadSetting, Settings};
 
 use super::flags::{Place, RunFlags};
 use crate::log::files::address::{FilesAddress, STDIN};
+use crate::log::kafka::address::{KafkaAddress, SCHEME};
 use crate::topology::{Combine, StoreKind, Topology};
 
 /// What cannot be read together, or so.
@@ -51,6 +53,18 @@ pub(super) enum SourceError {
     /// `--leave-open` in a run without an end.
     #[error("--leave-open leaves windows open at the end of a run, and this one has none; add --until-end")]
     NoEnd,
+    /// An address of Kafka, or a setting.
+    #[error("{0}")]
+    Kafka(String),
+    /// A setting of Kafka's.
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
+    /// Flags of Kafka without Kafka.
+    #[error("{0} is of a source in Kafka, and none is named; leave it out, or give --source kafka://HOST:PORT")]
+    NoKafka(&'static str),
+    /// What is not possible with Kafka.
+    #[error("{0}")]
+    NotInKafka(&'static str),
     /// `--input-format` without files.
     #[error("--input-format is of files, and no file is named; leave it out")]
     NoFiles,
@@ -67,13 +81,36 @@ impl SourceError {
 pub(super) enum Source {
     /// An address, as [`crate::log::open`] takes it; `None` for the current Fluvio profile's cluster.
     Cluster(Option<String>),
+    /// A Kafka cluster.
+    Kafka(KafkaAddress),
     /// Files.
     Files(FilesAddress),
 }
 
 impl Source {
     /// What the flags of a place say, and else what the topology does.
-    pub(super) fn of(place: &Place, topology: &[String]) -> Result<Self, SourceError> {
+    pub(super) fn of(place: &Place, topology: &[String], kafka: &Settings) -> Result<Self, SourceError> {
+        let source = Self::named(place, topology)?;
+        let flag = match (&*place.kafka_setting, &place.consumer_group) {
+            ([_, ..], _) => Some("--kafka-setting"),
+            ([], Some(_)) => Some("--consumer-group"),
+            ([], None) => None,
+        };
+        match (source, flag) {
+            (Self::Kafka(mut address), _) => {
+                address.settings = kafka.clone();
+                for (name, value) in &place.kafka_setting {
+                    address.settings.set(name, value.clone())?;
+                }
+                address.group = place.consumer_group.clone().unwrap_or(address.group);
+                Ok(Self::Kafka(address))
+            }
+            (_, Some(flag)) => Err(SourceError::NoKafka(flag)),
+            (source, None) => Ok(source),
+        }
+    }
+
+    fn named(place: &Place, topology: &[String]) -> Result<Self, SourceError> {
         if let Some(cluster) = &place.cluster {
             return Ok(Self::Cluster(Some(cluster.clone())));
         }
@@ -82,6 +119,11 @@ impl Source {
         match sources {
             [] if place.input_format.is_some() => Err(SourceError::NoFiles),
             [] => Ok(Self::Cluster(None)),
+            [one] if one.starts_with(SCHEME) => match KafkaAddress::read(one) {
+                Some(Ok(address)) => Ok(Self::Kafka(address)),
+                Some(Err(wrong)) => Err(SourceError::Kafka(wrong)),
+                None => Ok(Self::Cluster(Some(one.clone()))),
+            },
             [one] if one.contains("://") => Ok(Self::Cluster(Some(one.clone()))),
             several if several.iter().any(|one| one.contains("://")) => Err(SourceError::Mixed(several.to_vec())),
             files => {
@@ -104,6 +146,7 @@ impl Source {
     pub(super) fn address(self) -> Option<String> {
         match self {
             Self::Cluster(address) => address,
+            Self::Kafka(address) => Some(address.text()),
             Self::Files(files) => Some(files.text()),
         }
     }
@@ -134,7 +177,8 @@ fn absolute(file: &str) -> Result<String, SourceError> {
 /// Sets what follows for a topology from its source, whose address is then [`Topology::address`].
 pub(super) fn apply(place: &Place, run: Option<&RunFlags>, topology: &mut Topology) -> Result<(), SourceError> {
     let follow = run.is_some_and(|run| run.follow);
-    let mut files = match Source::of(place, &topology.source)? {
+    let mut files = match Source::of(place, &topology.source, &topology.kafka)? {
+        Source::Kafka(address) => return kafka(place, run, address, topology),
         Source::Cluster(address) => {
             if follow {
                 let what = "--follow is of files and standard input: a topic is always followed, unless --until-end says otherwise";
@@ -172,6 +216,41 @@ pub(super) fn apply(place: &Place, run: Option<&RunFlags>, topology: &mut Topolo
     topology.source = vec![files.text()];
     topology.topic = name;
     topology.files = Some(!follow);
+    Ok(())
+}
+
+/// What follows of a source in Kafka.
+fn kafka(
+    place: &Place,
+    run: Option<&RunFlags>,
+    mut address: KafkaAddress,
+    topology: &mut Topology,
+) -> Result<(), SourceError> {
+    if topology.combine_is_given && topology.combine == Combine::Broker {
+        return Err(SourceError::Broker(address.stored()));
+    }
+    if let Some(run) = run {
+        let not = if run.dead_letters.is_some() {
+            Some("--dead-letters copies to Fluvio topics from Fluvio topics only; leave it out")
+        } else if run.follow {
+            Some(
+                "--follow is of files and standard input: a topic is always followed, unless --until-end says otherwise",
+            )
+        } else {
+            None
+        };
+        if let Some(not) = not {
+            return Err(SourceError::NotInKafka(not));
+        }
+        if run.leave_open && !run.until_end {
+            return Err(SourceError::NoEnd);
+        }
+    }
+    if place.consumer_group.is_none() {
+        address.group = format!("isotherm-{}-{}", topology.topic, topology.settings.fingerprint());
+    }
+    topology.combine = Combine::Consumer;
+    topology.source = vec![address.text()];
     Ok(())
 }
 

@@ -47,7 +47,9 @@ fn config(flags: &VerifyFlags) -> Result<Config, Failure> {
     };
     let store: PathBuf = path.ok_or(InspectError::Memory { by_flag: store.is_some() })?;
     let subject = StoreReader::open(&store)?.identity().subject.clone();
-    let named = Source::of(place, &[])?.address();
+    // Secrets stand in the topology alone.
+    let kafka = load::file(place).ok().flatten().map(|topology| topology.kafka).unwrap_or_default();
+    let named = Source::of(place, &[], &kafka)?.address();
     let log = inspect::stored_log(named.as_deref(), &subject.cluster, &subject.topic)?;
     Ok(Config { memory_limit, store, log, topic: place.topic.clone(), settings })
 }

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use bytes::Bytes;
 use isotherm_engine::state::DeadBatch;
 use isotherm_model::partial::PartitionId;
+use isotherm_model::rejection::Rejection;
 use isotherm_model::scan::Scanner;
 use isotherm_model::time::{self, Millis, Utc};
 use isotherm_model::window::WindowSize;
@@ -56,9 +57,13 @@ pub fn pick(
 ) -> Result<Vec<Letter>, String> {
     let (mut letters, mut offset) = (Vec::new(), batch.first);
     batch.each(buffer, |record| {
-        let origin = Origin { partition: dead.partition, offset };
+        let origin = Origin { partition: dead.partition, offset: record.offset.unwrap_or(offset) };
         offset = offset.saturating_add(1);
-        let (reason, window) = match scanner.scan(record.value, record.timestamp) {
+        let scanned = match record.value {
+            Some(value) => scanner.scan(value, record.timestamp),
+            None => Err(Rejection::NoValue),
+        };
+        let (reason, window) = match scanned {
             Err(rejection) => (rejection.name(), None),
             Ok(reading) => {
                 let window = size.window_of(reading.time);
@@ -69,7 +74,12 @@ pub fn pick(
                 (LATE, Some(size.start(window)))
             }
         };
-        letters.push(Letter { origin, reason, window, value: Bytes::copy_from_slice(record.value) });
+        letters.push(Letter {
+            origin,
+            reason,
+            window,
+            value: Bytes::copy_from_slice(record.value.unwrap_or_default()),
+        });
     })?;
     Ok(letters)
 }

@@ -23,15 +23,17 @@ pub struct LogBatch {
     records: Arc<dyn Records>,
 }
 
-/// A record. Its offset is the batch's first one and its place in the batch.
+/// A record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogRecord<'a> {
+    /// Its offset; `None` if that is the batch's first one and its place in the batch.
+    pub offset: Option<i64>,
     /// Its log timestamp, if it has one.
     pub timestamp: Option<Millis>,
     /// Its key, if it has one.
     pub key: Option<&'a [u8]>,
-    /// Its value; empty for none.
-    pub value: &'a [u8],
+    /// Its value; `None` for a null one.
+    pub value: Option<&'a [u8]>,
 }
 
 /// The records of a batch, in whatever form its backend keeps them.
@@ -79,7 +81,7 @@ impl OwnedBatch {
 impl Records for Vec<OwnedRecord> {
     fn each(&self, _buffer: &mut Vec<u8>, show: &mut dyn FnMut(LogRecord<'_>)) -> Result<(), String> {
         for OwnedRecord { timestamp, key, value } in self {
-            show(LogRecord { timestamp: *timestamp, key: key.as_deref(), value });
+            show(LogRecord { offset: None, timestamp: *timestamp, key: key.as_deref(), value: Some(value) });
         }
         Ok(())
     }
@@ -133,8 +135,9 @@ impl BatchCombiner {
     fn push(&mut self, batch: &LogBatch) -> Result<(), String> {
         let combiner = &mut self.combiner;
         combiner.begin(batch.first, batch.base_timestamp);
-        batch.each(&mut self.decompressed, |LogRecord { timestamp, value, .. }| {
-            combiner.push(&Record { timestamp, value });
+        batch.each(&mut self.decompressed, |LogRecord { timestamp, value, .. }| match value {
+            Some(value) => combiner.push(&Record { timestamp, value }),
+            None => combiner.push_null(),
         })?;
         if batch.is_dense {
             combiner.reach(batch.next);

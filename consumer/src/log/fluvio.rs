@@ -141,7 +141,7 @@ impl Records for StoredBatch {
         let damaged = |damaged: Damaged| damaged.to_string();
         for record in self.records(buffer).map_err(damaged)? {
             let record = record.map_err(damaged)?;
-            show(LogRecord { timestamp: record.timestamp, key: record.key, value: record.value });
+            show(LogRecord { offset: None, timestamp: record.timestamp, key: record.key, value: Some(record.value) });
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ pub mod ends;
 pub mod files;
 pub mod fluvio;
 mod fluvio_target;
+pub mod kafka;
 #[cfg(test)]
 pub(crate) mod memory;
 pub mod target;
@@ -27,6 +28,8 @@ use self::fluvio::FluvioLog;
 // Pauses between attempts are the same for every log.
 pub(crate) use self::fluvio::{Backoff, jitter};
 use self::fluvio_target::FluvioTarget;
+use self::kafka::KafkaLog;
+use self::kafka::address::KafkaAddress;
 use self::target::Target;
 
 /// What makes a log known again.
@@ -99,6 +102,9 @@ pub trait Log: Send + Sync {
     /// before anything is asked of the partition. A log whose partitions have no parts needs it not.
     fn resume(&self, _partition: PartitionId, _from: i64, _position: i64, _parts: &[LogPart]) {}
 
+    /// A run has committed these positions: for logs whose own tools show how far a reader has come.
+    async fn committed(&self, _positions: Vec<(PartitionId, i64)>) {}
+
     /// Reads a partition, beginning with the batch that holds `from`, up to where it ends now.
     async fn read(
         &self,
@@ -108,7 +114,7 @@ pub trait Log: Send + Sync {
     ) -> Result<Box<dyn LogReader>, LogError>;
 }
 
-impl dyn Log {
+impl dyn Log + '_ {
     /// How many partitions the topic has, which must be there.
     pub async fn require(&self) -> Result<u32, LogError> {
         let LogIdentity { address, topic, .. } = self.identity();
@@ -196,6 +202,8 @@ pub enum LogError {
     Unreadable { topic: String, partition: PartitionId, offset: i64, what: String },
     #[error("the topic `{topic}` was deleted")]
     Deleted { topic: String },
+    #[error("the topic `{topic}` was deleted and made again: it is not the one that was read")]
+    Replaced { topic: String },
     /// Nothing of it can be read, and waiting changes nothing.
     #[error("{0}")]
     Fatal(String),
@@ -219,11 +227,14 @@ pub const END_UNKNOWN: i64 = i64::MAX;
 pub(crate) const FILES: &str = "files";
 
 /// Opens the topic of the log at `address`: `fluvio://HOST:PORT`, or `HOST:PORT` of a Fluvio cluster; files by the text of a
-/// [`FilesAddress`]; without one that of the current Fluvio profile. Nothing is connected to yet.
+/// [`FilesAddress`]; a Kafka cluster by `kafka://HOST:PORT[,HOST:PORT…]` or the text of a [`KafkaAddress`]; without one that of the current Fluvio profile. Nothing is connected to yet.
 ///
 /// # Errors
 /// [`LogError::Fatal`]: no backend has such addresses.
 pub fn open(address: Option<&str>, topic: &str) -> Result<Arc<dyn Log>, LogError> {
+    if let Some(kafka) = address.and_then(KafkaAddress::parse) {
+        return Ok(Arc::new(KafkaLog::new(&kafka.map_err(LogError::Fatal)?, topic)?));
+    }
     match address.and_then(FilesAddress::parse) {
         Some(files) => Ok(Arc::new(FilesLog::new(&files))),
         None => Ok(Arc::new(FluvioLog::new(address, topic)?)),

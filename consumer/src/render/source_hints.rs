@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::hints;
 use crate::log::LogError;
+use crate::log::kafka::address::SCHEME;
 use crate::sources::{ModuleError, SourceError};
 use crate::{delivery, deploy, run, verify};
 
@@ -45,14 +46,23 @@ fn log(error: &LogError, cluster: ClusterFlag<'_>) -> Option<String> {
         LogError::NoAnswer { reason, .. } if LogError::is_of_open_files(reason) => {
             "; raise the limit of open files with `ulimit -n 1024`".to_owned()
         }
+        LogError::NoAnswer { address, .. } if address.starts_with(SCHEME) => {
+            "; see whether its brokers run, and whether --source names them".to_owned()
+        }
         LogError::NoAnswer { .. } => {
             "\nStart one (`isotherm-node --data DIR`, or `fluvio cluster start`), or name another \
                                       with --cluster HOST:PORT."
                 .to_owned()
         }
+        LogError::NoTopic { address, .. } if address.starts_with(SCHEME) => {
+            "; create it with Kafka's own tools, or name another with --topic".to_owned()
+        }
         LogError::NoTopic { topic, .. } => format!("; `isotherm-consumer deploy --topic {topic}{cluster}` creates it"),
         LogError::Fatal(reason) if LogError::is_of_open_files(reason) => {
             "; raise the limit of open files with `ulimit -n 1024`".to_owned()
+        }
+        LogError::Replaced { .. } => {
+            ". Read it with a store of its own (--store PATH), or start over with --reset.".to_owned()
         }
         LogError::Retry { .. } => "; see whether its broker runs, and run again".to_owned(),
         _ => return None,

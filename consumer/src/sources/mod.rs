@@ -32,4 +32,7 @@ pub trait Source: Send {
 
     /// Goes on with this partition.
     fn resume(&mut self, partition: PartitionId);
+
+    /// The run has committed these positions.
+    fn committed(&mut self, _positions: Vec<(PartitionId, i64)>) {}
 }

@@ -17,6 +17,7 @@ use super::Source;
 use super::error::SourceError;
 use super::plan::{ReadPlan, ReadStart};
 use super::start::Progress;
+use crate::log::kafka::KAFKA;
 use crate::log::{Backoff, Log, LogError, LogIdentity};
 use crate::reminder::Reminder;
 
@@ -124,6 +125,8 @@ pub(super) struct TopicSource {
     sender: mpsc::Sender<Message>,
     added: mpsc::Receiver<Result<u32, SourceError>>,
     tasks: JoinSet<()>,
+    /// What was committed last.
+    committed: watch::Sender<Vec<(PartitionId, i64)>>,
 }
 
 impl TopicSource {
@@ -139,7 +142,9 @@ impl TopicSource {
             sender,
             added: additions,
             tasks: JoinSet::new(),
+            committed: watch::Sender::default(),
         };
+        source.tasks.spawn(tell(log.clone(), source.committed.subscribe()));
         source.take_up(partitions, |partition| plan.start(partition));
         source.tasks.spawn(Discovery { log, known: partitions, fixed: plan.fixed_partitions, added }.run());
         source
@@ -195,6 +200,23 @@ impl Source for TopicSource {
     fn resume(&mut self, partition: PartitionId) {
         self.set_paused(partition, false);
     }
+
+    fn committed(&mut self, positions: Vec<(PartitionId, i64)>) {
+        self.committed.send_replace(positions);
+    }
+}
+
+/// Tells the log what was committed, once it has taken what was told before.
+async fn tell(log: Arc<dyn Log>, mut committed: watch::Receiver<Vec<(PartitionId, i64)>>) {
+    while committed.changed().await.is_ok() {
+        let positions = committed.borrow_and_update().clone();
+        log.committed(positions).await;
+    }
+}
+
+/// Whether no later question can have a better answer, as when a topic of Kafka has become a compacted one.
+fn is_final(log: &dyn Log, error: &LogError) -> bool {
+    matches!(error, LogError::Fatal(_)) && log.identity().kind == KAFKA
 }
 
 /// Asks for the topic's partitions, forever.
@@ -215,6 +237,15 @@ impl Discovery {
             tokio::time::sleep(PERIOD.max(Backoff::BROKER.pause(failures, 0.0))).await;
             let LogIdentity { topic, address, .. } = self.log.identity();
             let news = match self.log.partitions().await {
+                // Of a Fluvio cluster that refuses, what it says next may be another answer.
+                Err(error)
+                    if matches!(error, LogError::Replaced { .. } | LogError::Deleted { .. })
+                        || is_final(&*self.log, &error) =>
+                {
+                    // If nobody listens any longer there is nobody to tell.
+                    let _ = self.added.send(Err(error.into())).await;
+                    return;
+                }
                 Err(error) => {
                     if reminder.is_due() {
                         let reason = match error {

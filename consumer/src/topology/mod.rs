@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fluvio_controlplane_metadata::topic::config::{MetaConfig, TopicConfig};
+use isotherm_kafka::Settings as KafkaSettings;
 use isotherm_model::settings::{MaxAhead, Settings};
 use isotherm_model::window::WindowSize;
 
@@ -33,6 +34,8 @@ pub struct Topology {
     pub source: Vec<String>,
     /// Of files, whether a run ends where they end.
     pub files: Option<bool>,
+    /// librdkafka's settings, for a source in Kafka.
+    pub kafka: KafkaSettings,
     pub topic: String,
     /// Partitions to create the topic with.
     pub partitions: u32,
@@ -138,6 +141,7 @@ impl Default for Topology {
             },
             source: Vec::new(),
             files: None,
+            kafka: KafkaSettings::default(),
             topic,
             partitions: 1,
             combine: Combine::default(),

@@ -1,8 +1,10 @@
 //! From a tree to a topology: our sections, beside Fluvio's.
 
 use std::fmt::Display;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use isotherm_kafka::SettingValue;
 use isotherm_model::duration::parse_duration;
 use isotherm_model::schema::{BadGroups, BadSchema, Groups, Pointer, Schema, ValueRange};
 use isotherm_model::settings::{MaxAhead, Settings};
@@ -40,6 +42,9 @@ fn read(root: &Node, source: &str, problems: &mut Problems) -> Option<Topology> 
     topology.combine_is_given = combine.is_some();
     topology.combine = combine.map_or(topology.combine, |(combine, _)| combine);
     topology.source = file.take("source").map_or_else(Vec::new, |entry| sources(&entry.node, problems));
+    if let Some(section) = file.take_section("kafka", problems) {
+        kafka(section, &mut topology, problems);
+    }
     file.finish(problems);
     if let Some(transforms) = transforms {
         let module = transform::read(transforms, &topology.settings, problems);
@@ -55,6 +60,31 @@ fn sources(node: &Node, problems: &mut Problems) -> Vec<String> {
         _ => std::slice::from_ref(node),
     };
     nodes.iter().filter_map(|node| text("source", node, problems)).map(str::to_owned).collect()
+}
+
+/// `kafka`: librdkafka's settings. A value can be a file's or a variable's content: `{file: PATH}`, `{env: NAME}`.
+fn kafka(section: Section<'_>, topology: &mut Topology, problems: &mut Problems) {
+    for entry in section.rest() {
+        let path = format!("kafka.{}", entry.name);
+        let value = match &entry.node.value {
+            Value::Section(of) => match of.as_slice() {
+                [one] if one.name == "file" => {
+                    text(&path, &one.node, problems).map(|file| SettingValue::File(PathBuf::from(file)))
+                }
+                [one] if one.name == "env" => {
+                    text(&path, &one.node, problems).map(|name| SettingValue::Env(name.to_owned()))
+                }
+                _ => {
+                    problems.add(entry.place, format!("`{path}` must be a text, {{file: PATH}} or {{env: NAME}}"));
+                    None
+                }
+            },
+            _ => text(&path, &entry.node, problems).map(|text| SettingValue::Text(text.to_owned())),
+        };
+        if let Some(Err(error)) = value.map(|value| topology.kafka.set(&entry.name, value)) {
+            problems.add(entry.place, error.to_string());
+        }
+    }
 }
 
 /// `reading`: where sensor, group, time and value stand, and what counts.

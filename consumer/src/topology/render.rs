@@ -7,6 +7,7 @@ use isotherm_model::schema::Groups;
 use isotherm_terminal::text::printable;
 
 use super::{Combine, Topology};
+use crate::log::kafka::address::KafkaAddress;
 
 /// A paragraph for each part.
 pub fn text(topology: &Topology) -> String {
@@ -42,7 +43,10 @@ pub fn text(topology: &Topology) -> String {
 fn source(topology: &Topology) -> String {
     match topology.files {
         Some(_) => topology.topic.clone(),
-        None => format!("topic `{}`, {}", topology.topic, partitions(topology.partitions)),
+        None => match topology.address().and_then(KafkaAddress::parse) {
+            Some(Ok(kafka)) => format!("topic `{}` at {}", topology.topic, kafka.stored()),
+            _ => format!("topic `{}`, {}", topology.topic, partitions(topology.partitions)),
+        },
     }
 }
 

@@ -77,6 +77,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// All that is left, whatever it is called.
+    pub(super) fn rest(self) -> Vec<&'a Entry> {
+        self.left
+    }
+
     /// Says what is left over.
     pub(super) fn finish(self, problems: &mut Problems) {
         for entry in &self.left {

@@ -87,7 +87,8 @@ pub struct LastBatch {
 }
 
 /// A part of a partition whose log is a file that is replaced by a new one from time to time: the offsets of the partition count on
-/// from file to file. A store keeps it, so that a later run finds the file again. Digests are XXH3-64.
+/// from file to file. A store keeps it, so that a later run finds the file again. Digests are XXH3-64. A partition of a Kafka topic has one,
+/// whose head is the digest of the ids of cluster and topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogPart {
     /// The partition's offset of its first byte; `None` for a file that was there before the first one and is not read.

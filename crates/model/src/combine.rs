@@ -9,7 +9,7 @@ mod names;
 use cells::CellBuilder;
 
 use crate::partial::{Aggregate, Cell, CellKey, CellView, ModuleVersion, Partial, SourceRange};
-use crate::rejection::RejectedHash;
+use crate::rejection::{RejectedHash, Rejection};
 use crate::scan::Scanner;
 use crate::settings::Settings;
 use crate::stats::hash_sensor;
@@ -112,6 +112,14 @@ impl Combiner {
         *newest = Some(newest.map_or(watermark_time, |newest| newest.max(watermark_time)));
         let sensor = hash_sensor(reading.sensor);
         self.cells.count(self.window, reading.group_place, reading.group, reading.value, sensor);
+    }
+
+    /// Counts a record without a value.
+    pub fn push_null(&mut self) {
+        self.header.aggregate.records += 1;
+        self.header.source.next = self.header.source.next.saturating_add(1);
+        self.header.aggregate.rejected.count(Rejection::NoValue);
+        self.header.rejected_hash.add(&[]);
     }
 
     /// Says that the batch's offsets go on up to `next`: in some logs they are no numbers of records.

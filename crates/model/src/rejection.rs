@@ -20,11 +20,14 @@ pub enum Rejection {
     OutOfRange = 5,
     /// The event time is further ahead of the record's log timestamp than `max-ahead`.
     Future = 6,
+    /// The record has no value at all. Only logs that know null values have such records.
+    NoValue = 7,
 }
 
 impl Rejection {
     /// Every reason, in the order in which faults are looked for.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::NoValue,
         Self::NotJson,
         Self::MissingField,
         Self::WrongType,
@@ -44,6 +47,7 @@ impl Rejection {
             Self::BadTime => "bad-time",
             Self::OutOfRange => "out-of-range",
             Self::Future => "future",
+            Self::NoValue => "no-value",
         }
     }
 

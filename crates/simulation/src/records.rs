@@ -51,6 +51,17 @@ pub(crate) enum Entry<'a> {
     Rejected(Rejection),
 }
 
+/// Why records here are rejected. Each has a value.
+pub(crate) const REJECTED: [Rejection; 7] = [
+    Rejection::NotJson,
+    Rejection::MissingField,
+    Rejection::WrongType,
+    Rejection::UnknownGroup,
+    Rejection::BadTime,
+    Rejection::OutOfRange,
+    Rejection::Future,
+];
+
 /// A batch's records in their order: the rejected ones among the readings.
 pub(crate) fn entries(batch: &Batch) -> Vec<Entry<'_>> {
     let mut entries: Vec<_> = batch.readings.iter().map(Entry::Reading).collect();
@@ -73,6 +84,8 @@ pub(crate) fn value(entry: &Entry<'_>, offset: i64) -> Bytes {
             let id = format!("\"{}\"", IDS.get(sensor).map_or("", String::as_str));
             text(&id, group, &Utc(*time).to_string(), &Fixed::from_micros(*micros).to_string())
         }
+        // No log here has null values.
+        Entry::Rejected(Rejection::NoValue) => return Bytes::new(),
         Entry::Rejected(Rejection::NotJson) if offset % 4 == 0 => return Bytes::new(),
         Entry::Rejected(Rejection::NotJson) => format!("record {offset}"),
         Entry::Rejected(Rejection::MissingField) => format!(r#"{{"guid":"g","state":"AK","offset":{offset}}}"#),

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use isotherm_model::rejection::Rejection;
 use isotherm_model::schema::ValueRange;
 use isotherm_model::settings::Settings;
 use isotherm_model::time::Millis;
@@ -88,7 +87,7 @@ fn batches(random: &mut Random, start: Millis, window: WindowSize) -> Vec<Batch>
         for _ in 0..records {
             clock += random.between(0, step);
             if random.in_thousand(120) {
-                rejected.push(random.pick(&Rejection::ALL));
+                rejected.push(random.pick(&records::REJECTED));
             } else {
                 readings.push(reading(random, clock));
             }

@@ -165,7 +165,7 @@ struct FileRecords {
 impl Records for FileRecords {
     fn each(&self, _buffer: &mut Vec<u8>, show: &mut dyn FnMut(LogRecord<'_>)) -> Result<(), String> {
         if let Some(block) = &self.block {
-            block.each(|value| show(LogRecord { timestamp: None, key: None, value }));
+            block.each(|value| show(LogRecord { offset: None, timestamp: None, key: None, value: Some(value) }));
         }
         Ok(())
     }

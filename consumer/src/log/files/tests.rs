@@ -36,7 +36,9 @@ async fn rest(reader: &mut dyn LogReader) -> Vec<(i64, i64, Vec<String>)> {
 
 fn records(batch: &LogBatch) -> Vec<String> {
     let mut records = Vec::new();
-    let shown = batch.each(&mut Vec::new(), |record| records.push(String::from_utf8_lossy(record.value).into_owned()));
+    let shown = batch.each(&mut Vec::new(), |record| {
+        records.push(String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned())
+    });
     shown.expect("they are shown");
     records
 }

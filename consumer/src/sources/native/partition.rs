@@ -16,6 +16,7 @@ use super::super::start::Progress;
 use super::super::topic::Outlet;
 use super::NativeContext;
 use super::workers::{Chunk, CombinedBatch, Unreadable};
+use crate::log::kafka::KAFKA;
 use crate::log::{Backoff, END_UNKNOWN, FILES, LogBatch, LogBounds, LogError, LogReader, jitter};
 
 /// About how many stored bytes are combined in one task.
@@ -137,7 +138,10 @@ impl Reader {
                 }
                 Err(error) => return Err(self.end(error)),
             };
-            reader.cut_at(self.context.cuts.get(&self.partition).map_or(&[], Vec::as_slice));
+            let mut cuts = self.context.cuts.get(&self.partition).cloned().unwrap_or_default();
+            // The last batch of this run must come again as well.
+            cuts.extend(self.last.iter().flat_map(|last| [last.first, last.next]));
+            reader.cut_at(&cuts);
             bounds = reader.bounds();
             let position = self.start(bounds)?;
             if let Some(last) = known {
@@ -216,8 +220,12 @@ impl Reader {
                 if lagging { End::Lagging(error) } else { End::Fatal(error) }
             }
             LogError::Unreadable { what, .. } => End::Fatal(self.damaged(what)),
+            // Kafka's topics are not made with our commands, which a hint would name.
+            error @ LogError::Deleted { .. } if self.context.log.identity().kind == KAFKA => End::Fatal(error.into()),
             LogError::Deleted { topic } => End::Fatal(SourceError::TopicDeleted { topic }),
-            error @ (LogError::NoTopic { .. } | LogError::Fatal(_)) => End::Fatal(error.into()),
+            error @ (LogError::NoTopic { .. } | LogError::Replaced { .. } | LogError::Fatal(_)) => {
+                End::Fatal(error.into())
+            }
         }
     }
 
