@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::address::KafkaAddress;
 use self::reader::KafkaReader;
-use super::{Log, LogBounds, LogError, LogIdentity, LogReader, LogRecord, ReadOptions, Records};
+use super::{END_UNKNOWN, Log, LogBatch, LogBounds, LogError, LogIdentity, LogReader, LogRecord, ReadOptions, Records};
 
 /// How an address names a Kafka cluster.
 pub(crate) const KAFKA: &str = "kafka";

@@ -18,8 +18,7 @@ use isotherm_model::partial::PartitionId;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::{KafkaRecords, Shared, ask};
-use crate::log::{END_UNKNOWN, LogBatch, LogBounds, LogError, LogReader};
+use super::{END_UNKNOWN, KafkaRecords, LogBatch, LogBounds, LogError, LogReader, Shared, ask};
 
 /// The most records and about the most bytes of a batch.
 const RECORDS: usize = 4096;
@@ -48,6 +47,7 @@ pub(super) struct KafkaReader {
     end: Option<i64>,
     /// What came since the question for the id that is under way was asked, or what none was asked for yet.
     held: Polled,
+    held_bytes: usize,
     polling: Option<JoinHandle<Result<(Reader, Polled), LogError>>>,
     checking: Option<(JoinHandle<Result<LogBounds, LogError>>, Polled)>,
     checked: Instant,
@@ -74,6 +74,7 @@ impl KafkaReader {
             ready: VecDeque::new(),
             end: None,
             held: Polled::default(),
+            held_bytes: 0,
             polling: None,
             checking: None,
             checked: Instant::now(),
@@ -119,7 +120,7 @@ impl KafkaReader {
 
     /// Asks for more, unless much is there.
     fn begin(&mut self) {
-        if self.polling.is_none() && self.held.messages.len() < RECORDS {
+        if self.polling.is_none() && self.held_bytes < BYTES.max(self.ahead << 10) {
             let (reader, shared, partition) = (self.reader.clone(), self.shared.clone(), self.partition);
             let (position, ahead) = (self.position, self.ahead);
             self.polling = Some(tokio::task::spawn_blocking(move || {
@@ -136,6 +137,7 @@ impl KafkaReader {
                 shared.bounds(partition)
             });
             self.checking = Some((asked, std::mem::take(&mut self.held)));
+            self.held_bytes = 0;
             self.checked = Instant::now();
         }
     }
@@ -144,7 +146,7 @@ impl KafkaReader {
     /// its queue that came after it was sent elsewhere, and those would be lost.
     fn restart(&mut self) {
         (self.reader, self.polling, self.checking) = (None, None, None);
-        (self.ready, self.end, self.held) = (VecDeque::new(), None, Polled::default());
+        (self.ready, self.end, self.held, self.held_bytes) = (VecDeque::new(), None, Polled::default(), 0);
     }
 
     /// What came belongs to the topic that was read.
@@ -226,10 +228,12 @@ impl LogReader for KafkaReader {
             if self.position >= self.until {
                 return Ok(None);
             }
-            if let Some(batch) = self.gather() {
-                return Ok(Some(batch));
-            }
+            let batch = self.gather();
+            // More is fetched while this one is combined.
             self.begin();
+            if batch.is_some() {
+                return Ok(batch);
+            }
             let is_held = !self.held.messages.is_empty() || self.held.end.is_some();
             let may_check = self.checked + CHECK;
             tokio::select! {
@@ -238,6 +242,8 @@ impl LogReader for KafkaReader {
                     match polled.map_err(|error| LogError::Fatal(error.to_string()))? {
                         Ok((reader, polled)) => {
                             self.reader = Some(reader);
+                            let bytes = polled.messages.iter().map(Message::byte_len);
+                            self.held_bytes = bytes.fold(self.held_bytes, usize::saturating_add);
                             self.held.messages.extend(polled.messages);
                             self.held.end = polled.end.or(self.held.end);
                         }
