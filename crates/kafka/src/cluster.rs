@@ -6,7 +6,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::TIMEOUT;
 use crate::client::{Client, client, failed};
 use crate::error::KafkaError;
-use crate::native;
+use crate::native::{self, Topic};
 use crate::reader::Reader;
 use crate::settings::Settings;
 
@@ -16,15 +16,6 @@ pub struct Cluster {
     settings: Settings,
     group: String,
     client: Client,
-}
-
-/// A topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topic {
-    /// By which it is known again: one that is deleted and made again has another.
-    pub id: String,
-    /// How many partitions it has.
-    pub partitions: u32,
 }
 
 /// Where a partition begins and ends.

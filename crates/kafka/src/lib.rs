@@ -16,9 +16,9 @@ mod native;
 mod reader;
 mod settings;
 
-pub use self::cluster::{Bounds, Cluster, Topic};
+pub use self::cluster::{Bounds, Cluster};
 pub use self::error::KafkaError;
-pub use self::native::Message;
+pub use self::native::{Message, Topic};
 pub use self::reader::{Polled, Reader};
 pub use self::settings::{BadSetting, SettingValue, Settings};
 

@@ -15,8 +15,16 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use crate::TIMEOUT;
 use crate::client::{Client, of_code};
-use crate::cluster::Topic;
 use crate::error::KafkaError;
+
+/// A topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// By which it is known again: one that is deleted and made again has another.
+    pub id: String,
+    /// How many partitions it has.
+    pub partitions: u32,
+}
 
 /// Frees what librdkafka gave, in its way.
 struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
