@@ -25,9 +25,8 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Every reason, in the order in which faults are looked for.
+    /// Every reason, ascending by number. Faults are looked for in this order, but for a missing value, which is looked for first.
     pub const ALL: [Self; 8] = [
-        Self::NoValue,
         Self::NotJson,
         Self::MissingField,
         Self::WrongType,
@@ -35,6 +34,7 @@ impl Rejection {
         Self::BadTime,
         Self::OutOfRange,
         Self::Future,
+        Self::NoValue,
     ];
 
     /// The reason's name in results, parameters and documents.

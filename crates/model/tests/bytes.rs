@@ -128,7 +128,7 @@ fn each_refusal_says_why() {
     assert_eq!(patched(58, &[1]), Err(Fault::Statistics.into()));
     // Numbers that a newer version may give a meaning.
     for (at, what, number) in
-        [(46, "reason", 7), (62, "statistic", 5), (63, "members", 0), (63, "members", 2), (92, "set of sensors", 1)]
+        [(46, "reason", 8), (62, "statistic", 5), (63, "members", 0), (63, "members", 2), (92, "set of sensors", 1)]
     {
         let error = patched(at, &[number]).expect_err("a newer version");
         assert!(
