@@ -136,7 +136,7 @@ pub enum FileError {
     },
     /// A folder that cannot be listed.
     #[error(
-        "cannot list {folder}, in which rotated files are looked for: {source}; whoever follows a file must be allowed to"
+        "cannot list {folder}, in which rotated files are looked for: {source}; to follow a file, this user must be allowed to list its folder"
     )]
     List {
         /// The folder.

@@ -42,7 +42,7 @@ static QUEUE: Mutex<Queue> = Mutex::new(Queue::new());
 /// Notified when there is a job, and when one is done.
 static CHANGED: Condvar = Condvar::new();
 static THREAD: Once = Once::new();
-/// Whether there is no such thread: then whoever has something to say writes it, and waits for the reader.
+/// Whether there is no such thread: then each thread writes what it has to say itself, and waits for the reader.
 static ALONE: AtomicBool = AtomicBool::new(false);
 
 /// Writes a [`message`] above what is drawn. A standard error that is closed is no error.

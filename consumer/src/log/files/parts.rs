@@ -275,7 +275,7 @@ impl Parts {
 }
 
 impl Piece {
-    /// Whether what was read last still stands there, if the file has changed since.
+    /// Whether the file still holds what was read last, if it has changed since.
     pub(super) fn is_as_seen(&self) -> Result<bool, FileError> {
         let Some((length, tail)) = self.seen else {
             return Ok(true);

@@ -33,7 +33,7 @@ const CHECK: Duration = Duration::from_millis(10);
 /// See the module's text.
 pub(super) struct KafkaReader {
     shared: Arc<Shared>,
-    /// Made anew for another place: a call that is still under way may take records from the old one.
+    /// Another client for another place: a call that is still under way may take records from the old one.
     reader: Option<Reader>,
     /// How much the client may fetch ahead, in KiB.
     ahead: usize,

@@ -158,7 +158,7 @@ fn a_consumer_whose_files_are_not_in_place_writes_nothing() {
 }
 
 #[test]
-fn whoever_was_displaced_is_fenced_by_the_epoch_even_if_its_lock_file_is_put_back() {
+fn a_displaced_consumer_is_fenced_by_the_epoch_even_if_its_lock_file_is_put_back() {
     let (place, world, mut zombie) = begun(1..2);
     let mut outbox = zombie.outbox().unwrap();
     let (lock, aside) = (beside(&place.path, ".lock"), beside(&place.path, ".aside"));

@@ -127,7 +127,7 @@ proptest! {
     }
 }
 
-/// Readings of so many sensors at each of these times, each time in a batch of partition 0. No window closes.
+/// Readings of this many sensors at each of these times, each time in a batch of partition 0. No window closes.
 fn limited(options: Options, bytes: usize, sensors: u64, times: &[Millis]) -> Run {
     let mut run = Run::attached(options, &[i64::MAX]);
     run.materializer = std::mem::replace(&mut run.materializer, Materializer::new(super::options()))
